@@ -1,0 +1,116 @@
+"""What each part of a recipe is worth: validation accuracy with one thing changed at a time.
+
+Run:  python benchmarks/ablation.py [--recipes fast accurate strong] [--seeds 0 1 2]
+
+10,000 training images are held out and the test set is never read. The longer recipes are
+shortened (the table says to how many epochs), so that what counts is the difference to their first
+row. Writes benchmarks/results/ablation.json and .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+from mnistgpu import backend, data, training
+from mnistgpu.augment import CIRESAN
+from mnistgpu.recipes import RECIPES
+
+RESULTS = Path(__file__).parent / "results"
+CHANGES = {
+    "fast": {
+        "as it is": {},
+        "no label smoothing": {"label_smoothing": 0.0},
+        "all pixels": {"min_ink": 0.0},
+        "no centring": {"center": False},
+        "learning rate a third": {"learning_rate": 0.004},
+        "one hidden layer": {"layers": "784-192-10"},
+        "wider, 384-192": {"layers": "784-384-192-10"},
+        "twice the epochs": {"epochs": 4},
+        "cosine": {"schedule": "cosine"},
+        "one-cycle, no warm-up": {"schedule": "one-cycle", "warmup": 0.0},
+        "constant rate": {"schedule": "constant"},
+        "no warm-up": {"warmup": 0.0},
+        "Nesterov, rate 0.1": {"optimizer": "nesterov", "learning_rate": 0.1},
+        "gradient descent, rate 0.5": {"optimizer": "gradient-descent", "learning_rate": 0.5},
+        "moving average of the weights": {"ema": 0.98},
+        "weight decay 0.01": {"weight_decay": 0.01},
+        "batch normalisation": {"batch_norm": True},
+        "GELU": {"activation": "gelu"},
+        "tanh": {"activation": "tanh"},
+    },
+    "accurate": {
+        "as it is": {},
+        "no batch normalisation": {"batch_norm": False, "learning_rate": 0.003},
+        "no hidden noise": {"hidden_noise": 0.0},
+        "no input noise": {"input_noise": 0.0},
+        "no noise at all": {"input_noise": 0.0, "hidden_noise": 0.0},
+        "dropout instead of noise": {
+            "input_noise": 0.0, "hidden_noise": 0.0, "input_dropout": 0.1, "hidden_dropout": 0.3,
+        },
+        "max-norm 2": {"max_norm": 2.0},
+        "no label smoothing": {"label_smoothing": 0.0},
+    },
+    "strong": {
+        "as it is": {},
+        "no elastic distortion": {"elastic": 0.0},
+        "elastic distortion alone": {"rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0},
+        "no shift": {"shift": 0.0},
+        "no clean ending": {"clean_ending": 0.0},
+        "one map for 128 images": {"images_per_map": 128},
+        "one map for each image": {"images_per_map": 1},
+        "no label smoothing": {"label_smoothing": 0.0},
+        "batch normalisation": {"batch_norm": True},
+        "Ciresan's deformations": {**CIRESAN, "shear": 0.0, "shift": 0.0, "images_per_map": 32},
+        "no deformation": {
+            "rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0,
+        },
+    },
+}  # fmt: skip
+EPOCHS = {"fast": 2, "accurate": 8, "strong": 15}
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--recipes", nargs="+", default=list(CHANGES), choices=list(CHANGES))
+parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+parser.add_argument("--backend", default=None)
+arguments = parser.parse_args()
+
+chosen = backend.select(arguments.backend)
+dataset = dataclasses.replace(data.load(), test=None)
+RESULTS.mkdir(exist_ok=True)
+path = RESULTS / "ablation.json"
+found = json.loads(path.read_text()) if path.exists() else {}
+
+for name in arguments.recipes:
+    base = RECIPES[name].settings.changed(epochs=EPOCHS[name], validation=10_000)
+    found[name] = {}
+    for what, changes in CHANGES[name].items():
+        runs = [
+            training.train(base.changed(**(changes | {"seed": seed})), dataset, chosen).results
+            for seed in arguments.seeds
+        ]
+        found[name][what] = {"validation_accuracy": [run["validation_accuracy"] for run in runs]}
+        print(name, what, found[name][what], flush=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
+
+rows = []
+for name, variants in found.items():
+    first = statistics.median(variants["as it is"]["validation_accuracy"])
+    seeds = len(variants["as it is"]["validation_accuracy"])
+    rows += [
+        f"\n`{name}`, {EPOCHS[name]} epochs of 50,000 images, median of {seeds} seeds:\n",
+        "| change | validation accuracy | difference | range |",
+        "|---|---|---|---|",
+    ]
+    for what, figures in variants.items():
+        values = figures["validation_accuracy"]
+        median = statistics.median(values)
+        rows.append(
+            f"| {what} | {median:.2%} | {100 * (median - first):+.2f} | {min(values):.2%} to "
+            f"{max(values):.2%} |"
+        )
+path.with_suffix(".md").write_text("\n".join(rows).strip() + "\n")
+print("\n".join(rows))

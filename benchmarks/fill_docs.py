@@ -1,0 +1,51 @@
+"""Put the tables of benchmarks/results/ where the README and docs/ show them.
+
+Run:  python benchmarks/fill_docs.py [--check]
+
+A table stands between <!-- name --> and <!-- /name -->. With --check nothing is written, and the
+exit status is 1 where a document is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+TABLES = {  # name between the marks, file that holds it
+    "recipes": RESULTS / "recipes-numpy.md",
+    "ablation": RESULTS / "ablation.md",
+    "transcript": RESULTS / "transcript.md",
+    "cpu": RESULTS / "cpu.md",
+}
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def filled(text: str) -> str:
+    """The text of a document with every known table in its place."""
+    for name, path in TABLES.items():
+        if path.exists():
+            marks = f"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+            table = path.read_text().strip()
+            text = re.sub(marks, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
+    return text
+
+
+def main() -> int:
+    """Write the documents, or with --check say which are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = [path for path in DOCUMENTS if filled(path.read_text()) != path.read_text()]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is out of date" if check else path.relative_to(ROOT))
+        if not check:
+            path.write_text(filled(path.read_text()))
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/cpu.py: the work, who does it, the bounds, and the report."""

@@ -1,0 +1,58 @@
+"""Times of several systems in turn, so that what disturbs the machine disturbs all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+PAUSE = 0.1  # seconds between systems, in which the waiting threads of the last one go to sleep
+
+
+@dataclass(frozen=True)
+class Times:
+    """Median and range of repeated measurements, in seconds."""
+
+    median: float
+    low: float
+    high: float
+    repeats: int
+
+
+def summary(seconds: list[float]) -> Times:
+    """The figures that are reported of a list of measurements."""
+    return Times(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
+
+
+def stopwatch(work: Callable[[], object]) -> float:
+    """Seconds that the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def interleaved(
+    works: Mapping[str, Callable[[], object]],
+    repeats: int,
+    per: int = 1,
+    warm_up: bool = True,
+) -> dict[str, Times]:
+    """Times of each work, divided by `per`; every repeat goes through all of them once.
+
+    With `warm_up` each is run once beforehand.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for work in works.values() if warm_up else ():
+        work()
+    for _ in range(repeats):
+        for name, work in works.items():
+            time.sleep(PAUSE)
+            seconds[name].append(stopwatch(work) / per)
+    return {name: summary(found) for name, found in seconds.items()}
+
+
+def count_for(work: Callable[[int], object], seconds: float) -> int:
+    """How many steps `work(count)` takes in about so many seconds, after a warm-up."""
+    work(3)
+    return max(2, round(seconds / (stopwatch(lambda: work(3)) / 3)))

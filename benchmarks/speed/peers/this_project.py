@@ -1,0 +1,59 @@
+"""mnistgpu, as `mnistgpu train` runs it: `training.Trainer`, with the task's batches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mnistgpu import data, training
+from mnistgpu.backend import NUMPY
+from mnistgpu.settings import Settings
+from speed.tasks import Task
+
+
+class TaskBatches:
+    """The task's batch order in the place of the trainer's own."""
+
+    def __init__(self, task: Task):
+        self.task, self.per_epoch = task, len(task.order)
+
+    def rows(self, step: int) -> np.ndarray | slice:
+        """Rows of a step, as `training.Batches` gives them."""
+        if self.task.batch is None:
+            return slice(0, self.task.images)
+        return self.task.order[step % len(self.task.order)]
+
+
+class ThisProject:
+    """A training run of this project."""
+
+    def __init__(self, task: Task):
+        settings = Settings(
+            layers=task.layers,
+            batch_size=task.batch,
+            optimizer=task.optimizer,
+            learning_rate=task.rate,
+            iterations=10**9,
+            validation=0,
+        )
+        digits = data.Digits(task.rows, mnist_labels(task), "the first images")
+        self.trainer = training.Trainer(settings, digits, NUMPY)
+        self.trainer.batches = TaskBatches(task)  # type: ignore[assignment]
+        self.trainer.theta[...] = task.start
+
+    def steps(self, first: int, count: int) -> None:
+        """See `Peer`."""
+        self.trainer.taken = first
+        loss = right = 0
+        with self.trainer.engine.running():
+            for _ in range(count):
+                batch_loss, batch_right, _ = self.trainer.step()
+                loss, right = loss + batch_loss, right + batch_right
+
+    def theta(self) -> np.ndarray:
+        """See `Peer`."""
+        return self.trainer.theta.copy()
+
+
+def mnist_labels(task: Task) -> np.ndarray:
+    """The task's labels as they are read, uint8."""
+    return task.labels.astype(np.uint8)

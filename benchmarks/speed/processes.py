@@ -1,0 +1,142 @@
+"""Whole processes: a run from start to exit, the way to the first step, the report, the memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mnistgpu import data
+from speed.peers import equations
+from speed.tasks import mnist
+
+MNIST = Path(__file__).parent.parent.parent / "data" / "mnist"
+
+FIRST_STEP = """
+import sys
+from mnistgpu import training
+def first(*arguments, **named):
+    sys.exit(0)
+training.Trainer.step = first
+sys.argv = ["train", "--quiet", "--force", "--out", {out!r}]
+from mnistgpu import train
+train.main()
+"""
+
+REPORT = """
+import time
+from pathlib import Path
+import numpy as np
+from mnistgpu import data, model, run_directory, training
+dataset = data.load()
+images, labels = dataset.test.images, dataset.test.labels
+theta = np.random.default_rng(0).standard_normal(7960, dtype=np.float32)
+trained = model.Model(theta, (784, 10, 10))
+rows = [training.Row(i, i, 0.1 * i, 2 / i, 0.9, 2 / i, 0.9, 0.5) for i in range(1, 51)]
+outcome = training.Outcome(trained, rows, {{}}, trained.probabilities(images))
+started = time.perf_counter()
+run_directory.write_report(Path({out!r}), outcome, dataset, "a run")
+print(time.perf_counter() - started)
+"""
+
+GROWTH = """
+import resource, statistics, time
+import numpy as np
+from mnistgpu import data, training
+from mnistgpu.backend import NUMPY
+from mnistgpu.settings import Settings
+train = data.load().train
+before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+images, labels = np.resize(train.images, ({images}, 784)), np.resize(train.labels, {images})
+digits = data.Digits(images, labels, "repeated MNIST")
+trainer = training.Trainer(Settings(iterations=10**9, validation=0), digits, NUMPY)
+seconds = []
+with trainer.engine.running():
+    trainer.step()
+    for _ in range({repeats}):
+        started = time.perf_counter()
+        for _ in range({steps}):
+            trainer.step()
+        seconds.append((time.perf_counter() - started) / {steps})
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(statistics.median(seconds), (peak - before) / images.nbytes)
+"""
+
+
+def python(*arguments: str, output: bool = False) -> str:
+    """Run Python and wait; its last line of output."""
+    environment = os.environ | {"MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(arguments)[:80]}: {done.stderr.strip()[-500:]}")
+    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+
+def whole_runs(iterations: int, folder: str) -> dict[str, Callable[[], object]]:
+    """The recipe classic from process start to exit, and the equations in NumPy float64."""
+    command = ("-m", "mnistgpu.train", "--quiet", "--force", "--out", folder)
+    return {
+        "mnistgpu": lambda: python(*command, "--iterations", str(iterations)),
+        "the equations, float64": lambda: python(
+            str(equations.__file__), str(MNIST), str(iterations)
+        ),
+    }
+
+
+def starts(folder: str) -> dict[str, Callable[[], object]]:
+    """From the command to the first training step, and `import numpy` alone."""
+    first_step = FIRST_STEP.format(out=folder)
+    return {
+        "to the first step": lambda: python("-c", first_step),
+        "import numpy": lambda: python("-c", "import numpy"),
+    }
+
+
+def report_seconds(folder: str) -> float:
+    """Seconds to draw and save the end report in a fresh process, matplotlib's import included."""
+    return float(python("-c", REPORT.format(out=folder)))
+
+
+def growth(images: int, repeats: int) -> tuple[float, float]:
+    """Training on MNIST cut or repeated to so many images: seconds an iteration, and memory.
+
+    Memory is what the images and all that training adds to them take at most, over the bytes of
+    the images.
+    """
+    steps = max(1, 60_000 // images)
+    code = GROWTH.format(images=images, repeats=repeats, steps=steps)
+    seconds, memory = python("-c", code).split()
+    return float(seconds), float(memory)
+
+
+def csv_reads(folder: str, images: int) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+    """Read a table like Kaggle's train.csv: this project and pandas' C engine."""
+    path = Path(folder) / "train.csv"
+    train = mnist().train
+    header = "label," + ",".join(f"pixel{i}" for i in range(784))
+    table = np.column_stack((train.labels[:images], train.images[:images]))
+    with open(path, "w", newline="") as file:
+        file.write(header + "\r\n")
+        file.writelines(",".join(map(str, row)) + "\r\n" for row in table.tolist())
+    reads: dict[str, Callable[[], object]] = {"mnistgpu": lambda: data.load(path)}
+    missing: dict[str, str] = {}
+    try:
+        import pandas
+
+        reads["pandas, C engine"] = lambda: pandas.read_csv(path, engine="c")
+        reads["pandas, C engine, uint8"] = lambda: pandas.read_csv(path, engine="c", dtype=np.uint8)
+    except ImportError as error:
+        missing["pandas"] = str(error)
+    return reads, missing
+
+
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """A folder for runs and tables."""
+    return tempfile.TemporaryDirectory(prefix="mnistgpu-benchmark-")

@@ -1,0 +1,76 @@
+"""What was measured, as Markdown: the goals first, then every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head)]
+    lines += [["---"] * len(lines[0]), *(list(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def duration(seconds: float) -> str:
+    """1.23 s, 4.56 ms or 789 µs: three figures."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def times_table(times: Mapping[str, Any], against: str) -> str:
+    """Median, range and the ratio to one of the systems."""
+    base = times[against]["median"] if against in times else None
+    return table(
+        ("system", "median", "range", f"x {against}"),
+        (
+            (
+                name,
+                duration(t["median"]),
+                f"{duration(t['low'])} to {duration(t['high'])}",
+                f"{t['median'] / base:.2f}" if base else "",
+            )
+            for name, t in times.items()
+        ),
+    )
+
+
+def goals_table(goals: Iterable[Mapping[str, Any]]) -> str:
+    """What was aimed at and what was reached."""
+    return table(
+        ("work", "against", "reached", "goal", ""),
+        (
+            (
+                goal["work"],
+                goal["against"],
+                f"{goal['reached']:.2f}",
+                f"≤ {goal['goal']:g}",
+                "met" if goal["reached"] <= goal["goal"] else "**missed**",
+            )
+            for goal in goals
+        ),
+    )
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The whole report."""
+    machine = results["machine"]
+    parts = [
+        f"{machine['device']}; BLAS {machine['blas']}; {machine['versions']}. "
+        f"{results['mode']} mode, {results['repeats']} repeats, medians; "
+        f"sgemm peak {results['sgemm']['all']:.0f} GFLOP/s "
+        f"({results['sgemm']['one']:.0f} on one thread). "
+        f"Load before the start {machine['load']}.",
+        goals_table(results["goals"]),
+    ]
+    for section in results["sections"]:
+        parts.append(f"**{section['title']}** {section['note']}".strip())
+        parts.append(times_table(section["times"], section["against"]))
+        for name, why in section.get("missing", {}).items():
+            parts.append(f"Left out: {name} ({why}).")
+    for fact in results["facts"]:
+        parts.append(f"**{fact['title']}** {fact['text']}")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,33 @@
+"""Several networks vote: their mistakes differ, and their mean makes fewer (Ciresan et al. 2011).
+
+Run:  python examples/committee.py [--members 5] [--recipe fast]
+"""
+
+import argparse
+
+import numpy as np
+
+from mnistgpu import backend, data, metrics, recipes, training
+from mnistgpu.committee import Committee
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--members", type=int, default=5)
+parser.add_argument("--recipe", default="fast")
+arguments = parser.parse_args()
+
+chosen, dataset = backend.select(), data.load()
+settings = recipes.named(arguments.recipe).settings
+labels = np.asarray(dataset.test.labels)
+members, right = [], []
+for seed in range(arguments.members):  # another seed: other first weights, other batches
+    members.append(training.train(settings.changed(seed=seed), dataset, chosen).model)
+    right.append(members[-1].predict(dataset.test.images, chosen) == labels)
+    print(f"member {seed}: {right[-1].mean():.4f}")
+
+together = Committee(tuple(members)).predict(dataset.test.images, chosen) == labels
+print(f"committee: {together.mean():.4f}")
+test = metrics.mcnemar(together, right[0])
+print(
+    f"against the first member: {test.only_a} images gained, {test.only_b} lost, "
+    f"p = {test.p_value:.2g}"
+)

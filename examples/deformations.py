@@ -1,0 +1,20 @@
+"""What a network sees when every image is deformed anew each epoch.
+
+Run:  python examples/deformations.py [--preset ciresan] [--out deformations.png]
+"""
+
+import argparse
+from pathlib import Path
+
+from mnistgpu import augment, data, plots, study_plots
+from mnistgpu.settings import Settings
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--preset", choices=list(augment.PRESETS), default="strong")
+parser.add_argument("--out", type=Path, default=Path("deformations.png"))
+arguments = parser.parse_args()
+
+settings = Settings().changed(**augment.PRESETS[arguments.preset])
+figure = study_plots.deformations(data.load().train.images[:5], settings, (28, 28))
+plots.save(figure, arguments.out)
+print(arguments.out)

@@ -1,0 +1,35 @@
+"""Kaggle's "Digit Recognizer": train on train.csv, predict test.csv, write a submission.
+
+Run:  python examples/kaggle.py train.csv test.csv [--out submission.csv] [--iterations 500]
+
+Both files come from the competition's data page. Kaggle's images are very likely MNIST's own
+70,000 in another order, so train on train.csv, as here, and not on MNIST, which would have seen
+the answers.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mnistgpu import backend, data, training
+from mnistgpu.settings import Settings
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("train", type=Path)
+parser.add_argument("test", type=Path)
+parser.add_argument("--out", type=Path, default=Path("submission.csv"))
+parser.add_argument("--iterations", type=int, default=500)
+parser.add_argument("--validation", type=int, default=1000, help="rows to hold out")
+arguments = parser.parse_args()
+
+chosen = backend.select()
+settings = Settings().changed(iterations=arguments.iterations, validation=arguments.validation)
+outcome = training.train(settings, data.load(arguments.train), chosen)
+print(f"accuracy on held-out images: {outcome.results['validation_accuracy']:.4f}")
+
+answers = outcome.model.predict(data.load_digits(arguments.test).images, chosen)
+submission = pd.DataFrame({"ImageId": np.arange(1, len(answers) + 1), "Label": answers})
+submission.to_csv(arguments.out, index=False)
+print(f"{len(answers)} answers in {arguments.out}")

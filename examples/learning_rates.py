@@ -1,0 +1,27 @@
+"""How the schedule and the length of the steps decide what a few epochs teach.
+
+Run:  python examples/learning_rates.py [--epochs 1]
+
+First a search for a good rate, then the same short run with several rates and schedules.
+"""
+
+import argparse
+
+from mnistgpu import backend, data, lr_finder, recipes, training
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--epochs", type=int, default=1)
+parser.add_argument("--rates", nargs="+", type=float, default=[0.001, 0.004, 0.012, 0.036])
+parser.add_argument("--schedules", nargs="+", default=["constant", "linear", "cosine", "one-cycle"])
+arguments = parser.parse_args()
+
+chosen, dataset = backend.select(), data.load()
+settings = recipes.named("fast").settings.changed(epochs=arguments.epochs, validation=5000)
+curve = lr_finder.find(settings, dataset, chosen)
+print(f"suggested learning rate: {curve.suggestion:.2g}")
+
+for schedule in arguments.schedules:
+    for rate in arguments.rates:
+        trial = settings.changed(schedule=schedule, learning_rate=rate)
+        accuracy = training.train(trial, dataset, chosen).results["validation_accuracy"]
+        print(f"{schedule:<9}  alpha {rate:<5}  validation accuracy {accuracy:.4f}")

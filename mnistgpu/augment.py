@@ -1,0 +1,193 @@
+"""Deformed digits: shift, rotation, scaling, shear and elastic distortion, on any backend.
+
+A deformation says for every pixel of the new image where in the old one its ink comes from (Simard,
+Steinkraus and Platt 2003; Ciresan, Meier, Gambardella and Schmidhuber 2010). One bilinear map may
+serve a group of images: maps are the costly part, and a network learns as well from one map for 32
+images as from one for each. Random numbers come from the counter generator, so that the same key
+gives the same images everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mnistgpu import counter_rng
+from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.errors import UsageError, did_you_mean
+from mnistgpu.settings import Settings
+
+# Ciresan et al. 2010, section 3: rotation up to 15 degrees, 7.5 for 1 and 7, scaling 15-20%, and
+# elastic distortion with sigma 5-6 and alpha 36-38: uniform noise in [-1, 1] smoothed by sigma 5.5
+# and multiplied by 37 displaces pixels by 37 / sqrt(3) / (2 sqrt(pi) 5.5) = 1.1 on average.
+CIRESAN = {
+    "rotation": 15.0,
+    "rotation_1_7": 7.5,
+    "scaling": 0.175,
+    "elastic": 1.1,
+    "elastic_sigma": 5.5,
+    "images_per_map": 1,
+}
+# Found on the validation images: see docs/recipes.md.
+STRONG = {
+    "rotation": 12.0,
+    "scaling": 0.12,
+    "shear": 0.15,
+    "shift": 2.0,
+    "elastic": 1.1,
+    "elastic_sigma": 4.0,
+    "images_per_map": 32,
+}
+PRESETS: dict[str, dict[str, Any]] = {"ciresan": CIRESAN, "strong": STRONG}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a named set of deformations; UsageError with the nearest name otherwise."""
+    if name not in PRESETS:
+        hint = did_you_mean(name, PRESETS)
+        raise UsageError(f"--deform must be one of {', '.join(PRESETS)}, not {name!r}{hint}")
+    return PRESETS[name]
+
+
+def is_deforming(settings: Settings) -> bool:
+    """Whether any deformation is asked for."""
+    strengths = ("rotation", "scaling", "shear", "shift", "elastic")
+    return any(getattr(settings, name) > 0 for name in strengths)
+
+
+def deform(
+    images: Array,
+    key: Array,
+    settings: Settings,
+    image_shape: tuple[int, int] = (28, 28),
+    is_1_or_7: Array | None = None,
+    wanted: Array | None = None,
+    strength: float = 1.0,
+) -> Array:
+    """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
+
+    Consecutive groups of settings.images_per_map rows share a map. is_1_or_7 (m,) bool marks the
+    images whose rotation is limited to settings.rotation_1_7, with all of their group; `wanted`
+    (k,) int64 names the pixels to compute, all by default; `strength` scales every limit.
+    """
+    xp = array_namespace(images)
+    m, pixels = images.shape
+    group = min(settings.images_per_map, m)
+    groups = -(-m // group)
+    limited = None
+    if is_1_or_7 is not None:  # a group is limited if one of its images is
+        padded = _pad_rows(xp.astype(is_1_or_7, xp.float32)[:, None], groups * group)
+        limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
+    rows, columns = source(key, groups, settings, image_shape, limited, strength)
+    if wanted is not None:
+        rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
+    # images of a group side by side, so that one map moves rows of `group` numbers
+    grouped = xp.reshape(_pad_rows(images, groups * group), (groups, group, pixels))
+    plane = xp.reshape(xp.permute_dims(grouped, (0, 2, 1)), (groups * pixels, group))
+    moved = _bilinear(xp.astype(plane, xp.float32), rows, columns, image_shape)
+    k = rows.shape[1]
+    moved = xp.permute_dims(xp.reshape(moved, (groups, k, group)), (1, 0, 2))
+    return xp.reshape(moved, (k, groups * group))[:, :m]
+
+
+def source(
+    key: Array,
+    groups: int,
+    settings: Settings,
+    image_shape: tuple[int, int],
+    limited: Array | None = None,
+    strength: float = 1.0,
+) -> tuple[Array, Array]:
+    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels."""
+    xp, where = array_namespace(key), on_device_of(key)
+    height, width = image_shape
+    u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
+    turn = strength * math.pi / 180.0 * settings.rotation
+    angle = turn * u[0, ...]
+    if limited is not None and settings.rotation_1_7 is not None:
+        narrow = strength * math.pi / 180.0 * settings.rotation_1_7
+        angle = angle * (1.0 - limited[:, None]) + narrow * u[0, ...] * limited[:, None]
+    tall = 1.0 / (1.0 + strength * settings.scaling * u[1, ...])
+    wide = 1.0 / (1.0 + strength * settings.scaling * u[2, ...])
+    slant = strength * settings.shear * u[3, ...]
+    down = strength * settings.shift * u[4, ...]
+    right = strength * settings.shift * u[5, ...]
+
+    pixel = xp.arange(height * width, dtype=xp.int64, **where)
+    y = xp.astype(pixel // width, xp.float32)[None, :] - (height - 1) / 2
+    x = xp.astype(pixel % width, xp.float32)[None, :] - (width - 1) / 2
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    y0, x0 = y - down, x - right
+    rows = tall * (cos * y0 - sin * x0)
+    columns = wide * (sin * y0 + cos * x0) + slant * rows
+    if settings.elastic > 0:
+        longest = strength * settings.elastic
+        length = longest * (0.625 + 0.375 * u[6, ...])  # from a quarter of it to all of it
+        down_field, right_field = _smooth_fields(
+            counter_rng.fold_in(key, 1), groups, image_shape, settings.elastic_sigma
+        )
+        rows, columns = rows + length * down_field, columns + length * right_field
+    return rows + (height - 1) / 2, columns + (width - 1) / 2
+
+
+def _smooth_fields(
+    key: Array, groups: int, image_shape: tuple[int, int], sigma: float
+) -> tuple[Array, Array]:
+    """Two random fields (groups, pixels), smooth over `sigma` pixels, root mean square length 1."""
+    xp = array_namespace(key)
+    height, width = image_shape
+    noise = counter_rng.normals(key, (2 * groups, height, width))
+    vertical, horizontal = _gauss(key, height, sigma), _gauss(key, width, sigma)
+    smooth = vertical @ noise @ horizontal.T
+    fields = xp.reshape(smooth * math.sqrt(0.5), (2, groups, height * width))
+    return fields[0, ...], fields[1, ...]
+
+
+def _gauss(like: Array, n: int, sigma: float) -> Array:
+    """The matrix (n, n) that smooths a line of n pixels; it keeps the variance of white noise 1."""
+    xp, where = array_namespace(like), on_device_of(like)
+    i = xp.arange(n, dtype=xp.float32, **where)
+    G = xp.exp(-((i[:, None] - i[None, :]) ** 2) / (2.0 * sigma * sigma))
+    return G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True))
+
+
+def _bilinear(plane: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
+    """Values (groups * k, group) of `plane` (groups * pixels, group) at rows, columns (groups, k).
+
+    Beyond the border lies paper, 0. At whole pixels the value is the pixel's, to the bit.
+    """
+    xp, where = array_namespace(plane), on_device_of(plane)
+    height, width = image_shape
+    groups, k = rows.shape
+    top, left = xp.floor(rows), xp.floor(columns)
+    down, right = rows - top, columns - left
+    first = xp.arange(groups, dtype=xp.int64, **where)[:, None] * (height * width)
+    total = None
+    for below in (0, 1):
+        for beside in (0, 1):
+            r, c = top + below, left + beside
+            inside = (r >= 0) & (r <= height - 1) & (c >= 0) & (c <= width - 1)
+            weight = (down if below else 1.0 - down) * (right if beside else 1.0 - right)
+            weight = weight * xp.astype(inside, weight.dtype)
+            pixel = xp.astype(_clamp(r, height - 1) * width + _clamp(c, width - 1), xp.int64)
+            part = xp.take(plane, xp.reshape(first + pixel, (-1,)), axis=0)
+            part *= xp.reshape(weight, (groups * k, 1))
+            if total is None:
+                total = part
+            else:
+                total += part
+    return total
+
+
+def _clamp(values: Array, highest: int) -> Array:
+    xp = array_namespace(values)
+    return xp.minimum(xp.maximum(values, 0.0), float(highest))
+
+
+def _pad_rows(rows: Array, count: int) -> Array:
+    """rows (m, n) with rows of zeros appended up to `count`."""
+    xp = array_namespace(rows)
+    if rows.shape[0] == count:
+        return rows
+    missing = (count - rows.shape[0], rows.shape[1])
+    return xp.concat([rows, xp.zeros(missing, dtype=rows.dtype, **on_device_of(rows))])

@@ -1,0 +1,202 @@
+"""Where arrays live: NumPy on the CPU or CuPy on an NVIDIA GPU.
+
+`select` chooses a backend once and `Backend.asarray` puts the data there. From then on the arrays
+carry their backend: every function of the maths asks its own arguments with `array_namespace`,
+so nothing global has to be switched and both backends live side by side in one process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mnistgpu.errors import BackendError, UsageError
+
+Array = Any  # numpy.ndarray, cupy.ndarray, or any array of the array API standard
+
+ENVIRONMENT_VARIABLE = "MNISTGPU_BACKEND"
+CHOICES = ("numpy", "cupy", "auto")
+INSTALL_CUPY = "pip install 'mnistgpu[cuda13]' (driver 580 or newer) or 'mnistgpu[cuda12]'"
+
+
+def array_namespace(*arrays: Array) -> Any:
+    """The module (numpy, cupy, ...) whose functions compute on these arrays.
+
+    Raises BackendError if they live on different backends or one is no array at all.
+    """
+    found = None
+    for array in arrays:
+        kind = type(array)
+        if kind is np.ndarray or isinstance(array, np.generic):
+            namespace = np
+        elif kind.__module__.partition(".")[0] == "cupy":  # CuPy arrays do not name theirs
+            namespace = sys.modules["cupy"]
+        elif hasattr(array, "__array_namespace__"):
+            namespace = array.__array_namespace__()
+        else:
+            raise BackendError(
+                f"expected an array of numpy or cupy, got {kind.__name__}; "
+                "move the data once with backend.asarray(...)"
+            )
+        if found is not None and namespace is not found:
+            raise BackendError(
+                f"these arrays live on two backends, {found.__name__} and {namespace.__name__}; "
+                "move all of them to one with backend.asarray(...)"
+            )
+        found = namespace
+    if found is None:
+        raise BackendError("array_namespace needs at least one array")
+    return found
+
+
+def on_device_of(array: Array) -> dict[str, Any]:
+    """Keyword arguments that make a creation function (zeros, arange, ...) use `array`'s device.
+
+    CuPy's creation functions take no `device=`; they use the current one, which `select` sets.
+    """
+    return {} if type(array).__module__.startswith("cupy") else {"device": array.device}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One namespace on one device. Make it with `select`."""
+
+    name: str
+    xp: Any
+    device: int | None = None
+    chosen_because: str = ""
+
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        """Copy host data to the device, once; data already there is returned as it is."""
+        return self.xp.asarray(array, dtype=dtype)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy an array to the host. A sync point: waits until the device has computed it."""
+        return self.xp.asnumpy(array) if self.name == "cupy" else np.asarray(array)
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished everything asked of it (needed for timing)."""
+        if self.name == "cupy":
+            self.xp.cuda.get_current_stream().synchronize()
+
+    def describe(self) -> dict[str, str]:
+        """Device name, memory and library versions, as printed and saved with every run."""
+        facts = {
+            "backend": self.name,
+            "device": f"{_cpu_name()}, {os.cpu_count()} cores",
+            "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
+            if hasattr(os, "sysconf")
+            else "unknown",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
+        if self.name == "cupy":
+            runtime = self.xp.cuda.runtime
+            properties = runtime.getDeviceProperties(self.device)
+            facts |= {
+                "device": f"{properties['name'].decode()} (cupy:{self.device})",
+                "memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
+                "cupy": self.xp.__version__,
+                "cuda_runtime": str(runtime.runtimeGetVersion()),
+                "cuda_driver": str(runtime.driverGetVersion()),
+            }
+        return facts
+
+
+NUMPY = Backend("numpy", np)
+
+
+def select(name: str | None = None) -> Backend:
+    """The backend called `name`: "numpy", "cupy", "cupy:1" (the second GPU) or "auto".
+
+    Without a name the environment variable MNISTGPU_BACKEND decides, and without that NumPy.
+    "auto" takes CuPy if it proves itself and NumPy otherwise; `chosen_because` says why.
+
+    Raises UsageError for an unknown name, BackendError for a CuPy that cannot compute here.
+    """
+    name = name or os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
+    kind, _, ordinal = name.partition(":")
+    if kind not in CHOICES or (ordinal and (kind != "cupy" or not ordinal.isdecimal())):
+        raise UsageError(
+            f"unknown backend {name!r}: choose {', '.join(CHOICES)}, or cupy:1 for the second GPU "
+            f"(with --backend or {ENVIRONMENT_VARIABLE})"
+        )
+    if kind == "numpy":
+        return NUMPY
+    if kind == "cupy":
+        return _proven_cupy(int(ordinal or 0))
+    try:
+        cupy = _proven_cupy(0)
+    except BackendError as why_not:
+        return Backend("numpy", np, chosen_because=f"auto chose numpy: {why_not}")
+    return Backend("cupy", cupy.xp, 0, "auto chose cupy: a kernel and a matrix product ran on it")
+
+
+def _proven_cupy(ordinal: int) -> Backend:
+    """CuPy on GPU `ordinal`, after one tiny kernel and one tiny product have run there.
+
+    CuPy loads its CUDA libraries when they are first used, so without this proof a missing NVRTC
+    or cuBLAS would only show as a traceback in the middle of a run.
+    """
+    try:
+        cp: Any = importlib.import_module("cupy")
+    except ImportError as error:
+        raise BackendError(
+            f"backend cupy: CuPy cannot be imported ({_first_line(error)}); {INSTALL_CUPY}"
+        ) from error
+    try:
+        count = cp.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CUDARuntimeError, whose class needs the driver to be looked up
+        raise BackendError(
+            f"backend cupy: no usable NVIDIA driver ({_first_line(error)}); install one and check "
+            "it with nvidia-smi, or use --backend numpy"
+        ) from error
+    if ordinal >= count:
+        raise BackendError(
+            f"backend cupy:{ordinal}: this machine has {count} GPU(s), numbered from 0; "
+            "nvidia-smi -L lists them"
+        )
+    cp.cuda.Device(ordinal).use()
+    try:
+        ones = cp.full((2, 2), 0.5, dtype=cp.float32) + 0.5
+        kernel_works = float(ones[0, 0]) == 1.0
+    except Exception as error:
+        raise BackendError(
+            f"backend cupy: no kernel could be compiled and run ({_first_line(error)}); NVRTC and "
+            f"the CUDA headers come with {INSTALL_CUPY}"
+        ) from error
+    try:
+        product_works = float((ones @ ones)[0, 0]) == 2.0
+    except Exception as error:
+        raise BackendError(
+            f"backend cupy: no matrix product ran ({_first_line(error)}); cuBLAS comes with "
+            f"{INSTALL_CUPY}"
+        ) from error
+    if not (kernel_works and product_works):
+        raise BackendError(
+            f"backend cupy: GPU {ordinal} computes wrong results (1/2 + 1/2 or a 2x2 product); "
+            "check driver and card with nvidia-smi, or use --backend numpy"
+        )
+    return Backend("cupy", cp, ordinal)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

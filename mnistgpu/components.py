@@ -1,0 +1,107 @@
+"""Connected parts of a picture, and which of them belong to one digit.
+
+A part is a set of marked pixels that touch, also by a corner. They are found from the runs of each
+row: runs of neighbouring rows that touch are joined, all pairs at once, until no name changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+NEAR = 0.12  # parts nearer than this, as a share of the tallest, are strokes of one digit
+NEAR_BELOW = 0.25  # and where one is above the other, as the bar of a 5, so near
+SMALL = 0.35  # a part shorter than this share of the tallest is no digit of its own
+MOST_PARTS = 256  # looked at; more is a texture and not writing
+
+
+def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names and boxes of the connected parts of mask (H, W) bool.
+
+    Names (H, W) int64 are 1, 2, ... and 0 where mask is False; boxes (parts, 4) hold the first row
+    and column of each part, and the row and column after its last.
+    """
+    height, width = mask.shape
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    names = joined(*touching(rows, starts, ends, width), len(rows))
+    count = int(names.max(initial=-1)) + 1
+    boxes = np.tile(np.array([height, width, 0, 0]), (count, 1))
+    np.minimum.at(boxes[:, 0], names, rows)
+    np.minimum.at(boxes[:, 1], names, starts)
+    np.maximum.at(boxes[:, 2], names, rows + 1)
+    np.maximum.at(boxes[:, 3], names, ends)
+    # each run adds its name where it starts and takes it away where it ends
+    steps = np.zeros((height, width + 1), dtype=np.int64)
+    steps[rows, starts] += names + 1
+    steps[rows, ends] -= names + 1
+    return np.cumsum(steps, axis=1)[:, :width], boxes
+
+
+def touching(
+    rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of runs, in reading order, that touch and lie in neighbouring rows."""
+    stride = width + 2  # places in reading order, so that a search finds the runs of the next row
+    first = np.searchsorted(rows * stride + ends, (rows + 1) * stride + starts, side="left")
+    after = np.searchsorted(rows * stride + starts, (rows + 1) * stride + ends, side="right")
+    count = np.maximum(after - first, 0)
+    upper = np.repeat(np.arange(len(rows)), count)
+    nth = np.arange(len(upper)) - np.repeat(np.cumsum(count) - count, count)
+    return upper, np.repeat(first, count) + nth
+
+
+def joined(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
+    """Names 0, 1, ... of `count` things (count,), one name for those that pairs (a, b) link."""
+    names = np.arange(count)
+    while True:
+        lowest = np.minimum(names[a], names[b])
+        before = names.copy()
+        np.minimum.at(names, before[a], lowest)
+        np.minimum.at(names, before[b], lowest)
+        names = names[names]  # follow names of names: long chains halve each time
+        if np.array_equal(names, before):
+            return np.unique(names, return_inverse=True)[1]
+
+
+def digits_of(boxes: np.ndarray) -> list[np.ndarray]:
+    """Which of the boxes (parts, 4) make up each digit, in reading order; stray dots in none."""
+    sizes = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, initial=0)
+    tall = np.argsort(-sizes, kind="stable")[:MOST_PARTS]
+    tall = tall[sizes[tall] >= SMALL * sizes.max(initial=0)]
+    size = sizes.max(initial=0)
+    a, b = np.nonzero(near(boxes[tall], boxes[tall], size))
+    names = joined(a, b, len(tall))
+    # dots and short strokes belong to the digit they are near to, if to any
+    small = np.setdiff1d(np.arange(len(boxes)), tall)
+    close = near(boxes[small], boxes[tall], size)
+    owner = np.where(close.any(axis=1), names[np.argmax(close, axis=1)], -1) if len(tall) else small
+    groups = [
+        np.concatenate((tall[names == name], small[owner == name])) for name in np.unique(names)
+    ]
+    return in_reading_order(groups, boxes)
+
+
+def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """Whether each of the boxes a and each of b are strokes of one digit of that size: (a, b)."""
+    first = np.maximum(a[:, None, :2], b[None, :, :2])
+    last = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    down, right = np.moveaxis(first - last, 2, 0)  # the gap, negative where they overlap
+    beside = (right <= NEAR * size) & (down <= NEAR * size)
+    above = (right < 0) & (down <= NEAR_BELOW * size)
+    return beside | above
+
+
+def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.ndarray]:
+    """Groups line by line and from left to right; a line is what overlaps its first in height."""
+    outer = [
+        (*boxes[group, :2].min(axis=0), *boxes[group, 2:].max(axis=0), group) for group in groups
+    ]
+    outer.sort(key=lambda box: box[0] + box[2])
+    lines: list[list[tuple]] = []
+    for box in outer:
+        if lines and (box[0] + box[2]) / 2 < lines[-1][0][2]:
+            lines[-1].append(box)
+        else:
+            lines.append([box])
+    return [box[4] for line in lines for box in sorted(line, key=lambda box: box[1])]

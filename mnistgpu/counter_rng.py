@@ -1,0 +1,124 @@
+"""Random numbers as a function of a key and a counter: the same bits on every backend.
+
+Number i of key k is mix64(k + (i + 1) * GOLDEN): SplitMix64 (Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", OOPSLA 2014), read as a counter-based generator
+(Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). There is
+no state to save: a run asks for "the dropout mask of step 731" and gets it, before or after a
+resume, on the CPU or on the GPU.
+
+A key is an array of one uint64 and carries its backend. `key(seed, like=...)` starts a family and
+`fold_in(key, number)` derives an independent key for a purpose, a step, a shard: fold as often as
+there are levels, and never draw twice from one key.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mnistgpu.backend import Array, array_namespace, on_device_of
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: successive counters spread evenly
+MASK = 0xFFFFFFFFFFFFFFFF
+
+
+# Purposes, folded into the seed first, so that no two parts of a run share numbers.
+INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM = range(7)
+
+
+def mix64(z: Array) -> Array:
+    """SplitMix64's output function: a bijection of uint64 in which every input bit counts."""
+    z = z ^ (z >> 30)  # a new array; from here on in place, since fresh memory costs most
+    z *= 0xBF58476D1CE4E5B9
+    z ^= z >> 27
+    z *= 0x94D049BB133111EB
+    z ^= z >> 31
+    return z
+
+
+def key(seed: int, *, like: Array) -> Array:
+    """The key (1,) uint64 of a seed in [0, 2^64), on the device where `like` lives."""
+    xp = array_namespace(like)
+    start = xp.asarray(np.asarray([seed & MASK], dtype=np.uint64), **on_device_of(like))
+    return mix64(start + GOLDEN)
+
+
+def fold_in(key: Array, number: int | Array) -> Array:
+    """A new key from a key and a number: an int or, for a step counted on the device, an array."""
+    if isinstance(number, int):
+        return mix64(mix64(key + (((number + 1) * GOLDEN) & MASK)) ^ key)
+    return mix64(mix64(key + (number + 1) * GOLDEN) ^ key)
+
+
+def bits(key: Array, count: int) -> Array:
+    """`count` independent uint64, each of the 2^64 values equally likely: (count,)."""
+    xp = array_namespace(key)
+    z = xp.arange(1, count + 1, dtype=xp.uint64, **on_device_of(key))
+    z *= GOLDEN
+    z += key
+    return mix64(z)
+
+
+def integers(key: Array, count: int, below: int) -> Array:
+    """`count` int64 uniform on 0 ... below - 1, for below <= 2^32: (count,).
+
+    The high half of a 32-bit number times `below` (Lemire 2019); the bias is under below / 2^32.
+    """
+    xp = array_namespace(key)
+    return xp.astype(((bits(key, count) >> 32) * below) >> 32, xp.int64)
+
+
+def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+    """Uniform numbers on [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64).
+
+    A word of 64 bits makes one float64, or two float32 from its highest and its next 24 bits.
+    """
+    xp = array_namespace(key)
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    count = math.prod(shape)
+    if dtype == xp.float64:
+        return xp.reshape(xp.astype(bits(key, count) >> 11, dtype) * 2.0**-53, shape)
+    words = bits(key, (count + 1) // 2)
+    digits = xp.concat((words >> 40, (words >> 16) & 0xFFFFFF))
+    fraction = xp.astype(digits, dtype)
+    fraction *= 2.0**-24
+    return xp.reshape(fraction[:count], shape)
+
+
+def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+    """Standard normal numbers (Box and Muller 1958), two from each pair of uniforms.
+
+    The uniforms are the same bits on every backend; log, sqrt, cos and sin may differ in the last.
+    """
+    xp = array_namespace(key)
+    count = math.prod(shape)
+    half = (count + 1) // 2
+    u = uniforms(key, (2, half), dtype)
+    radius = xp.sqrt(-2.0 * xp.log(1.0 - u[0, :]))  # 1 - u is in (0, 1]: the logarithm is finite
+    angle = (2.0 * math.pi) * u[1, :]
+    pairs = xp.concat((radius * xp.cos(angle), radius * xp.sin(angle)))
+    return xp.reshape(pairs[:count], shape)
+
+
+def coins(
+    key: Array, shape: tuple[int, ...], probability: float, dtype: type | str = "float32"
+) -> Array:
+    """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
+    xp = array_namespace(key)
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    count = math.prod(shape)
+    words = bits(key, (count + 3) // 4)
+    threshold = round(probability * 65536)
+    lanes = xp.concat([(words >> shift) & 0xFFFF for shift in (0, 16, 32, 48)])
+    return xp.reshape(xp.astype(lanes[:count] < threshold, dtype), shape)
+
+
+def permutation(key: Array, count: int) -> Array:
+    """The numbers 0 ... count - 1 in random order, int64: (count,).
+
+    The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
+    order does not depend on how a backend sorts ties.
+    """
+    xp = array_namespace(key)
+    return xp.argsort(bits(key, count))

@@ -1,0 +1,120 @@
+"""cuBLAS by its own door: products that CuPy's `matmul` does not offer.
+
+CuPy refuses a product inside a CUDA graph's capture, and rounds to bfloat16 nowhere. cuBLAS does
+both; nvmath-python, an optional package, calls it as it is. A handle has a workspace of its own, as
+capture asks for, and everything it needs is owned by one object.
+"""
+
+from __future__ import annotations
+
+import importlib
+import weakref
+from typing import Any
+
+import numpy as np
+
+from mnistgpu.backend import Array
+from mnistgpu.errors import BackendError, ShapeError
+
+WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper, and more than others need
+R_32F, R_64F = 0, 1  # cudaDataType in library_types.h
+GEMM_DEFAULT = -1  # cublasGemmAlgo_t in cublas_api.h: cuBLAS chooses
+COMPUTE = {
+    "float32": "COMPUTE_32F",
+    "float64": "COMPUTE_64F",
+    "tf32": "COMPUTE_32F_FAST_TF32",
+    "bf16": "COMPUTE_32F_FAST_16BF",  # rounds the factors, and adds up in float32
+}
+
+
+class Cublas:
+    """A cuBLAS handle on the current device, for products in one precision.
+
+    Raises BackendError if nvmath-python or cuBLAS is not there.
+    """
+
+    def __init__(self, cupy: Any, precision: str):
+        self._cupy, self._binding = cupy, binding()
+        double = precision == "float64"
+        self._type = R_64F if double else R_32F
+        self._compute = int(getattr(self._binding.ComputeType, COMPUTE[precision]))
+        self._one = np.ones(1, dtype="float64" if double else "float32")
+        self._zero = np.zeros_like(self._one)
+        self._workspace = cupy.empty(WORKSPACE_BYTES, dtype="uint8")
+        self._stream: int | None = None
+        try:
+            self._handle = self._binding.create()
+        except Exception as error:
+            raise BackendError(
+                f"cuBLAS cannot be used through nvmath-python ({str(error).strip()}); "
+                "`mnistgpu doctor` says what is installed"
+            ) from error
+        # not at the end of the process, when the device may be gone before
+        weakref.finalize(self, self._binding.destroy, self._handle).atexit = False
+
+    def matmul(self, A: Array, B: Array, *, out: Array) -> Array:
+        """out (n, m) = A (n, k) B (k, m) on the current stream; returns out.
+
+        Rows or columns of each must be contiguous, those of `out` its rows; ShapeError otherwise.
+        """
+        self._follow_stream()
+        (n, k), m = A.shape, B.shape[1]
+        if B.shape[0] != k or out.shape != (n, m):
+            raise ShapeError(f"no product of {A.shape} and {B.shape} has the shape {out.shape}")
+        (A_turned, A_lead), (B_turned, B_lead) = layout(A), layout(B)
+        out_turned, out_lead = layout(out)
+        if out_turned:
+            raise ShapeError("the rows of a product must be contiguous")
+        # cuBLAS counts along columns, where our rows are the columns of the transpose: it computes
+        # out^T (m, n) = B^T A^T, and a factor is "transposed" for it if ours is stored by columns
+        self._binding.gemm_ex(
+            self._handle,
+            int(B_turned),
+            int(A_turned),
+            m,
+            n,
+            k,
+            self._one.ctypes.data,
+            B.data.ptr,
+            self._type,
+            B_lead,
+            A.data.ptr,
+            self._type,
+            A_lead,
+            self._zero.ctypes.data,
+            out.data.ptr,
+            self._type,
+            out_lead,
+            self._compute,
+            GEMM_DEFAULT,
+        )
+        return out
+
+    def _follow_stream(self) -> None:
+        """Compute on CuPy's current stream; a change of stream takes the workspace away."""
+        stream = self._cupy.cuda.get_current_stream().ptr
+        if stream != self._stream:
+            self._binding.set_stream(self._handle, stream)
+            self._binding.set_workspace(self._handle, self._workspace.data.ptr, WORKSPACE_BYTES)
+            self._stream = stream
+
+
+def layout(array: Array) -> tuple[bool, int]:
+    """Whether a matrix is stored by columns, and how many numbers lie between its lines."""
+    rows, columns = array.shape
+    down, right = (stride // array.itemsize for stride in array.strides)
+    if right == 1 or columns == 1:
+        return False, down if rows > 1 else columns
+    if down == 1 or rows == 1:
+        return True, right
+    raise ShapeError(f"neither rows nor columns of this {array.shape} matrix are contiguous")
+
+
+def binding() -> Any:
+    """nvmath.bindings.cublas; BackendError that says how to install it."""
+    try:
+        return importlib.import_module("nvmath.bindings.cublas")
+    except ImportError as error:
+        raise BackendError(
+            f"this needs nvmath-python ({error}); pip install nvmath-python"
+        ) from error

@@ -1,0 +1,207 @@
+"""The gradient of a batch as a sum over shards, shared out among workers.
+
+A shard is a part of a batch whose arrays stay in the cache between the products that use them. A
+worker is a thread with buffers of its own (`shard.Shard`). With one shard there is one worker, and
+BLAS uses all cores if the products are large enough; with more, each core has a worker and BLAS is
+held at one thread. On a GPU there is one worker, the GPU. How many workers there are changes a
+gradient by rounding alone; where the shards are cut is a matter of the settings, since batch
+normalisation and noise depend on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from itertools import pairwise, repeat
+
+from mnistgpu import counter_rng, network
+from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.inputs import Inputs
+from mnistgpu.settings import Settings
+from mnistgpu.shard import Shard
+from mnistgpu.threads import cores, one_blas_thread, workers
+
+SHARD_ROWS = 512  # of 784 float32 pixels are 1.6 MB: they stay in the cache until backward
+GPU_SHARD_ROWS = 65536
+GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
+# Multiply-adds in the largest product of a step, from which on a second BLAS thread pays (measured
+# for 784-n-10: with 32 images it costs up to 60% at 64 units and saves 10% at 128).
+ONE_THREAD_BELOW = 2**21
+STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
+
+
+class Engine:
+    """Gradients of the mean cross-entropy over batches of one training set.
+
+    theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
+    integer type. `workers` is the number of threads for batches of many shards (default: the cores
+    on NumPy, one elsewhere). Use it inside `with engine.running():`, which holds BLAS at the right
+    number of threads and gives them back afterwards.
+    """
+
+    def __init__(
+        self,
+        theta: Array,
+        settings: Settings,
+        images: Array,
+        labels: Array,
+        inputs: Inputs,
+        batch_rows: int,
+        workers: int | None = None,
+        shard_rows: int | None = None,
+    ):
+        self.xp = xp = array_namespace(theta, images, labels)
+        on_cpu = xp.__name__ == "numpy"
+        self.settings, self.inputs, self.theta = settings, inputs, theta
+        self.sizes = (inputs.pixels, *settings.sizes[1:])
+        self.images = inputs.crop(images)
+        self.labels = xp.astype(labels, xp.int64)
+        classes = xp.arange(self.sizes[-1], **on_device_of(theta))
+        one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
+        smoothing = settings.label_smoothing
+        self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
+        self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        most = workers or (cores() if on_cpu else 1)
+        count = max(1, min(most, -(-batch_rows // self.shard_rows)))
+        self.shards = [Shard(theta, self.sizes, settings) for _ in range(count)]
+        self.running_statistics: list[tuple[Array, Array]] = []
+        self.steps_followed = 0
+        largest_weights = max(a * b for a, b in pairwise(self.sizes))
+        self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
+        self._no_key = counter_rng.key(0, like=theta)
+        self._threads: Executor | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Engine]:
+        """Hold the threads: one for each worker, and for BLAS as many as pay."""
+        with contextlib.ExitStack() as stack:
+            self._threads = stack.enter_context(workers(len(self.shards)))
+            small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
+            if small and self.xp.__name__ == "numpy":
+                stack.enter_context(one_blas_thread())
+            try:
+                yield self
+            finally:
+                self._threads = None
+
+    def gradient(
+        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+    ) -> tuple[Array, Array, Array]:
+        """Mean gradient (parameter_count,) over the images of `rows`, sum of losses, right answers.
+
+        rows: indices (m,) or a slice. The step's key decides noise, dropout and deformations, which
+        `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
+        and count are 0-d arrays on the device, so nothing waits for them.
+        """
+        count = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
+        starts = range(0, count, self.shard_rows)
+        share = -(-len(starts) // len(self.shards))
+        shares = [starts[i : i + share] for i in range(0, len(starts), share)]
+        busy = self.shards[: len(shares)]
+        if self._threads is None or len(busy) == 1:
+            for shard, own in zip(busy, shares, strict=True):
+                self._work(shard, own, rows, count, key, deform)
+        else:
+            others = (repeat(each) for each in (rows, count, key, deform))
+            list(self._threads.map(self._work, busy, shares, *others))
+
+        total = busy[0]
+        for shard in busy[1:]:
+            total.gradient += shard.gradient
+            total.loss, total.right = total.loss + shard.loss, total.right + shard.right
+        if self.settings.l2 > 0:
+            self._add_l2(total.gradient)
+        if self.settings.batch_norm:
+            self._follow_statistics([found for shard in busy for found in shard.statistics])
+        return total.gradient, total.loss, total.right
+
+    def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
+        """The parameters of the plain network on all pixels that answers as this one does.
+
+        Batch normalisation, with its running statistics, centring and pixel selection are linear
+        and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
+        """
+        params = network.layers(self.theta if theta is None else theta, self.sizes)
+        if self.running_statistics:
+            xp = array_namespace(self.theta)
+            for i, (mean, variance) in enumerate(self.running_statistics):
+                (W, b), deviation = params[i], xp.sqrt(variance)
+                params[i] = (W / deviation, b - mean / deviation)
+        return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
+
+    def _work(
+        self,
+        shard: Shard,
+        starts: range,
+        rows: Array | slice,
+        count: int,
+        key: Array | None,
+        deform: bool,
+    ) -> None:
+        """One worker's share: its shards one after the other, summed in its own buffers."""
+        xp, dtype = self.xp, self.theta.dtype
+        deform = deform and self.inputs.deforming
+        for start in starts:
+            stop = min(start + self.shard_rows, count)
+            if isinstance(rows, slice):
+                part = slice(rows.start + start, rows.start + stop)
+                images, labels = self.images[part, :], self.labels[part]
+            else:
+                part = rows[start:stop]
+                images, labels = xp.take(self.images, part, axis=0), xp.take(self.labels, part)
+            shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
+            X = self.inputs.columns(images, labels, shard_key, dtype, deform)
+            targets = xp.take(self.targets, labels, axis=1)
+            shard.add(X, labels, targets, count, start == starts[0], shard_key)
+
+    def _add_l2(self, gradient: Array) -> None:
+        from mnistgpu.regularize import add_l2
+
+        params = self.shards[0].params
+        add_l2(network.layers(gradient, self.sizes), params, self.settings.l2)
+
+    def _follow_statistics(self, found: list[list[tuple[Array, Array]]]) -> None:
+        """Move the running statistics towards the mean of what the shards found.
+
+        Quickly at first, when the weights still change much: by a tenth of the steps so far.
+        """
+        newest = [
+            (sum(mean for mean, _ in layer) / len(found), sum(v for _, v in layer) / len(found))
+            for layer in zip(*found, strict=True)
+        ]
+        self.steps_followed += 1
+        if not self.running_statistics:
+            self.running_statistics = newest
+            return
+        decay = min(STATISTICS_DECAY, self.steps_followed / (self.steps_followed + 10))
+        for running, new in zip(self.running_statistics, newest, strict=True):
+            for old, fresh in zip(running, new, strict=True):
+                old *= decay
+                old += (1.0 - decay) * fresh
+
+
+def is_random(settings: Settings) -> bool:
+    """Whether a step draws random numbers besides its batch."""
+    from mnistgpu.augment import is_deforming
+
+    rates = ("input_noise", "hidden_noise", "input_dropout", "hidden_dropout")
+    return is_deforming(settings) or any(getattr(settings, name) > 0 for name in rates)
+
+
+def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
+    """Where batches are cut: the largest shard's number of images.
+
+    A plain step of up to 1024 images is one shard: BLAS alone shares out its products well. Where
+    much of the work is element by element, halves are faster, each on a core of its own.
+    """
+    if is_random(settings) or settings.batch_norm or settings.activation != "relu":
+        return max(1, min(SHARD_ROWS, -(-batch_rows // 2)))
+    if batch_rows <= 2 * SHARD_ROWS and on_cpu:
+        return batch_rows
+    if on_cpu:
+        return SHARD_ROWS
+    rows = GPU_SHARD_ROWS
+    while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
+        rows //= 2
+    return rows

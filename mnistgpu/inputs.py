@@ -1,0 +1,93 @@
+"""From uint8 rows to the first activations: deform, select, scale, centre, disturb.
+
+What training does to the pixels lives here, and so does its undoing: `Inputs.unfold` spreads the
+parameters of a network trained on selected and centred pixels to the network on all the pixels of
+an image that gives the same answers. A saved model is always that plain network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import augment, counter_rng, network
+from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.regularize import add_noise, drop
+from mnistgpu.settings import Settings
+
+
+class Inputs:
+    """How the images of one training set become columns of activations.
+
+    images (N, pixels) uint8 on the host decide the selected pixels and the mean; `like` says where
+    the arrays live.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        settings: Settings,
+        image_shape: tuple[int, int],
+        like: Array,
+    ):
+        xp, where = array_namespace(like), on_device_of(like)
+        self.settings, self.image_shape = settings, image_shape
+        self.deforming = augment.is_deforming(settings)
+        self.selected: Array | None = None
+        self.mean: Array | None = None
+        keep = np.arange(images.shape[1])
+        if settings.min_ink > 0:
+            keep = np.flatnonzero(np.count_nonzero(images, axis=0) > settings.min_ink * len(images))
+            self.selected = xp.asarray(keep, **where)
+        self.pixels = len(keep)
+        if settings.center:
+            mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
+            self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
+
+    def crop(self, images: Array) -> Array:
+        """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""
+        if self.selected is None or self.deforming:
+            return images
+        return array_namespace(images).take(images, self.selected, axis=1)
+
+    def columns(self, images: Array, labels: Array, key: Array, dtype: Any, deform: bool) -> Array:
+        """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 (n_0, m).
+
+        The key decides deformation, noise and dropout. Each is done in the order in which the
+        numbers lie in memory: images as columns after a deformation, as rows without one.
+        """
+        xp, settings = array_namespace(images), self.settings
+        if deform:
+            is_1_or_7 = None
+            if settings.rotation_1_7 is not None:
+                is_1_or_7 = (labels == 1) | (labels == 7)
+            deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
+            X = augment.deform(
+                images, deform_key, settings, self.image_shape, is_1_or_7, self.selected
+            )
+            X = xp.astype(X, dtype, copy=False)
+        else:
+            if self.selected is not None and self.deforming:  # the clean ending
+                images = xp.take(images, self.selected, axis=1)
+            X = xp.astype(images, dtype)
+        X *= 1.0 / 255.0
+        if self.mean is not None:
+            X -= self.mean if deform else self.mean.T
+        if settings.input_noise > 0:
+            add_noise(X, counter_rng.fold_in(key, counter_rng.NOISE), settings.input_noise)
+        if settings.input_dropout > 0:
+            drop(X, counter_rng.fold_in(key, counter_rng.DROPOUT), settings.input_dropout)
+        return X if deform else X.T
+
+    def unfold(self, params: list[network.Layer], pixels: int) -> list[network.Layer]:
+        """The same network on all pixels: W_1 (X - mean) + b_1 = W_1 X + (b_1 - W_1 mean)."""
+        W, b = params[0]
+        xp = array_namespace(W)
+        if self.mean is not None:
+            b = b - W @ self.mean
+        if self.selected is not None:
+            place = xp.arange(pixels, **on_device_of(W))
+            spread = xp.astype(self.selected[:, None] == place[None, :], W.dtype)
+            W = W @ spread  # a column of zeros for every pixel left out
+        return [(W, b), *params[1:]]

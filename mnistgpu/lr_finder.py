@@ -1,0 +1,63 @@
+"""Which learning rate? A short run in which it grows from step to step (Smith 2017, section 3.3).
+
+The loss first stays, then falls, then explodes. The suggestion is a third of the rate at which the
+smoothed loss was lowest: still falling fast, safely before the explosion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mnistgpu import data
+from mnistgpu.backend import Backend
+from mnistgpu.settings import Settings
+from mnistgpu.training import Trainer, check_fit
+
+SMOOTHING = 0.9
+EXPLODED = 4.0  # times the lowest loss so far
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Learning rates tried, the smoothed loss at each, and the rate suggested."""
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+def find(
+    settings: Settings,
+    dataset: data.Dataset,
+    backend: Backend,
+    lowest: float = 1e-5,
+    highest: float = 10.0,
+    steps: int = 100,
+) -> Curve:
+    """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor."""
+    check_fit(settings, dataset)
+    training, _ = data.split(dataset.train, settings.validation, settings.seed)
+    rising = settings.changed(
+        iterations=steps, schedule="constant", warmup=0.0, early_stopping=None, clean_ending=0.0
+    )
+    trainer = Trainer(rising, training, backend)
+    rates: list[float] = []
+    losses: list[float] = []
+    running = 0.0
+    with trainer.engine.running():
+        for step in range(steps):
+            rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
+            total, _, count = trainer.step(rate)
+            loss: Any = float(total) / count
+            if not math.isfinite(loss):
+                break
+            running = SMOOTHING * running + (1 - SMOOTHING) * loss
+            smooth = running / (1 - SMOOTHING ** (step + 1))
+            if losses and smooth > EXPLODED * min(losses):
+                break
+            rates.append(rate)
+            losses.append(smooth)
+    best = rates[losses.index(min(losses))]
+    return Curve(rates, losses, best / 3)

@@ -1,0 +1,160 @@
+"""Update rules on the one parameter vector, and the schedules of their learning rate.
+
+An update changes theta (n,) in place from a gradient (n,), its state and a few numbers; the state
+is a dict of vectors by name, which is what a checkpoint saves. Nothing is hidden elsewhere, so the
+same arguments give the same bits. The numbers follow from learning rate and step on the host, and
+may reach the update as arrays () on the device, where a recorded step finds those of today.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mnistgpu.backend import Array, array_namespace
+
+State = dict[str, Array]
+Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule, the numbers it takes, and the vectors it remembers, all zero at first."""
+
+    apply: Callable[[Array, Array, State, Numbers], None]
+    remembers: tuple[str, ...] = ()
+    numbers: Callable[[float, int], tuple[float, ...]] = lambda rate, step: (rate,)
+
+    def update(self, theta: Array, gradient: Array, state: State, rate: float, step: int) -> None:
+        """Take step 0, 1, ... at this learning rate. The gradient is used up."""
+        self.apply(theta, gradient, state, self.numbers(rate, step))
+
+    def start(self, theta: Array) -> State:
+        """The state before the first step."""
+        xp = array_namespace(theta)
+        return {name: xp.zeros_like(theta) for name in self.remembers}
+
+
+def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
+    """theta -= rate * gradient. The gradient is used up."""
+    (rate,) = numbers
+    gradient *= rate
+    theta -= gradient
+
+
+def momentum(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
+    """v = 0.9 v + gradient; theta -= rate * v (Polyak 1964)."""
+    (rate,) = numbers
+    velocity = state["velocity"]
+    velocity *= BETA_1
+    velocity += gradient
+    theta -= rate * velocity
+
+
+def nesterov(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
+    """v = 0.9 v + gradient; theta -= rate * (gradient + 0.9 v) (Nesterov 1983, Sutskever 2013)."""
+    (rate,) = numbers
+    velocity = state["velocity"]
+    velocity *= BETA_1
+    velocity += gradient
+    gradient += BETA_1 * velocity
+    gradient *= rate
+    theta -= gradient
+
+
+def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
+    """Adam (Kingma and Ba 2015), algorithm 1, with `adam_numbers`. The gradient is used up.
+
+    With weight decay applied apart from the gradient it is AdamW (Loshchilov and Hutter 2019).
+    The sums are kept without their factors 1 - beta, which join the bias corrections: two passes
+    over the vectors fewer.
+    """
+    xp = array_namespace(theta)
+    first, second = state["first"], state["second"]  # m / (1 - beta_1) and v / (1 - beta_2)
+    first *= BETA_1
+    first += gradient
+    second *= BETA_2
+    gradient *= gradient
+    second += gradient
+    # theta -= rate * m_factor * first / (v_factor * sqrt(second) + epsilon)
+    epsilon, scale = numbers
+    denominator = xp.sqrt(second)
+    denominator += epsilon
+    denominator *= scale
+    theta -= first / denominator
+
+
+def adam_numbers(rate: float, step: int) -> tuple[float, float]:
+    """epsilon / v_factor and v_factor / (rate m_factor) of step 0, 1, ...: the bias corrections."""
+    m_factor = (1 - BETA_1) / (1 - BETA_1 ** (step + 1))
+    v_factor = math.sqrt((1 - BETA_2) / (1 - BETA_2 ** (step + 1)))
+    return EPSILON / v_factor, v_factor / (rate * m_factor)
+
+
+OPTIMIZERS = {
+    "gradient-descent": Optimizer(gradient_descent),
+    "momentum": Optimizer(momentum, ("velocity",)),
+    "nesterov": Optimizer(nesterov, ("velocity",)),
+    "adam": Optimizer(adam, ("first", "second"), adam_numbers),
+}
+
+
+# Schedules: what to multiply the learning rate with, from the share of steps taken, in [0, 1).
+
+
+def constant(progress: float) -> float:
+    """1 throughout."""
+    return 1.0
+
+
+def linear(progress: float) -> float:
+    """From 1 straight down to 0."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """Half a cosine from 1 to 0 (Loshchilov and Hutter 2017)."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def step(progress: float) -> float:
+    """1, and a tenth after each third of the run."""
+    return 0.1 ** int(3 * progress)
+
+
+def exponential(progress: float) -> float:
+    """From 1 to a thousandth, by the same factor every step (as Ciresan et al. 2010)."""
+    return 0.001**progress
+
+
+def one_cycle(progress: float) -> float:
+    """A cosine up from 1/25 over the first 30%, then one down to 0 (Smith and Topin 2018)."""
+    if progress < 0.3:
+        return 1 / 25 + (1 - 1 / 25) * (1.0 - cosine(progress / 0.3))
+    return cosine((progress - 0.3) / 0.7)
+
+
+SCHEDULES = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "step": step,
+    "exponential": exponential,
+    "one-cycle": one_cycle,
+}
+
+
+def learning_rate(peak: float, schedule: str, warmup: float, taken: int, steps: int) -> float:
+    """The learning rate of the next step, after `taken` of `steps`.
+
+    Over the first `warmup` share of the steps it rises straight from a tenth of the peak; the
+    schedule has the rest.
+    """
+    rising = warmup * steps
+    if taken < rising:
+        return peak * (0.1 + 0.9 * taken / rising)
+    return peak * SCHEDULES[schedule]((taken - rising) / (steps - rising))

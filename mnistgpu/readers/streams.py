@@ -1,0 +1,146 @@
+"""What the formats share: files opened with care, streams that unpack no more than asked."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from mnistgpu.errors import DataError
+
+LARGEST = 4 * 2**30  # bytes of pixels in one file; all of EMNIST has 0.6 GiB
+SMALL = 64 * 2**20  # bytes to which any compressed file may unpack; beyond, it may unpack to
+LARGEST_RATIO = 100  # times its size (digits unpack to 2 to 20 times)
+BLOCK = 2**18  # bytes read at once
+
+
+def mode_of(path: Path) -> int:
+    """What kind of thing lies at path, as in os.stat; DataError if nothing can be seen there."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be read ({reason}); check the path and its rights"
+        ) from None
+
+
+class BlockReader(io.BufferedReader):
+    """A file that gives at most BLOCK bytes at once.
+
+    zipfile reads its whole directory in one go and makes objects of it, many times as large.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = self.size - self.tell()
+        if size > BLOCK:
+            raise DataError(
+                f"{self.name}, byte {self.tell():,}: a part that should be small claims {size:,} "
+                "bytes; write the file again"
+            )
+        return super().read(size)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return os.fstat(self.fileno()).st_size
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BlockReader]:
+    """The regular file at path, open to be read; what the system refuses becomes a DataError."""
+    mode = mode_of(path)
+    if not stat.S_ISREG(mode):  # to open a named pipe would be to wait for ever
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise DataError(f"{path}: is {kind}, where a file is needed; give the path of a file")
+    try:
+        with BlockReader(io.FileIO(path)) as file:
+            if not file.peek(1):
+                raise DataError(f"{path}: is empty; copy or download it again")
+            yield file
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); check its rights and the disk"
+        ) from None
+    except MemoryError:
+        raise DataError(f"{path}: does not fit in memory; split it") from None
+
+
+class Stream(Protocol):
+    """What a file, a gzip file and a member of a zip file have in common."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Unzipped:
+    """The content of a gzip file with one member, as a stream that unpacks no more than asked.
+
+    gzip.GzipFile would search a hostile header for the end of its file name byte by byte.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO):
+        self.path, self.file = path, file
+        self.unpacker = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, and none only where the gzip data end as they should."""
+        while not self.unpacker.eof:
+            packed = self.unpacker.unconsumed_tail or self.file.read(2**16)
+            try:
+                piece = self.unpacker.decompress(packed, size)
+            except zlib.error as error:
+                raise DataError(
+                    f"{self.path}: the gzip data are damaged before byte {self.file.tell():,} "
+                    f"({error}); copy or download the file again"
+                ) from None
+            if piece:
+                return piece
+            if not packed:
+                raise DataError(
+                    f"{self.path}: the gzip data break off at byte {self.file.tell():,}, the end "
+                    "of the file; copy or download it again"
+                )
+        end = self.file.tell() - len(self.unpacker.unused_data)
+        if self.unpacker.unused_data or self.file.read(1):
+            raise DataError(
+                f"{self.path}: foreign bytes follow the gzip data at byte {end:,}; copy or "
+                "download the file again"
+            )
+        return b""
+
+
+def fill(stream: Stream, target: memoryview) -> int:
+    """Read bytes into target until it is full or the stream ends; how many came."""
+    filled = 0
+    while filled < len(target) and (piece := stream.read(min(BLOCK, len(target) - filled))):
+        target[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return filled
+
+
+def check_growth(where: str, unpacked: int, packed: int) -> None:
+    """Refuse compressed data that claim to hold far more than digits would."""
+    limit = min(LARGEST, max(SMALL, LARGEST_RATIO * packed))
+    if unpacked > limit:
+        raise DataError(
+            f"{where}: {packed:,} compressed bytes claim to hold {unpacked:,}, more than the limit "
+            f"of {limit:,}; check where the file comes from"
+        )
+
+
+def check_labels(labels: np.ndarray, classes: int, place: Callable[[int], str]) -> None:
+    """Refuse a label outside 0 ... classes - 1; `place` says where label i stands."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        raise DataError(
+            f"{place(int(wrong[0]))}: the label {labels[wrong[0]]} is not one of 0 to "
+            f"{classes - 1}; correct it, or use a network with more outputs"
+        )

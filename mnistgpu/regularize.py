@@ -1,0 +1,90 @@
+"""What keeps a network from learning by heart: noise, dropout, batch normalisation, norms.
+
+Each works in place on columns (units, m), one image a column, and draws its random numbers from a
+key, so that the backward pass, a second backend or a resumed run can draw them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mnistgpu import counter_rng
+from mnistgpu.backend import Array, array_namespace
+from mnistgpu.network import Layer
+
+VARIANCE_FLOOR = 1e-5
+
+
+def add_noise(Z: Array, key: Array, deviation: float) -> None:
+    """Z += deviation * standard normal numbers."""
+    noise = counter_rng.normals(key, Z.shape, Z.dtype)
+    noise *= deviation
+    Z += noise
+
+
+def drop(A: Array, key: Array, rate: float) -> Array:
+    """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), so that its mean stays.
+
+    Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors, by
+    which the backward pass multiplies too.
+    """
+    kept = counter_rng.coins(key, A.shape, 1.0 - rate, A.dtype)
+    kept *= 1.0 / (1.0 - rate)
+    A *= kept
+    return kept
+
+
+def normalize(Z: Array) -> tuple[Array, Array]:
+    """Make each row of Z (n, m) mean 0 and variance 1; returns the means and deviations (n, 1).
+
+    Batch normalisation (Ioffe and Szegedy 2015), of the sums W A before the bias, which is its
+    shift; a scale of its own would be undone by the next layer's weights.
+    """
+    xp = array_namespace(Z)
+    m = Z.shape[1]
+    mean = xp.sum(Z, axis=1, keepdims=True) / m
+    Z -= mean
+    deviation = xp.sqrt(xp.sum(Z * Z, axis=1, keepdims=True) / m + VARIANCE_FLOOR)
+    Z /= deviation
+    return mean, deviation
+
+
+def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
+    """From the gradient by the normalised sums to the gradient by the sums, in place.
+
+    Mean and deviation depend on every column, so each row loses its mean and its part along the
+    normalised row: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
+    """
+    xp = array_namespace(dZ)
+    m = dZ.shape[1]
+    along = xp.sum(dZ * normalized, axis=1, keepdims=True) / m
+    dZ -= xp.sum(dZ, axis=1, keepdims=True) / m
+    dZ -= along * normalized
+    dZ /= deviation
+
+
+def clip(gradient: Array, longest: float) -> None:
+    """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013)."""
+    xp = array_namespace(gradient)
+    norm = xp.sqrt(xp.sum(gradient * gradient))
+    gradient *= longest / xp.maximum(norm, longest)
+
+
+def decay(params: Sequence[Layer], share: float) -> None:
+    """Shrink all weights, and no bias, by a share (Loshchilov and Hutter 2019)."""
+    for W, _ in params:
+        W *= 1.0 - share
+
+
+def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float) -> None:
+    """Add strength * W to dW, the gradient of strength/2 * sum of squared weights; biases stay."""
+    for (dW, _), (W, _) in zip(gradients, params, strict=True):
+        dW += strength * W
+
+
+def limit_norms(params: Sequence[Layer], longest: float) -> None:
+    """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1)."""
+    for W, _ in params:
+        xp = array_namespace(W)
+        norms = xp.sqrt(xp.sum(W * W, axis=1, keepdims=True))
+        W *= longest / xp.maximum(norms, longest)

@@ -1,0 +1,41 @@
+"""Kaggle's "Digit Recognizer": answers as the file the competition wants.
+
+Its 28,000 test images are very likely MNIST's own in another order: see docs/using.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mnistgpu import files
+from mnistgpu.errors import RunError, UsageError
+
+HEADER = "ImageId,Label"
+
+
+def write(path: Path, labels: np.ndarray, force: bool = False) -> None:
+    """Write labels (N,) as ImageId,Label with the ids 1 ... N, atomically, and read them back.
+
+    UsageError if the file exists and `force` is not given, RunError if it cannot be written.
+    """
+    if path.exists() and not force:
+        raise UsageError(f"--out {path}: the file exists; choose another or add --force")
+    lines = [HEADER, *(f"{i},{label}" for i, label in enumerate(labels, 1))]
+    files.replace_bytes(path, ("\n".join(lines) + "\n").encode())
+    if not np.array_equal(read(path), labels):
+        raise RunError(f"{path}: what was written reads back differently; is the disk sound?")
+
+
+def read(path: Path) -> np.ndarray:
+    """The labels (N,) of a submission whose ids are 1 ... N; RunError if it is not one."""
+    header, _, text = files.read_bytes(path, limit=2**30).decode(errors="replace").partition("\n")
+    lines = text.splitlines()
+    try:
+        table = [(int(i), int(label)) for i, label in (line.split(",") for line in lines)]
+    except ValueError:
+        table = []
+    if header != HEADER or [i for i, _ in table] != list(range(1, len(lines) + 1)):
+        raise RunError(f"{path}: not a submission, {HEADER} and a line for each image; write again")
+    return np.array([label for _, label in table])

@@ -1,0 +1,69 @@
+"""The machine's cores: how many there are, who uses them, and memory that needs no clearing.
+
+Here for speed alone. A worker is a thread: NumPy lets go of the interpreter lock inside products
+and element-wise functions. Where there are several workers, BLAS is held at one thread each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+
+def cores() -> int:
+    """The processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def workers(count: int) -> Iterator[Executor | None]:
+    """A pool of so many threads, each with BLAS of its own; None for one, which is the caller.
+
+    BLAS has its threads back afterwards, also after an exception.
+    """
+    keep_freed_memory()
+    if count == 1:
+        yield None
+        return
+    warn_alike = functools.partial(np.seterr, **np.geterr())  # threads have settings of their own
+    with one_blas_thread(), ThreadPoolExecutor(count, initializer=warn_alike) as pool:
+        yield pool
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
+    """Within it, BLAS computes each product in the thread that asks for it."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _blas() -> Any:
+    """NumPy's BLAS, which takes a millisecond to be found."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed arrays for the next ones instead of returning them to the system.
+
+    By default every array over some 100 kB is fresh memory whose pages the kernel clears at first
+    touch, which costs several times the arithmetic on it (measured: normal numbers for 256x512
+    noise 2.9 ms before, 0.4 ms after). Elsewhere than on glibc nothing happens.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            m_trim_threshold, m_mmap_threshold = -1, -3  # the names of malloc.h
+            libc.mallopt(m_mmap_threshold, 32 * 2**20)
+            libc.mallopt(m_trim_threshold, 2**30)

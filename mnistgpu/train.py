@@ -1,0 +1,338 @@
+"""`python -m mnistgpu.train`: train a network from the command line (also `mnistgpu train`)."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.settings import Settings, flags_of
+
+if TYPE_CHECKING:
+    from mnistgpu.backend import Backend
+    from mnistgpu.checkpoint import Every, FileKeeper
+    from mnistgpu.data import Dataset
+    from mnistgpu.progress import Silent
+    from mnistgpu.signals import Stop
+    from mnistgpu.watching import Snapshots
+
+
+def run(
+    changes: dict[str, Any],
+    recipe: str | None,
+    deform: str | None,
+    data: Path | None,
+    backend: str | None,
+    out: Path | None,
+    resume: Path | None,
+    checkpoint_every: str,
+    force: bool,
+    quiet: bool,
+    watch: bool,
+    snapshots: bool,
+) -> None:
+    """Train with the settings changed as asked, or go on with a run, and leave a run directory."""
+    from mnistgpu import augment, checkpoint
+    from mnistgpu.signals import Stop, heard
+
+    if deform is not None:
+        changes = augment.preset(deform) | changes
+    if watch:
+        from mnistgpu.web import server
+
+        server.require_extra()  # before anything is begun
+    every, stop = checkpoint.parse_every(checkpoint_every), Stop()
+    show = Show(quiet, watch, snapshots or watch)
+    with heard(stop):
+        if resume is None:
+            begin(changes, recipe or "classic", data, backend, out, every, stop, force, show)
+        else:
+            go_on(changes, recipe, data, backend, out, resume, every, stop, force, show)
+
+
+def begin(
+    changes: dict[str, Any],
+    recipe: str,
+    data: Path | None,
+    backend: str | None,
+    out: Path | None,
+    every: Every,
+    stop: Stop,
+    force: bool,
+    show: Show,
+) -> None:
+    """Begin a new run."""
+    from mnistgpu import backend as backends
+    from mnistgpu import checkpoint, recipes, run_directory, training
+    from mnistgpu import data as readers
+
+    settings = recipes.named(recipe).settings.changed(**changes)
+    chosen = backends.select(backend)
+    dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
+    training.check_fit(settings, dataset)
+    path = out or run_directory.new_path()
+    with run_directory.writing(path):
+        run_directory.create(path, settings, dataset, force)
+        keeper = checkpoint.FileKeeper(path, absolute(data), dataset.digest, every, stop)
+        carry_out(settings, dataset, chosen, path, keeper, show, [])
+
+
+def go_on(
+    changes: dict[str, Any],
+    recipe: str | None,
+    data: Path | None,
+    backend: str | None,
+    out: Path | None,
+    resume: Path,
+    every: Every,
+    stop: Stop,
+    force: bool,
+    show: Show,
+) -> None:
+    """Go on with the run in the directory `resume`, there or in `out`."""
+    import os
+
+    from mnistgpu import backend as backends
+    from mnistgpu import checkpoint, run_directory
+    from mnistgpu import data as readers
+
+    if recipe is not None:
+        raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
+    checkpoint.find(resume)
+    path = out or resume
+    in_place = path.resolve() == resume.resolve()
+    with run_directory.writing(path):
+        saved = checkpoint.load(resume)
+        settings = checkpoint.changed_settings(saved, changes, str(resume))
+        if in_place and saved.progress.finished:
+            if run_directory.is_finished(path, saved.settings, saved.data_digest):
+                if settings == saved.settings:
+                    if not show.quiet:
+                        print(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
+                    return
+                if not force:
+                    raise UsageError(
+                        f"--resume {path}: a finished run is there; give --out another directory "
+                        "for the longer run, or --force to replace this one once that is finished"
+                    )
+        variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
+        chosen = backends.select(backend or variable or saved.machine.get("backend"))
+        source = absolute(data) or saved.data
+        dataset = readers.load(source, classes=max(10, settings.sizes[-1]))
+        if dataset.digest != saved.data_digest:
+            raise DataError(
+                f"{dataset.source}: not the data that {resume} was trained on (their digest is "
+                f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data"
+            )
+        if not in_place:
+            run_directory.create(path, settings, dataset, force)
+        keeper = checkpoint.FileKeeper(path, source, dataset.digest, every, stop, saved)
+        notes = [f"resumed   {resume}, after iteration {saved.taken:,}"]
+        here = checkpoint.machine(chosen)
+        if here == saved.machine:
+            keeper.workers = saved.workers  # also where this process may use fewer cores
+        else:
+            then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
+            notes.append(f"rounding  from here on as of {now}; the run was begun on {then}")
+        carry_out(settings, dataset, chosen, path, keeper, show, notes)
+
+
+def carry_out(
+    settings: Settings,
+    dataset: Dataset,
+    backend: Backend,
+    path: Path,
+    keeper: FileKeeper,
+    show: Show,
+    notes: Sequence[str],
+) -> None:
+    """Train and write the run directory, or stop as asked, or say why not and what is left."""
+    from mnistgpu import files, progress, run_directory, training, watching
+    from mnistgpu.errors import RunError, StoppedError
+
+    stop, title = keeper.stop, f"{settings.layers} on {dataset.source}"
+    display = progress.Guarded(progress.display(show.quiet), stop)
+    seen = watching.Snapshots.of(dataset)
+    display.begin(settings, dataset, backend)
+    for note in notes:
+        display.note(note)
+    try:
+        with shown(show, title, seen, display), display:
+            watched = (
+                watching.Watcher(keeper, settings, seen, backend) if show.snapshots else keeper
+            )
+            outcome = training.train(
+                settings, dataset, backend, display.step, display.row, display.warn, watched
+            )
+        run_directory.write(path, outcome, dataset, title)
+        files.remove(path / watching.FILE)  # of an older run
+        if show.snapshots:
+            watching.save(seen, path / watching.FILE)
+    except RunError as error:
+        raise RunError(f"{error}; {keeper.kept()}") from None
+    except StoppedError as interruption:
+        leave(str(interruption), interruption.exit_status)
+    display.end(outcome, path)
+    if stop.asked:
+        leave(f"{path}: finished and saved, though stopped by {stop.reason}", stop.exit_status)
+
+
+@dataclass(frozen=True)
+class Show:
+    """What of a run is shown, and kept to be shown later."""
+
+    quiet: bool
+    watch: bool
+    snapshots: bool
+
+
+def shown(
+    show: Show, title: str, seen: Snapshots, display: Silent
+) -> contextlib.AbstractContextManager[object]:
+    """The page to watch the run on, if one is asked for."""
+    if not show.watch:
+        return contextlib.nullcontext()
+    from mnistgpu.web.watch import WatchPage
+
+    page = WatchPage(title, seen)
+    display.note(f"watch     {page.address}")
+    return page
+
+
+def leave(sentence: str, exit_status: int) -> NoReturn:
+    """Say how things stand, if anybody still listens, and end the program."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
+    raise SystemExit(exit_status)
+
+
+def absolute(path: Path | None) -> str | None:
+    """The path as it is known from any directory."""
+    return None if path is None else str(path.absolute())
+
+
+def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """A typer command whose flags are the fields of Settings, then the options of `function`.
+
+    A flag that is not given stays None and leaves the setting as it is; the help shows that.
+    """
+
+    def command(**values: Any) -> None:
+        names = [knob.name for knob in fields(Settings)]
+        given = {name: values.pop(name) for name in names}
+        changes = {name: value for name, value in given.items() if value is not None}
+        function(changes, **values)
+
+    parameters = []
+    kinds = {"int": int, "float": float, "str": str, "bool": bool}
+    defaults = Settings()
+    panel = ""
+    for knob in fields(Settings):
+        panel = PANELS.get(knob.name, panel)
+        default = getattr(defaults, knob.name)
+        kind = kinds[str(knob.type).split(" | ")[0]]
+        option = typer.Option(
+            *(with_negation(flag) if kind is bool else flag for flag in flags_of(knob)),
+            help=knob.metadata["help"],
+            show_default=False if default is None else str(default),
+            rich_help_panel=panel,
+        )
+        annotation: Any = Annotated[kind | None, option]
+        parameters.append(
+            inspect.Parameter(
+                knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+            )
+        )
+    options = inspect.signature(function, eval_str=True).parameters
+    for name, option_default in RUN_OPTIONS.items():
+        parameters.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=DEFAULTS.get(name),
+                annotation=Annotated[options[name].annotation, option_default],
+            )
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = (
+        "Train a dense network on handwritten digits and leave a run directory.\n\n"
+        "Without flags: the network of the documents, 784-10-10, full-batch gradient descent, on "
+        "the embedded MNIST."
+    )
+    return command
+
+
+def with_negation(flag: str) -> str:
+    """--flag/--no-flag, so that a recipe's choice can be undone."""
+    return f"{flag}/--no-{flag.removeprefix('--')}"
+
+
+PANELS = {  # the setting with which each part of the help begins
+    "layers": "Network",
+    "iterations": "Run",
+    "optimizer": "Optimiser",
+    "label_smoothing": "Regularisation",
+    "rotation": "Deformation",
+}
+
+RUN_OPTIONS = {
+    "recipe": typer.Option(
+        help="Named settings to start from; `mnistgpu recipes` lists them.", show_default="classic"
+    ),
+    "deform": typer.Option(
+        help="Named deformations to start from: strong, or those of ciresan.", show_default="none"
+    ),
+    "data": typer.Option(
+        help="IDX folder or file, Kaggle CSV or npz to train on.",
+        show_default="the embedded MNIST",
+    ),
+    "backend": typer.Option(
+        help="numpy, cupy, cupy:1 (second GPU) or auto.",
+        show_default="MNISTGPU_BACKEND, or numpy",
+    ),
+    "out": typer.Option(help="Run directory.", show_default="runs/DATE-TIME"),
+    "resume": typer.Option(
+        help="Go on with the run in this directory, bit for bit as if it had never stopped; only "
+        "--iterations or --epochs may be more than before."
+    ),
+    "checkpoint_every": typer.Option(
+        help="How often to save what --resume needs: 60s, 5m, 1h, 2epochs or never."
+    ),
+    "force": typer.Option("--force", help="Replace the run in --out, once there is a newer one."),
+    "quiet": typer.Option("--quiet", "-q", help="Print nothing but errors."),
+    "watch": typer.Option("--watch", help="Show a page with curves, weights and some digits."),
+    "snapshots": typer.Option(
+        "--snapshots", help="Keep what `mnistgpu plot RUN --animate` needs (--watch does, too)."
+    ),
+}
+
+DEFAULTS = {
+    "checkpoint_every": "60s",
+    "force": False,
+    "quiet": False,
+    "watch": False,
+    "snapshots": False,
+}
+
+train_command = command_from_settings(run)
+
+
+def main() -> None:
+    """Entry point of `python -m mnistgpu.train`."""
+    from mnistgpu.cli import run_app
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name="train")(train_command)
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

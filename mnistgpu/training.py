@@ -1,0 +1,391 @@
+"""The training loop: batches in, gradients down, a row of history now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import counter_rng, data, health, inference, model, network, optimizers, regularize
+from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.cuda_graph import stepping
+from mnistgpu.engine import Engine, is_random
+from mnistgpu.errors import UsageError
+from mnistgpu.inputs import Inputs
+from mnistgpu.memory import explained
+from mnistgpu.settings import Settings
+
+EVALUATED_AT_ONCE = 2**16  # images, which bounds the memory
+ROWS_OF_HISTORY = 50  # for full batches, where every iteration is an epoch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of history.csv. Training figures are means over the last epoch of steps."""
+
+    iteration: int
+    epoch: float
+    seconds: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run leaves: the model, its history, and results as in results.json."""
+
+    model: model.Model
+    history: list[Row]
+    results: dict[str, Any]
+    test_probabilities: np.ndarray | None = field(repr=False, default=None)
+
+
+@dataclass
+class Progress:
+    """What the loop of `train` knows between two steps, besides its Trainer."""
+
+    loss: Any = 0.0  # sums over the epoch so far, on the device
+    right: Any = 0.0
+    seen: int = 0  # images in these sums
+    images_seen: int = 0  # in the whole run
+    seconds: float = 0.0
+    history: list[Row] = field(default_factory=list)
+    best_score: tuple[float, float] = (-1.0, -math.inf)  # for early stopping
+    best_epoch: float = 0.0
+    best_theta: np.ndarray | None = None
+    finished: bool = False
+
+
+class Batches:
+    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed."""
+
+    def __init__(self, key: Array, images: int, batch_size: int | None):
+        self.images, self.size = images, batch_size or images
+        self.per_epoch = math.ceil(images / self.size)
+        self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
+        self._epoch, self._order = -1, None
+
+    def rows(self, step: int) -> Array | slice:
+        """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
+
+        The last batch of an epoch is short where the images do not divide evenly.
+        """
+        if self.size == self.images:
+            return slice(0, self.images)
+        epoch, batch = divmod(step, self.per_epoch)
+        return self.order(epoch)[batch * self.size : (batch + 1) * self.size]
+
+    def order(self, epoch: int) -> Array:
+        """All rows (images,) in the order of an epoch of batches."""
+        if epoch != self._epoch:
+            key = counter_rng.fold_in(self._key, epoch)
+            self._epoch, self._order = epoch, counter_rng.permutation(key, self.images)
+        return self._order
+
+
+class Trainer:
+    """A training run between two steps: parameters, what the optimiser remembers, the step count.
+
+    Everything else follows from settings, seed and data, so `vectors` are all there is to save.
+    """
+
+    def __init__(
+        self, settings: Settings, digits: data.Digits, backend: Backend, workers: int | None = None
+    ):
+        labels = backend.asarray(digits.labels)
+        self.settings, self.backend = settings, backend
+        self.key = counter_rng.key(settings.seed, like=labels)
+        self.batches = Batches(self.key, len(digits), settings.batch_size)
+        self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
+        inputs = Inputs(digits.images, settings, digits.image_shape, labels)
+        sizes = (inputs.pixels, *settings.sizes[1:])
+        init_key = counter_rng.fold_in(self.key, counter_rng.INIT)
+        self.theta = network.init(init_key, sizes, settings.init, settings.dtype)
+        self.params = network.layers(self.theta, sizes)
+        self.engine = Engine(
+            self.theta,
+            settings,
+            backend.asarray(digits.images),
+            labels,
+            inputs,
+            self.batches.size,
+            workers,
+        )
+        self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
+        self.state = self.optimizer.start(self.theta)
+        if settings.ema is not None:
+            self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        self.taken = 0
+        self.learning_rate = math.nan
+        self.random = is_random(settings)
+        self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
+
+    def step(self, rate: float | None = None) -> tuple[Array, Array, int]:
+        """Take one step; sum of losses and right answers of its batch (on the device), its size.
+
+        The schedule gives the learning rate unless `rate` does.
+        """
+        taken = self.taken
+        rows = self.batches.rows(taken)
+        key = counter_rng.fold_in(self.step_key, taken) if self.random else None
+        rate = self.scheduled_rate(taken) if rate is None else rate
+        loss, right = self.advance(rows, key, self.deforms(taken), self.numbers(taken, rate))
+        self.taken, self.learning_rate = taken + 1, rate
+        return loss, right, rows.stop if isinstance(rows, slice) else rows.shape[0]
+
+    def advance(
+        self,
+        rows: Array | slice,
+        key: Array | None,
+        deform: bool,
+        numbers: tuple[Any, ...],
+    ) -> tuple[Array, Array]:
+        """The step itself, on the device alone: sum of losses and right answers of these rows.
+
+        All that changes from step to step comes in as an argument, so that on a GPU the step can be
+        recorded once and replayed (see `cuda_graph`); `numbers` may then be arrays ().
+        """
+        settings = self.settings
+        gradient, loss, right = self.engine.gradient(rows, key, deform)
+        if settings.clip_norm is not None:
+            regularize.clip(gradient, settings.clip_norm)
+        shrink, *of_optimizer = numbers
+        self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
+        if settings.weight_decay > 0:
+            regularize.decay(self.params, shrink)
+        if settings.max_norm is not None:
+            regularize.limit_norms(self.params, settings.max_norm)
+        if settings.ema is not None:
+            average = self.state["average"]
+            average *= settings.ema
+            average += (1.0 - settings.ema) * self.theta
+        return loss, right
+
+    def scheduled_rate(self, taken: int) -> float:
+        """The learning rate of the step after so many."""
+        settings = self.settings
+        return optimizers.learning_rate(
+            settings.learning_rate, settings.schedule, settings.warmup, taken, self.steps
+        )
+
+    def numbers(self, taken: int, rate: float) -> tuple[float, ...]:
+        """What a step needs besides its batch: the share of decay, and the optimiser's numbers."""
+        return rate * self.settings.weight_decay, *self.optimizer.numbers(rate, taken)
+
+    def deforms(self, taken: int) -> bool:
+        """Whether the step after so many may deform its images, which a clean ending does not."""
+        return taken < (1.0 - self.settings.clean_ending) * self.steps
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """All that a run has computed, by name, on the host. A sync point."""
+        vectors = {"theta": self.theta, **self.state}
+        for i, (mean, variance) in enumerate(self.engine.running_statistics):
+            vectors |= {f"mean.{i}": mean, f"variance.{i}": variance}
+        return {name: self.backend.to_numpy(vector) for name, vector in vectors.items()}
+
+    def restore(self, vectors: dict[str, np.ndarray], taken: int, followed: int) -> None:
+        """Go back to where `vectors` were taken, after so many steps (and steps followed by the
+        running statistics). Parameters are replaced in place: the engine's views follow them.
+        """
+        on_device = {name: self.backend.asarray(vector) for name, vector in vectors.items()}
+        for name, vector in {"theta": self.theta, **self.state}.items():
+            vector[...] = on_device[name]
+        self.engine.running_statistics = [
+            (on_device[f"mean.{i}"], on_device[f"variance.{i}"])
+            for i in range(sum(name.startswith("mean.") for name in vectors))
+        ]
+        self.engine.steps_followed, self.taken = followed, taken
+
+    def plain(self) -> Array:
+        """The parameters to predict with: averaged if asked for, for all pixels, normalised."""
+        theta = self.theta
+        if self.settings.ema is not None and self.taken > 0:
+            theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+        return self.engine.plain(theta)
+
+
+class Keeper:
+    """Who keeps a run safe from what may happen. This one keeps nothing; see `checkpoint`."""
+
+    workers: int | None = None  # how many to share out batches among; None for as many as fit
+
+    def begin(self, trainer: Trainer) -> Progress:
+        """Called before the first step: the progress to begin with."""
+        return Progress()
+
+    def after_step(self, trainer: Trainer, progress: Progress) -> None:
+        """Called after every step; must cost next to nothing but when it saves."""
+
+    def at_row(self, row: Row, theta: Array) -> None:
+        """Called for every row of history, with the parameters that it judges."""
+
+
+@explained
+def train(
+    settings: Settings,
+    dataset: data.Dataset,
+    backend: Backend,
+    on_step: Callable[[int], None] = lambda iteration: None,
+    on_row: Callable[[Row], None] = lambda row: None,
+    on_warning: Callable[[str], None] = lambda sentence: None,
+    keeper: Keeper | None = None,
+) -> Outcome:
+    """Train a network and evaluate it, once, on the test set.
+
+    on_step is called after every step, on_row for every row of history, and on_warning with a
+    sentence where data or network look as if not much will be learnt.
+    Raises UsageError where settings and data do not fit, DivergedError where training diverges.
+    """
+    check_fit(settings, dataset)
+    training, held_out = data.split(dataset.train, settings.validation, settings.seed)
+    keeper = keeper or Keeper()
+    trainer = Trainer(settings, training, backend, keeper.workers)
+    per_epoch, steps = trainer.batches.per_epoch, trainer.steps
+    row_every = per_epoch if per_epoch > 1 else max(1, steps // ROWS_OF_HISTORY)
+    for sentence in health.of_data(training):
+        on_warning(sentence)
+    progress = keeper.begin(trainer)
+    warned: list[str] = []
+    backend.synchronize()
+    started = time.perf_counter() - progress.seconds
+    # what overflows is found by health.check, and said better there than by NumPy
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        trainer.engine.running(),
+        stepping(trainer, on_warning) as step,
+    ):
+        while not progress.finished:
+            batch_loss, batch_right, batch_size = step()
+            iteration = trainer.taken
+            progress.loss, progress.right = progress.loss + batch_loss, progress.right + batch_right
+            progress.seen += batch_size
+            progress.images_seen += batch_size
+            progress.finished = iteration == steps
+            epoch_ends = iteration % per_epoch == 0
+            at_row = iteration % row_every == 0 or iteration in (1, steps)
+            if at_row or epoch_ends:
+                mean_loss = health.check(  # a sync point
+                    progress.loss, progress.seen, trainer.theta, iteration, settings
+                )
+            if at_row:
+                theta = trainer.plain()
+                row = Row(
+                    iteration,
+                    iteration / per_epoch,
+                    time.perf_counter() - started,
+                    mean_loss,
+                    float(progress.right) / progress.seen,
+                    *evaluate(theta, settings, held_out, backend),
+                    trainer.learning_rate,
+                )
+                progress.history.append(row)
+                on_row(row)
+                keeper.at_row(row, theta)
+                if settings.early_stopping is not None:
+                    judge(progress, row, theta, settings.early_stopping, backend)
+                if not warned and (row.epoch >= 1 or progress.finished):
+                    warned = health.of_units(theta, settings, training, backend)
+                    for sentence in warned:
+                        on_warning(sentence)
+            if epoch_ends:
+                progress.loss, progress.right, progress.seen = 0.0, 0.0, 0
+            on_step(iteration)
+            progress.seconds = time.perf_counter() - started
+            keeper.after_step(trainer, progress)
+        backend.synchronize()
+        seconds = time.perf_counter() - started
+
+        theta = trainer.plain()
+        if progress.best_theta is not None:
+            theta = backend.asarray(progress.best_theta)
+        validation_accuracy = evaluate(theta, settings, held_out, backend)[1]
+        train_accuracy = evaluate(theta, settings, training, backend)[1]
+    trained = model.Model(
+        backend.to_numpy(theta),
+        settings.sizes,
+        training.image_shape,
+        settings.activation,
+        settings.as_dict(),
+        dataset.digest,
+    )
+    results = {
+        "test_accuracy": None,
+        "train_accuracy": train_accuracy,
+        "validation_accuracy": None if held_out is None else validation_accuracy,
+        "train_loss": progress.history[-1].train_loss,
+        "iterations": trainer.taken,
+        "seconds": seconds,
+        "images_per_second": progress.images_seen / seconds,
+        "precision": settings.precision,
+        **backend.describe(),
+    }
+    test_probabilities = None
+    if dataset.test is not None:  # the one time that the test set is looked at
+        test_probabilities = backend.to_numpy(trained.probabilities(dataset.test.images, backend))
+        right_answers = np.argmax(test_probabilities, axis=0) == dataset.test.labels
+        results["test_accuracy"] = float(np.mean(right_answers))
+    return Outcome(trained, progress.history, results, test_probabilities)
+
+
+def judge(progress: Progress, row: Row, theta: Array, patience: int, backend: Backend) -> None:
+    """Early stopping: remember the best parameters; finished if they have been that for long."""
+    score = (row.validation_accuracy, -row.validation_loss)
+    if score > progress.best_score:
+        progress.best_score, progress.best_epoch = score, row.epoch
+        progress.best_theta = np.array(backend.to_numpy(theta))
+    elif row.epoch - progress.best_epoch >= patience:
+        progress.finished = True
+
+
+def check_fit(settings: Settings, dataset: data.Dataset) -> None:
+    """Refuse settings that do not fit the data: layers, held-out images, batch size."""
+    height, width = dataset.train.image_shape
+    first, last = settings.sizes[0], settings.sizes[-1]
+    if first != height * width:
+        raise UsageError(
+            f"--layers begins with {first}, but an image of {dataset.source} has {height}x{width} "
+            f"= {height * width} pixels"
+        )
+    classes = int(np.max(dataset.train.labels)) + 1  # type: ignore[arg-type]
+    if last != max(classes, 10) and last != classes:
+        raise UsageError(
+            f"--layers ends with {last}, but {dataset.source} has the labels 0 to {classes - 1}: "
+            f"end it with {max(classes, 10)}"
+        )
+    left = len(dataset.train) - settings.validation
+    if left < 1:
+        raise UsageError(
+            f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
+            f"{len(dataset.train)} training images"
+        )
+    if settings.batch_size is not None and settings.batch_size > left:
+        raise UsageError(
+            f"--batch-size {settings.batch_size} is more than the {left} training images; "
+            "leave it out for full batches"
+        )
+    if settings.early_stopping is not None and settings.validation == 0:
+        raise UsageError("--early-stopping needs held-out images: give --validation too")
+
+
+def evaluate(
+    theta: Array, settings: Settings, digits: data.Digits | None, backend: Backend
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of a plain network on labelled digits; nan without any."""
+    if digits is None:
+        return math.nan, math.nan
+    loss = right = 0.0
+    for start in range(0, len(digits), EVALUATED_AT_ONCE):
+        images = backend.asarray(digits.images[start : start + EVALUATED_AT_ONCE])
+        labels = backend.asarray(digits.labels[start : start + EVALUATED_AT_ONCE])  # type: ignore[index]
+        Z = inference.logits(theta, settings.sizes, settings.activation, images)
+        Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
+        loss += float(network.cross_entropy(Z, Y)) * len(labels)
+        right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
+    return loss / len(digits), right / len(digits)

@@ -1,0 +1,138 @@
+"""The drawing page's server: a drawing comes in, what the network makes of it goes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Route
+
+from mnistgpu import images, model, network
+from mnistgpu.activations import ACTIVATIONS
+from mnistgpu.committee import Committee
+from mnistgpu.errors import MnistGpuError
+from mnistgpu.web.guard import Guard, RefusedError, json_body, not_here, policy_of, refused
+from mnistgpu.web.keep import Kept
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+PAGE = Path(__file__).with_name("draw.html")
+LARGEST_SIDE = 200  # pixels of a drawing; the page sends 64
+MOST_UNITS = 1024  # of a hidden layer, shown
+
+
+def make_app(
+    trained: model.Model | Committee,
+    name: str,
+    kept: Kept | None = None,
+    local: bool = True,
+    host: str = "127.0.0.1",
+) -> Starlette:
+    """The application: the page, what the network is, its answer to a drawing, and `keep`."""
+    html = PAGE.read_text()
+    facts = described(trained, name, kept)
+
+    async def page(request: Request) -> HTMLResponse:
+        return HTMLResponse(html)
+
+    async def about(request: Request) -> JSONResponse:
+        return JSONResponse(facts)
+
+    async def predict(request: Request) -> JSONResponse:
+        ink = drawing(await json_body(request))
+        return JSONResponse(answer(trained, ink))
+
+    async def keep(request: Request) -> JSONResponse:
+        body = await json_body(request)
+        if kept is None:
+            raise RefusedError(409, "start the page with --keep FOLDER to keep drawings")
+        ink, label = drawing(body), body.get("label")
+        if type(label) is not int or not 0 <= label < trained.sizes[-1]:
+            raise RefusedError(
+                422, f"label must be a whole number from 0 to {trained.sizes[-1] - 1}"
+            )
+        if not ink.any():
+            raise RefusedError(422, "no digit found: draw one first")
+        try:
+            count = kept.add(images.prepare(ink), label)
+        except MnistGpuError as error:
+            raise RefusedError(409, str(error)) from None
+        return JSONResponse({"kept": count, "path": str(kept.path)})
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/about", about),
+            Route("/predict", predict, methods=["POST"]),
+            Route("/keep", keep, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, local=local, name=host, policy=policy_of(html))],
+        exception_handlers={RefusedError: refused, HTTPException: not_here},
+    )
+
+
+def described(trained: model.Model | Committee, name: str, kept: Kept | None) -> dict[str, Any]:
+    """What the page says about the network."""
+    first = trained.members[0] if isinstance(trained, Committee) else trained
+    return {
+        "name": name,
+        "layers": "-".join(map(str, first.sizes)),
+        "parameters": network.parameter_count(first.sizes),
+        "members": len(trained.members) if isinstance(trained, Committee) else 1,
+        "classes": trained.sizes[-1],
+        "most_units": MOST_UNITS,
+        "image_shape": list(trained.image_shape),
+        "keep": None if kept is None else str(kept.path),
+        "kept": 0 if kept is None else kept.count,
+    }
+
+
+def drawing(body: Any) -> np.ndarray:
+    """The ink (H, W) of {"rows": H, "columns": W, "pixels": [0, 255, ...]}, or RefusedError."""
+    if not isinstance(body, dict):
+        raise RefusedError(422, 'send an object: {"rows": 28, "columns": 28, "pixels": [...]}')
+    rows: Any = body.get("rows")
+    columns: Any = body.get("columns")
+    if not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in (rows, columns)):
+        raise RefusedError(422, f"rows and columns must be whole numbers from 1 to {LARGEST_SIDE}")
+    pixels = body.get("pixels")
+    if not isinstance(pixels, list) or len(pixels) != rows * columns:
+        raise RefusedError(422, f"pixels must be rows x columns = {rows * columns} numbers")
+    if not set(map(type, pixels)) <= {int} or min(pixels) < 0 or max(pixels) > 255:
+        raise RefusedError(422, "pixels must be whole numbers from 0 (paper) to 255 (ink)")
+    return np.array(pixels, dtype=np.float32).reshape(rows, columns)
+
+
+def answer(trained: model.Model | Committee, ink: np.ndarray) -> dict[str, Any]:
+    """What the network makes of ink (H, W): its answer, what it saw, and how its units stirred."""
+    if not ink.any():
+        return {"digit": None}
+    image = images.prepare(ink, trained.image_shape)
+    first = trained.members[0] if isinstance(trained, Committee) else trained
+    params = network.layers(first.theta, first.sizes)
+    X = image[:, None].astype(first.theta.dtype) / 255.0
+    A, _ = network.forward(params, X, ACTIVATIONS[first.activation].value)
+    shares = A[-1] if first is trained else np.asarray(trained.probabilities(image[None]))
+    return {
+        "digit": int(np.argmax(shares)),
+        "probabilities": [round(float(share), 5) for share in shares[:, 0]],
+        "image": image.tolist(),
+        "hidden": [activity(layer[:, 0]) for layer in A[1:-1]],
+    }
+
+
+def activity(units: np.ndarray) -> dict[str, Any]:
+    """How active each unit of a hidden layer (n,) is, from 0 to 255 of the most active."""
+    strength = np.abs(units)
+    shown = strength[:MOST_UNITS] * (255.0 / max(float(strength.max()), 1e-9))
+    return {
+        "units": len(units),
+        "active": int(np.sum(strength > 0.01 * strength.max())),
+        "strengths": np.round(shown).astype(int).tolist(),
+    }

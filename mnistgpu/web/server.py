@@ -1,0 +1,157 @@
+"""A server for a local page: bound where asked, patient for some seconds, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mnistgpu.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = "127.0.0.1"
+MOST_CLIENTS = 500
+
+
+def require_extra() -> None:
+    """RunError with the remedy if starlette and uvicorn are not installed."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError:
+        raise RunError(
+            "the page needs starlette and uvicorn: pip install 'mnistgpu[web]'"
+        ) from None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to host and port (0: any free one); UsageError where that cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(1024)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"--host {host} --port {port}: no page can be served there ({reason}); choose another "
+            "--port, or 0 for any that is free"
+        ) from None
+    return bound
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine can reach the socket."""
+    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+
+
+def address_of(bound: socket.socket) -> str:
+    """The address of the page, for a browser on this machine."""
+    host, port = bound.getsockname()[:2]
+    host = LOOPBACK if host == "0.0.0.0" else "::1" if host == "::" else host
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def make_server(app: Any) -> uvicorn.Server:
+    """A uvicorn server of an ASGI application, quiet, with its own patience."""
+    import uvicorn
+
+    from mnistgpu.web import guard
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=patient_protocol(),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MOST_CLIENTS,
+            timeout_keep_alive=guard.PATIENCE,  # type: ignore[arg-type]  # a float is as good
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def patient_protocol() -> type[asyncio.Protocol]:
+    """uvicorn's HTTP protocol, which hangs up on a client that does not finish its request's head.
+
+    uvicorn itself waits for ever there; a body is timed where it is read.
+    """
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    from mnistgpu.web.guard import PATIENCE
+
+    class PatientProtocol(H11Protocol):
+        deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.stop_watching()
+            super().connection_lost(exc)
+
+        def watch(self) -> None:
+            if self.conn.their_state is not h11.IDLE:  # the head has come
+                self.stop_watching()
+            elif self.deadline is None:
+                self.deadline = self.loop.call_later(PATIENCE, self.transport.close)
+
+        def stop_watching(self) -> None:
+            if self.deadline is not None:
+                self.deadline.cancel()
+                self.deadline = None
+
+    return PatientProtocol
+
+
+def serve(app: Any, bound: socket.socket) -> None:
+    """Serve until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        make_server(app).run(sockets=[bound])
+
+
+class Background:
+    """A server in a thread of this process, for as long as the `with` lasts."""
+
+    def __init__(self, app: Any, bound: socket.socket):
+        self.server, self.bound = make_server(app), bound
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self) -> None:
+        asyncio.run(self.server.serve(sockets=[self.bound]))
+
+    def __enter__(self) -> Background:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=5)
+
+
+def open_browser(address: str) -> bool:
+    """Show the page, where there is a screen to show it on; whether a browser was found."""
+    import webbrowser
+
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    return screen and webbrowser.open(address)

@@ -1,0 +1,147 @@
+"""Choosing a backend: names, refusals that name the cure, and the proof that CuPy computes."""
+
+import importlib
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from mnistgpu import backend
+from mnistgpu.errors import BackendError, UsageError
+
+
+def test_numpy_is_the_default_and_the_environment_chooses(monkeypatch):
+    monkeypatch.delenv("MNISTGPU_BACKEND", raising=False)
+    assert backend.select().name == "numpy"
+    monkeypatch.setenv("MNISTGPU_BACKEND", "nupy")
+    with pytest.raises(UsageError, match="nupy"):
+        backend.select()
+    assert backend.select("numpy").xp is np  # an argument comes before the environment
+
+
+@pytest.mark.parametrize("name", ["nupy", "cupy:x", "cupy:-1", "numpy:0", "auto:1", "CUPY"])
+def test_an_unknown_name_lists_the_choices(name):
+    with pytest.raises(UsageError, match="numpy, cupy, auto, or cupy:1") as refusal:
+        backend.select(name)
+    assert refusal.value.exit_status == 2
+
+
+def fake_cupy(count=1, kernel=None, product=None, driver=None):
+    """A stand-in for CuPy whose parts fail as the real ones do without a driver, NVRTC, cuBLAS."""
+
+    def get_count():
+        if driver:
+            raise driver
+        return count
+
+    class Ones:
+        def __add__(self, other):
+            if kernel:
+                raise kernel
+            return self
+
+        def __getitem__(self, index):
+            return 1.0
+
+        def __matmul__(self, other):
+            if product:
+                raise product
+            return np.full((2, 2), 2.0)
+
+    device = types.SimpleNamespace(use=lambda: None)
+    cuda = types.SimpleNamespace(
+        runtime=types.SimpleNamespace(getDeviceCount=get_count), Device=lambda ordinal: device
+    )
+    return types.SimpleNamespace(
+        cuda=cuda, full=lambda *args, **kwargs: Ones(), float32=np.float32, __name__="cupy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cupy", "message"),
+    [
+        (ImportError("No module named 'cupy'"), r"cannot be imported .*pip install 'mnistgpu\["),
+        (
+            fake_cupy(driver=RuntimeError("cudaErrorInsufficientDriver: too old")),
+            r"no usable NVIDIA driver .*InsufficientDriver.*nvidia-smi",
+        ),
+        (fake_cupy(count=0), r"0 GPU\(s\)"),
+        (
+            fake_cupy(kernel=RuntimeError("libnvrtc.so.13 not found")),
+            r"no kernel could be compiled .*libnvrtc.*NVRTC .*pip install",
+        ),
+        (
+            fake_cupy(product=ImportError("libcublas.so.13: no such file")),
+            r"no matrix product ran .*libcublas.*cuBLAS .*pip install",
+        ),
+    ],
+    ids=["package", "driver", "device", "nvrtc", "cublas"],
+)
+def test_each_missing_part_is_named_with_its_cure(monkeypatch, cupy, message):
+    def import_module(name):
+        if isinstance(cupy, Exception):
+            raise cupy
+        return cupy
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    with pytest.raises(BackendError, match=message) as refusal:
+        backend.select("cupy")
+    assert refusal.value.exit_status == 1
+    assert "\n" not in str(refusal.value)
+    chosen = backend.select("auto")
+    assert chosen.name == "numpy"
+    assert chosen.chosen_because.startswith("auto chose numpy: backend cupy")
+
+
+def test_auto_takes_a_cupy_that_proves_itself(monkeypatch):
+    monkeypatch.setattr(importlib, "import_module", lambda name: fake_cupy())
+    chosen = backend.select("auto")
+    assert chosen.name == "cupy"
+    assert "auto chose cupy" in chosen.chosen_because
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(importlib, "import_module", lambda name: fake_cupy(count=2))
+    assert backend.select("cupy:1").device == 1
+    with pytest.raises(BackendError, match=r"cupy:2: this machine has 2 GPU"):
+        backend.select("cupy:2")
+
+
+def test_describe_and_copies():
+    chosen = backend.select("numpy")
+    facts = chosen.describe()
+    assert facts["backend"] == "numpy"
+    assert facts["numpy"] == np.__version__
+    assert facts["device"]
+    assert facts["memory"].endswith("GiB")
+    array = chosen.asarray([[1, 2], [3, 4]], dtype=np.uint8)
+    assert array.dtype == np.uint8
+    assert chosen.asarray(array) is array
+    assert chosen.to_numpy(array) is array
+    chosen.synchronize()
+
+
+@pytest.mark.gpu
+def test_cupy_for_real():
+    try:
+        chosen = backend.select("cupy")
+    except BackendError as error:
+        pytest.skip(str(error))
+    array = chosen.asarray(np.arange(6).reshape(2, 3))
+    assert backend.array_namespace(array) is chosen.xp
+    np.testing.assert_array_equal(chosen.to_numpy(array), np.arange(6).reshape(2, 3))
+    chosen.synchronize()
+    facts = chosen.describe()
+    assert facts["cupy"] == chosen.xp.__version__
+    assert "cupy:0" in facts["device"]
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, mnistgpu, mnistgpu.cli, mnistgpu.training, mnistgpu.network; "
+        "print([m for m in ('pandas', 'matplotlib', 'cupy', 'PIL', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,43 @@
+"""benchmarks/cpu.py runs to its end, with whatever peers there are; memory grows as promised."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_the_benchmark_on_a_tiny_size(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "cpu.py", "--tiny", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "cpu.json").read_text())
+    assert found["sections"][0]["title"] == "784-10-10, SGD, full batch"
+    for section in found["sections"]:
+        for times in section["times"].values():
+            assert 0 < times["low"] <= times["median"] <= times["high"]
+    text = (tmp_path / "cpu.md").read_text()
+    assert "| mnistgpu |" in text
+    for name in found["sections"][0]["missing"]:
+        assert f"Left out: {name}" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_training_needs_little_more_memory_than_its_images(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.chdir(ROOT)
+    from speed import processes
+
+    _, memory = processes.growth(200_000, repeats=1)
+    assert memory < 1.3

@@ -1,0 +1,166 @@
+"""Random numbers: known answers, equality across backends, and statistical sanity."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mnistgpu import counter_rng as rng
+
+ZERO = np.zeros(1)
+
+# SplitMix64 from state 1234567, as published with the algorithm's reference C code on
+# Rosetta Code ("Pseudo-random numbers/Splitmix64").
+KNOWN_1234567 = [
+    6457827717110365317,
+    3203168211198807973,
+    9817491932198370423,
+    4593380528125082431,
+    16408922859458223821,
+]
+
+
+def raw_key(state: int) -> np.ndarray:
+    return np.asarray([state], dtype=np.uint64)
+
+
+def test_known_answers_of_splitmix64():
+    assert rng.bits(raw_key(1234567), 5).tolist() == KNOWN_1234567
+
+
+def test_first_output_of_state_zero():
+    # The first number of java.util.SplittableRandom(0), in every description of the algorithm.
+    assert rng.bits(raw_key(0), 1).tolist() == [0xE220A8397B1DCDAF]
+
+
+def test_counters_agree_with_the_sequential_generator():
+    state, expected = 42, []
+    for _ in range(100):  # SplitMix64 as its authors wrote it: a state that steps
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        expected.append(z ^ (z >> 31))
+    assert rng.bits(raw_key(42), 100).tolist() == expected
+
+
+def draws(key):
+    """Every kind of number that must be the same bits everywhere."""
+    return {
+        "bits": rng.bits(key, 1001),
+        "integers": rng.integers(key, 1001, 10),
+        "uniforms32": rng.uniforms(key, (77, 13), "float32"),
+        "uniforms64": rng.uniforms(key, (77, 13), "float64"),
+        "permutation": rng.permutation(key, 1001),
+        "folded": rng.fold_in(rng.fold_in(key, 7), 2**40),
+        "folded by an array": rng.fold_in(key, key),
+    }
+
+
+def test_every_backend_draws_the_same_bits(other_space):
+    here = draws(rng.key(5, like=ZERO))
+    there = draws(rng.key(5, like=other_space.put(ZERO)))
+    for name, expected in here.items():
+        found = other_space.get(there[name])
+        assert found.dtype == expected.dtype, name
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-13)])
+def test_every_backend_draws_the_same_normals_up_to_rounding(other_space, dtype, tolerance):
+    here = rng.normals(rng.key(5, like=ZERO), (99, 7), dtype)
+    there = other_space.get(rng.normals(rng.key(5, like=other_space.put(ZERO)), (99, 7), dtype))
+    assert there.dtype == here.dtype
+    np.testing.assert_allclose(there, here, atol=tolerance)
+
+
+def test_a_number_folded_as_int_or_as_array_gives_one_key():
+    key = rng.key(3, like=ZERO)
+    assert rng.fold_in(key, 731) == rng.fold_in(key, raw_key(731))
+
+
+def test_ranges():
+    key = rng.key(1, like=ZERO)
+    for dtype in ("float32", "float64"):
+        u = rng.uniforms(key, (200_000,), dtype)
+        assert u.dtype == dtype
+        assert 0 <= u.min() < 1e-4
+        assert 1 - 1e-4 < u.max() < 1
+    assert set(rng.integers(key, 10_000, 10).tolist()) == set(range(10))
+    assert np.isfinite(rng.normals(key, (200_000,))).all()
+    assert sorted(rng.permutation(key, 5000).tolist()) == list(range(5000))
+
+
+def test_normals_of_an_odd_count():
+    assert rng.normals(rng.key(1, like=ZERO), (3, 7)).shape == (3, 7)
+
+
+def test_moments_of_uniforms_and_normals():
+    n = 1_000_000
+    u = rng.uniforms(rng.key(11, like=ZERO), (n,), "float64")
+    z = rng.normals(rng.key(12, like=ZERO), (n,), "float64")
+    # five standard errors each
+    assert abs(u.mean() - 0.5) < 5 * math.sqrt(1 / 12 / n)
+    assert abs(u.var() - 1 / 12) < 5 * math.sqrt(1 / 180 / n)
+    assert abs(z.mean()) < 5 / math.sqrt(n)
+    assert abs(z.var() - 1) < 5 * math.sqrt(2 / n)
+    assert abs((z**3).mean()) < 5 * math.sqrt(15 / n)
+    assert abs((z**4).mean() - 3) < 5 * math.sqrt(96 / n)
+
+
+def chi_square(values: np.ndarray, cells: int) -> float:
+    """Chi-square statistic of integers in [0, cells), as standard deviations from its mean."""
+    counts = np.bincount(values, minlength=cells)
+    expected = len(values) / cells
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    return float((statistic - (cells - 1)) / math.sqrt(2 * (cells - 1)))
+
+
+@pytest.mark.parametrize("shift", [0, 8, 24, 40, 56])
+def test_chi_square_of_every_byte(shift):
+    bits = rng.bits(rng.key(shift, like=ZERO), 500_000)
+    assert abs(chi_square(((bits >> np.uint64(shift)) & np.uint64(255)).astype(int), 256)) < 5
+
+
+def test_chi_square_of_pairs_of_neighbours():
+    digits = rng.integers(rng.key(9, like=ZERO), 1_000_000, 16)
+    assert abs(chi_square(digits[:-1] * 16 + digits[1:], 256)) < 5
+
+
+def test_permutations_are_uniform():
+    key = rng.key(4, like=ZERO)
+    codes = [
+        int("".join(map(str, rng.permutation(rng.fold_in(key, i), 4))), 4) for i in range(6000)
+    ]
+    seen, counts = np.unique(codes, return_counts=True)
+    assert len(seen) == 24
+    statistic = ((counts - 250) ** 2 / 250).sum()
+    assert abs(statistic - 23) < 5 * math.sqrt(2 * 23)
+
+
+KEY = rng.key(100, like=ZERO)
+NEIGHBOURS = {  # pairs of keys that differ as little as they can
+    "seeds": (KEY, rng.key(101, like=ZERO)),
+    "streams": (rng.fold_in(KEY, rng.INIT), rng.fold_in(KEY, rng.SPLIT)),
+    "steps": (rng.fold_in(rng.fold_in(KEY, 3), 7), rng.fold_in(rng.fold_in(KEY, 3), 8)),
+    "levels": (rng.fold_in(KEY, 0), rng.fold_in(rng.fold_in(KEY, 0), 0)),
+    "parent and child": (KEY, rng.fold_in(KEY, 0)),
+}
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_neighbouring_keys_are_uncorrelated(name):
+    a, b = NEIGHBOURS[name]
+    n = 200_000
+    u, v = (rng.uniforms(k, (n,), "float64") - 0.5 for k in (a, b))
+    for lag in (0, 1, 2):
+        correlation = (u[: n - lag] * v[lag:]).mean() * 12
+        assert abs(correlation) < 5 / math.sqrt(n), (name, lag)
+    differing = np.bitwise_count(rng.bits(a, n) ^ rng.bits(b, n)).mean()
+    assert abs(differing - 32) < 5 * 4 / math.sqrt(n)
+
+
+def test_same_seed_same_bits_other_seed_other_bits():
+    same = rng.bits(rng.key(8, like=ZERO), 10), rng.bits(rng.key(8, like=ZERO), 10)
+    assert np.array_equal(*same)
+    assert not np.intersect1d(same[0], rng.bits(rng.key(9, like=ZERO), 10)).size

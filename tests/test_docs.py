@@ -1,0 +1,59 @@
+"""The README and the docs stay true: tables, links, commands, and code beside the equations."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_tables_are_those_of_the_results():
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "fill_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_code_of_the_explanation_is_the_code_of_the_example():
+    example = (ROOT / "examples" / "eight_equations.py").read_text()
+    parts = example.replace("dW2, db2 = dZ2 @ A1.T, dZ2.sum(axis=1, keepdims=True)",
+        "dW2 = dZ2 @ A1.T\ndb2 = dZ2.sum(axis=1, keepdims=True)",
+    ).replace("dW1, db1 = dZ1 @ X.T, dZ1.sum(axis=1, keepdims=True)",
+        "dW1 = dZ1 @ X.T\ndb1 = dZ1.sum(axis=1, keepdims=True)",
+    )  # fmt: skip
+    explanation = README.partition("## The explanation")[2].partition("**Update")[0]
+    lines = re.findall(r"`([A-Za-z]+\d? = [^`]+)`", explanation)
+    assert len(lines) >= 10
+    for line in lines:
+        assert line in parts, line
+
+
+def test_every_file_of_the_map_exists_and_every_module_is_on_it():
+    shown = set(re.findall(r"mnistgpu/([a-z_]+)(?:\.py)?\)", README))
+    modules = {path.stem for path in (ROOT / "mnistgpu").glob("*.py")}
+    assert modules - {"__init__"} <= shown, modules - shown
+
+
+def test_commands_of_the_readme_name_real_flags():
+    help_text = subprocess.run(
+        [sys.executable, "-m", "mnistgpu.train", "--help"],
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "200", "PATH": "", "TERM": "dumb"},
+    ).stdout
+    for line in re.findall(r"mnistgpu\.train (--[^#\n`]+)", README):
+        for flag in re.findall(r"--[a-z-]+", line):
+            assert flag in help_text, flag

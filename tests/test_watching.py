@@ -1,0 +1,183 @@
+"""Watching a network learn: snapshots, the animated picture, the page, and what it all costs."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from browser import Watched, launched
+from PIL import Image
+from test_cli import run
+
+from mnistgpu import backend, data, training, watching
+from mnistgpu.errors import DataError
+from mnistgpu.settings import Settings
+
+RUN = ("--layers", "784-16-10", "--init", "he", "--batch-size", 500, "--validation", 500)
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    images, labels = digits
+    train = data.Digits(images[:1500], labels[:1500], "some digits")
+    return data.Dataset(train, data.Digits(images[1500:], labels[1500:], "others"), "digits")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "watched"
+    done = run("train", *RUN, "--epochs", 3, "--snapshots", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_snapshot_for_every_row(small):
+    settings = Settings(layers="784-16-10", init="he", iterations=20, validation=100)
+    seen = watching.Snapshots.of(small)
+    chosen = backend.select("numpy")
+    watcher = watching.Watcher(training.Keeper(), settings, seen, chosen)
+    watched = training.train(settings, small, chosen, keeper=watcher)
+    plain = training.train(settings, small, chosen)
+    assert np.array_equal(watched.model.theta, plain.model.theta)  # to watch changes nothing
+    assert seen.rows == watched.history
+    assert seen.steps == 20
+    assert len(seen.units) == len(seen.probabilities) == len(seen.rows)
+    W = watched.model.theta[: 16 * 784].reshape(16, 784)
+    assert np.array_equal(seen.units[-1], W)
+    assert not np.array_equal(seen.units[0], seen.units[-1])
+    assert sorted(seen.labels.tolist()) == list(range(10))
+    assert np.allclose(seen.probabilities[-1].T, watched.model.probabilities(seen.images))
+
+
+def test_snapshots_survive_the_disk(finished, tmp_path):
+    seen = watching.load(finished / watching.FILE)
+    watching.save(seen, tmp_path / "again.safetensors")
+    again = watching.load(tmp_path / "again.safetensors")
+    assert repr(again.rows) == repr(seen.rows)
+    assert np.array_equal(again.units, seen.units)
+    assert np.array_equal(again.images, seen.images)
+    whole = (finished / watching.FILE).read_bytes()
+    for damaged in (b"", whole[:1000], whole[:-1], whole[:-9] + b"x" + whole[-8:]):
+        path = tmp_path / "damaged.safetensors"
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="damaged"):
+            watching.load(path)
+
+
+def test_animate(finished, tmp_path):
+    path = tmp_path / "run.gif"
+    done = run("plot", finished, "--animate", "--out", path)
+    assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
+    with Image.open(path) as picture:
+        assert picture.n_frames == 4  # the first step, and three epochs
+        assert picture.size == (840, 335)
+        first = np.asarray(picture.convert("L"), dtype=int)
+        picture.seek(3)
+        last = np.asarray(picture.convert("L"), dtype=int)
+        assert picture.info["duration"] > 2000
+    assert np.mean(first != last) > 0.05
+    assert path.stat().st_size < 1e6
+
+
+def test_animate_refuses_in_one_sentence(finished, tmp_path):
+    bare = tmp_path / "bare"
+    assert run("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0
+    for arguments, status, message in (
+        ((bare, "--animate"), 1, "train with --snapshots"),
+        ((finished, "--animate", "--out", tmp_path / "run.png"), 2, ".gif"),
+        ((finished, "--animate", "--deformations"), 2, "one of them"),
+    ):
+        done = run("plot", *arguments)
+        assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_newer_run_leaves_no_older_snapshots(finished, tmp_path):
+    out = tmp_path / "run"
+    assert run("train", *RUN, "--epochs", 1, "--snapshots", "--out", out).returncode == 0
+    assert (out / watching.FILE).exists()
+    assert run("train", *RUN, "--epochs", 1, "--out", out, "--force").returncode == 0
+    assert not (out / watching.FILE).exists()
+
+
+def begun(tmp_path, *arguments):
+    """A run with a page, as a process, and the page's address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnistgpu.cli", "train", "--watch", "--out", str(tmp_path / "run")]
+        + [str(argument) for argument in (*RUN, *arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("watch "):
+            return process, line.split()[1]
+    raise AssertionError(process.stderr.read())
+
+
+def get(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_the_page_in_a_browser(tmp_path):
+    playwright, options = launched()
+    with playwright as api:
+        browser = api.chromium.launch(**options)
+        process, address = begun(tmp_path, "--epochs", 12)
+        views = [
+            Watched(browser, size, scheme)
+            for size, scheme in (("desktop", "light"), ("phone", "dark"))
+        ]
+        for view in views:
+            view.page.goto(address)
+        for view in views:
+            view.page.wait_for_function(
+                "() => document.getElementById('where').textContent.includes('of 1,428')",
+                timeout=60_000,
+            )
+        output, errors = process.communicate(timeout=120)
+        assert (process.returncode, errors) == (0, "")
+        for view, name in zip(views, ("watch-desktop-light", "watch-phone-dark"), strict=True):
+            page = view.page
+            page.wait_for_function("() => document.title.startsWith('100%')", timeout=10_000)
+            assert page.locator("#units canvas").count() == 16
+            assert page.locator("#digits canvas").count() == 10
+            assert page.locator("polyline").count() == 4
+            assert view.fits()
+            view.picture(name)
+            assert [text for text in view.complaints if "REFUSED" not in text] == []
+        browser.close()
+    assert "saved in" in output
+    assert (tmp_path / "run" / watching.FILE).exists()
+
+
+def test_the_page_by_hand(tmp_path):
+    process, address = begun(tmp_path, "--epochs", 4)
+    first = get(f"{address}state")
+    assert get(f"{address}state?after=99999")["rows"] == []
+    for wrong in ("-1", "x", "1e3", "9" * 30):
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            get(f"{address}state?after={wrong}")
+        assert refusal.value.code == 422
+    request = urllib.request.Request(f"{address}state", headers={"Origin": "http://evil.example"})
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=10)
+    assert refusal.value.code == 403
+    rows, state = first["rows"], first
+    while not state["finished"]:
+        state = get(f"{address}state?after={len(rows)}")
+        rows += state["rows"]
+    assert [row["iteration"] for row in rows] == [1, 119, 238, 357, 476]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_without_a_reader_it_does_not_wait(tmp_path):
+    process, _ = begun(tmp_path, "--epochs", 1)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
