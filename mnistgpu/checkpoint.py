@@ -133,7 +133,7 @@ def load(directory: Path) -> Checkpoint:
         path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)
     )
     used, record = settings_of(texts, where), record_of(texts, where)
-    best, rows = tensors.pop("best", None), tensors.pop("history")
+    best, history = tensors.pop("best", None), rows_of(tensors.pop("history"), record, where)
     score = record["best_score"]
     return Checkpoint(
         used,
@@ -151,7 +151,7 @@ def load(directory: Path) -> Checkpoint:
             record["seen"],
             record["images_seen"],
             record["seconds"],
-            [Row(int(row[0]), *map(float, row[1:])) for row in rows],
+            history,
             Progress.best_score if score is None else (score[0], score[1]),
             record["best_epoch"],
             best,
@@ -231,6 +231,26 @@ def record_of(texts: Mapping[str, str], where: str) -> dict[str, Any]:
     return record
 
 
+def rows_of(history: np.ndarray, record: Mapping[str, Any], where: str) -> list[Row]:
+    """The rows of history in a checkpoint, such as `training.train` can have made them.
+
+    The first is of iteration 1, the last of no later one than was taken; where no images are held
+    out, and there alone, a figure is nan.
+    """
+    measured = [not name.startswith("validation") for name in COLUMNS]
+    iterations = history[:, COLUMNS.index("iteration")]
+    if (
+        len(history) == 0
+        or not np.isfinite(history[:, measured]).all()
+        or iterations[0] != 1
+        or not (np.diff(iterations) > 0).all()
+        or not iterations[-1] <= record["taken"]
+        or not (iterations == np.floor(iterations)).all()
+    ):
+        raise wrong(where, "history")
+    return [Row(int(row[0]), *row[1:]) for row in history.tolist()]
+
+
 def is_number(value: object) -> bool:
     """Whether this is a finite float."""
     return type(value) is float and math.isfinite(value)
@@ -245,7 +265,7 @@ def json_of(texts: Mapping[str, str], name: str, where: str) -> Any:
 
 
 def wrong(where: str, name: str) -> DataError:
-    """A checkpoint one of whose texts `save` would not write."""
+    """A checkpoint with a text or a row of history that `save` would not write."""
     return DataError(
         f"{where}: what it says under {name!r} is not what mnistgpu writes; copy it again, or "
         "train again"

@@ -99,6 +99,11 @@ def is_finished(path: Path, settings: Settings, digest: str) -> bool:
     return read_record(path / "settings.json") == (settings, digest)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether every file of a run is there; a run killed while its report is drawn lacks that."""
+    return all((path / name).exists() for name in FILES)
+
+
 def write_history(path: Path, history: Sequence[Row]) -> None:
     """history.csv: a header and a line for each row; numbers read back as they were."""
     text = io.StringIO()

@@ -111,17 +111,20 @@ def go_on(
     with run_directory.writing(path):
         saved = checkpoint.load(resume)
         settings = checkpoint.changed_settings(saved, changes, str(resume))
-        if in_place and saved.progress.finished:
-            if run_directory.is_finished(path, saved.settings, saved.data_digest):
-                if settings == saved.settings:
-                    if not show.quiet:
-                        print(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
-                    return
-                if not force:
-                    raise UsageError(
-                        f"--resume {path}: a finished run is there; give --out another directory "
-                        "for the longer run, or --force to replace this one once that is finished"
-                    )
+        if (
+            in_place
+            and saved.progress.finished
+            and run_directory.is_finished(path, saved.settings, saved.data_digest)
+        ):
+            if settings != saved.settings and not force:
+                raise UsageError(
+                    f"--resume {path}: a finished run is there; give --out another directory "
+                    "for the longer run, or --force to replace this one once that is finished"
+                )
+            if settings == saved.settings and run_directory.is_whole(path):
+                if not show.quiet:
+                    print(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
+                return
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
         chosen = backends.select(backend or variable or saved.machine.get("backend"))
         source = absolute(data) or saved.data

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from mnistgpu import backend as backends
 from mnistgpu import checkpoint, data, recipes, tensor_file, training
@@ -282,8 +283,6 @@ def good(dataset, tmp_path):
 
 def rewrite(path, texts=None, tensors=None):
     """Write a checkpoint again with other texts and arrays, and a digest that fits them."""
-    from safetensors import safe_open
-
     with safe_open(path, "np") as file:
         old_texts = file.metadata()
         old_tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -295,8 +294,6 @@ def rewrite(path, texts=None, tensors=None):
 
 
 def record(path, **changes):
-    from safetensors import safe_open
-
     with safe_open(path, "np") as file:
         return json.dumps({**json.loads(file.metadata()["record"]), **changes})
 
@@ -356,6 +353,37 @@ def test_a_record_that_nobody_wrote_is_refused(good, changes):
     _, path = good
     rewrite(path, {"record": record(path, **changes)})
     with pytest.raises(DataError):
+        checkpoint.load(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value"),
+    [
+        (0, "iteration", 2.0),
+        (0, "iteration", math.nan),
+        (-1, "iteration", math.inf),
+        (-1, "iteration", 1.0),
+        (-1, "iteration", 3.5),
+        (-1, "iteration", 1e9),
+        (0, "train_loss", math.nan),
+        (-1, "seconds", -math.inf),
+    ],
+)
+def test_a_history_that_nobody_trained_is_refused(good, row, column, value):
+    _, path = good
+    with safe_open(path, "np") as file:
+        history = file.get_tensor("history")
+    history[row, checkpoint.COLUMNS.index(column)] = value
+    rewrite(path, {}, {"history": history})
+    with pytest.raises(DataError, match="'history'"):
+        checkpoint.load(path.parent)
+
+
+def test_a_checkpoint_without_history_is_refused(good):
+    _, path = good
+    empty = np.empty((0, len(checkpoint.COLUMNS)))
+    rewrite(path, {"record": record(path, rows=0)}, {"history": empty})
+    with pytest.raises(DataError, match="'history'"):
         checkpoint.load(path.parent)
 
 
