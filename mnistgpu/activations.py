@@ -19,10 +19,15 @@ SCALE, SLOPE = 1.7159, 2.0 / 3.0  # LeCun et al. 1998, "Efficient BackProp", sec
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation and its derivative."""
+    """An activation, its derivative, and what `network.init` multiplies variances with.
+
+    The gain is 1 / E[activation'(Z)^2] for standard normal Z: gradients keep their length through
+    such a layer (He et al. 2015, section 2.2, for any activation).
+    """
 
     value: Callable[[Array], Array]
     derivative: Callable[[Array, Array], Array]
+    gain: float
 
 
 def leaky_relu(Z: Array) -> Array:
@@ -82,10 +87,10 @@ def _gelu_tanh(Z: Array) -> Array:
 
 
 ACTIVATIONS = {
-    "relu": Activation(network.relu, network.relu_derivative),
-    "leaky-relu": Activation(leaky_relu, leaky_relu_derivative),
-    "tanh": Activation(tanh, tanh_derivative),
-    "scaled-tanh": Activation(scaled_tanh, scaled_tanh_derivative),
-    "sigmoid": Activation(sigmoid, sigmoid_derivative),
-    "gelu": Activation(gelu, gelu_derivative),
+    "relu": Activation(network.relu, network.relu_derivative, 2.0),
+    "leaky-relu": Activation(leaky_relu, leaky_relu_derivative, 2.0 / (1.0 + LEAK**2)),
+    "tanh": Activation(tanh, tanh_derivative, 2.1533),
+    "scaled-tanh": Activation(scaled_tanh, scaled_tanh_derivative, 1.2438),
+    "sigmoid": Activation(sigmoid, sigmoid_derivative, 22.303),
+    "gelu": Activation(gelu, gelu_derivative, 2.1939),
 }

@@ -17,20 +17,26 @@ from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.errors import UsageError, did_you_mean
 from mnistgpu.settings import Settings
 
+# A preset says all there is to say of a deformation, so that one replaces another whole.
+
 # Ciresan et al. 2010, section 3: rotation up to 15 degrees, 7.5 for 1 and 7, scaling 15-20%, and
 # elastic distortion with sigma 5-6 and alpha 36-38: uniform noise in [-1, 1] smoothed by sigma 5.5
-# and multiplied by 37 displaces pixels by 37 / sqrt(3) / (2 sqrt(pi) 5.5) = 1.1 on average.
+# and multiplied by 37 displaces a pixel by 37 / sqrt(3) / (2 sqrt(pi) 5.5) = 1.1 along each axis,
+# 1.55 in all (root mean square). Lengths are drawn here (see `source`), and 2.34 has that mean.
 CIRESAN = {
     "rotation": 15.0,
     "rotation_1_7": 7.5,
     "scaling": 0.175,
-    "elastic": 1.1,
+    "shear": 0.0,
+    "shift": 0.0,
+    "elastic": 2.34,
     "elastic_sigma": 5.5,
     "images_per_map": 1,
 }
 # Found on the validation images: see docs/recipes.md.
 STRONG = {
     "rotation": 12.0,
+    "rotation_1_7": None,
     "scaling": 0.12,
     "shear": 0.15,
     "shift": 2.0,
@@ -51,8 +57,8 @@ def preset(name: str) -> dict[str, Any]:
 
 def is_deforming(settings: Settings) -> bool:
     """Whether any deformation is asked for."""
-    strengths = ("rotation", "scaling", "shear", "shift", "elastic")
-    return any(getattr(settings, name) > 0 for name in strengths)
+    strengths = ("rotation", "rotation_1_7", "scaling", "shear", "shift", "elastic")
+    return any((getattr(settings, name) or 0.0) > 0 for name in strengths)
 
 
 def deform(
@@ -66,17 +72,21 @@ def deform(
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
-    Consecutive groups of settings.images_per_map rows share a map. is_1_or_7 (m,) bool marks the
-    images whose rotation is limited to settings.rotation_1_7, with all of their group; `wanted`
-    (k,) int64 names the pixels to compute, all by default; `strength` scales every limit.
+    Groups of settings.images_per_map rows share a map. is_1_or_7 (m,) bool marks the images whose
+    rotation is limited to settings.rotation_1_7: they are put into groups of their own, and a group
+    of both kinds, of which there is one at most, is limited too. `wanted` (k,) int64 names the
+    pixels to compute, all by default; `strength` scales every limit.
     """
     xp = array_namespace(images)
     m, pixels = images.shape
     group = min(settings.images_per_map, m)
     groups = -(-m // group)
     limited = None
-    if is_1_or_7 is not None:  # a group is limited if one of its images is
-        padded = _pad_rows(xp.astype(is_1_or_7, xp.float32)[:, None], groups * group)
+    if is_1_or_7 is not None:
+        place = xp.arange(m, dtype=xp.int64, **on_device_of(images))
+        order = xp.argsort(xp.astype(is_1_or_7, xp.int64) * m + place)  # no ties to break
+        images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
+        padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
         limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
     rows, columns = source(key, groups, settings, image_shape, limited, strength)
     if wanted is not None:
@@ -87,7 +97,10 @@ def deform(
     moved = _bilinear(xp.astype(plane, xp.float32), rows, columns, image_shape)
     k = rows.shape[1]
     moved = xp.permute_dims(xp.reshape(moved, (groups, k, group)), (1, 0, 2))
-    return xp.reshape(moved, (k, groups * group))[:, :m]
+    moved = xp.reshape(moved, (k, groups * group))[:, :m]
+    if is_1_or_7 is not None:
+        moved = xp.take(moved, xp.argsort(order), axis=1)  # back in the order they came in
+    return moved
 
 
 def source(

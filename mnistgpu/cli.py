@@ -288,13 +288,11 @@ def committee_command(
 ) -> None:
     """Let several trained networks vote with their mean probabilities; save and evaluate that."""
     from mnistgpu import backend as backends
-    from mnistgpu import committee, files, model
+    from mnistgpu import committee
 
-    joined = committee.Committee(tuple(model.load(run) for run in runs), maps)
-    if (out / "committee.json").exists() and not force:
-        raise UsageError(f"--out {out}: a committee is there; choose another or add --force")
-    files.make_directory(out)
-    committee.save(joined, out, [str(run) for run in runs])
+    committee.check_free(out, force)
+    joined = committee.Committee(tuple(member(run) for run in runs), maps)
+    committee.save(joined, out, [str(run) for run in runs], force)
     print_evaluation(joined, data, backends.select(backend))
     print(f"saved in {out}")
 
@@ -310,16 +308,20 @@ def compare(
     import numpy as np
 
     from mnistgpu import backend as backends
-    from mnistgpu import committee, metrics
+    from mnistgpu import metrics
 
-    chosen = backends.select(backend)
-    digits = labelled_digits(data, committee.load(first).sizes[-1])
+    chosen, networks = backends.select(backend), [load(first), load(second)]
+    if networks[0].sizes[-1] != networks[1].sizes[-1]:
+        raise UsageError(
+            f"{first} knows {networks[0].sizes[-1]} classes and {second} {networks[1].sizes[-1]}: "
+            "they cannot be compared"
+        )
+    digits = labelled_digits(data, networks[0].sizes[-1])
     labels = np.asarray(digits.labels)
-    right = []
-    for run in (first, second):
-        right.append(committee.load(run).predict(digits.images, chosen) == labels)
-        low, high = metrics.wilson_interval(int(right[-1].sum()), len(labels))
-        print(f"{run}: {right[-1].mean():.4f} (95% interval {low:.4f} to {high:.4f})")
+    right = [network.predict(digits.images, chosen) == labels for network in networks]
+    for run, of_run in zip((first, second), right, strict=True):
+        low, high = metrics.wilson_interval(int(of_run.sum()), len(labels))
+        print(f"{run}: {of_run.mean():.4f} (95% interval {low:.4f} to {high:.4f})")
     test = metrics.mcnemar(*right)
     print(f"right by the first alone {test.only_a}, by the second alone {test.only_b}")
     better = first if test.only_a > test.only_b else second
@@ -351,6 +353,16 @@ def load(run: Path) -> Model | Committee:
     from mnistgpu import committee, models
 
     return committee.load(models.SHIPPED if str(run) == "shipped" else run)
+
+
+def member(run: Path) -> Model:
+    """The one network a RUN argument names; UsageError for a committee."""
+    from mnistgpu import model
+
+    found = load(run)
+    if not isinstance(found, model.Model):
+        raise UsageError(f"{run}: a committee cannot join another; name its members")
+    return found
 
 
 def labelled_digits(path: Path | None, classes: int) -> Digits:

@@ -8,6 +8,8 @@ image (test-time augmentation).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import augment, counter_rng, files, model
+from mnistgpu import augment, counter_rng, files, lock, model
 from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import from_dict
 
+FILE = "committee.json"
+RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")  # signs of a run
 MAPS = 16
 STRENGTH = 0.5  # of the training's deformations; whole ones cost more than they give
 
@@ -93,18 +97,46 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     return total / maps
 
 
-def save(committee: Committee, path: Path, sources: Sequence[str]) -> None:
-    """Write the members and committee.json into a directory; the latter last."""
-    names = [f"member-{i}.safetensors" for i in range(1, len(committee.members) + 1)]
-    for member, name in zip(committee.members, names, strict=True):
-        model.save(member, path / name)
-    record = {"members": names, "sources": list(sources), "maps": committee.maps}
-    files.replace_json(path / "committee.json", record)
+def save(committee: Committee, path: Path, sources: Sequence[str], force: bool = False) -> None:
+    """Write the members and FILE into a directory, made if need be; the latter last.
+
+    Members have names of their own in every committee, so that one that is replaced stays whole
+    until the new one is. UsageError where a run is, or where a committee is and force is not given.
+    """
+    check_free(path, force)
+    files.make_directory(path)
+    with lock.only_writer(path):
+        names = [
+            f"member-{i}-{digest(member)}.safetensors"
+            for i, member in enumerate(committee.members, 1)
+        ]
+        for member, name in zip(committee.members, names, strict=True):
+            model.save(member, path / name)
+        record = {"members": names, "sources": list(sources), "maps": committee.maps}
+        files.replace_json(path / FILE, record)
+        for old in path.glob("member-*.safetensors"):
+            if old.name not in names:
+                files.remove(old)
+
+
+def check_free(path: Path, force: bool) -> None:
+    """UsageError unless a committee may be written into this directory."""
+    if any((path / name).exists() for name in RUN_FILES):
+        raise UsageError(f"--out {path}: a run is there; choose another")
+    if (path / FILE).exists() and not force:
+        raise UsageError(f"--out {path}: a committee is there; choose another or add --force")
+
+
+def digest(member: model.Model) -> str:
+    """What tells a member from others: a few digits of a SHA-256."""
+    content = hashlib.sha256(np.ascontiguousarray(member.theta).tobytes())
+    content.update(json.dumps([member.sizes, member.activation, member.settings]).encode())
+    return content.hexdigest()[:12]
 
 
 def load(path: Path) -> Committee | model.Model:
     """The committee in a directory, or the one model of a run directory or file."""
-    record_path = Path(path) / "committee.json"
+    record_path = Path(path) / FILE
     if not files.is_file(record_path):
         return model.load(path)
     record: dict[str, Any] = files.read_json(record_path)

@@ -113,7 +113,7 @@ class Engine:
         if self.settings.l2 > 0:
             self._add_l2(total.gradient)
         if self.settings.batch_norm:
-            self._follow_statistics([found for shard in busy for found in shard.statistics])
+            self._follow_statistics([found for shard in busy for found in shard.statistics], count)
         return total.gradient, total.loss, total.right
 
     def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
@@ -161,15 +161,19 @@ class Engine:
         params = self.shards[0].params
         add_l2(network.layers(gradient, self.sizes), params, self.settings.l2)
 
-    def _follow_statistics(self, found: list[list[tuple[Array, Array]]]) -> None:
-        """Move the running statistics towards the mean of what the shards found.
+    def _follow_statistics(
+        self, found: list[tuple[int, list[tuple[Array, Array]]]], count: int
+    ) -> None:
+        """Move the running statistics towards the mean of what the shards of `count` images found.
 
         Quickly at first, when the weights still change much: by a tenth of the steps so far.
         """
-        newest = [
-            (sum(mean for mean, _ in layer) / len(found), sum(v for _, v in layer) / len(found))
-            for layer in zip(*found, strict=True)
-        ]
+        shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
+        newest = []
+        for layer in layers:
+            means = [share * mean for share, (mean, _) in zip(shares, layer, strict=True)]
+            variances = [share * v for share, (_, v) in zip(shares, layer, strict=True)]
+            newest.append((sum(means), sum(variances)))
         self.steps_followed += 1
         if not self.running_statistics:
             self.running_statistics = newest

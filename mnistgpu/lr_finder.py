@@ -10,8 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mnistgpu import data
 from mnistgpu.backend import Backend
+from mnistgpu.errors import DivergedError, RunError
 from mnistgpu.settings import Settings
 from mnistgpu.training import Trainer, check_fit
 
@@ -36,7 +39,11 @@ def find(
     highest: float = 10.0,
     steps: int = 100,
 ) -> Curve:
-    """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor."""
+    """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor.
+
+    Raises DivergedError where the loss is not finite at the lowest rate, RunError where it is
+    lowest at an end of the range, which says nothing about the rates beyond.
+    """
     check_fit(settings, dataset)
     training, _ = data.split(dataset.train, settings.validation, settings.seed)
     rising = settings.changed(
@@ -46,7 +53,8 @@ def find(
     rates: list[float] = []
     losses: list[float] = []
     running = 0.0
-    with trainer.engine.running():
+    # what overflows ends the search, and is no news
+    with np.errstate(over="ignore", invalid="ignore"), trainer.engine.running():
         for step in range(steps):
             rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
             total, _, count = trainer.step(rate)
@@ -59,5 +67,16 @@ def find(
                 break
             rates.append(rate)
             losses.append(smooth)
-    best = rates[losses.index(min(losses))]
-    return Curve(rates, losses, best / 3)
+    if not rates:
+        raise DivergedError(
+            f"the loss is not a finite number at a learning rate of {lowest:g} already, before the "
+            "network has learnt anything; try --init he, or fewer and narrower layers"
+        )
+    best = losses.index(min(losses))
+    if best in (0, len(losses) - 1):
+        only = "grows" if best == 0 else "falls"
+        raise RunError(
+            f"the loss only {only} from a learning rate of {rates[0]:.2g} to {rates[-1]:.2g}, so "
+            "no rate can be suggested; try another --init, --optimizer or more --steps"
+        )
+    return Curve(rates, losses, rates[best] / 3)

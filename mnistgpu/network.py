@@ -52,12 +52,16 @@ def flatten(params: Sequence[Layer]) -> Array:
     return xp.concat([xp.reshape(array, (-1,)) for layer in params for array in layer])
 
 
-def init(key: Array, sizes: Sequence[int], how: str = "he", dtype: str = "float32") -> Array:
+def init(
+    key: Array, sizes: Sequence[int], how: str = "he", dtype: str = "float32", gain: float = 2.0
+) -> Array:
     """A parameter vector to start from.
 
     "uniform": every weight and bias uniform in [-0.5, 0.5), as in the documents.
-    "he": normal weights of variance 2 / n_in, for ReLU (He et al. 2015), and 1 / n_in before the
-    softmax. "glorot": variance 2 / (n_in + n_out) (Glorot and Bengio 2010). Biases zero for both.
+    "he": normal weights of variance gain / n_in (He et al. 2015), where a gain of 2 keeps signals
+    from fading or growing through layers of ReLU; other activations have theirs in `activations`.
+    "glorot": variance gain * 2 / (n_in + n_out) (Glorot and Bengio 2010). For both the gain before
+    the softmax is 1, and biases are zero.
     """
     xp = array_namespace(key)
     if how not in ("uniform", "he", "glorot"):
@@ -68,8 +72,8 @@ def init(key: Array, sizes: Sequence[int], how: str = "he", dtype: str = "float3
     params = layers(theta, sizes)
     for layer, (W, b) in enumerate(params):
         n_out, n_in = W.shape
-        he = (1.0 if layer == len(params) - 1 else 2.0) / n_in
-        W *= math.sqrt(he if how == "he" else 2.0 / (n_in + n_out))
+        fan = n_in if how == "he" else (n_in + n_out) / 2
+        W *= math.sqrt((1.0 if layer == len(params) - 1 else gain) / fan)
         b[...] = xp.zeros_like(b)
     return theta
 

@@ -19,6 +19,7 @@ State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+SMALLEST_RATE = 1e-30  # a schedule may come down to 0, by which nobody can divide
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def adam_numbers(rate: float, step: int) -> tuple[float, float]:
     """epsilon / v_factor and v_factor / (rate m_factor) of step 0, 1, ...: the bias corrections."""
     m_factor = (1 - BETA_1) / (1 - BETA_1 ** (step + 1))
     v_factor = math.sqrt((1 - BETA_2) / (1 - BETA_2 ** (step + 1)))
-    return EPSILON / v_factor, v_factor / (rate * m_factor)
+    return EPSILON / v_factor, v_factor / (max(rate, SMALLEST_RATE) * m_factor)
 
 
 OPTIMIZERS = {

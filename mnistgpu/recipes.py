@@ -96,7 +96,7 @@ RECIPES = {
             learning_rate=0.001,
             label_smoothing=0.03,
             clean_ending=0.05,
-            **CIRESAN | {"images_per_map": 32, "shear": 0.15, "shift": 2.0},
+            **(CIRESAN | {"images_per_map": 32, "shear": 0.15, "shift": 2.0}),
         ),
         "Ciresan's largest net, for a GPU.",
         "see docs/recipes.md",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import data, files, lock, model
+from mnistgpu import committee, data, files, lock, model
 from mnistgpu.checkpoint import FILE as CHECKPOINT
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings, from_dict
@@ -52,6 +52,8 @@ def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -
     A run that is there is kept unless `force`, and then until the new one replaces it: its
     checkpoint until the first new one, everything else until the new run is finished.
     """
+    if (path / committee.FILE).exists():
+        raise UsageError(f"--out {path}: a committee is there; choose another")
     finished, begun = (path / "results.json").exists(), (path / CHECKPOINT).exists()
     if not (finished or begun):
         write_record(path, settings.as_dict(), dataset.source, dataset.digest)

@@ -92,7 +92,7 @@ class Settings:
 
     optimizer: str = setting(
         "gradient-descent",
-        "How a gradient becomes a step.",
+        "How a gradient becomes a step; adam with --weight-decay is AdamW.",
         one_of("gradient-descent", "momentum", "nesterov", "adam"),
     )
     learning_rate: float = setting(
@@ -112,7 +112,11 @@ class Settings:
     weight_decay: float = setting(
         0.0, "Share of each weight, times the learning rate, lost at each step.", number(0)
     )
-    l2: float = setting(0.0, "Penalty l2/2 * sum of squared weights, in the loss.", number(0))
+    l2: float = setting(
+        0.0,
+        "Penalty l2/2 * sum of squared weights, in the gradient but not in the loss shown.",
+        number(0),
+    )
     clip_norm: float | None = setting(
         None, "Longest gradient; longer ones are shortened to it.", number(0, open_low=True)
     )
@@ -123,7 +127,10 @@ class Settings:
         None, "Keep a moving average of the weights, with this decay per step.", number(0, 1)
     )
     early_stopping: int | None = setting(
-        None, "Stop after so many epochs without a better validation accuracy.", whole(1)
+        None,
+        "Stop after so many epochs (for full batches: iterations) without a better validation "
+        "accuracy, which is looked at with every row of history.",
+        whole(1),
     )
 
     label_smoothing: float = setting(
@@ -175,6 +182,11 @@ class Settings:
         elif self.iterations is None:
             raise UsageError("give --iterations or --epochs")
         _ = self.sizes
+        if self.learning_rate * self.weight_decay >= 1:
+            raise UsageError(
+                f"--weight-decay {self.weight_decay:g} times --alpha {self.learning_rate:g} must "
+                "be less than 1: that share of each weight is lost at a step"
+            )
 
     @property
     def dtype(self) -> str:

@@ -28,8 +28,8 @@ class Shard:
         self.gradient = xp.zeros_like(theta)
         self.loss: Any = 0.0
         self.right: Any = 0
-        # for every shard since the first: mean and variance of each normalised layer
-        self.statistics: list[list[tuple[Array, Array]]] = []
+        # for every shard since the first: its images, mean and variance of each normalised layer
+        self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
         self._addend = xp.empty_like(theta)
         self._gradient_layers = network.layers(self.gradient, sizes)
         self._addend_layers = network.layers(self._addend, sizes)
@@ -64,11 +64,12 @@ class Shard:
         dZ *= 1.0 / batch_rows
         self.backward(dZ, buffers, self._gradient_layers if first else self._addend_layers)
         if first:
-            self.loss, self.right, self.statistics = loss, right, [buffers.statistics()]
+            self.loss, self.right, self.statistics = loss, right, []
         else:
             self.gradient += self._addend
             self.loss, self.right = self.loss + loss, self.right + right
-            self.statistics.append(buffers.statistics())
+        if self.settings.batch_norm:
+            self.statistics.append((X.shape[1], buffers.statistics()))
 
     def forward(self, X: Array, buffers: _Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mnistgpu import counter_rng, data, health, inference, model, network, optimizers, regularize
+from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.cuda_graph import stepping
 from mnistgpu.engine import Engine, is_random
@@ -107,7 +108,8 @@ class Trainer:
         inputs = Inputs(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         init_key = counter_rng.fold_in(self.key, counter_rng.INIT)
-        self.theta = network.init(init_key, sizes, settings.init, settings.dtype)
+        gain = ACTIVATIONS[settings.activation].gain
+        self.theta = network.init(init_key, sizes, settings.init, settings.dtype, gain)
         self.params = network.layers(self.theta, sizes)
         self.engine = Engine(
             self.theta,
@@ -157,9 +159,9 @@ class Trainer:
         if settings.clip_norm is not None:
             regularize.clip(gradient, settings.clip_norm)
         shrink, *of_optimizer = numbers
-        self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.weight_decay > 0:
             regularize.decay(self.params, shrink)
+        self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.max_norm is not None:
             regularize.limit_norms(self.params, settings.max_norm)
         if settings.ema is not None:

@@ -61,11 +61,6 @@ def test_a_group_shares_its_map_and_groups_differ(digits):
     assert np.abs(moved[:, 0] - moved[:, 32]).mean() > 2
 
 
-def source_of(**changes):
-    rows, columns = augment.source(KEY, 1, settings(**changes), (28, 28))
-    return np.stack([rows[0].reshape(28, 28), columns[0].reshape(28, 28)])
-
-
 def test_against_scipy(digits):
     """The bilinear gather is SciPy's map_coordinates of order 1 with zeros outside."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
@@ -79,26 +74,42 @@ def test_against_scipy(digits):
         np.testing.assert_allclose(moved[:, i], expected, atol=0.02)
 
 
-def test_a_known_shift():
-    """Of all maps with shift alone, each moves the image by one vector within the limit."""
-    rows, columns = source_of(shift=3.0)
+def drawn(**changes):
+    """A smooth picture, that picture deformed, and the eight numbers in [-1, 1) drawn for it."""
     y, x = np.mgrid[0:28, 0:28]
-    down, right = (y - rows)[0, 0], (x - columns)[0, 0]
-    np.testing.assert_allclose(rows, y - down, atol=1e-5)
-    np.testing.assert_allclose(columns, x - right, atol=1e-5)
-    assert 0 < abs(down) <= 3
-    assert 0 < abs(right) <= 3
+    picture = 255 * np.exp(-((y - 11) ** 2 / 30 + (x - 16) ** 2 / 12 + (y - 11) * (x - 16) / 40))
+    picture = picture.round().astype(np.uint8)
+    moved = augment.deform(picture.reshape(1, 784), KEY, settings(**changes)).reshape(28, 28)
+    draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8,)) * 2.0 - 1.0
+    return picture.astype(np.float64), moved, draws.astype(np.float64)
+
+
+def test_a_known_shift():
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(shift=3.0)
+    expected = ndimage.shift(picture, (3 * u[4], 3 * u[5]), order=1)
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert np.abs(u[4:6]).min() > 0.1
 
 
 def test_a_known_rotation():
-    """Rotation alone turns about the centre and keeps every distance to it."""
-    rows, columns = source_of(rotation=15.0)
-    y, x = np.mgrid[0:28, 0:28] - 13.5
-    y0, x0 = rows - 13.5, columns - 13.5
-    np.testing.assert_allclose(np.hypot(y0, x0), np.hypot(y, x), rtol=1e-5)
-    turn = np.angle((x0 + 1j * y0) / (x + 1j * y), deg=True)
-    np.testing.assert_allclose(turn, turn[0, 0], atol=1e-3)
-    assert 0 < abs(turn[0, 0]) <= 15
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(rotation=15.0)
+    expected = ndimage.rotate(picture, -15 * u[0], reshape=False, order=1)  # clockwise
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert abs(u[0]) > 0.1
+
+
+def test_a_known_scaling_and_shear():
+    """A stretch by 1 + 0.15 u along each axis, and a slant of 0.2 u columns a row."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(scaling=0.15, shear=0.2)
+    back = np.array([[1 / (1 + 0.15 * u[1]), 0], [0, 1 / (1 + 0.15 * u[2])]])
+    back = np.array([[1, 0], [0.2 * u[3], 1]]) @ back
+    centre = np.array([13.5, 13.5])
+    expected = ndimage.affine_transform(picture, back, centre - back @ centre, order=1)
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert np.abs(u[1:4]).min() > 0.1
 
 
 def limits(groups=4000, **changes):
@@ -122,6 +133,38 @@ def test_ones_and_sevens_turn_less():
     moved = augment.deform(images, KEY, changes, is_1_or_7=np.asarray([True, False, True, False]))
     still = (images == moved.T).all(axis=1)
     assert still.tolist() == [True, False, True, False]
+
+
+def turns(labels, per_map):
+    """How far images of one upright stroke were turned, in degrees, by the moments of their ink."""
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[4:24, 13:15] = 255
+    images = np.repeat(image.reshape(1, 784), len(labels), axis=0)
+    changes = settings(rotation=15.0, rotation_1_7=7.5, images_per_map=per_map)
+    moved = augment.deform(images, KEY, changes, is_1_or_7=(labels == 1) | (labels == 7))
+    y, x = np.mgrid[0:28, 0:28].reshape(2, 784, 1) - 13.5
+    ink = moved / moved.sum(axis=0)
+    return np.degrees(0.5 * np.arctan2(2 * (ink * x * y).sum(0), (ink * (y * y - x * x)).sum(0)))
+
+
+@pytest.mark.parametrize("per_map", [1, 32])
+def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
+    """Also where images share maps: mixed labels do not narrow everybody's range."""
+    labels = np.tile(digits[1], 5)
+    angles, limited = turns(labels, per_map), np.isin(labels, (1, 7))
+    assert 7 < np.abs(angles[limited]).max() < 7.6
+    assert 14 < np.abs(angles[~limited]).max() < 15.1
+    wide = np.abs(angles[~limited]) > 7.6
+    assert wide.mean() == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("per_map", [1, 32])
+def test_images_come_back_in_their_order(per_map, digits):
+    images, labels = digits[0][:100], digits[1][:100]
+    changes = settings(rotation=3.0, rotation_1_7=1.0, images_per_map=per_map)
+    moved = augment.deform(images, KEY, changes, is_1_or_7=np.isin(labels, (1, 7))).T
+    distances = ((images[:, None, :].astype(np.float32) - moved[None, :, :]) ** 2).sum(axis=2)
+    assert (distances.argmin(axis=1) == np.arange(100)).all()
 
 
 def test_elastic_fields_have_their_length():
@@ -150,6 +193,19 @@ def test_only_the_wanted_pixels_are_computed(digits):
     wanted = np.asarray([100, 101, 350, 406])
     some = augment.deform(images, KEY, settings(**ALL), wanted=wanted)
     np.testing.assert_array_equal(some, augment.deform(images, KEY, settings(**ALL))[wanted])
+
+
+def test_ciresans_fields_are_as_strong_as_the_papers():
+    """Uniform noise, smoothed by SciPy's Gauss of 5.5 pixels, times 37: the same mean square."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 300, 28 + 60, 28 + 60))
+    fields = 37 * ndimage.gaussian_filter(noise, (0, 0, 5.5, 5.5))[..., 30:-30, 30:-30]
+    theirs = np.sqrt((fields**2).sum(axis=0).mean())
+    alone = settings(elastic=augment.CIRESAN["elastic"], elastic_sigma=5.5)
+    rows, columns = augment.source(KEY, 600, alone, (28, 28))
+    y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
+    ours = np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean())
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def test_the_presets_are_settings():

@@ -193,11 +193,13 @@ def test_optimizers(other_space, compare, name):
 def test_regularisation(other_space, compare):
     sizes, key = (30, 20, 10), counter_rng.key(4, like=NUMPY_ZERO)
     theta = counter_rng.normals(key, (network.parameter_count(sizes),))
-    Z = counter_rng.normals(counter_rng.key(5, like=NUMPY_ZERO), (20, 50))
+    Z, dZ = (
+        counter_rng.normals(counter_rng.key(seed, like=NUMPY_ZERO), (20, 50)) for seed in (5, 6)
+    )
     results = []
     for put in (np.array, other_space.put):
         there_key = counter_rng.key(4, like=put(NUMPY_ZERO))
-        noisy, dropped, normal, slope = (put(Z.copy()) for _ in range(4))
+        noisy, dropped, normal, slope = (put(A.copy()) for A in (Z, Z, Z, dZ))
         regularize.add_noise(noisy, there_key, 0.3)
         regularize.drop(dropped, there_key, 0.3)
         mean, deviation = regularize.normalize(normal)
