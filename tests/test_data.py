@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as arrays
 
 from mnistgpu import counter_rng, data
 from mnistgpu.errors import DataError, UsageError
+from mnistgpu.readers import table
 
 EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "300"))
 SHARED_FOLDER = settings(
@@ -263,13 +264,23 @@ def test_kaggle_folder(tmp_path, few):
     check(data.load_digits(tmp_path), images[200:], None)
 
 
-def test_a_table_as_pandas_reads_it(tmp_path, digits):
-    """2,000 rows are many blocks, so lines that two blocks share are read too."""
+@pytest.mark.parametrize("cell", [b"12.0", b" 12", b"12 ", b"+12", b"012", b"1.2e1"])
+def test_a_whole_number_written_otherwise(tmp_path, digits, cell):
+    lines = csv_bytes(digits[0][:9], digits[1][:9]).split(b"\n")
+    cells = lines[5].split(b",")
+    lines[5] = b",".join([*cells[:100], cell, *cells[101:]])
+    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
+    assert data.load(tmp_path).train.images[4, 99] == 12
+
+
+def test_a_table_as_pandas_reads_it(tmp_path, digits, monkeypatch):
+    """In many blocks, so that lines which two blocks share are read too."""
+    monkeypatch.setattr(table, "PIECE", 1000)
     path = tmp_path / "train.csv"
     path.write_bytes(csv_bytes(*digits, end="\r\n"))
-    table = pd.read_csv(path).to_numpy()
+    read = pd.read_csv(path).to_numpy()
     train = data.load(path).train
-    check(train, table[:, 1:].reshape(-1, 28, 28), table[:, 0])
+    check(train, read[:, 1:].reshape(-1, 28, 28), read[:, 0])
     check(train, digits[0].reshape(-1, 28, 28), digits[1])
 
 

@@ -1,14 +1,16 @@
 """CSV as Kaggle has it: one image per line, 784 pixels, and a label first, last or not at all.
 
-Cells are whole numbers from 0 to 255 in plain digits and nothing else. Knowing that, NumPy reads
-them a block at a time, in little memory and faster than a reader that must find types and quotes.
+pandas parses the cells, a few megabytes of whole lines at a time, which bounds the memory whatever
+the file holds. Where it refuses, the lines are looked through for the cell to name.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,8 +22,7 @@ from mnistgpu.readers.streams import check_labels, opened
 PIXELS = 784
 LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
 DIGITS = re.compile(rb"[0-9]{1,3}")
-BLOCK = 2**14  # bytes parsed at once: what is computed on the way stays in the cache
-GUARD = b"\n" * 4  # before a block, so that each number in it has four characters before its end
+PIECE, PIECES = 2**18, 16  # bytes read at once, and how many times before they are parsed
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
 
@@ -87,10 +88,10 @@ def whole_lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     Blank lines at the end of a block wait for what follows, and at the end of the file they go.
     """
     number, rest = 1, b""
-    while more := file.read(BLOCK):
+    while more := b"".join(takewhile(bool, (file.read(PIECE) for _ in range(PIECES)))):
         text = rest + more
         end = text.rfind(b"\n") + 1
-        lines = b"\n".join(line.removesuffix(b"\r") for line in text[:end].split(b"\n"))
+        lines = text[:end].replace(b"\r\n", b"\n")
         filled = lines.rstrip(b"\n")
         block = lines[: len(filled) + 1] if filled else b""
         rest = lines[len(block) :] + text[end:]
@@ -181,29 +182,29 @@ def label_without_header(path: Path, table: np.ndarray, classes: int) -> int:
 
 
 def parse(path: Path, number: int, block: bytes, columns: int) -> np.ndarray:
-    """A block of lines to a table (lines, columns) uint8; `number` is that of its first line.
+    """A block of lines to a table (lines, columns) uint8; `number` is that of its first line."""
+    import pandas as pd
 
-    Every position of the text is taken for the end of a number, whose digits are the up to three
-    before it; the ends that are meant are picked in the last line.
-    """
-    text = np.frombuffer(GUARD + block, dtype=np.uint8)
-    digit = text - ord("0")
-    is_digit = digit <= 9
-    ends = np.flatnonzero(~is_digit[4:])  # a comma or LF each, if all is in order
-    one_line = np.full(columns, ord(","), dtype=np.uint8)
-    one_line[-1] = ord("\n")
-    in_order = len(ends) % columns == 0 and (text[4:][ends].reshape(-1, columns) == one_line).all()
-    if not in_order:
+    try:
+        with np.errstate(invalid="ignore"):  # 1e999 is no byte, which pandas says too
+            table = pd.read_csv(
+                io.BytesIO(block),
+                header=None,
+                dtype=np.uint8,
+                engine="c",
+                lineterminator="\n",
+                quoting=csv.QUOTE_NONE,
+                na_filter=False,  # an empty cell is a fault, not a nan
+                skip_blank_lines=False,
+                low_memory=False,  # the block is small enough
+            ).to_numpy()
+    except (ValueError, OverflowError) as error:  # also pandas' ParserError, and text in no code
+        reason = str(error).splitlines()[0][:100]
+        otherwise = DataError(f"{path}, from line {number} on: {reason}; correct the cells")
+        raise next(faults(path, number, block, columns), otherwise) from None
+    if table.shape[1] != columns:
         raise next(faults(path, number, block, columns))
-    is_end, has_units, has_tens = ~is_digit[4:], is_digit[3:-1], is_digit[2:-2]
-    has_hundreds = has_tens & is_digit[1:-3]
-    below_hundred = 10 * (digit[2:-2] * has_tens) + digit[3:-1]
-    hundreds = digit[1:-3] * has_hundreds
-    too_large = (hundreds > 2) | ((hundreds == 2) & (below_hundred > 55))
-    too_long = has_hundreds & is_digit[:-4]
-    if (is_end & (~has_units | too_large | too_long)).any():
-        raise next(faults(path, number, block, columns))
-    return (100 * hundreds + below_hundred)[ends].reshape(-1, columns)
+    return table
 
 
 def faults(path: Path, number: int, block: bytes, columns: int) -> Iterator[DataError]:
