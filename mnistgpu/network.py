@@ -47,7 +47,7 @@ def layers(theta: Array, sizes: Sequence[int]) -> list[Layer]:
 
 
 def flatten(params: Sequence[Layer]) -> Array:
-    """The inverse of `layers`: one vector of all weights and biases, in the order of the layers."""
+    """The inverse of `layers`: all weights and biases in one vector."""
     xp = array_namespace(*(array for layer in params for array in layer))
     return xp.concat([xp.reshape(array, (-1,)) for layer in params for array in layer])
 
@@ -57,11 +57,10 @@ def init(
 ) -> Array:
     """A parameter vector to start from.
 
-    "uniform": every weight and bias uniform in [-0.5, 0.5), as in the documents.
-    "he": normal weights of variance gain / n_in (He et al. 2015), where a gain of 2 keeps signals
-    from fading or growing through layers of ReLU; other activations have theirs in `activations`.
-    "glorot": variance gain * 2 / (n_in + n_out) (Glorot and Bengio 2010). For both the gain before
-    the softmax is 1, and biases are zero.
+    "uniform": every weight and bias uniform in [-0.5, 0.5), as in the documents. "he": normal
+    weights of variance gain / n_in, where 2 is the gain of ReLU (He et al. 2015; `activations` has
+    others), and 1 before the softmax; biases zero. "glorot": the same with the mean of n_in and
+    n_out (Glorot and Bengio 2010).
     """
     xp = array_namespace(key)
     if how not in ("uniform", "he", "glorot"):
@@ -91,8 +90,7 @@ def relu_derivative(Z: Array, A: Array) -> Array:
 def softmax(Z: Array) -> Array:
     """exp(Z) / column sums of exp(Z): logits (classes, m) to probabilities (classes, m).
 
-    The largest logit of each column is subtracted first, which changes nothing but keeps exp from
-    overflowing.
+    The largest logit of a column is subtracted first: exp stays finite, and nothing changes.
     """
     xp = array_namespace(Z)
     E = xp.exp(Z - xp.max(Z, axis=0, keepdims=True))
@@ -102,8 +100,7 @@ def softmax(Z: Array) -> Array:
 def one_hot(labels: Array, classes: int, dtype: str = "float32") -> Array:
     """Labels (m,) to Y (classes, m) with Y[labels[i], i] = 1 and 0 elsewhere.
 
-    Labels are taken to lie in 0 ... classes - 1, which `data` has checked on the host: a check
-    here would make every step wait for the device.
+    Labels lie in 0 ... classes - 1, which `data` checks on the host: here it would be a sync point.
     """
     xp = array_namespace(labels)
     if labels.ndim != 1:
@@ -125,6 +122,16 @@ def cross_entropy(Z: Array, Y: Array) -> Array:
     return xp.mean(log_sum - xp.sum(Y * shifted, axis=0))
 
 
+def check_columns(A: Array, W: Array, b: Array) -> None:
+    """ShapeError unless the columns A (n_in, m) can enter a layer W (n_out, n_in), b (n_out, 1)."""
+    n_out, n_in = W.shape
+    if A.ndim != 2 or A.shape[0] != n_in or b.shape != (n_out, 1):
+        raise ShapeError(
+            f"a layer W {W.shape} needs columns of shape ({n_in}, m) and b of shape ({n_out}, 1), "
+            f"not {A.shape} and {b.shape}"
+        )
+
+
 def forward(
     params: Sequence[Layer], X: Array, activation: Callable[[Array], Array] = relu
 ) -> tuple[list[Array], list[Array]]:
@@ -132,11 +139,9 @@ def forward(
 
     A_L (classes, m) are the probabilities, Z_L (classes, m) the logits.
     """
-    n_0 = params[0][0].shape[1]
-    if X.ndim != 2 or X.shape[0] != n_0:
-        raise ShapeError(f"images must be columns of shape ({n_0}, m), not {X.shape}")
     A, Z = [X], []  #                             A_0 = X                  (n_0, m)
     for W, b in params:
+        check_columns(A[-1], W, b)
         Z.append(W @ A[-1] + b)  #                Z_l = W_l A_{l-1} + b_l  (n_l, m)
         last = len(Z) == len(params)
         A.append(softmax(Z[-1]) if last else activation(Z[-1]))  # A_l = ReLU(Z_l), at last softmax
@@ -171,4 +176,6 @@ def backward(
 
 def gradient_descent(theta: Array, gradient: Array, alpha: float) -> Array:
     """theta - alpha * gradient: one step downhill for all W and b at once."""
+    if gradient.shape != theta.shape:
+        raise ShapeError(f"a gradient must have shape {theta.shape}, not {gradient.shape}")
     return theta - alpha * gradient

@@ -184,13 +184,6 @@ def report_figure(
     )
 
 
-def load_results(path: Path) -> dict[str, Any]:
-    """results.json of a finished run; its absence means that the run did not finish."""
-    if not (path / "results.json").is_file():
-        raise DataError(f"{path}: no finished run here (results.json is missing)")
-    return files.read_json(path / "results.json")
-
-
 def number(value: float | None, digits: int = 4) -> str:
     """A figure for people: 0.9201, or - where there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"

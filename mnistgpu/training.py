@@ -10,12 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import counter_rng, data, health, inference, model, network, optimizers, regularize
+from mnistgpu import (
+    __version__,
+    counter_rng,
+    data,
+    health,
+    inference,
+    model,
+    network,
+    optimizers,
+    regularize,
+)
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.cuda_graph import stepping
 from mnistgpu.engine import Engine, is_random
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.inputs import Inputs
 from mnistgpu.memory import explained
 from mnistgpu.settings import Settings
@@ -326,6 +336,7 @@ def train(
         "seconds": seconds,
         "images_per_second": progress.images_seen / seconds,
         "precision": settings.precision,
+        "mnistgpu": __version__,
         **backend.describe(),
     }
     test_probabilities = None
@@ -347,15 +358,29 @@ def judge(progress: Progress, row: Row, theta: Array, patience: int, backend: Ba
 
 
 def check_fit(settings: Settings, dataset: data.Dataset) -> None:
-    """Refuse settings that do not fit the data: layers, held-out images, batch size."""
+    """Refuse settings that do not fit the data: layers, held-out images, batch size.
+
+    And data that no reader of this package makes: labels that are missing, negative or no integers.
+    """
     height, width = dataset.train.image_shape
     first, last = settings.sizes[0], settings.sizes[-1]
     if first != height * width:
         raise UsageError(
             f"--layers begins with {first}, but an image of {dataset.source} has {height}x{width} "
-            f"= {height * width} pixels"
+            f"= {height * width} pixels: begin it with {height * width}"
         )
-    classes = int(np.max(dataset.train.labels)) + 1  # type: ignore[arg-type]
+    labels = np.asarray(dataset.train.labels)
+    if labels.shape != (len(dataset.train),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{dataset.source}: labels must be integers of shape ({len(dataset.train)},), one for "
+            f"each image, not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise DataError(
+            f"{dataset.source}: label {labels.min()} of image {labels.argmin()} is negative; "
+            "labels are 0, 1, 2, ..."
+        )
+    classes = int(labels.max()) + 1
     if last != max(classes, 10) and last != classes:
         raise UsageError(
             f"--layers ends with {last}, but {dataset.source} has the labels 0 to {classes - 1}: "
@@ -365,7 +390,7 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     if left < 1:
         raise UsageError(
             f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
-            f"{len(dataset.train)} training images"
+            f"{len(dataset.train)} training images; hold out fewer, or none with --validation 0"
         )
     if settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(

@@ -138,11 +138,20 @@ def test_loss_at_init_is_near_log_of_the_classes():
     assert network.cross_entropy(Z[-1], Y) == pytest.approx(math.log(10), rel=0.01)
 
 
-def test_zero_input_gives_chance():
+def test_zeroed_input_teaches_nothing_but_how_common_each_class_is(digits):
+    """Without ink accuracy is chance: the share of the commonest digit, whatever is learnt."""
+    labels = digits[1][:1000]
     sizes = (784, 10, 10)
-    theta = network.init(counter_rng.key(0, like=ZERO), sizes, "he")  # biases are zero
-    A, _ = network.forward(network.layers(theta, sizes), np.zeros((784, 3), dtype=np.float32))
-    np.testing.assert_allclose(A[-1], 0.1, rtol=1e-6)
+    X, Y = np.zeros((784, 1000), dtype=np.float32), network.one_hot(labels, 10)
+    theta = network.init(counter_rng.key(0, like=ZERO), sizes, "uniform")
+    for _ in range(500):
+        theta = network.gradient_descent(theta, gradient(theta, sizes, X, Y), 0.5)
+    A, Z = network.forward(network.layers(theta, sizes), X)
+    shares = np.bincount(labels) / 1000
+    assert (A[-1].argmax(axis=0) == labels).mean() == shares.max()
+    np.testing.assert_allclose(A[-1][:, 0], shares, atol=0.01)
+    entropy = -(shares * np.log(shares)).sum()
+    assert network.cross_entropy(Z[-1], Y) == pytest.approx(entropy, abs=0.01)
 
 
 def test_a_batch_of_32_is_learnt_by_heart(digits):
@@ -207,11 +216,22 @@ def test_init_uniform_and_he():
         (lambda: network.layers(np.zeros(7), (2, 3)), r"shape \(9,\), not \(7,\)"),
         (
             lambda: network.forward(network.layers(np.zeros(9), (2, 3)), np.zeros((3, 5))),
-            r"columns of shape \(2, m\), not \(3, 5\)",
+            r"columns of shape \(2, m\) and b of shape \(3, 1\), not \(3, 5\)",
         ),
         (
             lambda: network.forward(network.layers(np.zeros(9), (2, 3)), np.zeros(2)),
-            r"columns of shape \(2, m\), not \(2,\)",
+            r"columns of shape \(2, m\) and b of shape \(3, 1\), not \(2,\)",
+        ),
+        (
+            lambda: network.forward(
+                [(np.zeros((4, 2)), np.zeros((4, 1))), (np.zeros((3, 5)), np.zeros((3, 1)))],
+                np.zeros((2, 6)),
+            ),
+            r"W \(3, 5\) needs columns of shape \(5, m\) .*, not \(4, 6\)",
+        ),
+        (
+            lambda: network.gradient_descent(np.zeros(3), np.zeros(1), 0.1),
+            r"shape \(3,\), not \(1,\)",
         ),
         (lambda: network.cross_entropy(np.zeros((3, 2)), np.zeros((3, 1))), "must have one shape"),
         (

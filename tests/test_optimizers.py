@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mnistgpu import counter_rng, optimizers
+from mnistgpu import counter_rng, network, optimizers, regularize
 
 N, STEPS, RATE = 50, 20, 0.03
 
@@ -43,12 +43,51 @@ def test_against_pytorch(name):
     np.testing.assert_allclose(path(name), theta.detach().numpy(), rtol=1e-9, atol=1e-12)
 
 
+DECAY, SIZES = 0.1, (5, 6, 2)
+
+
+def adamw_path():
+    """AdamW over a network's parameters from ones, in the order in which a run takes its parts."""
+    optimizer = optimizers.OPTIMIZERS["adam"]
+    theta = np.ones(N)
+    state, params = optimizer.start(theta), network.layers(theta, SIZES)
+    for step, gradient in enumerate(gradients()):
+        regularize.decay(params, RATE * DECAY)
+        optimizer.update(theta, gradient.copy(), state, RATE, step)
+    return theta
+
+
+def test_adamw_against_pytorch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    parts = [
+        torch.ones(array.shape, dtype=torch.float64, requires_grad=True)
+        for layer in network.layers(np.ones(N), SIZES)
+        for array in layer
+    ]
+    weights, biases = parts[::2], parts[1::2]
+    groups = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, RATE, weight_decay=DECAY)
+    for gradient in gradients():
+        of_parts = [array for layer in network.layers(gradient, SIZES) for array in layer]
+        for part, array in zip(parts, of_parts, strict=True):
+            part.grad = torch.tensor(array.copy())
+        reference.step()
+    expected = np.concatenate([part.detach().numpy().reshape(-1) for part in parts])
+    np.testing.assert_allclose(adamw_path(), expected, rtol=1e-9)
+
+
+def test_adamw_against_recorded_values():
+    theta = adamw_path()
+    assert (theta[0], theta[-1]) == pytest.approx(RECORDED["adamw"], rel=1e-9)
+
+
 # The first and the last entry after 20 steps, recorded from PyTorch 2.13.
 RECORDED = {
-    "gradient-descent": (-6.406433654322988e-05, -0.7600309350806954),
-    "momentum": (-0.0007067868218007235, -7.164167549292413),
-    "nesterov": (-0.000700172476163881, -7.207781729443869),
-    "adam": (-0.15843665458008332, -0.18712402411870635),
+    "gradient-descent": (-0.00020558052029190642, -1.0257480708413997),
+    "momentum": (-0.0009878663968596437, -9.09387946089656),
+    "nesterov": (-0.0010946602774655858, -9.210239585648303),
+    "adam": (-0.14817311392798999, -0.1647767005308729),
+    "adamw": (0.7962649242811818, 0.8352232994691272),
 }
 
 

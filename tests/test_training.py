@@ -7,7 +7,7 @@ import pytest
 
 from mnistgpu import counter_rng, data, network, training
 from mnistgpu.backend import NUMPY
-from mnistgpu.errors import RunError, UsageError
+from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.settings import Settings
 
 ZERO = np.zeros(1)
@@ -60,6 +60,37 @@ def test_full_batch_training_is_the_documents_algorithm(dataset):
         theta = network.gradient_descent(theta, gradient, 0.3)
     np.testing.assert_allclose([row.train_loss for row in outcome.history], losses, rtol=1e-9)
     np.testing.assert_allclose(outcome.model.theta, theta, rtol=1e-9, atol=1e-12)
+
+
+def test_weights_decay_before_the_step_and_biases_never(dataset):
+    """AdamW, as its paper and PyTorch have it."""
+    settings = SMALL.changed(optimizer="adam", weight_decay=0.5, learning_rate=0.1, validation=0)
+    with_decay, without = (
+        training.Trainer(each, dataset.train, NUMPY)
+        for each in (settings, settings.changed(weight_decay=0.0))
+    )
+    start = network.layers(without.theta.copy(), settings.sizes)
+    for trainer in (with_decay, without):
+        trainer.step()
+    parts = zip(start, with_decay.params, without.params, strict=True)
+    for (W0, _), (W, b), (W_without, b_without) in parts:
+        np.testing.assert_allclose(W, W_without - 0.05 * W0, atol=1e-7)
+        np.testing.assert_array_equal(b, b_without)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0, 1, -1]), "label -1 of image 2 is negative"),
+        (np.array([0, 1]), r"shape \(3,\), one for each image, not int64 of shape \(2,\)"),
+        (np.array([0.0, 1.0, 2.0]), "must be integers"),
+        (None, "must be integers"),
+    ],
+)
+def test_labels_made_by_hand_are_looked_at(labels, message):
+    train = data.Digits(np.zeros((3, 784), dtype=np.uint8), labels, "mine")
+    with pytest.raises(DataError, match=f"mine: .*{message}"):
+        training.train(SMALL.changed(validation=0), data.Dataset(train, None, "mine"), NUMPY)
 
 
 @pytest.mark.parametrize("batch_size", [None, 128])
