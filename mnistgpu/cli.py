@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistgpu import __version__
 from mnistgpu.errors import MnistGpuError, UsageError
-from mnistgpu.train import train_command
+from mnistgpu.train import command_from_settings, train_command
 
 if TYPE_CHECKING:
     from mnistgpu.backend import Backend
@@ -236,30 +236,37 @@ def recipes() -> None:
         print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
 
 
-@app.command("lr-find")
 def lr_find(
-    recipe: Annotated[str, typer.Option(help="Settings to start from.")] = "classic",
-    data: DataOption = None,
-    layers: Annotated[str | None, typer.Option(help="Layer sizes, if others.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="Optimiser, if another.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step, if others.")] = None,
+    changes: dict[str, Any],
+    recipe: str | None,
+    deform: str | None,
+    data: Path | None,
+    backend: str | None,
     steps: Annotated[int, typer.Option(min=10, help="Steps of the search.")] = 100,
-    backend: BackendOption = None,
-    out: Annotated[Path, typer.Option(help="The picture.")] = Path("learning-rates.png"),
+    out: Annotated[Path, typer.Option(help="The picture (PNG).")] = Path("learning-rates.png"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing picture.")] = False,
 ) -> None:
-    """Search a good learning rate: train while it grows, and suggest one, with a picture."""
+    """Search a good learning rate: train while it grows, and suggest one, with a picture.
+
+    Takes the settings of `train`; the length of a run and the schedule of its rate do not matter.
+    """
+    from mnistgpu import augment, lr_finder, plots, study_plots
     from mnistgpu import backend as backends
     from mnistgpu import data as readers
-    from mnistgpu import lr_finder, plots, study_plots
     from mnistgpu import recipes as known
 
-    given = {"layers": layers, "optimizer": optimizer, "batch_size": batch_size}
-    changes = {name: value for name, value in given.items() if value is not None}
-    settings = known.named(recipe).settings.changed(**changes)
+    if out.exists() and not force:
+        raise UsageError(f"--out {out}: the file exists; choose another or add --force")
+    if deform is not None:
+        changes = augment.preset(deform) | changes
+    settings = known.named(recipe or "classic").settings.changed(**changes)
     dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
     curve = lr_finder.find(settings, dataset, backends.select(backend), steps=steps)
     plots.save(study_plots.learning_rates(curve.rates, curve.losses, curve.suggestion), out)
     print(f"suggested --alpha {curve.suggestion:.2g}; the curve is in {out}")
+
+
+app.command("lr-find")(command_from_settings(lr_find))
 
 
 @app.command()
@@ -394,7 +401,7 @@ def root(
 def run_app(app: typer.Typer) -> None:
     """Run a typer app; every error a person can meet becomes one sentence and an exit status."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except MnistGpuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
@@ -404,6 +411,15 @@ def run_app(app: typer.Typer) -> None:
     except OSError as error:  # what the system says of a path before it was ours to say
         print(f"error: {MnistGpuError(str(error))}; check the path", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own, of a wrong call
+            raise
+        said = error.format_message().rstrip(".")
+        if "Usage:" in said:  # a command without its arguments
+            print(said)
+        else:
+            print(f"error: {MnistGpuError(said)}; --help shows what there is", file=sys.stderr)
+        sys.exit(2)
 
 
 def main() -> None:

@@ -38,7 +38,11 @@ def run(
     watch: bool,
     snapshots: bool,
 ) -> None:
-    """Train with the settings changed as asked, or go on with a run, and leave a run directory."""
+    """Train a dense network on handwritten digits and leave a run directory.
+
+    Without flags: the network of the documents, 784-10-10, full-batch gradient descent, on the
+    embedded MNIST.
+    """
     from mnistgpu import augment, checkpoint
     from mnistgpu.signals import Stop, heard
 
@@ -48,6 +52,8 @@ def run(
         from mnistgpu.web import server
 
         server.require_extra()  # before anything is begun
+    if out is not None and str(out) in ("", "."):
+        raise UsageError("--out must name a directory of its own for the run, such as runs/first")
     every, stop = checkpoint.parse_every(checkpoint_every), Stop()
     show = Show(quiet, watch, snapshots or watch)
     with heard(stop):
@@ -224,7 +230,9 @@ def absolute(path: Path | None) -> str | None:
 def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
     """A typer command whose flags are the fields of Settings, then the options of `function`.
 
-    A flag that is not given stays None and leaves the setting as it is; the help shows that.
+    The function is given the settings that were, as a dict; an option of its own is annotated, one
+    that commands share stands in RUN_OPTIONS. A flag that is not given stays None and leaves the
+    setting as it is; the help shows that.
     """
 
     def command(**values: Any) -> None:
@@ -253,23 +261,22 @@ def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
                 knob.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
             )
         )
-    options = inspect.signature(function, eval_str=True).parameters
-    for name, option_default in RUN_OPTIONS.items():
+    _changes, *options = inspect.signature(function, eval_str=True).parameters.values()
+    for own in options:
+        shared = own.default is inspect.Parameter.empty
         parameters.append(
             inspect.Parameter(
-                name,
+                own.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=DEFAULTS.get(name),
-                annotation=Annotated[options[name].annotation, option_default],
+                default=DEFAULTS.get(own.name) if shared else own.default,
+                annotation=Annotated[own.annotation, RUN_OPTIONS[own.name]]
+                if shared
+                else own.annotation,
             )
         )
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__doc__ = (
-        "Train a dense network on handwritten digits and leave a run directory.\n\n"
-        "Without flags: the network of the documents, 784-10-10, full-batch gradient descent, on "
-        "the embedded MNIST."
-    )
+    command.__doc__ = function.__doc__
     return command
 
 
