@@ -229,6 +229,12 @@ def starting(results: Results) -> None:
         reached = ratio(times, peers.THIS_PROJECT, "the equations, float64")
         results.goal(title, "the equations, float64", reached or 0.0, 0.25)
 
+        memory = processes.peak_memory(mode.whole_iterations, folder)
+        results.goal("classic, peak memory in GB", "none", memory / 1e9, 1.0)
+        times = clock.interleaved({"--help": processes.help_text}, mode.repeats)
+        results.section("python -m mnistgpu.train --help", times, "--help")
+        results.goal("seconds to the help", "none", times["--help"].median, 0.6)
+
         times = clock.interleaved(processes.starts(folder), mode.repeats)
         results.section("From the command to the first step", times, "import numpy")
         beyond = times["to the first step"].median - times["import numpy"].median

@@ -1,7 +1,9 @@
 """The command line as a person meets it: real processes, real data, no traceback."""
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -75,6 +77,30 @@ def test_what_a_run_leaves(finished):
     assert len(saved["data_digest"]) == 64
     with Image.open(out / "report.png") as picture:
         assert picture.width > 800
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_a_live_bar_on_a_terminal(tmp_path):
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnistgpu.train", "--iterations", "100", "--out", tmp_path / "run"],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # what Linux says at the end of a pseudo-terminal
+        while piece := os.read(ours, 2**16):
+            shown += piece
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert process.stderr.read() == b""
+    text = shown.decode()
+    assert "100/100" in text
+    assert re.search(r"loss \d\.\d{4}  train 0\.\d{4}  validation 0\.\d{4}  [\d,]+ images/s", text)
+    assert text.count("\x1b[") > 10  # drawn over and over in one place
+    assert text.splitlines()[-1].strip() == f"saved in  {tmp_path / 'run'}"
 
 
 def test_evaluate_finds_the_accuracy_of_the_run(finished):

@@ -99,6 +99,21 @@ def starts(folder: str) -> dict[str, Callable[[], object]]:
     }
 
 
+def help_text() -> None:
+    """Everything up to the help of the command."""
+    python("-m", "mnistgpu.train", "--help")
+
+
+def peak_memory(iterations: int, folder: str) -> float:
+    """The most memory that a whole run of the recipe classic takes, in bytes."""
+    arguments = ["-m", "mnistgpu.train", "--quiet", "--force", "--out", folder]
+    process = subprocess.Popen([sys.executable, *arguments, "--iterations", str(iterations)])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"a run ended with status {status}")
+    return usage.ru_maxrss * 1024.0
+
+
 def report_seconds(folder: str) -> float:
     """Seconds to draw and save the end report in a fresh process, matplotlib's import included."""
     return float(python("-c", REPORT.format(out=folder)))
