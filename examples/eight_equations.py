@@ -37,16 +37,21 @@ for iteration in range(1, arguments.iterations + 1):
     Z2 = W2 @ A1 + b2  #                                  3. Z2 = W2 A1 + b2
     E = np.exp(Z2 - Z2.max(axis=0))  #                       (shifted, so that exp never overflows)
     A2 = E / E.sum(axis=0)  #                             4. A2 = softmax(Z2)
+    loss = -np.log(A2[labels, np.arange(m)]).mean()  #       (how wrong: the mean cross-entropy)
 
     # Backward: how the loss changes with every weight, by the chain rule.
     dZ2 = (A2 - Y) / m  #                                 5. dZ2 = A2 - Y, and the mean over images
-    dW2, db2 = dZ2 @ A1.T, dZ2.sum(axis=1, keepdims=True)  # 6. dW2 = dZ2 A1^T, db2 = sum dZ2
+    dW2 = dZ2 @ A1.T  #                                   6. dW2 = dZ2 A1^T
+    db2 = dZ2.sum(axis=1, keepdims=True)  #                  db2 = sum of dZ2 over the images
     dZ1 = W2.T @ dZ2 * (Z1 > 0)  #                        7. dZ1 = W2^T dZ2 * ReLU'(Z1)
-    dW1, db1 = dZ1 @ X.T, dZ1.sum(axis=1, keepdims=True)  # 8. dW1 = dZ1 X^T, db1 = sum dZ1
+    dW1 = dZ1 @ X.T  #                                    8. dW1 = dZ1 X^T
+    db1 = dZ1.sum(axis=1, keepdims=True)  #                  db1 = sum of dZ1 over the images
 
     # Update: one step downhill.
-    W1, b1 = W1 - alpha * dW1, b1 - alpha * db1
-    W2, b2 = W2 - alpha * dW2, b2 - alpha * db2
+    W1 = W1 - alpha * dW1
+    b1 = b1 - alpha * db1
+    W2 = W2 - alpha * dW2
+    b2 = b2 - alpha * db2
 
     # The same step in the project's code, for any number of layers.
     params = network.layers(theta, sizes)
@@ -58,7 +63,10 @@ for iteration in range(1, arguments.iterations + 1):
     difference = np.abs(by_hand - theta).max()
     if iteration % 10 == 0 or iteration == arguments.iterations:
         accuracy = (A2.argmax(axis=0) == labels).mean()
-        print(f"iteration {iteration:4}  accuracy {accuracy:.4f}  difference {difference:.1e}")
+        print(
+            f"iteration {iteration:4}  loss {loss:.4f}  accuracy {accuracy:.4f}  "
+            f"difference {difference:.1e}"
+        )
     if difference > 1e-4:
         raise SystemExit("the equations by hand and network.py disagree")
 

@@ -16,6 +16,7 @@ from mnistgpu.settings import Settings
 
 DEAD = 0.9  # of a layer's units; a few dead ones are usual
 SAMPLE = 1000  # images on which no unit may be dead
+CUSTOMARY = {"adam": 0.001}  # learning rates to try first; 0.1 for the others
 BRIGHT = 128  # the brightest pixel of images with 0 for paper and 255 for ink is over this
 
 
@@ -40,9 +41,9 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
         )
     else:
         rate = settings.learning_rate
+        shorter = min(rate / 10, CUSTOMARY.get(settings.optimizer, 0.1))
         cause = (
-            f"the steps are too long; try --alpha {rate / 10:g} instead of {rate:g}, or "
-            "--clip-norm 1"
+            f"the steps are too long; try --alpha {shorter:g} instead of {rate:g}, or --clip-norm 1"
         )
     return DivergedError(
         f"training diverged: {what} at iteration {iteration}, probably because {cause}"
