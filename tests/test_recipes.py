@@ -81,15 +81,33 @@ def test_the_longer_recipes_shortened(mnist, name):
 
 
 def test_record_shortened(dataset):
-    """Ciresan's largest net takes a few steps on the CPU: finite, learning, reproducible."""
-    settings = recipes.named("record").settings.changed(
-        epochs=3, batch_size=100, layers="784-500-400-300-200-100-10"
-    )
-    outcome = training.train(settings, dataset, NUMPY)
-    again = training.train(settings, dataset, NUMPY)
-    assert np.array_equal(outcome.model.theta, again.model.theta)
+    """Ciresan's largest net takes two epochs of few images: finite, learning, to be gone on with.
+
+    Stopped in the second epoch and gone on with by another trainer, it ends with the same bits.
+    """
+    settings = recipes.named("record").settings.changed(epochs=2, batch_size=100)
+    assert settings.sizes == (784, 2500, 2000, 1500, 1000, 500, 10)
+
+    class Interrupted(training.Keeper):
+        def begin(self, trainer):
+            self.progress = training.Progress()
+            return self.progress
+
+        def after_step(self, trainer, progress):
+            if trainer.taken == 20:
+                self.vectors = {name: v.copy() for name, v in trainer.vectors().items()}
+
+    kept = Interrupted()
+    outcome = training.train(settings, dataset, NUMPY, keeper=kept)
     losses = [row.train_loss for row in outcome.history]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
+    assert outcome.results["test_accuracy"] > 0.4
+    other = training.Trainer(settings, dataset.train, NUMPY)
+    other.restore(kept.vectors, 20, 0)
+    with other.engine.running():
+        while other.taken < other.steps:
+            other.step()
+        assert np.array_equal(other.plain(), outcome.model.theta)
 
 
 SMALL = Settings(layers="784-24-10", init="he", epochs=4, batch_size=50, learning_rate=0.2)
@@ -159,7 +177,7 @@ def test_the_search_finds_a_rate_between_too_small_and_too_large(dataset):
     curve = lr_finder.find(SMALL.changed(validation=0), dataset, NUMPY)
     assert curve.rates == sorted(curve.rates)
     assert 0.01 < curve.suggestion < 3
-    assert min(curve.losses) < 0.8 * curve.losses[0]
+    assert min(curve.losses) < 0.9 * curve.losses[0]
 
     def loss_after(rate):
         trial = SMALL.changed(validation=0, learning_rate=rate)
