@@ -71,7 +71,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-lines = ["| images a map | making the maps | deforming by gathers | by products | |", "|---|---|---|---|---|"]
+lines = [
+    "| images a map | making the maps | deforming by gathers | by products | |",
+    "|---|---|---|---|---|",
+]
 keep_freed_memory()
 for group in arguments.groups:
     settings = RECIPES["strong"].settings.changed(images_per_map=group)
