@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu.backend import Array
+from mnistgpu.backend import INSTALL, Array
 from mnistgpu.errors import BackendError, ShapeError
 
 WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper, and more than others need
@@ -118,5 +118,5 @@ def binding() -> Any:
         return importlib.import_module("nvmath.bindings.cublas")
     except ImportError as error:
         raise BackendError(
-            f"this needs nvmath-python ({error}); pip install nvmath-python"
+            f"this needs nvmath-python ({error}); {INSTALL} nvmath-python"
         ) from error

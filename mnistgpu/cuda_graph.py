@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, gist, on_device_of
 from mnistgpu.cublas import Cublas
 from mnistgpu.errors import UsageError
 
@@ -245,8 +245,8 @@ class StepGraph:
         """Take all steps from here on eagerly, with their own products, and say why."""
         self.given_up = True
         self.exchange_products()
-        lines = str(error).strip().splitlines()
-        self.say(f"steps are not replayed: {lines[0] if lines else type(error).__name__}")
+        why = str(error) if isinstance(error, CannotReplayError) else gist(error)
+        self.say(f"steps are not replayed: {why}")
 
     def exchange_products(self) -> None:
         """Give everybody who multiplies the product that is kept here for them, and keep theirs."""
