@@ -5,10 +5,11 @@ Run:  python benchmarks/gpu.py            (under 8 minutes)
       python benchmarks/gpu.py --cpu      (the same script without a GPU, to try it)
 
 Each peer runs in a process of its own, so that none disturbs the other; one that is not installed
-or breaks is left out, with the reason. Times are medians over chunks of steps between two
-synchronised readings of the clock, after a warm-up that compiles and fills caches. All peers train
-on the same 60,000 images, kept as uint8 where they compute. Writes benchmarks/results/gpu.json and
-gpu.md, or gpu-cpu.json and gpu-cpu.md with --cpu.
+or breaks is left out, with the reason. Some time is kept for every part, so that none takes that of
+another. Times are medians over chunks of steps between two synchronised readings of the clock,
+after a warm-up that compiles and fills caches. All peers train on the same 60,000 images, kept as
+uint8 where they compute. Writes benchmarks/results/gpu.json and gpu.md, or gpu-cpu.json and
+gpu-cpu.md with --cpu.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 IMAGES = 60_000
 CHUNKS = 7
+LEAST_SECONDS = 5.0  # with less than that a part is not begun
 WIDE = "784-2500-2000-1500-1000-500-10"  # Ciresan et al. 2010
 
 
@@ -163,7 +166,8 @@ def torch_eager(work: Work, device: str, compiled: bool = False) -> Iterator[Pre
     torch, images, labels, model, optimizer = torch_parts(work, device)
     loss = torch_loss(torch, work, model, device)
     if compiled:
-        loss = torch.compile(loss, mode="reduce-overhead")
+        torch._dynamo.reset()  # or it would take the next work for one of changing shapes
+        loss = torch.compile(loss, mode="reduce-overhead", dynamic=False)
     batches = None if work.batch is None else torch_batches(torch, work, device)
 
     def step() -> None:
@@ -314,7 +318,7 @@ def run_peer(peer: str, names: list[str], device: str, seconds: float) -> None:
 
 def run_limits(seconds: float) -> None:
     """What the chip can do: copies in its memory, and a large product in each precision."""
-    from mnistgpu import backend, products
+    from mnistgpu import backend, counter_rng, products
 
     cp = backend.select("cupy").xp
     wait = cp.cuda.get_current_stream().synchronize
@@ -324,32 +328,43 @@ def run_limits(seconds: float) -> None:
     report_limit("copy, GB/s read and written", 2 * source.nbytes / ms / 1e6)
     images = cp.zeros((IMAGES, 784), dtype=cp.float32)
     ms = time_of((lambda: cp.copyto(target[: images.size], images.ravel()), wait, 1), seconds)["ms"]
-    report_limit("60,000 float32 images, ms to copy", ms)
+    report_limit(COPY, ms)
     n = 8192
-    A, B = (cp.random.random((n, n), dtype=cp.float32) for _ in range(2))
+    A, B = (counter_rng.uniforms(counter_rng.key(i, like=target), (n, n)) for i in range(2))
     out = cp.empty((n, n), dtype=cp.float32)
     for precision in ("float32", "tf32", "bf16"):
         try:
             matmul = products.matmul_in(precision, cp)
             ms = time_of((lambda matmul=matmul: matmul(A, B, out=out), wait, 1), seconds)["ms"]
-            report_limit(f"product of 8192, {precision}, TFLOP/s", 2 * n**3 / ms / 1e9)
+            report_limit(PRODUCT.format(precision), 2 * n**3 / ms / 1e9)
         except Exception as error:
-            report_limit(f"product of 8192, {precision}, TFLOP/s", None, str(error))
+            report_limit(PRODUCT.format(precision), None, str(error))
+
+
+COPY = "60,000 float32 images, ms to copy"
+PRODUCT = "product of 8192, {}, TFLOP/s"
 
 
 def report_limit(name: str, value: float | None, why: str = "") -> None:
     print(json.dumps({"limit": name, "value": value, "why": why}), flush=True)
 
 
-def run_whole(recipe: str, backend: str) -> None:
+def run_whole(recipe: str, backend: str, precision: str, graph: bool) -> None:
     """A whole training process of a recipe, from its start to its exit."""
     with tempfile.TemporaryDirectory() as folder:
+        command = ["-m", "mnistgpu.train", "--recipe", recipe, "--backend", backend]
+        command += ["--precision", precision, "--graph" if graph else "--no-graph"]
+        command += ["--out", folder, "--force"]
         started = time.perf_counter()
-        command = ["-m", "mnistgpu.train", "--recipe", recipe, "--backend", backend, "--quiet"]
-        subprocess.run([sys.executable, *command, "--out", folder, "--force"], check=True)
+        done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - started
+        if done.returncode or "steps are not replayed" in done.stdout:
+            said = [line for line in done.stdout.splitlines() if "not replayed" in line]
+            raise SystemExit(said[0].strip() if said else done.returncode)
         results = json.loads((Path(folder) / "results.json").read_text())
     found = {
+        "precision": precision,
+        "graph": graph,
         "seconds": seconds,
         "training": results["seconds"],
         "accuracy": results["test_accuracy"],
@@ -359,18 +374,23 @@ def run_whole(recipe: str, backend: str) -> None:
 
 def child(arguments: list[str], limit: float) -> list[dict[str, Any]]:
     """Run this script again for a part; its lines of JSON, also those before it broke."""
-    if limit < 5:
+    if limit < LEAST_SECONDS:
         return [{"why": "no time was left"}]
     command = [sys.executable, __file__, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=errors, env=environment, start_new_session=True
+        )
         try:
-            done = subprocess.run(
-                command, stdout=out, stderr=errors, env=environment, timeout=limit, check=False
-            )
-            why = f"exit status {done.returncode}" if done.returncode else ""
+            status = process.wait(limit)
+            why = f"exit status {status}" if status else ""
         except subprocess.TimeoutExpired:
             why = f"not done after {limit:.0f} s"
+        finally:  # with what it has started, which would disturb the parts to come
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         out.seek(0)
         errors.seek(0)
         found = [json.loads(line) for line in out if line.startswith("{")]
@@ -402,16 +422,70 @@ def table(result: dict[str, Any]) -> str:
             value = f"{each['value']:.2f}" if each["value"] is not None else f"- ({each['why']})"
             lines.append(f"| {each['limit']} | {value} |")
     if result["whole"]:
-        lines += ["", "| whole process | backend | seconds | of them training | test accuracy |"]
-        lines += ["|---|---|---|---|---|"]
+        lines += ["", "| whole process | precision | steps | seconds | of them training | test |"]
+        lines += ["|---" * 6 + "|"]
         for each in result["whole"]:
+            steps = "replayed" if each["graph"] else "eager"
             lines.append(
-                f"| {each['whole']} | {each['backend']} | {each['seconds']:.1f} | "
-                f"{each['training']:.1f} | {each['accuracy']:.4f} |"
+                f"| {each['whole']}, {each['backend']} | {each['precision']} | {steps} | "
+                f"{each['seconds']:.1f} | {each['training']:.1f} | {each['accuracy']:.4f} |"
             )
+    if any("mnistgpu cupy" in found for found in result["steps"].values()):
+        lines += ["", "| goal | asked for | measured | |", "|---|---|---|---|"]
+        for name, asked, measured, reached in goals(result):
+            lines.append(f"| {name} | {asked} | {measured} | {reached} |")
     if result["left out"]:
         lines += ["", "Left out:", ""] + [f"- {each}" for each in result["left out"]]
     return "\n".join(lines) + "\n"
+
+
+Row = tuple[str, str, str, str]
+OURS = ("mnistgpu cupy", "mnistgpu graph")
+OTHERS = ("torch eager", "torch compile", "torch graph", "jax scan")
+
+
+def goals(result: dict[str, Any]) -> Iterator[Row]:
+    """What was to be reached, what was, and whether; - where something was not measured."""
+
+    def ms(work: Work, *peers: str) -> float | None:
+        found = result["steps"].get(work.name, {})
+        return min(
+            (found[peer]["ms"] for peer in peers if "ms" in found.get(peer, {})), default=None
+        )
+
+    def share(above: float | None, below: float | None) -> float | None:
+        return None if above is None or below is None else above / below
+
+    def at_most(name: str, asked: str, bound: float, value: float | None) -> Row:
+        measured = "-" if value is None else f"{value:.2f}"
+        reached = "-" if value is None else "yes" if value <= bound else "no"
+        return name, f"<= {bound:g} {asked}", measured, reached
+
+    limits = {each["limit"]: each["value"] for each in result["limits"]}
+    full, small, wide, wide32 = SMALL[0], SMALL[1], Work(WIDE, 1024, "tf32"), Work(WIDE, 1024)
+    copy, rate = limits.get(COPY), limits.get(PRODUCT.format("tf32"))
+    read, arithmetic = copy and copy / 2, rate and wide.operations / rate / 1e9
+
+    own = ms(full, *OURS)
+    yield at_most(full.name, "of PyTorch eager", 0.5, share(own, ms(full, "torch eager")))
+    yield at_most(full.name, "of the best peer", 1.0, share(own, ms(full, *OTHERS)))
+    yield at_most(full.name, "of reading the images once", 1.5, share(own, read))
+    own = ms(small, *OURS)
+    yield at_most(small.name, "of PyTorch eager", 0.3, share(own, ms(small, "torch eager")))
+    yield at_most(small.name, "of PyTorch's graph", 1.0, share(own, ms(small, "torch graph")))
+    yield at_most(small.name, "of JAX scan", 1.0, share(own, ms(small, "jax scan")))
+    own = ms(wide, *OURS)
+    yield at_most(wide.name, "of PyTorch eager", 0.9, share(own, ms(wide, "torch eager")))
+    yield at_most(wide.name, "of the arithmetic", 1.5, share(own, arithmetic))
+    own, cpu = ms(wide32, *OURS), ms(wide32, "mnistgpu numpy")
+    yield at_most(f"{wide32.name}, on the GPU", "of the CPU's time", 0.05, share(own, cpu))
+    runs = [each for each in result["whole"] if each["whole"] == "record"]
+    for accuracy in (0.9970, 0.9975):
+        good = [each["seconds"] for each in runs if each["accuracy"] >= accuracy]
+        best = max((each["accuracy"] for each in runs), default=None)
+        measured = f"{min(good):.0f} s" if good else "-" if best is None else f"at most {best:.2%}"
+        reached = "-" if best is None else "yes" if good and min(good) <= 120 else "no"
+        yield "record, whole run", f">= {accuracy:.2%} in <= 120 s", measured, reached
 
 
 def machine(device: str) -> tuple[str, str]:
@@ -440,7 +514,8 @@ def check_machine(device: str) -> None:
         "MNISTGPU_PARITY_REPORT": str(RESULTS / f"parity-{backend}.json"),
     }
     doctor = ["-m", "mnistgpu.cli", "doctor", "--backend", backend]
-    subprocess.run([sys.executable, *doctor], env=environment, cwd=ROOT, check=True)
+    done = subprocess.run([sys.executable, *doctor], env=environment, cwd=ROOT, check=False)
+    print(f"doctor: exit status {done.returncode}", flush=True)
     chosen = "gpu" if device == "cuda" else "not gpu"
     suite = [
         "-m",
@@ -460,6 +535,50 @@ def check_machine(device: str) -> None:
     print(f"suite: exit status {done.returncode}; see {log.name}", flush=True)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A process that measures something: its arguments, and the seconds kept and allowed."""
+
+    name: str
+    arguments: list[str]
+    kept: float
+    allowed: float
+
+
+def parts(device: str, peers: list[str], common: list[str]) -> list[Part]:
+    """What is measured, in this order; what is kept for all of it is less than 8 minutes."""
+    on = ["--cpu"] if device == "cpu" else []
+    steps = [
+        Part(peer, ["--part", "peer", "--peers", peer, *on, *common], 25, 75) for peer in peers
+    ]
+    if device == "cpu":
+        return [*steps, whole("classic", "float32", False, 20, 90, "numpy")]
+    return [
+        Part("limits", ["--part", "limits", *common], 15, 60),
+        whole("record", "tf32", True, 130, 180),
+        *(whole("fast", precision, False, 12, 40) for precision in ("float32", "tf32", "bf16")),
+        whole("classic", "float32", False, 15, 60),
+        *steps,
+        whole("record", "float32", True, 20, 180),
+        whole("record", "tf32", False, 20, 180),
+        whole("record", "float32", False, 20, 180),
+    ]
+
+
+def whole(
+    recipe: str, precision: str, graph: bool, kept: float, allowed: float, backend: str = "cupy"
+) -> Part:
+    """The part that trains by a recipe."""
+    arguments = ["--part", "whole", "--recipe", recipe, "--backend", backend]
+    arguments += ["--precision", precision] + ["--graph"] * graph
+    return Part(f"{recipe}, {precision}{', replayed' * graph}", arguments, kept, allowed)
+
+
+def shared_out(parts: list[Part], place: int, left: float) -> float:
+    """The seconds for a part: what it is allowed, unless the later ones' would have to go."""
+    return min(parts[place].allowed, left - sum(part.kept for part in parts[place + 1 :]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="doctor and suite first")
@@ -471,6 +590,8 @@ def main() -> None:
     parser.add_argument("--part", choices=["peer", "limits", "whole"], help=argparse.SUPPRESS)
     parser.add_argument("--recipe", help=argparse.SUPPRESS)
     parser.add_argument("--backend", help=argparse.SUPPRESS)
+    parser.add_argument("--precision", help=argparse.SUPPRESS)
+    parser.add_argument("--graph", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = "cpu" if arguments.cpu else "cuda"
     names = arguments.works or [work.name for work in (SMALL if arguments.cpu else WORKS.values())]
@@ -479,7 +600,8 @@ def main() -> None:
     if arguments.part == "limits":
         return run_limits(arguments.seconds)
     if arguments.part == "whole":
-        return run_whole(arguments.recipe, arguments.backend)
+        precision, graph = arguments.precision, arguments.graph
+        return run_whole(arguments.recipe, arguments.backend, precision, graph)
 
     RESULTS.mkdir(exist_ok=True)
     if arguments.all:
@@ -490,13 +612,15 @@ def main() -> None:
     result |= {"steps": {}, "limits": [], "whole": [], "left out": []}
     path = RESULTS / ("gpu.json" if device == "cuda" else "gpu-cpu.json")
 
-    def collect(what: str, arguments: list[str], share: float) -> None:
-        left = end - time.monotonic()
-        for found in child(arguments, min(left, share)):
+    common = ["--seconds", str(arguments.seconds), "--works", *names]
+    planned = parts(device, arguments.peers, common)
+    for place, part in enumerate(planned):
+        seconds = shared_out(planned, place, end - time.monotonic())
+        for found in child(part.arguments, seconds):
             why = found.get("why")
             if why:
-                place = f" at {found['work']}" if "work" in found else ""
-                result["left out"].append(f"{what}{place}: {why}")
+                at = f" at {found['work']}" if "work" in found else ""
+                result["left out"].append(f"{part.name}{at}: {why}")
             elif "work" in found:
                 result["steps"].setdefault(found["work"], {})[found["peer"]] = found
             if "whole" in found:
@@ -506,17 +630,6 @@ def main() -> None:
             print(json.dumps(found), flush=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
         path.with_suffix(".md").write_text(table(result))
-
-    common = ["--seconds", str(arguments.seconds), "--works", *names]
-    if device == "cuda":
-        collect("limits", ["--part", "limits", "--seconds", str(arguments.seconds)], 60)
-    for peer in arguments.peers:
-        flags = ["--cpu"] if arguments.cpu else []
-        collect(peer, ["--part", "peer", *flags, *common, "--peers", peer], 75)
-    backend = "numpy" if arguments.cpu else "cupy"
-    collect("classic", ["--part", "whole", "--recipe", "classic", "--backend", backend], 90)
-    if device == "cuda":
-        collect("record", ["--part", "whole", "--recipe", "record", "--backend", backend], 600)
     print(table(result))
 
 

@@ -10,6 +10,7 @@ gives the same images everywhere.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from mnistgpu import counter_rng
@@ -69,13 +70,15 @@ def deform(
     is_1_or_7: Array | None = None,
     wanted: Array | None = None,
     strength: float = 1.0,
+    fields: SmoothFields | None = None,
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
     Groups of settings.images_per_map rows share a map. is_1_or_7 (m,) bool marks the images whose
     rotation is limited to settings.rotation_1_7: they are put into groups of their own, and a group
     of both kinds, of which there is one at most, is limited too. `wanted` (k,) int64 names the
-    pixels to compute, all by default; `strength` scales every limit.
+    pixels to compute, all by default; `strength` scales every limit. Who deforms often passes the
+    `fields` of elastic distortion, which are made anew otherwise.
     """
     xp = array_namespace(images)
     m, pixels = images.shape
@@ -83,12 +86,11 @@ def deform(
     groups = -(-m // group)
     limited = None
     if is_1_or_7 is not None:
-        place = xp.arange(m, dtype=xp.int64, **on_device_of(images))
-        order = xp.argsort(xp.astype(is_1_or_7, xp.int64) * m + place)  # no ties to break
+        order, back = _marked_last(is_1_or_7)
         images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
         padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
         limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
-    rows, columns = source(key, groups, settings, image_shape, limited, strength)
+    rows, columns = source(key, groups, settings, image_shape, limited, strength, fields)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
     # images of a group side by side, so that one map moves rows of `group` numbers
@@ -99,7 +101,7 @@ def deform(
     moved = xp.permute_dims(xp.reshape(moved, (groups, k, group)), (1, 0, 2))
     moved = xp.reshape(moved, (k, groups * group))[:, :m]
     if is_1_or_7 is not None:
-        moved = xp.take(moved, xp.argsort(order), axis=1)  # back in the order they came in
+        moved = xp.take(moved, back, axis=1)  # in the order they came in
     return moved
 
 
@@ -110,6 +112,7 @@ def source(
     image_shape: tuple[int, int],
     limited: Array | None = None,
     strength: float = 1.0,
+    fields: SmoothFields | None = None,
 ) -> tuple[Array, Array]:
     """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels."""
     xp, where = array_namespace(key), on_device_of(key)
@@ -136,24 +139,50 @@ def source(
     if settings.elastic > 0:
         longest = strength * settings.elastic
         length = longest * (0.625 + 0.375 * u[6, ...])  # from a quarter of it to all of it
-        down_field, right_field = _smooth_fields(
-            counter_rng.fold_in(key, 1), groups, image_shape, settings.elastic_sigma
-        )
+        fields = fields or SmoothFields(key, image_shape, settings.elastic_sigma)
+        down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
         rows, columns = rows + length * down_field, columns + length * right_field
     return rows + (height - 1) / 2, columns + (width - 1) / 2
 
 
-def _smooth_fields(
-    key: Array, groups: int, image_shape: tuple[int, int], sigma: float
-) -> tuple[Array, Array]:
-    """Two random fields (groups, pixels), smooth over `sigma` pixels, root mean square length 1."""
-    xp = array_namespace(key)
-    height, width = image_shape
-    noise = counter_rng.normals(key, (2 * groups, height, width))
-    vertical, horizontal = _gauss(key, height, sigma), _gauss(key, width, sigma)
-    smooth = vertical @ noise @ horizontal.T
-    fields = xp.reshape(smooth * math.sqrt(0.5), (2, groups, height * width))
-    return fields[0, ...], fields[1, ...]
+class SmoothFields:
+    """Random fields, smooth over `sigma` pixels: what elastic distortion displaces pixels by.
+
+    The matrices that smooth lie where `like` lives. `matmul` computes in float32, as all of a
+    deformation does; a recorded step puts one here that a capture allows.
+    """
+
+    def __init__(self, like: Array, image_shape: tuple[int, int], sigma: float):
+        height, width = self.image_shape = image_shape
+        self.vertical, self.horizontal = _gauss(like, height, sigma), _gauss(like, width, sigma)
+        self.matmul: Callable[[Array, Array], Array] = array_namespace(like).matmul
+
+    def draw(self, key: Array, groups: int) -> tuple[Array, Array]:
+        """Two fields (groups, pixels) float32, of root mean square length 1 together."""
+        xp, (height, width) = array_namespace(key), self.image_shape
+        noise = counter_rng.normals(key, (2 * groups * height, width))
+        across = self.matmul(self.horizontal, noise.T)  # (width, 2 groups height)
+        lines = xp.reshape(across, (width * 2 * groups, height))
+        smooth = xp.reshape(self.matmul(lines, self.vertical.T), (width, 2, groups, height))
+        fields = xp.permute_dims(smooth, (1, 2, 3, 0)) * math.sqrt(0.5)
+        fields = xp.reshape(fields, (2, groups, height * width))
+        return fields[0, ...], fields[1, ...]
+
+
+def _marked_last(marks: Array) -> tuple[Array, Array]:
+    """The order (m,) int64 that puts marked places (m,) bool after the others, and its inverse.
+
+    By counting: a sort would wait for the device, which nothing in a recorded step may.
+    """
+    xp = array_namespace(marks)
+    place = xp.arange(marks.shape[0], dtype=xp.int64, **on_device_of(marks))
+    marked = xp.cumulative_sum(xp.astype(marks, xp.int64))  # how many up to each place, with it
+    others = place + 1 - marked
+    first = others[-1:]  # of the marked places, in the new order
+    back = xp.where(marks, first + marked, others) - 1
+    nth_other = xp.searchsorted(others, place + 1)
+    nth_marked = xp.searchsorted(marked, place + 1 - first)
+    return xp.where(place < first, nth_other, nth_marked), back
 
 
 def _gauss(like: Array, n: int, sigma: float) -> Array:

@@ -7,11 +7,12 @@ so nothing global has to be switched and both backends live side by side in one 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ Array = Any  # numpy.ndarray, cupy.ndarray, or any array of the array API standa
 
 ENVIRONMENT_VARIABLE = "MNISTGPU_BACKEND"
 CHOICES = ("numpy", "cupy", "auto")
-INSTALL_CUPY = "pip install 'mnistgpu[cuda13]' (driver 580 or newer) or 'mnistgpu[cuda12]'"
+INSTALL = f"{sys.executable} -m pip install"  # into the Python that runs this
+INSTALL_CUPY = (
+    f"{INSTALL} -e '.[cuda13]' in the clone (driver 580 or newer), or '.[cuda12]' (an older one)"
+)
 
 
 def array_namespace(*arrays: Array) -> Any:
@@ -65,16 +69,25 @@ def on_device_of(array: Array) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Backend:
-    """One namespace on one device. Make it with `select`."""
+    """One namespace on one device. Make it with `select`.
+
+    CuPy computes on its current device, which is the last one selected; who uses two GPUs in one
+    process computes on each within `with backend.current():`.
+    """
 
     name: str
     xp: Any
     device: int | None = None
     chosen_because: str = ""
 
+    def current(self) -> contextlib.AbstractContextManager[Any]:
+        """Within it, CuPy computes on this backend's GPU."""
+        return self.xp.cuda.Device(self.device) if self.name == "cupy" else contextlib.nullcontext()
+
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         """Copy host data to the device, once; data already there is returned as it is."""
-        return self.xp.asarray(array, dtype=dtype)
+        with self.current():
+            return self.xp.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host. A sync point: waits until the device has computed it."""
@@ -83,7 +96,8 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until the device has finished everything asked of it (needed for timing)."""
         if self.name == "cupy":
-            self.xp.cuda.get_current_stream().synchronize()
+            with self.current():
+                self.xp.cuda.get_current_stream().synchronize()
 
     def describe(self) -> dict[str, str]:
         """Device name, memory and library versions, as printed and saved with every run."""
@@ -98,14 +112,15 @@ class Backend:
         }
         if self.name == "cupy":
             runtime = self.xp.cuda.runtime
-            properties = runtime.getDeviceProperties(self.device)
-            facts |= {
-                "device": f"{properties['name'].decode()} (cupy:{self.device})",
-                "memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
-                "cupy": self.xp.__version__,
-                "cuda_runtime": str(runtime.runtimeGetVersion()),
-                "cuda_driver": str(runtime.driverGetVersion()),
-            }
+            with self.current():
+                properties = runtime.getDeviceProperties(self.device)
+                facts |= {
+                    "device": f"{properties['name'].decode()} (cupy:{self.device})",
+                    "memory": f"{properties['totalGlobalMem'] / 2**30:.1f} GiB",
+                    "cupy": self.xp.__version__,
+                    "cuda_runtime": str(runtime.runtimeGetVersion()),
+                    "cuda_driver": str(runtime.driverGetVersion()),
+                }
         return facts
 
 
@@ -132,10 +147,12 @@ def select(name: str | None = None) -> Backend:
     if kind == "cupy":
         return _proven_cupy(int(ordinal or 0))
     try:
-        cupy = _proven_cupy(0)
+        proven = _proven_cupy(0)
     except BackendError as why_not:
         return Backend("numpy", np, chosen_because=f"auto chose numpy: {why_not}")
-    return Backend("cupy", cupy.xp, 0, "auto chose cupy: a kernel and a matrix product ran on it")
+    return replace(
+        proven, chosen_because="auto chose cupy: a kernel and a matrix product ran on it"
+    )
 
 
 def _proven_cupy(ordinal: int) -> Backend:
@@ -148,14 +165,20 @@ def _proven_cupy(ordinal: int) -> Backend:
         cp: Any = importlib.import_module("cupy")
     except ImportError as error:
         raise BackendError(
-            f"backend cupy: CuPy cannot be imported ({_first_line(error)}); {INSTALL_CUPY}"
+            f"backend cupy: CuPy cannot be imported ({gist(error)}); {INSTALL_CUPY}"
         ) from error
     try:
         count = cp.cuda.runtime.getDeviceCount()
     except Exception as error:  # CUDARuntimeError, whose class needs the driver to be looked up
+        if "cudaErrorNoDevice" in str(error):
+            raise BackendError(
+                f"backend cupy: a driver, but no GPU ({gist(error)}); nvidia-smi -L lists what "
+                "there is, CUDA_VISIBLE_DEVICES may hide it; or use --backend numpy"
+            ) from error
         raise BackendError(
-            f"backend cupy: no usable NVIDIA driver ({_first_line(error)}); install one and check "
-            "it with nvidia-smi, or use --backend numpy"
+            f"backend cupy: no usable NVIDIA driver ({gist(error)}); install one and check it with "
+            f"nvidia-smi, or if that shows one older than 580, {INSTALL} -e '.[cuda12]' in the "
+            "clone; or use --backend numpy"
         ) from error
     if ordinal >= count:
         raise BackendError(
@@ -168,15 +191,14 @@ def _proven_cupy(ordinal: int) -> Backend:
         kernel_works = float(ones[0, 0]) == 1.0
     except Exception as error:
         raise BackendError(
-            f"backend cupy: no kernel could be compiled and run ({_first_line(error)}); NVRTC and "
+            f"backend cupy: no kernel could be compiled and run ({gist(error)}); NVRTC and "
             f"the CUDA headers come with {INSTALL_CUPY}"
         ) from error
     try:
         product_works = float((ones @ ones)[0, 0]) == 2.0
     except Exception as error:
         raise BackendError(
-            f"backend cupy: no matrix product ran ({_first_line(error)}); cuBLAS comes with "
-            f"{INSTALL_CUPY}"
+            f"backend cupy: no matrix product ran ({gist(error)}); cuBLAS comes with {INSTALL_CUPY}"
         ) from error
     if not (kernel_works and product_works):
         raise BackendError(
@@ -186,8 +208,14 @@ def _proven_cupy(ordinal: int) -> Backend:
     return Backend("cupy", cp, ordinal)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+def gist(error: BaseException) -> str:
+    """An error in a line: its type and the first line of its message that has words.
+
+    CuPy frames its message in rows of signs, and quotes below a line of its own what went wrong.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
+    if "Original error:" in lines[:-1]:
+        return lines[lines.index("Original error:") + 1]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -46,7 +46,6 @@ class Checkpoint:
     workers: int  # among which the engine shared out its batches
     pixels: int  # that the network looks at
     taken: int  # steps
-    followed: int  # steps that the running statistics have followed
     vectors: dict[str, np.ndarray]  # as in Trainer.vectors
     progress: Progress
 
@@ -61,7 +60,6 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         len(trainer.engine.shards),
         trainer.engine.sizes[0],
         trainer.taken,
-        trainer.engine.steps_followed,
         trainer.vectors(),
         progress,
     )
@@ -86,7 +84,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
             )
     record = {
         "taken": checkpoint.taken,
-        "followed": checkpoint.followed,
+        "followed": steps_followed(checkpoint.settings, checkpoint.taken),
         "workers": checkpoint.workers,
         "pixels": checkpoint.pixels,
         "rows": len(progress.history),
@@ -143,7 +141,6 @@ def load(directory: Path) -> Checkpoint:
         record["workers"],
         record["pixels"],
         record["taken"],
-        record["followed"],
         tensors,
         Progress(
             record["loss"],
@@ -170,7 +167,11 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
     machine_of(texts, where)
     if not re.fullmatch("[0-9a-f]{64}", texts.get("data_digest", "")):
         raise wrong(where, "data_digest")
-    if not 1 <= record["pixels"] <= used.sizes[0] or record["workers"] < 1:
+    if (
+        not 1 <= record["pixels"] <= used.sizes[0]
+        or record["workers"] < 1
+        or record["followed"] != steps_followed(used, record["taken"])
+    ):
         raise wrong(where, "record")
     sizes = (record["pixels"], *used.sizes[1:])
     vector = Expected((network.parameter_count(sizes),), (used.dtype,))
@@ -179,7 +180,7 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
         arrays[name] = vector
     if used.ema is not None:
         arrays["average"] = vector
-    if used.batch_norm and record["followed"]:
+    if used.batch_norm:
         for layer, n in enumerate(sizes[1:-1]):
             arrays[f"mean.{layer}"] = Expected((n, 1), (used.dtype,))
             arrays[f"variance.{layer}"] = Expected((n, 1), (used.dtype,))
@@ -187,6 +188,11 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
         arrays["best"] = Expected((network.parameter_count(used.sizes),), (used.dtype,))
     arrays["history"] = Expected((record["rows"], len(COLUMNS)), ("float64",), finite=False)
     return arrays
+
+
+def steps_followed(used: Settings, taken: int) -> int:
+    """How many steps the running statistics of batch normalisation have followed, if there are."""
+    return taken if used.batch_norm else 0
 
 
 def settings_of(texts: Mapping[str, str], where: str) -> Settings:
@@ -386,7 +392,7 @@ class FileKeeper(Keeper):
             )
         if trainer.settings != self.resumed.settings:
             check_length(self.resumed, trainer.steps, str(self.path))
-        trainer.restore(self.resumed.vectors, self.resumed.taken, self.resumed.followed)
+        trainer.restore(self.resumed.vectors, self.resumed.taken)
         progress = self.resumed.progress
         progress.finished = trainer.taken >= trainer.steps or (
             progress.finished and self.resumed.settings == trainer.settings

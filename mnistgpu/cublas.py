@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu.backend import Array
+from mnistgpu.backend import INSTALL, Array
 from mnistgpu.errors import BackendError, ShapeError
 
 WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper, and more than others need
@@ -52,13 +52,15 @@ class Cublas:
         # not at the end of the process, when the device may be gone before
         weakref.finalize(self, self._binding.destroy, self._handle).atexit = False
 
-    def matmul(self, A: Array, B: Array, *, out: Array) -> Array:
-        """out (n, m) = A (n, k) B (k, m) on the current stream; returns out.
+    def matmul(self, A: Array, B: Array, *, out: Array | None = None) -> Array:
+        """out (n, m) = A (n, k) B (k, m) on the current stream; a new array if `out` is not given.
 
         Rows or columns of each must be contiguous, those of `out` its rows; ShapeError otherwise.
         """
         self._follow_stream()
         (n, k), m = A.shape, B.shape[1]
+        if out is None:
+            out = self._cupy.empty((n, m), dtype=self._one.dtype)
         if B.shape[0] != k or out.shape != (n, m):
             raise ShapeError(f"no product of {A.shape} and {B.shape} has the shape {out.shape}")
         (A_turned, A_lead), (B_turned, B_lead) = layout(A), layout(B)
@@ -116,5 +118,5 @@ def binding() -> Any:
         return importlib.import_module("nvmath.bindings.cublas")
     except ImportError as error:
         raise BackendError(
-            f"this needs nvmath-python ({error}); pip install nvmath-python"
+            f"this needs nvmath-python ({error}); {INSTALL} nvmath-python"
         ) from error

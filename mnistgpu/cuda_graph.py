@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, gist, on_device_of
 from mnistgpu.cublas import Cublas
 from mnistgpu.errors import UsageError
 
@@ -36,7 +37,8 @@ Step = Callable[..., tuple[Array, Array, int]]
 class Recorder(Protocol):
     """Who turns a function of no arguments into a replay of what it computes."""
 
-    matmul: Callable[..., Array]
+    matmul: Callable[..., Array]  # the network's products
+    matmul_float32: Callable[..., Array]  # those of deformations, whatever the precision
 
     def record(self, body: Callable[[], None]) -> Callable[[], None]:
         """Record what body asks of the device; it has run here before. Returns the replay."""
@@ -54,6 +56,7 @@ class CudaRecorder:
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.pool = cupy.cuda.MemoryPool()
         self.matmul = Cublas(cupy, precision).matmul
+        self.matmul_float32 = Cublas(cupy, "float32").matmul
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -67,7 +70,7 @@ class CudaRecorder:
 
     def record(self, body: Callable[[], None]) -> Callable[[], None]:
         """The replay of body, captured on the stream; whatever the capture raises."""
-        with self._cupy.cuda.using_allocator(self.pool.malloc):
+        with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
             body()  # compiles its kernels, and leaves the pool the memory that it needs
             self.stream.synchronize()
             self.stream.begin_capture()
@@ -81,10 +84,24 @@ class CudaRecorder:
         return functools.partial(graph.launch, self.stream)
 
 
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """What Python collected in here, such as an old graph, would be freed in mid-capture."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class StepGraph:
     """The steps of a trainer, by replays where they are alike, and as ever where they are not.
 
-    The short last batch of an epoch, a clean ending and a step at a given rate run eagerly. If the
+    The short last batch of an epoch and a step at a given rate run eagerly, and so do steps before
+    which too few alike ones are left to compare; for a clean ending a step is recorded anew. If a
     recording fails, or its first replays differ from eager steps, `say` is told why and all steps
     run eagerly.
     """
@@ -94,6 +111,7 @@ class StepGraph:
         batches = trainer.batches
         self.trainer, self.recorder, self.say = trainer, recorder, say
         self.full = batches.size == batches.images
+        self.last_is_short = batches.images % batches.size != 0
         self.period = FULL_BATCHES if self.full else batches.per_epoch
         self.deform = trainer.deforms(trainer.taken)
         width = len(trainer.numbers(0, 1.0))
@@ -108,13 +126,29 @@ class StepGraph:
         self.expected = -1  # the step that the counters point to
         self.replay: Callable[[], None] | None = None
         self.given_up = False
+        # eager steps use the recorder's products too: so it is all one which steps are replayed
+        self.products: list[tuple[Any, Callable[..., Array]]] = [
+            (shard, recorder.matmul) for shard in trainer.engine.shards
+        ]
+        if trainer.engine.inputs.fields is not None:
+            self.products.append((trainer.engine.inputs.fields, recorder.matmul_float32))
+        self.exchange_products()
+        try:
+            refuse(trainer, self.last_is_short)
+        except CannotReplayError as error:
+            self.give_up(error)
 
     def step(self, rate: float | None = None) -> tuple[Array, Array, int]:
         """As `Trainer.step`; the arrays it returns are valid until the next step."""
         trainer, taken = self.trainer, self.trainer.taken
-        if rate is not None or self.given_up or not self.is_alike(taken):
+        if rate is not None or self.given_up or not self.is_whole(taken):
             return trainer.step(rate)
+        if trainer.deforms(taken) != self.deform:
+            self.deform, self.replay = not self.deform, None
         if self.replay is None:
+            checked = range(taken, taken + CHECKED_STEPS)
+            if not all(self.is_alike(each) for each in checked):
+                return trainer.step()
             self.begin()
             return self.step()
         self.carry_out(self.replay, taken)
@@ -122,12 +156,16 @@ class StepGraph:
         trainer.learning_rate = trainer.scheduled_rate(taken)
         return self.loss, self.right, trainer.batches.size
 
+    def is_whole(self, taken: int) -> bool:
+        """Whether the step after so many has a whole batch."""
+        per_epoch = self.trainer.batches.per_epoch
+        return not (self.last_is_short and taken % per_epoch == per_epoch - 1)
+
     def is_alike(self, taken: int) -> bool:
-        """Whether the step after so many has a whole batch, and deforms as the recorded one."""
-        batches = self.trainer.batches
-        last_is_short = batches.images % batches.size != 0
-        is_last = taken % batches.per_epoch == batches.per_epoch - 1
-        return self.trainer.deforms(taken) == self.deform and not (last_is_short and is_last)
+        """Whether there is a step after so many which the recorded one can be replayed for."""
+        trainer = self.trainer
+        alike = taken < trainer.steps and trainer.deforms(taken) == self.deform
+        return alike and self.is_whole(taken)
 
     def body(self) -> None:
         """What is recorded: a step whose every variable is read from the device."""
@@ -178,54 +216,56 @@ class StepGraph:
     def begin(self) -> None:
         """Record, and hold the first replays against eager steps; nothing is taken by that."""
         trainer, start = self.trainer, self.trainer.taken
-        vectors = {"theta": trainer.theta, **trainer.state}
-        before = {name: vector + 0.0 for name, vector in vectors.items()}
-        products = [shard.matmul for shard in trainer.engine.shards]
+        arrays = trainer.arrays()
+        before = {name: array + 0.0 for name, array in arrays.items()}
 
         def restore() -> None:
-            for name, vector in vectors.items():
-                vector[...] = before[name]
+            for name, array in arrays.items():
+                array[...] = before[name]
             trainer.taken, self.expected = start, -1
 
         try:
-            refuse(trainer, start, self.is_alike)
-            for shard in trainer.engine.shards:
-                shard.matmul = self.recorder.matmul
             for _ in range(CHECKED_STEPS):
                 trainer.step()
-            eager = {name: vector + 0.0 for name, vector in vectors.items()}
+            eager = {name: array + 0.0 for name, array in arrays.items()}
             restore()
             self.point_to(start)
             replay = self.recorder.record(self.body)
             restore()
             for taken in range(start, start + CHECKED_STEPS):
                 self.carry_out(replay, taken)
-            for name, vector in vectors.items():
-                check_equal(name, vector, eager[name], before[name])
+            for name, array in arrays.items():
+                check_equal(name, array, eager[name], before[name])
             self.replay = replay
         except Exception as error:
-            self.given_up = True
-            for shard, product in zip(trainer.engine.shards, products, strict=True):
-                shard.matmul = product
-            lines = str(error).strip().splitlines()
-            self.say(f"steps are not replayed: {lines[0] if lines else type(error).__name__}")
+            self.give_up(error)
         restore()
+
+    def give_up(self, error: Exception) -> None:
+        """Take all steps from here on eagerly, with their own products, and say why."""
+        self.given_up = True
+        self.exchange_products()
+        why = str(error) if isinstance(error, CannotReplayError) else gist(error)
+        self.say(f"steps are not replayed: {why}")
+
+    def exchange_products(self) -> None:
+        """Give everybody who multiplies the product that is kept here for them, and keep theirs."""
+        for i, (owner, product) in enumerate(self.products):
+            self.products[i], owner.matmul = (owner, owner.matmul), product
 
 
 class CannotReplayError(Exception):
     """Why the steps of a trainer cannot be replayed."""
 
 
-def refuse(trainer: Trainer, start: int, is_alike: Callable[[int], bool]) -> None:
-    """Raise CannotReplayError where a recorded step would not do what an eager one does."""
-    if trainer.settings.batch_norm:
-        raise CannotReplayError(
-            "batch normalisation follows its statistics by a share that changes with the step"
-        )
+def refuse(trainer: Trainer, last_is_short: bool) -> None:
+    """Raise CannotReplayError where no recorded step can do what eager ones do."""
     if len(trainer.engine.shards) > 1:
         raise CannotReplayError("batches are shared out among several workers")
-    checked = range(start, start + CHECKED_STEPS)
-    if not (checked.stop <= trainer.steps and all(is_alike(taken) for taken in checked)):
+    in_a_row = trainer.steps - trainer.taken
+    if last_is_short:
+        in_a_row = min(in_a_row, trainer.batches.per_epoch - 1)
+    if 0 < in_a_row < CHECKED_STEPS:  # of a run that is over nothing need be said
         raise CannotReplayError(f"there are no {CHECKED_STEPS} alike steps to compare")
 
 

@@ -6,16 +6,18 @@ next from being made.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 import numpy as np
 
-from mnistgpu import __version__, counter_rng, data, network
-from mnistgpu.backend import INSTALL_CUPY, NUMPY, Backend, select
+from mnistgpu import __version__, counter_rng, cublas, data, network
+from mnistgpu.backend import INSTALL, INSTALL_CUPY, NUMPY, Backend, gist, select
+from mnistgpu.cuda_graph import stepping
 from mnistgpu.data import Digits
 from mnistgpu.engine import Engine
 from mnistgpu.errors import BackendError, MnistGpuError
@@ -23,16 +25,6 @@ from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
 from mnistgpu.training import Trainer
 
-NEEDED = (
-    "numpy",
-    "pandas",
-    "matplotlib",
-    "pillow",
-    "rich",
-    "safetensors",
-    "threadpoolctl",
-    "typer",
-)
 SIZES = (784, 12, 10)
 SPEED_SECONDS = 0.7
 LOOK_UP = "look the message up in docs/gpu.md, under errors and their cures"
@@ -86,13 +78,16 @@ def examine(backend: str | None = None) -> Iterator[Finding]:
     if len(backends) == 2:
         yield checked("numpy and cupy", parity, backends, digits)
     for each in backends:
+        if each.name == "cupy":
+            yield checked("graph on cupy", graph, each, digits)
+    for each in backends:
         yield checked(f"speed on {each.name}", speed, each, digits)
 
 
 def packages() -> Iterator[Finding]:
     """Versions of this package and of those it needs; what a GPU needs only where it is there."""
     found, missing = [f"mnistgpu {__version__}"], []
-    for name in NEEDED:
+    for name in needed():
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -100,12 +95,25 @@ def packages() -> Iterator[Finding]:
     yield Finding("packages", ", ".join(found))
     if missing:
         names = " ".join(missing)
-        yield Finding("packages", f"missing: {names}", False, f"pip install {names}")
+        yield Finding("packages", f"missing: {names}", False, f"{INSTALL} {names}")
     try:
         yield Finding("optional", f"nvmath-python {version('nvmath-python')}")
     except PackageNotFoundError:
-        use = "on a GPU, --graph and --precision bf16 need it (pip install nvmath-python)"
+        use = f"on a GPU, --graph and --precision bf16 need it ({INSTALL} nvmath-python)"
         yield Finding("optional", f"nvmath-python is not installed; {use}")
+
+
+def needed() -> list[str]:
+    """The packages that this one names as its own requirements, extras left out.
+
+    Without a name where it was not installed but runs from its folder.
+    """
+    try:
+        named = requires("mnistgpu") or []
+    except PackageNotFoundError:
+        return []
+    always = (line for line in named if "extra ==" not in line)
+    return [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in always]
 
 
 def device(backend: Backend) -> Iterator[Finding]:
@@ -120,7 +128,8 @@ def device(backend: Backend) -> Iterator[Finding]:
             f" of which {free:.1f} GiB free; compute capability {capability[:-1]}.{capability[-1]};"
             f" driver for CUDA {cuda_version(int(facts['cuda_driver']))}, runtime "
             f"{cuda_version(int(facts['cuda_runtime']))}, compiler "
-            f"{'.'.join(map(str, cp.cuda.nvrtc.getVersion()))}, cupy {facts['cupy']}"
+            f"{'.'.join(map(str, cp.cuda.nvrtc.getVersion()))}, cuBLAS {cublas_version(backend)}, "
+            f"cupy {facts['cupy']}"
         )
     yield Finding(f"{backend.name} device", text)
     if int(facts.get("cuda_driver", 0)) // 1000 < int(facts.get("cuda_runtime", 0)) // 1000:
@@ -133,13 +142,19 @@ def cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
+def cublas_version(backend: Backend) -> str:
+    """130200, as cuBLAS numbers its versions, is 13.2.0."""
+    cuda = backend.xp.cuda
+    number = int(cuda.cublas.getVersion(cuda.Device(backend.device).cublas_handle))
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
 def checked(subject: str, check: Any, *arguments: Any) -> Finding:
     """The finding of a check, also if it breaks."""
     try:
         good, text, cure = check(*arguments)
     except Exception as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        return Finding(subject, f"{type(error).__name__}: {text}", False, LOOK_UP)
+        return Finding(subject, gist(error), False, LOOK_UP)
     return Finding(subject, text, good, "" if good else cure)
 
 
@@ -191,6 +206,23 @@ def parity(backends: list[Backend], digits: Digits) -> tuple[bool, str, str]:
         for a, b in zip(here, there, strict=True):
             worst = max(worst, float(np.abs(a - b).max() / np.abs(b).max()))
     return worst < 1e-4, f"one step differs by at most {worst:.0e} of a tensor", WRONG_RESULTS
+
+
+def graph(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
+    """A few steps with --graph, which the engine holds against eager ones itself."""
+    try:
+        cublas.binding()
+    except BackendError as error:
+        return True, f"not tried: {error}", ""
+    settings = Settings(layers="-".join(map(str, SIZES)), iterations=8, graph=True)
+    trainer = Trainer(settings.changed(batch_size=64, init="he"), digits, backend, workers=1)
+    said: list[str] = []
+    with trainer.engine.running(), stepping(trainer, said.append) as step:
+        for _ in range(trainer.steps):
+            step()
+    if said:
+        return False, said[0], "leave --graph away, and report it with this output"
+    return True, f"{trainer.steps} steps were replayed, and are those of eager ones", ""
 
 
 def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:

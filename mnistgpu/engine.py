@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
+from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
@@ -23,6 +24,8 @@ from mnistgpu.shard import Shard
 from mnistgpu.threads import cores, one_blas_thread, workers
 
 SHARD_ROWS = 512  # of 784 float32 pixels are 1.6 MB: they stay in the cache until backward
+WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take a step's time
+WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
 GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
 # Multiply-adds in the largest product of a step, from which on a second BLAS thread pays (measured
@@ -65,8 +68,12 @@ class Engine:
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [Shard(theta, self.sizes, settings) for _ in range(count)]
-        self.running_statistics: list[tuple[Array, Array]] = []
-        self.steps_followed = 0
+        self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
+        if settings.batch_norm:
+            self.running_statistics = [
+                (xp.zeros_like(b), xp.ones_like(b)) for _, b in self.shards[0].params[:-1]
+            ]
+        self._batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
         self._no_key = counter_rng.key(0, like=theta)
@@ -113,7 +120,8 @@ class Engine:
         if self.settings.l2 > 0:
             self._add_l2(total.gradient)
         if self.settings.batch_norm:
-            self._follow_statistics([found for shard in busy for found in shard.statistics], count)
+            found = [each for shard in busy for each in shard.statistics]
+            self._batch_statistics = weighted_means(found, count)
         return total.gradient, total.loss, total.right
 
     def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
@@ -123,11 +131,9 @@ class Engine:
         and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
         """
         params = network.layers(self.theta if theta is None else theta, self.sizes)
-        if self.running_statistics:
-            xp = array_namespace(self.theta)
-            for i, (mean, variance) in enumerate(self.running_statistics):
-                (W, b), deviation = params[i], xp.sqrt(variance)
-                params[i] = (W / deviation, b - mean / deviation)
+        for i, (mean, variance) in enumerate(self.running_statistics):
+            (W, b), deviation = params[i], self.xp.sqrt(variance)
+            params[i] = (W / deviation, b - mean / deviation)
         return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
 
     def _work(
@@ -161,28 +167,39 @@ class Engine:
         params = self.shards[0].params
         add_l2(network.layers(gradient, self.sizes), params, self.settings.l2)
 
-    def _follow_statistics(
-        self, found: list[tuple[int, list[tuple[Array, Array]]]], count: int
-    ) -> None:
-        """Move the running statistics towards the mean of what the shards of `count` images found.
+    def follow_statistics(self, kept: Any, taken_in: Any) -> None:
+        """Move the running statistics in place towards those of the last gradient's batch.
 
-        Quickly at first, when the weights still change much: by a tenth of the steps so far.
+        The shares of `statistics_shares`, floats or arrays (): so much of the old is kept, and so
+        much of the new taken in.
         """
-        shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
-        newest = []
-        for layer in layers:
-            means = [share * mean for share, (mean, _) in zip(shares, layer, strict=True)]
-            variances = [share * v for share, (_, v) in zip(shares, layer, strict=True)]
-            newest.append((sum(means), sum(variances)))
-        self.steps_followed += 1
-        if not self.running_statistics:
-            self.running_statistics = newest
-            return
-        decay = min(STATISTICS_DECAY, self.steps_followed / (self.steps_followed + 10))
-        for running, new in zip(self.running_statistics, newest, strict=True):
-            for old, fresh in zip(running, new, strict=True):
-                old *= decay
-                old += (1.0 - decay) * fresh
+        for running, newest in zip(self.running_statistics, self._batch_statistics, strict=True):
+            for old, new in zip(running, newest, strict=True):
+                old *= kept
+                old += taken_in * new
+
+
+def statistics_shares(taken: int) -> tuple[float, float]:
+    """How much of the running statistics the step after so many keeps, and takes in.
+
+    All is new at first; then they move quickly, while the weights still change much.
+    """
+    steps = taken + 1
+    kept = min(STATISTICS_DECAY, steps / (steps + 10)) if taken > 0 else 0.0
+    return kept, 1.0 - kept
+
+
+def weighted_means(
+    found: list[tuple[int, list[tuple[Array, Array]]]], count: int
+) -> list[tuple[Array, Array]]:
+    """Means and variances by layer, from what the shards of a batch of `count` images found."""
+    shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
+    newest = []
+    for layer in layers:
+        means = [share * mean for share, (mean, _) in zip(shares, layer, strict=True)]
+        variances = [share * v for share, (_, v) in zip(shares, layer, strict=True)]
+        newest.append((sum(means), sum(variances)))
+    return newest
 
 
 def is_random(settings: Settings) -> bool:
@@ -197,9 +214,12 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
     A plain step of up to 1024 images is one shard: BLAS alone shares out its products well. Where
-    much of the work is element by element, halves are faster, each on a core of its own.
+    much of the work is element by element, halves are faster, each on a core of its own; not so in
+    a wide network, whose products rule. As noise depends on these cuts, a GPU has the same.
     """
     if is_random(settings) or settings.batch_norm or settings.activation != "relu":
+        if sum(settings.sizes[1:]) > WIDE_UNITS:
+            return min(WIDE_SHARD_ROWS, batch_rows)
         return max(1, min(SHARD_ROWS, -(-batch_rows // 2)))
     if batch_rows <= 2 * SHARD_ROWS and on_cpu:
         return batch_rows

@@ -34,6 +34,9 @@ class Inputs:
         xp, where = array_namespace(like), on_device_of(like)
         self.settings, self.image_shape = settings, image_shape
         self.deforming = augment.is_deforming(settings)
+        self.fields: augment.SmoothFields | None = None
+        if settings.elastic > 0:
+            self.fields = augment.SmoothFields(like, image_shape, settings.elastic_sigma)
         self.selected: Array | None = None
         self.mean: Array | None = None
         keep = np.arange(images.shape[1])
@@ -64,7 +67,13 @@ class Inputs:
                 is_1_or_7 = (labels == 1) | (labels == 7)
             deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
             X = augment.deform(
-                images, deform_key, settings, self.image_shape, is_1_or_7, self.selected
+                images,
+                deform_key,
+                settings,
+                self.image_shape,
+                is_1_or_7,
+                self.selected,
+                fields=self.fields,
             )
             X = xp.astype(X, dtype, copy=False)
         else:

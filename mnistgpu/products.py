@@ -7,6 +7,7 @@ the point, for the sake of a GPU's tensor cores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,9 +25,9 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
 
     Raises UsageError or BackendError where the backend `xp` has none.
     """
+    if xp.__name__ == "cupy":
+        refuse_hidden_tf32(xp, precision)
     if precision in ("float32", "float64"):
-        if xp.__name__ == "cupy" and precision == "float32":
-            refuse_hidden_tf32(xp)
         return xp.matmul
     if xp.__name__ != "cupy":
         raise UsageError(
@@ -56,8 +57,17 @@ def in_tf32(cupy: Any) -> Callable[..., Array]:
     return matmul
 
 
-def refuse_hidden_tf32(cupy: Any) -> None:
-    """Float32 means float32, whatever CUPY_TF32 says."""
+def refuse_hidden_tf32(cupy: Any, precision: str) -> None:
+    """The setting says how products are rounded, and no variable of the environment does.
+
+    Also where the network's products are rounded, those of deformations are not.
+    """
+    override = os.environ.get("NVIDIA_TF32_OVERRIDE", "")
+    if override not in ("", "0") or (override == "0" and precision == "tf32"):
+        raise UsageError(
+            f"NVIDIA_TF32_OVERRIDE={override} is set, which would round products otherwise than "
+            f"--precision {precision}; unset it"
+        )
     from cupy._core import _routines_linalg as switch
 
     if switch.get_compute_type(np.float32) == switch.COMPUTE_TYPE_TF32:

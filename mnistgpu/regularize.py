@@ -7,6 +7,7 @@ key, so that the backward pass, a second backend or a resumed run can draw them 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace
@@ -70,10 +71,10 @@ def clip(gradient: Array, longest: float) -> None:
     gradient *= longest / xp.maximum(norm, longest)
 
 
-def decay(params: Sequence[Layer], share: float) -> None:
-    """Shrink all weights, and no bias, by a share (Loshchilov and Hutter 2019)."""
+def decay(params: Sequence[Layer], kept: Any) -> None:
+    """Keep a share of all weights, and all of the biases (Loshchilov and Hutter 2019)."""
     for W, _ in params:
-        W *= 1.0 - share
+        W *= kept
 
 
 def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float) -> None:

@@ -41,15 +41,21 @@ def workers(count: int) -> Iterator[Executor | None]:
 
 
 def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
-    """Within it, BLAS computes each product in the thread that asks for it."""
-    return _blas().limit(limits=1, user_api="blas")
+    """Within it, BLAS computes each product in the thread that asks for it.
+
+    Without threadpoolctl BLAS stays as it is: results are the same, small products slower.
+    """
+    blas = _blas()
+    return contextlib.nullcontext() if blas is None else blas.limit(limits=1, user_api="blas")
 
 
 @functools.cache
 def _blas() -> Any:
-    """NumPy's BLAS, which takes a millisecond to be found."""
-    from threadpoolctl import ThreadpoolController
-
+    """NumPy's BLAS, which takes a millisecond to be found; None where nobody can hold it."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:  # a machine for the GPU alone may lack it
+        return None
     return ThreadpoolController()
 
 

@@ -24,7 +24,7 @@ from mnistgpu import (
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.cuda_graph import stepping
-from mnistgpu.engine import Engine, is_random
+from mnistgpu.engine import Engine, is_random, statistics_shares
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.inputs import Inputs
 from mnistgpu.memory import explained
@@ -104,7 +104,7 @@ class Batches:
 class Trainer:
     """A training run between two steps: parameters, what the optimiser remembers, the step count.
 
-    Everything else follows from settings, seed and data, so `vectors` are all there is to save.
+    Everything else follows from settings, seed and data, so `arrays` are all there is to save.
     """
 
     def __init__(
@@ -165,12 +165,14 @@ class Trainer:
         recorded once and replayed (see `cuda_graph`); `numbers` may then be arrays ().
         """
         settings = self.settings
+        weights_kept, statistics_kept, statistics_new, *of_optimizer = numbers
         gradient, loss, right = self.engine.gradient(rows, key, deform)
+        if settings.batch_norm:
+            self.engine.follow_statistics(statistics_kept, statistics_new)
         if settings.clip_norm is not None:
             regularize.clip(gradient, settings.clip_norm)
-        shrink, *of_optimizer = numbers
         if settings.weight_decay > 0:
-            regularize.decay(self.params, shrink)
+            regularize.decay(self.params, weights_kept)
         self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.max_norm is not None:
             regularize.limit_norms(self.params, settings.max_norm)
@@ -188,32 +190,33 @@ class Trainer:
         )
 
     def numbers(self, taken: int, rate: float) -> tuple[float, ...]:
-        """What a step needs besides its batch: the share of decay, and the optimiser's numbers."""
-        return rate * self.settings.weight_decay, *self.optimizer.numbers(rate, taken)
+        """What a step needs besides its batch: the shares that weights and running statistics keep,
+        and that the latter take in, and the optimiser's numbers. Each is a factor or a term as it
+        is, so that it is rounded alike as a float and as an array of the device.
+        """
+        weights_kept = 1.0 - rate * self.settings.weight_decay
+        return weights_kept, *statistics_shares(taken), *self.optimizer.numbers(rate, taken)
 
     def deforms(self, taken: int) -> bool:
         """Whether the step after so many may deform its images, which a clean ending does not."""
         return taken < (1.0 - self.settings.clean_ending) * self.steps
 
-    def vectors(self) -> dict[str, np.ndarray]:
-        """All that a run has computed, by name, on the host. A sync point."""
-        vectors = {"theta": self.theta, **self.state}
+    def arrays(self) -> dict[str, Array]:
+        """All that a run computes, by name, where it lives; a step changes them in place."""
+        arrays = {"theta": self.theta, **self.state}
         for i, (mean, variance) in enumerate(self.engine.running_statistics):
-            vectors |= {f"mean.{i}": mean, f"variance.{i}": variance}
-        return {name: self.backend.to_numpy(vector) for name, vector in vectors.items()}
+            arrays |= {f"mean.{i}": mean, f"variance.{i}": variance}
+        return arrays
 
-    def restore(self, vectors: dict[str, np.ndarray], taken: int, followed: int) -> None:
-        """Go back to where `vectors` were taken, after so many steps (and steps followed by the
-        running statistics). Parameters are replaced in place: the engine's views follow them.
-        """
-        on_device = {name: self.backend.asarray(vector) for name, vector in vectors.items()}
-        for name, vector in {"theta": self.theta, **self.state}.items():
-            vector[...] = on_device[name]
-        self.engine.running_statistics = [
-            (on_device[f"mean.{i}"], on_device[f"variance.{i}"])
-            for i in range(sum(name.startswith("mean.") for name in vectors))
-        ]
-        self.engine.steps_followed, self.taken = followed, taken
+    def vectors(self) -> dict[str, np.ndarray]:
+        """`arrays` on the host. A sync point."""
+        return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
+
+    def restore(self, vectors: dict[str, np.ndarray], taken: int) -> None:
+        """Go back to where `vectors` were taken, after so many steps."""
+        for name, array in self.arrays().items():
+            array[...] = self.backend.asarray(vectors[name])
+        self.taken = taken
 
     def plain(self) -> Array:
         """The parameters to predict with: averaged if asked for, for all pixels, normalised."""

@@ -201,7 +201,7 @@ def seeds(reader, folder):
         progress = Progress(0.5, 3.0, 10, 40, 1.5, rows, (0.5, -1.0), 1.0, best)
         machine = {"backend": "numpy"}
         saved = checkpoint.Checkpoint(
-            used, "digits", digits.digest, machine, 1, 11, 4, 4, vectors, progress
+            used, "digits", digits.digest, machine, 1, 11, 4, vectors, progress
         )
         checkpoint.save(saved, path)
         files = [path.read_bytes()]

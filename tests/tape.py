@@ -32,8 +32,10 @@ class Tape:
         def function(*arguments, device=None, **keywords):
             if name in ("asarray", "array") and self.entries is not None:
                 raise CaptureError("the current stream is capturing, so H2D transfers ...")
+            if name in ("sort", "argsort") and self.entries is not None:
+                raise CaptureError("Thrust waits for its sort, so the capture is void")
             if name == "matmul":
-                return self.product(*arguments)
+                return self.product(*arguments, **keywords)
             return self.apply(value, arguments, keywords)
 
         return function
@@ -49,11 +51,11 @@ class Tape:
             self.entries.append((function, raw, keywords, result))
         return Taped(result, self)
 
-    def product(self, A, B):
+    def product(self, A, B, **keywords):
         """CuPy's own matmul, which uses cuBLAS for all but an inner product."""
         if self.entries is not None and (A.shape[0], B.shape[-1]) != (1, 1):
             raise CaptureError("calling cuBLAS API during stream capture is currently unsupported")
-        return self.apply(np.matmul, (A, B))
+        return self.apply(np.matmul, (A, B), keywords)
 
     def backend(self, name="taped"):
         return types.SimpleNamespace(
@@ -72,9 +74,15 @@ class TapeRecorder:
     def __init__(self, tape):
         self.tape, self.events = tape, []
 
-    def matmul(self, A, B):
-        """A product that a capture allows."""
-        return self.tape.apply(np.matmul, (A, B))
+    def matmul(self, A, B, **keywords):
+        """A product that a capture allows, of matrices as cuBLAS takes them."""
+        assert A.ndim == B.ndim == 2
+        return self.tape.apply(np.matmul, (A, B), keywords)
+
+    def matmul_float32(self, A, B):
+        """The same for deformations."""
+        assert A.dtype == B.dtype == np.float32
+        return self.matmul(A, B)
 
     def record(self, body):
         self.events.append("record")

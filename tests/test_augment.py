@@ -182,7 +182,7 @@ def test_elastic_fields_have_their_length():
 
 def test_elastic_fields_are_as_smooth_as_asked():
     """Neighbouring displacements correlate as a Gauss of sigma does: exp(-1 / (4 sigma^2))."""
-    fields, _ = augment._smooth_fields(KEY, 400, (28, 28), 4.0)
+    fields, _ = augment.SmoothFields(KEY, (28, 28), 4.0).draw(KEY, 400)
     inner = fields.reshape(400, 28, 28)[:, 8:20, 8:20]
     correlation = (inner[:, :, 1:] * inner[:, :, :-1]).mean() / (inner**2).mean()
     assert correlation == pytest.approx(np.exp(-1 / (4 * 16)), abs=0.005)

@@ -59,13 +59,42 @@ def fake_cupy(count=1, kernel=None, product=None, driver=None):
     )
 
 
+FRAMED = """
+================================================================
+Failed to import CuPy.
+
+If you installed CuPy via wheels, make sure that the package matches.
+
+Original error:
+  ImportError: libcuda.so.1: cannot open shared object file
+================================================================
+"""
+
+
+def test_the_gist_of_an_error_has_words():
+    assert backend.gist(ValueError("\n====\n  3: too few \nmore")) == "ValueError: 3: too few"
+    assert backend.gist(ValueError("----")) == backend.gist(ValueError()) == "ValueError"
+    assert backend.gist(ValueError("a frame\nOriginal error:")) == "ValueError: a frame"
+
+
 @pytest.mark.parametrize(
     ("cupy", "message"),
     [
-        (ImportError("No module named 'cupy'"), r"cannot be imported .*pip install 'mnistgpu\["),
+        (
+            ImportError("No module named 'cupy'"),
+            r"cannot be imported \(ImportError: No .*pip install -e '\.\[cuda13\]' in the clone",
+        ),
+        (
+            ImportError(FRAMED),
+            r"cannot be imported \(ImportError: libcuda.so.1: cannot open .*pip install -e ",
+        ),
         (
             fake_cupy(driver=RuntimeError("cudaErrorInsufficientDriver: too old")),
-            r"no usable NVIDIA driver .*InsufficientDriver.*nvidia-smi",
+            r"no usable NVIDIA driver .*InsufficientDriver.*nvidia-smi.* -e '\.\[cuda12\]'",
+        ),
+        (
+            fake_cupy(driver=RuntimeError("cudaErrorNoDevice: no CUDA-capable device")),
+            r"a driver, but no GPU \(.*NoDevice.*CUDA_VISIBLE_DEVICES may hide it",
         ),
         (fake_cupy(count=0), r"0 GPU\(s\)"),
         (
@@ -77,7 +106,7 @@ def fake_cupy(count=1, kernel=None, product=None, driver=None):
             r"no matrix product ran .*libcublas.*cuBLAS .*pip install",
         ),
     ],
-    ids=["package", "driver", "device", "nvrtc", "cublas"],
+    ids=["package", "library", "driver", "no device", "device", "nvrtc", "cublas"],
 )
 def test_each_missing_part_is_named_with_its_cure(monkeypatch, cupy, message):
     def import_module(name):
@@ -107,6 +136,40 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     assert backend.select("cupy:1").device == 1
     with pytest.raises(BackendError, match=r"cupy:2: this machine has 2 GPU"):
         backend.select("cupy:2")
+
+
+def test_two_gpus_live_in_one_process():
+    """What is asked of a backend happens on its GPU, whichever was selected last."""
+    current, seen = [0], []
+
+    class Device:
+        def __init__(self, ordinal):
+            self.ordinal = ordinal
+
+        def __enter__(self):
+            self.before, current[0] = current[0], self.ordinal
+
+        def __exit__(self, *exception):
+            current[0] = self.before
+
+    def note(result):
+        return lambda *arguments, **keywords: (seen.append(current[0]), result)[1]
+
+    stream = types.SimpleNamespace(synchronize=note(None))
+    properties = {"name": b"a card", "totalGlobalMem": 2**30}
+    runtime = types.SimpleNamespace(
+        getDeviceProperties=note(properties), runtimeGetVersion=note(1), driverGetVersion=note(1)
+    )
+    cuda = types.SimpleNamespace(Device=Device, get_current_stream=lambda: stream, runtime=runtime)
+    cupy = types.SimpleNamespace(asarray=note(None), cuda=cuda, __version__="14")
+    for ordinal in (1, 0):
+        chosen = backend.Backend("cupy", cupy, ordinal)
+        chosen.asarray([1])
+        chosen.synchronize()
+        chosen.describe()
+        assert seen == [ordinal] * 5
+        seen.clear()
+    assert current == [0]
 
 
 def test_describe_and_copies():

@@ -208,7 +208,7 @@ def test_regularisation(other_space, compare):
         params = network.layers(weights, sizes)
         regularize.add_l2(network.layers(gradient, sizes), params, 0.1)
         regularize.clip(gradient, 1.5)
-        regularize.decay(params, 0.1)
+        regularize.decay(params, 0.9)
         regularize.limit_norms(params, 2.0)
         results.append(
             {

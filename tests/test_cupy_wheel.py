@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import inspect
 import subprocess
 import sys
@@ -15,46 +16,81 @@ import mnistgpu
 
 cupy = pytest.importorskip("cupy", reason="the CuPy wheel is not installed")
 
-SOURCES = sorted(Path(mnistgpu.__file__).parent.glob("*.py"))
+SOURCES = [ast.parse(path.read_text()) for path in Path(mnistgpu.__file__).parent.rglob("*.py")]
+# what the sources call CuPy, or a part of it
+ROOTS = {"xp": "", "_cupy": "", "cp": "", "cupy": "", "cuda": "cuda.", "runtime": "cuda.runtime."}
+# what the sources use of CuPy's objects, which no name leads to
+METHODS = {
+    "cuda.Stream": ("begin_capture", "end_capture", "synchronize", "__enter__"),
+    "cuda.MemoryPool": ("malloc", "free_bytes"),
+    "cuda.Graph": ("launch",),
+    "cuda.Device": ("use", "mem_info", "compute_capability", "cublas_handle", "__enter__"),
+    "ndarray": ("astype", "strides", "itemsize", "data", "T", "__setitem__"),
+}
 
 
-def uses_of_xp():
-    """Every `xp.name` in the package, and the keywords it is called with."""
+def name_in_cupy(node):
+    """The dotted name in CuPy that an expression stands for, such as cuda.Stream; else None."""
+    if not isinstance(node, ast.Attribute):
+        return None
+    value = node.value
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return node.attr if value.func.id == "array_namespace" else None
+    root = value.id if isinstance(value, ast.Name) else getattr(value, "attr", None)
+    if root in ROOTS:
+        return ROOTS[root] + node.attr
+    start = name_in_cupy(value)
+    return start and f"{start}.{node.attr}"
+
+
+def uses():
+    """Every name of CuPy's in the package, and the keywords it is called with."""
     found: dict[str, set[str]] = {}
-    for source in SOURCES:
-        for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.Attribute) and is_xp(node.value):
-                found.setdefault(node.attr, set())
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if is_xp(node.func.value):
-                    keywords = {k.arg for k in node.keywords if k.arg}  # **on_device_of has none
-                    found.setdefault(node.func.attr, set()).update(keywords)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if node.func.id == "into":  # into(out, xp.function, ...) or self.matmul
-                    function = node.args[1]
-                    if isinstance(function, ast.Attribute):
-                        found.setdefault(function.attr, set()).add("out")
+    for node in (node for source in SOURCES for node in ast.walk(source)):
+        if name := name_in_cupy(node):
+            found.setdefault(name, set())
+        if isinstance(node, ast.Call):
+            keywords = {k.arg for k in node.keywords if k.arg}  # **on_device_of has none
+            if name := name_in_cupy(node.func):
+                found[name] = found.get(name, set()) | keywords
+            # into(out, xp.function, ...)
+            if isinstance(node.func, ast.Name) and node.func.id == "into":
+                if name := name_in_cupy(node.args[1]):
+                    found.setdefault(name, set()).add("out")
     return found
 
 
-def is_xp(node):
-    """`xp`, `backend.xp`, `self.xp` ..."""
-    return (isinstance(node, ast.Name) and node.id == "xp") or (
-        isinstance(node, ast.Attribute) and node.attr == "xp"
-    )
+def looked_up(name):
+    """The thing in CuPy of that dotted name."""
+    try:
+        return functools.reduce(getattr, name.split("."), cupy)
+    except ImportError as error:  # CuPy loads a library when it is first named
+        pytest.skip(f"{name}: its library is not here ({str(error).splitlines()[0]})")
 
 
 def test_the_search_finds_what_is_used():
-    uses = uses_of_xp()
-    assert {"matmul", "exp", "argsort", "concat"} <= set(uses)
-    assert "keepdims" in uses["sum"]
-    assert "out" in uses["matmul"]
+    found = uses()
+    assert {"matmul", "exp", "argsort", "concat", "tanh", "cuda.Stream", "searchsorted"} <= set(
+        found
+    )
+    assert {"cuda.runtime.getDeviceCount", "cuda.nvrtc.getVersion"} <= set(found)
+    assert {"cuda.cublas.getVersion", "get_default_memory_pool"} <= set(found)
+    assert "keepdims" in found["sum"]
+    assert "out" in found["matmul"]
+    assert found["cuda.Stream"] == {"non_blocking"}
+    attributes = {
+        node.attr
+        for source in SOURCES
+        for node in ast.walk(source)
+        if isinstance(node, ast.Attribute)
+    }
+    for names in METHODS.values():
+        assert {name for name in names if not name.startswith("__")} <= attributes
 
 
-@pytest.mark.parametrize(("name", "keywords"), sorted(uses_of_xp().items()))
+@pytest.mark.parametrize(("name", "keywords"), sorted(uses().items()))
 def test_cupy_has_every_function_and_keyword(name, keywords):
-    function = getattr(cupy, name, None)
-    assert function is not None, f"cupy.{name} does not exist"
+    function = looked_up(name)
     if isinstance(function, cupy.ufunc):
         assert keywords <= {"out", "dtype", "casting"}
         return
@@ -63,6 +99,12 @@ def test_cupy_has_every_function_and_keyword(name, keywords):
         assert keywords <= set(parameters) or any(
             p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
         )
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_objects_of_cupy_have_every_method(kind):
+    for name in METHODS[kind]:
+        assert hasattr(looked_up(kind), name), name
 
 
 def no_gpu():

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from digit_files import FOLDER_NAMES, csv_bytes, idx_bytes, npz_bytes
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from mnistgpu import counter_rng, data
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.readers import table
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
+HealthCheck = hypothesis.HealthCheck
+arrays = pytest.importorskip("hypothesis.extra.numpy", reason="hypothesis is missing")
 
 EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "300"))
 SHARED_FOLDER = settings(

@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from digit_files import FOLDER_NAMES, csv_bytes, idx_bytes, npz_bytes
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mnistgpu import data
 from mnistgpu.errors import DataError
 from mnistgpu.readers import table
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
+HealthCheck = hypothesis.HealthCheck
 
 EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "300"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)

@@ -1,14 +1,18 @@
 """The self-check: green on a machine that is fit, and it finds what is broken elsewhere."""
 
+import contextlib
 import importlib
+import sys
+import types
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
+from tape import Tape, TapeRecorder
 from test_backend import fake_cupy
 from test_cli import run
 
-from mnistgpu import backend, doctor, engine
+from mnistgpu import backend, cuda_graph, doctor, engine
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Digits
 from mnistgpu.errors import DataError
@@ -40,7 +44,7 @@ def findings(name=None):
 def test_a_machine_without_a_gpu_is_fit_and_told_what_a_gpu_needs():
     found = findings()
     assert all(finding.good for finding in found.values()), found
-    assert "pip install 'mnistgpu[cuda13]'" in found["gpu"].text
+    assert "pip install -e '.[cuda13]' in the clone" in found["gpu"].text
     assert "central differences, in all 4 tensors" in found["gradient on numpy"].text
     assert "784-128-10 with 128 images" in found["speed on numpy"].text
     assert f"numpy {np.__version__}" in found["packages"].text
@@ -50,7 +54,7 @@ def test_a_machine_without_a_gpu_is_fit_and_told_what_a_gpu_needs():
     ("broken", "cure"),
     [
         (RuntimeError("cudaErrorInsufficientDriver: too old"), "nvidia-smi"),
-        (None, r"NVRTC and the CUDA headers come with pip install"),
+        (None, f"NVRTC and the CUDA headers come with {sys.executable} -m pip install"),
     ],
     ids=["driver", "nvrtc"],
 )
@@ -104,15 +108,82 @@ def test_what_is_missing_or_breaks_is_named(monkeypatch):
 
     monkeypatch.setattr(doctor, "version", version)
     found = [each for each in doctor.packages() if not each.good]
-    assert [each.cure for each in found] == ["pip install rich"]
+    assert [each.cure for each in found] == [f"{sys.executable} -m pip install rich"]
 
     def breaks(*arguments):
         raise RuntimeError("no luck\nat all")
 
     monkeypatch.setattr(doctor, "speed", breaks)
-    finding = findings()["speed on numpy"]
+    finding = doctor.checked("speed", breaks)
     assert (finding.good, finding.text) == (False, "RuntimeError: no luck")
     assert "docs/gpu.md" in finding.cure
+
+
+def test_only_what_a_plain_installation_brings_is_demanded(monkeypatch):
+    lines = ["numpy>=2.1", "pillow (>=10)", "typer", "safetensors>=0.5; extra == 'test'"]
+    monkeypatch.setattr(doctor, "requires", lambda name: lines)
+    assert doctor.needed() == ["numpy", "pillow", "typer"]
+    absent = {"safetensors", "nvmath-python"}
+
+    def version(name):
+        if name in absent:
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(doctor, "version", version)
+    assert all(finding.good for finding in doctor.packages())
+    absent.add("pillow")
+    assert not all(finding.good for finding in doctor.packages())
+
+    def not_installed(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", not_installed)
+    assert doctor.needed() == []
+
+
+class Replaying(TapeRecorder):
+    """A recorder on the CPU; `error` goes into its products while they are recorded."""
+
+    error = 0.0
+
+    def __init__(self, tape, precision):
+        super().__init__(tape)
+
+    def matmul(self, A, B, **keywords):
+        product = super().matmul(A, B, **keywords)
+        return product if self.tape.entries is None else product * (1 + self.error)
+
+    running = staticmethod(contextlib.nullcontext)
+
+
+@pytest.mark.parametrize(
+    ("error", "good", "text"),
+    [(0.0, True, "8 steps were replayed"), (0.01, False, "replays moved theta differently")],
+)
+def test_replayed_steps_are_tried(monkeypatch, digits, error, good, text):
+    monkeypatch.setattr(cuda_graph, "CudaRecorder", Replaying)
+    monkeypatch.setattr(Replaying, "error", error)
+    monkeypatch.setattr(doctor.cublas, "binding", lambda: None)
+    found = doctor.graph(Tape().backend("cupy"), Digits(*digits, "digits"))
+    assert found[0] is good
+    assert text in found[1]
+
+
+def test_without_nvmath_replays_are_not_tried_which_is_no_fault(monkeypatch, digits):
+    monkeypatch.setitem(sys.modules, "nvmath", None)
+    good, text, _ = doctor.graph(Tape().backend("cupy"), Digits(*digits, "digits"))
+    assert good
+    assert text.startswith("not tried: this needs nvmath-python")
+
+
+def test_cublas_numbers_read_as_versions():
+    cuda = types.SimpleNamespace(
+        cublas=types.SimpleNamespace(getVersion=lambda handle: {5: 130203}[handle]),
+        Device=lambda ordinal: types.SimpleNamespace(cublas_handle=5),
+    )
+    there = types.SimpleNamespace(xp=types.SimpleNamespace(cuda=cuda), device=0)
+    assert doctor.cublas_version(there) == "13.2.3"
 
 
 def test_damaged_data_ends_the_examination(monkeypatch):

@@ -9,7 +9,9 @@ from mnistgpu.engine import Engine
 from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
 
-threadpool_info = pytest.importorskip("threadpoolctl").threadpool_info
+threadpool_info = pytest.importorskip(
+    "threadpoolctl", reason="threadpoolctl is missing"
+).threadpool_info
 
 SIZES = (784, 12, 10)
 

@@ -12,12 +12,13 @@ import sys
 import fuzz_readers
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mnistgpu import checkpoint, model, network, run_directory, tensor_file
 from mnistgpu.errors import DataError, MnistGpuError, UsageError
 from mnistgpu.settings import Settings
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 RUNS = int(os.environ.get("MNISTGPU_FUZZ_RUNS", "10000"))
 EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "500"))

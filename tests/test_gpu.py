@@ -119,23 +119,56 @@ def test_accuracy_on_the_gpu_is_that_of_the_cpu(settings):
     assert agree(here, there), (here, there)
 
 
-EXTRAS = ("scipy", "array_api_strict", "torch", "jax", "sklearn", "threadpoolctl", "nvmath")
+# what this project or its tests may use, besides numpy, cupy, pytest, pandas, matplotlib, typer,
+# rich and safetensors, which are all that a GPU's machine must have
+EXTRAS = (
+    "array_api_strict", "h11", "httpx", "hypothesis", "jax", "nvmath", "playwright",
+    "scipy", "sklearn", "starlette", "threadpoolctl", "torch", "uvicorn",
+)  # fmt: skip
+
+
+ABSENT = f"""
+import sys
+
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent)
+"""
+
+
+def without_extras(code):
+    """A process that runs this code where none of EXTRAS can be imported."""
+    root = Path(__file__).parent.parent
+    return subprocess.run(
+        [sys.executable, "-c", ABSENT + code],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
 
 
 def test_the_gpu_suite_is_collected_without_what_a_gpu_machine_may_lack():
-    tests = Path(__file__).parent
-    block = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))"
-    collect = "import pytest; sys.exit(pytest.main(['--collect-only', '-q', '-m', 'gpu']))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{block}; {collect}"],
-        capture_output=True,
-        text=True,
-        cwd=tests.parent,
-        env={**os.environ, "PYTHONPATH": str(tests.parent)},
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
+    flags = ["--collect-only", "-q", "-m", "gpu", "-p", "no:hypothesispytest"]
+    done = without_extras(f"import pytest; sys.exit(pytest.main({flags}))")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-500:]
     assert "test_gpu.py::test_accuracy_on_the_gpu_is_that_of_the_cpu[fast]" in done.stdout
     assert "error" not in done.stdout.splitlines()[-1]
+
+
+def test_a_step_is_taken_without_what_a_gpu_machine_may_lack():
+    """Also by several workers, each of which wants BLAS for itself."""
+    done = without_extras(
+        "from mnistgpu import backend, data, settings, training; "
+        "s = settings.Settings(iterations=1, hidden_dropout=0.1); "
+        "t = training.Trainer(s, data.load().train, backend.NUMPY, workers=2); "
+        "assert len(t.engine.shards) == 2\n"
+        "with t.engine.running(): print(float(t.step()[0]) > 0)"
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_recipes_of_the_suite_are_the_ones_people_run():

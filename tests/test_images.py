@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import read_idx
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pictures import HAND, INKS, drawing, encoded, photograph
 from PIL import Image
 
 from mnistgpu import components, explain, images, ink, model, models, network
 from mnistgpu.errors import DataError
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -135,6 +135,19 @@ def test_free_memory_counts_what_the_pool_holds():
         assert 2**20 < memory.free_bytes(NUMPY) < 2**50
 
 
+@pytest.mark.parametrize(
+    "changes", [{"hidden_noise": 0.1}, {"batch_norm": True}, {"activation": "gelu"}, {"shift": 1.0}]
+)
+def test_where_a_gradient_depends_on_its_cuts_they_are_those_of_every_backend(changes):
+    narrow = Settings(layers="784-800-800-10").changed(**changes)
+    wide = Settings(layers="784-2500-2000-1500-1000-500-10").changed(**changes)
+    for batch in (1, 100, 512, 1024, 8192):
+        cuts = [rows_of_a_shard(narrow, batch, on_cpu) for on_cpu in (True, False)]
+        assert cuts == [min(512, -(-batch // 2))] * 2
+        cuts = [rows_of_a_shard(wide, batch, on_cpu) for on_cpu in (True, False)]
+        assert cuts == [min(4096, batch)] * 2  # the step of `record` is one piece
+
+
 def test_shards_of_wide_networks_are_smaller_on_a_gpu():
     narrow, wide = Settings(), Settings(layers="784-2500-2000-1500-1000-500-10")
     assert rows_of_a_shard(narrow, 10**6, on_cpu=False) == GPU_SHARD_ROWS

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mnistgpu import metrics
 from mnistgpu.errors import ShapeError
 
-binomtest = pytest.importorskip("scipy.stats").binomtest
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
+binomtest = pytest.importorskip("scipy.stats", reason="SciPy is not installed").binomtest
 
 answers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60).map(
     lambda pairs: np.asarray(pairs, dtype=np.uint8).T

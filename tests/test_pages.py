@@ -7,8 +7,10 @@ from conftest import read_idx
 from pictures import HAND
 
 from mnistgpu import backend, data, evaluation, html_report, model, models
-from mnistgpu.web import draw, server
+from mnistgpu.web import server
 from mnistgpu.web.keep import Kept
+
+draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 
 
 @pytest.fixture(scope="module")

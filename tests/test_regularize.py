@@ -7,7 +7,7 @@ from mnistgpu import counter_rng, network, regularize, training
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.engine import Engine
+from mnistgpu.engine import Engine, statistics_shares
 from mnistgpu.errors import UsageError
 from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
@@ -160,7 +160,7 @@ def test_max_norm_bounds_the_weights_into_every_unit():
 def test_weight_decay_leaves_biases_alone():
     theta = np.ones(network.parameter_count((4, 3, 2)))
     params = network.layers(theta, (4, 3, 2))
-    regularize.decay(params, 0.1)
+    regularize.decay(params, 0.9)
     for W, b in params:
         np.testing.assert_allclose(W, 0.9)
         np.testing.assert_array_equal(b, 1.0)
@@ -182,6 +182,24 @@ def test_the_average_of_the_weights_has_its_closed_form(digits):
     weights = np.asarray([0.2 * 0.8 ** (5 - i) for i in range(6)])
     expected = sum(w * t for w, t in zip(weights, thetas, strict=True)) / weights.sum()
     np.testing.assert_allclose(trainer.plain(), expected, rtol=1e-12)
+
+
+def test_running_statistics_begin_with_the_first_batch_and_follow_ever_more_slowly(digits):
+    settings = SMALL.changed(batch_norm=True, batch_size=100, learning_rate=0.3)
+    trainer = training.Trainer(settings, dataset(digits).train, NUMPY)
+    untrained = trainer.plain().copy()
+    np.testing.assert_array_equal(untrained, trainer.theta)  # nothing is normalised by nothing
+    expected = None
+    for kept in (0.0, 2 / 12, 3 / 13, 4 / 14):
+        trainer.step()
+        newest = [[each.copy() for each in layer] for layer in trainer.engine._batch_statistics]
+        expected = newest if expected is None else [
+            [kept * old + (1 - kept) * new for old, new in zip(*pair, strict=True)]
+            for pair in zip(expected, newest, strict=True)
+        ]  # fmt: skip
+        for found, layer in zip(trainer.engine.running_statistics, expected, strict=True):
+            np.testing.assert_allclose(found, layer, rtol=1e-12)
+    assert statistics_shares(10**4) == (0.99, pytest.approx(0.01))
 
 
 def test_folding_gives_the_plain_network_with_the_same_answers(digits):

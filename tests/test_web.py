@@ -18,8 +18,11 @@ from test_cli import run
 
 from mnistgpu import committee, data, images, model, models
 from mnistgpu.errors import DataError, RunError, UsageError
-from mnistgpu.web import draw, guard, server
+from mnistgpu.web import server
 from mnistgpu.web.keep import Kept
+
+draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
+guard = pytest.importorskip("mnistgpu.web.guard", reason="starlette is missing")
 
 
 @pytest.fixture(scope="module")
