@@ -124,9 +124,7 @@ def get(address):
 
 
 def test_the_page_in_a_browser(tmp_path):
-    playwright, options = launched()
-    with playwright as api:
-        browser = api.chromium.launch(**options)
+    with launched() as browser:
         process, address = begun(tmp_path, "--epochs", 12)
         views = [
             Watched(browser, size, scheme)
@@ -150,7 +148,6 @@ def test_the_page_in_a_browser(tmp_path):
             assert view.fits()
             view.picture(name)
             assert [text for text in view.complaints if "REFUSED" not in text] == []
-        browser.close()
     assert "saved in" in output
     assert (tmp_path / "run" / watching.FILE).exists()
 
