@@ -75,6 +75,9 @@ def test_animate(finished, tmp_path):
         assert picture.n_frames == 4  # the first step, and three epochs
         assert picture.size == (840, 335)
         first = np.asarray(picture.convert("L"), dtype=int)
+        colours = np.asarray(picture.convert("RGB"))
+        for exact in ((255, 255, 255), (213, 94, 0)):  # paper, and a mistake
+            assert np.sum((colours == exact).all(axis=2)) > 50, exact
         picture.seek(3)
         last = np.asarray(picture.convert("L"), dtype=int)
         assert picture.info["duration"] > 2000
