@@ -22,6 +22,7 @@ FRAMES = 40  # at most; a longer run leaves rows out
 FRAME, PAUSE = 140, 3500  # milliseconds: a frame, and the last one
 APART = 3.2  # heights of a digit from one line of answers to the next
 COLOURS = 96  # of the palette that all frames share
+EXACT = ("#ffffff", page.BLUE, page.VERMILLION, page.ORANGE, page.INK, page.GREY, page.PALE)
 
 
 def save(snapshots: Snapshots, path: Path, title: str) -> None:
@@ -31,8 +32,7 @@ def save(snapshots: Snapshots, path: Path, title: str) -> None:
     from PIL import Image
 
     pictures = frames(snapshots, title)
-    some = np.vstack([np.asarray(pictures[i]) for i in (0, len(pictures) // 4, -1)])
-    palette = Image.fromarray(some).quantize(COLOURS)  # mistakes are red, and come early
+    palette = palette_of([pictures[i] for i in (0, len(pictures) // 4, -1)])
     drawn = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     content = io.BytesIO()
     drawn[0].save(
@@ -45,6 +45,23 @@ def save(snapshots: Snapshots, path: Path, title: str) -> None:
         optimize=True,
     )
     files.replace_bytes(path, content.getvalue())
+
+
+def palette_of(pictures: list[Picture]) -> Picture:
+    """A picture whose palette has EXACT, and for the rest what is frequent in these pictures.
+
+    Median cut alone drops what is rare, as the red of a mistake, and mixes what is alike; a mixture
+    next to an exact colour would be taken for it, so it is left out.
+    """
+    from PIL import Image
+
+    exact = np.array([[int(name[i : i + 2], 16) for i in (1, 3, 5)] for name in EXACT])
+    some = Image.fromarray(np.vstack([np.asarray(picture) for picture in pictures]))
+    mixed = np.reshape(some.quantize(COLOURS - len(EXACT)).getpalette() or [], (-1, 3))
+    apart = np.abs(mixed[:, None] - exact).max(axis=2).min(axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.vstack((exact, mixed[apart > 6])).astype(int).ravel().tolist())
+    return palette
 
 
 def frames(snapshots: Snapshots, title: str) -> list[Picture]:
@@ -118,7 +135,7 @@ def draw_units(figure: Figure, snapshots: Snapshots, i: int) -> None:
 
 
 def draw_digits(figure: Figure, snapshots: Snapshots, i: int) -> None:
-    """Some digits, the answer to each, and how sure it is."""
+    """Some digits, the probability of each class as a bar, and the answer."""
     shares = snapshots.probabilities[i]
     answers, labels = shares.argmax(axis=1), snapshots.labels
     right = int(np.sum(answers == labels))
@@ -126,17 +143,18 @@ def draw_digits(figure: Figure, snapshots: Snapshots, i: int) -> None:
     ax = page.panel(figure, 5.85, 0.36, 2.35, 2.5, "Answers", note)
     ax.set_axis_off()
     height, width = snapshots.image_shape
-    ax.set(xlim=(0, 5 * 1.2 * width), ylim=((APART + 2.0) * height, 0))
+    ax.set(xlim=(0, 5 * 1.2 * width), ylim=(2 * APART * height, 0))
     for k, image in enumerate(snapshots.images):
         x, y = k % 5 * 1.2 * width, k // 5 * APART * height
         picture = image.reshape(height, width)
         ax.imshow(picture, cmap="Greys", vmin=-20, vmax=255, extent=(x, x + width, y + height, y))
         colour = page.BLUE if answers[k] == labels[k] else page.VERMILLION
-        share = float(shares[k, answers[k]])
-        bar: dict[str, Any] = {"height": 0.1 * height, "align": "edge"}
-        ax.barh(y + 1.1 * height, width, left=x, color=page.PALE, **bar)
-        ax.barh(y + 1.1 * height, share * width, left=x, color=colour, **bar)
-        middle, below = x + width / 2, y + 1.27 * height
+        classes = shares.shape[1]
+        bars = [colour if digit == answers[k] else page.GREY for digit in range(classes)]
+        places, feet = x + (np.arange(classes) + 0.5) * width / classes, y + 2.1 * height
+        ax.bar(places, -np.ones(classes) * 0.08 * height, width / classes, feet, color=page.PALE)
+        ax.bar(places, -shares[k] * height, 0.8 * width / classes, feet, color=bars)
+        middle, below = x + width / 2, y + 2.2 * height
         look: dict[str, Any] = {"ha": "center", "va": "top", "size": 12, "weight": "bold"}
         ax.text(middle, below, str(answers[k]), color=colour, **look)
-    ax.set(xlim=(0, 5 * 1.2 * width), ylim=((APART + 2.0) * height, 0))
+    ax.set(xlim=(0, 5 * 1.2 * width), ylim=(2 * APART * height, 0))

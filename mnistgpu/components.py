@@ -11,6 +11,7 @@ import numpy as np
 NEAR = 0.12  # parts nearer than this, as a share of the tallest, are strokes of one digit
 NEAR_BELOW = 0.25  # and where one is above the other, as the bar of a 5, so near
 SMALL = 0.35  # a part shorter than this share of the tallest is no digit of its own
+BESIDE = 0.2  # digits of one line share at least so much of the lower one's height
 MOST_PARTS = 256  # looked at; more is a texture and not writing
 
 
@@ -93,15 +94,26 @@ def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
 
 
 def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.ndarray]:
-    """Groups line by line and from left to right; a line is what overlaps its first in height."""
+    """Groups line by line and from left to right.
+
+    A hand's lines slant and its digits stray, so that only neighbours are level: from the left,
+    each digit goes on with the line whose last digit it is beside.
+    """
     outer = [
         (*boxes[group, :2].min(axis=0), *boxes[group, 2:].max(axis=0), group) for group in groups
     ]
-    outer.sort(key=lambda box: box[0] + box[2])
     lines: list[list[tuple]] = []
-    for box in outer:
-        if lines and (box[0] + box[2]) / 2 < lines[-1][0][2]:
-            lines[-1].append(box)
+    for box in sorted(outer, key=lambda box: box[1]):
+        shares = [beside(line[-1], box) for line in lines]
+        if max(shares, default=0.0) >= BESIDE:
+            lines[int(np.argmax(shares))].append(box)
         else:
             lines.append([box])
-    return [box[4] for line in lines for box in sorted(line, key=lambda box: box[1])]
+    lines.sort(key=lambda line: line[0][0] + line[0][2])
+    return [box[4] for line in lines for box in line]
+
+
+def beside(a: tuple, b: tuple) -> float:
+    """How much of the lower of two boxes is on the height of the other, from 0 to 1."""
+    overlap: int = min(a[2], b[2]) - max(a[0], b[0])
+    return max(0, overlap) / min(a[2] - a[0], b[2] - b[0])

@@ -33,7 +33,13 @@ WORKING_SIDE = 1200  # a picture's longest side while its ink is looked for
 BOX = 20 / 28  # the share of an image that its digit takes
 FINE = 4  # a digit is first made this much larger than it will be, to see how thick its strokes are
 THIN, WANTED = 1.7, 2.2  # pixels of the 20; MNIST's strokes are 2 to 4 wide
-DARK = 0.4  # ink has somewhere this share of the darkest; what has not is a shadow
+DARK = 0.4  # the share of the darkest that makes a pixel dark
+MOSTLY = 0.3  # ink is dark in this share of its pixels; what is not is a shadow
+WHOLE = 0.04  # of the longest side: a part this large is a digit, and what the frame cuts is none
+PALE = (
+    0.35,
+    0.5,
+)  # of the darkest: where ruled lines join all to the frame, what is paler is paper
 
 
 @dataclass(frozen=True)
@@ -90,11 +96,11 @@ def find(
 ) -> Picture:
     """The digits in levels (H, W) or (H, W, 3), from 0 to 255; DataError as `read_picture`."""
     ink = ink_of(levels)
-    names, boxes = components.label(ink > 0)
     if ink.shape == image_shape:  # too small for two: all its ink is one digit, to the last speck
+        names, boxes = components.label(ink > 0)
         groups = [np.arange(len(boxes))] if len(boxes) else []
     else:
-        kept = inked(names, boxes, ink)
+        ink, names, boxes, kept = writing(ink)
         groups = [kept[group] for group in components.digits_of(boxes[kept])]
     if not groups:
         raise DataError(
@@ -110,19 +116,40 @@ def find(
     return Picture(levels, np.stack(images), np.array(outer))
 
 
-def inked(names: np.ndarray, boxes: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Which parts are writing: dark somewhere, and not cut by the frame if others are whole.
+def writing(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ink (H, W) without what is paler than writing, the names and boxes of its parts, and which
+    of them are writing.
+
+    Where all that is written hangs together with something the frame cuts, as on ruled paper, what
+    is paler than the pen is taken away until something is whole, or else nothing is.
+    """
+    peak = float(np.quantile(ink, 1.0 - 2e-4))
+    found = []
+    for pale in (0.0, *PALE):
+        left = np.where(ink < pale * peak, np.float32(0.0), ink)
+        names, boxes = components.label(left > 0)
+        kept, whole = inked(names, boxes, left > DARK * peak)
+        found.append((left, names, boxes, kept))
+        if whole or len(kept) == 0:
+            break
+    return found[-1 if whole else 0]
+
+
+def inked(names: np.ndarray, boxes: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Which parts are mostly dark, and not cut by the frame if others are whole; whether some are.
 
     What the frame cuts is the table beside the paper, a finger or a ruled line.
     """
-    dark = np.bincount(names[ink > DARK * np.quantile(ink, 1.0 - 2e-4)], minlength=len(boxes) + 1)
-    kept = np.flatnonzero(dark[1:])
-    height, width = ink.shape
+    count = len(boxes) + 1
+    sizes = np.bincount(names.ravel(), minlength=count)[1:]
+    darker = np.bincount(names[dark], minlength=count)[1:]
+    kept = np.flatnonzero(darker >= np.maximum(MOSTLY * sizes, 1))
+    height, width = names.shape
     whole = (boxes[kept, :2] > 0).all(axis=1) & (boxes[kept, 2:] < (height, width)).all(axis=1)
-    sizes = np.max(boxes[kept, 2:] - boxes[kept, :2], axis=1, initial=0)
-    if np.any(whole & (sizes >= 0.1 * max(height, width))):
-        kept = kept[whole]
-    return kept
+    sides = np.max(boxes[kept, 2:] - boxes[kept, :2], axis=1, initial=0)
+    if not np.any(whole & (sides >= WHOLE * max(height, width))):
+        return kept, False
+    return kept[whole], True
 
 
 def prepare(ink: np.ndarray, image_shape: tuple[int, int] = (28, 28)) -> np.ndarray:

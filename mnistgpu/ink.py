@@ -27,10 +27,12 @@ def ink_of(levels: np.ndarray) -> np.ndarray:
     level = np.median(frame)
     if np.mean(np.abs(frame - level) <= EVEN) >= 0.75:
         difference = grey - level
-        difference *= side_of_ink(difference)
+        side = side_of_ink(difference)
+        difference *= side
+        above = noise_level(side * (frame - level))  # a bold digit may fill most of the rest
     else:
         difference = without_light(grey)
-    above = noise_level(difference)
+        above = noise_level(difference)
     ink = np.maximum(difference - above, 0.0)
     peak = np.quantile(ink, 1.0 - 2e-4)
     if peak < FAINT:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,23 +11,38 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
-SIZES = {"desktop": (1200, 860), "phone": (390, 844)}
+SIZES = {
+    "desktop": (1200, 860),
+    "phone": (390, 844),
+    "small phone": (320, 568),
+    "phone on its side": (844, 390),
+    "small phone on its side": (667, 375),
+}
 PICTURES = os.environ.get("MNISTGPU_SCREENSHOTS")  # a folder to keep screenshots in
 
 
-def chromium():
-    """The browser's path; without one the test is skipped, and says so."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    path = path or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    return path
-
-
+@contextmanager
 def launched():
-    """A Playwright context manager and the arguments to launch Chromium with."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
-    return api.sync_playwright(), {"executable_path": chromium(), "args": ARGUMENTS}
+    """A Chromium of the system, or else Playwright's own, for as long as the `with` lasts."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        without("playwright is missing: pip install playwright")
+    with sync_playwright() as playwright:
+        names = ("chromium", "chromium-browser", "google-chrome")
+        path = next(filter(None, map(shutil.which, names)), playwright.chromium.executable_path)
+        if not Path(path).exists():
+            without("no Chromium here: apt-get install chromium, or playwright install chromium")
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+def without(reason):
+    """Skip the test and say why; fail it where a browser is demanded, as in the CI."""
+    if os.environ.get("MNISTGPU_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{reason} (MNISTGPU_REQUIRE_BROWSER=1)")
+    pytest.skip(reason)
 
 
 class Watched:

@@ -170,12 +170,61 @@ def photograph(
     height, width = size
     side = round(share * height)
     top, left = rng.integers(0, height - side), rng.integers(0, width - side)
-    where = np.zeros((height, width, 1), dtype=np.float32)
-    where[top : top + side, left : left + side, 0] = strokes(digit, side)
-    colours = (1.0 - where) * np.array(paper) + where * np.array(INKS[ink])
-    colours *= light(rng, height, width)[:, :, None]
+    where = np.zeros((height, width), dtype=np.float32)
+    where[top : top + side, left : left + side] = strokes(digit, side)
+    return photographed(where, rng, ink, noise, paper)
+
+
+def photographed(
+    where: np.ndarray,
+    rng: np.random.Generator,
+    ink: str = "blue",
+    noise: float = 4.0,
+    paper: tuple[int, int, int] = (226, 219, 205),
+) -> np.ndarray:
+    """Ink (H, W) in 0 to 1 on paper as a phone sees it: (H, W, 3) uint8."""
+    colours = (1.0 - where[:, :, None]) * np.array(paper)
+    colours += where[:, :, None] * np.array(INKS[ink])
+    colours *= light(rng, *where.shape)[:, :, None]
     colours += rng.normal(0.0, noise, colours.shape)
     return np.clip(colours, 0, 255).astype(np.uint8)
+
+
+def page(
+    digits: np.ndarray,
+    columns: int,
+    seed: int = 0,
+    ink: str = "blue",
+    side: int = 150,
+    jitter: float = 0.0,
+    slant: float = 0.0,
+    margin: int = 60,
+) -> np.ndarray:
+    """A phone's photograph of digits (n, 784) in rows, as a hand writes them on one page.
+
+    jitter: how far digits stray up and down, as a share of their height. slant: how much lower each
+    is than the one before.
+    """
+    rng = np.random.default_rng(seed)
+    rows = -(-len(digits) // columns)
+    fall = round(abs(slant) * side * columns)
+    size = (round(1.25 * side * rows) + 2 * margin + fall, side * columns + 2 * margin)
+    where = np.zeros(size, np.float32)
+    for i, digit in enumerate(digits):
+        row, column = divmod(i, columns)
+        down = slant * column + (0.0 if slant >= 0 else -slant * columns)
+        down += rng.uniform(-jitter, jitter)
+        top, left = margin + round(side * (1.25 * row + down)), margin + side * column
+        where[top : top + side, left : left + side] += strokes(digit, side)
+    return photographed(np.minimum(where, 1.0), rng, ink)
+
+
+def ruled(levels: np.ndarray, gap: int, rule: int = 190, thick: int = 2) -> np.ndarray:
+    """A drawing (H, W) in black on white with the lines of a school book below its ink."""
+    paper = np.full(levels.shape, 255, np.uint8)
+    for line in range(thick):
+        paper[gap // 2 + line :: gap] = rule
+    return np.minimum(levels, paper)
 
 
 def encoded(levels: np.ndarray, kind: str = "PNG", **options) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import read_idx
-from pictures import HAND, INKS, drawing, encoded, photograph
+from pictures import HAND, INKS, drawing, encoded, page, photograph, photographed, ruled, strokes
 from PIL import Image
 
 from mnistgpu import components, explain, images, ink, model, models, network
@@ -186,6 +186,50 @@ def test_the_table_beside_the_paper_is_not_ink(shipped, test_digits):
     assert shipped.predict(seen(levels)[None])[0] == 7
 
 
+@pytest.mark.parametrize("width", [0.06, 0.09, 0.15, 0.2])
+def test_a_drawing_cropped_to_its_ink(width, shipped):
+    """A bold pen fills more than half of such a picture: then most of it is not paper."""
+    for margin in (0, 2):
+        cropped = []
+        for digit in HAND:
+            levels = drawing(digit, 280, width)
+            rows, columns = (np.flatnonzero(levels.any(axis=axis)) for axis in (1, 0))
+            tight = levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            cropped.append(seen(255 - np.pad(tight, margin)))
+        assert shipped.predict(np.stack(cropped)).tolist() == list(HAND)
+
+
+@pytest.mark.parametrize(("gap", "rule", "thick"), [(40, 190, 2), (70, 150, 2), (40, 150, 3)])
+def test_ruled_paper(gap, rule, thick, shipped):
+    drawn = [seen(ruled(255 - drawing(digit, 280, 0.05), gap, rule, thick)) for digit in HAND]
+    assert shipped.predict(np.stack(drawn)).tolist() == list(HAND)
+
+
+def test_photographs_of_ruled_paper(shipped, test_digits):
+    digits, labels = test_digits
+    right = 0
+    for i in range(0, 2000, 100):
+        rng = np.random.default_rng(i)
+        where = np.zeros((450, 600), np.float32)
+        side = 160 + 8 * (i % 7)
+        top, left = rng.integers(0, 450 - side), rng.integers(0, 600 - side)
+        where[top : top + side, left : left + side] = strokes(digits[i], side)
+        for line in (20, 21):
+            where[line::48] = np.maximum(where[line::48], 0.3)
+        content = encoded(photographed(where, rng, "black"), "JPEG", quality=80)
+        with contextlib.suppress(DataError):
+            right += shipped.predict(read(content)[None])[0] == labels[i]
+    assert right >= 17  # of 20; before the lines were taken away, 2
+
+
+@pytest.mark.parametrize("hidden", [1, 10])
+def test_a_digit_cut_by_the_frame_is_read_with_what_is_left_of_it(hidden, shipped):
+    for digit in HAND:
+        levels = drawing(digit)
+        top = np.flatnonzero(levels.any(axis=1))[0]
+        assert shipped.predict(seen(255 - levels[top + hidden :])[None])[0] == digit
+
+
 @pytest.mark.parametrize(
     "picture", ["photo-7.jpg", "photo-2.jpg", "photo-6.jpg", "ballpoint-5.png", "marker-8.png"]
 )
@@ -241,6 +285,40 @@ def test_several_digits_are_refused_or_read_one_by_one(shipped):
 def test_lines_are_read_from_the_top(shipped):
     found = images.find(np.vstack([sheet(2, 7, 1), sheet(8, 2, 8)]), many=True)
     assert shipped.predict(found.images).tolist() == [2, 7, 1, 8, 2, 8]
+
+
+@pytest.mark.parametrize("seed", [2, 5, 8])
+def test_a_photographed_page(seed, shipped, test_digits):
+    """Small digits on a wide page: an edge of a shadow is many times as large, and is none."""
+    digits, labels = (part[50 * seed : 50 * seed + 8] for part in test_digits)
+    levels = page(digits, 4, seed, list(INKS)[seed % 3], side=70, margin=320)
+    content = images.decode(encoded(levels, "JPEG", quality=75), "it")
+    assert shipped.predict(images.find(content, many=True).images).tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("jitter", "slant"), [(0.0, 0.2), (0.0, -0.2), (0.0, -0.1), (0.15, 0.0), (0.15, 0.1)]
+)
+def test_a_hand_s_lines_are_read_in_order(jitter, slant, shipped, test_digits):
+    for seed in (0, 1):
+        digits, labels = (part[30 * seed : 30 * seed + 18] for part in test_digits)
+        levels = page(digits, 6, seed, side=130, jitter=jitter, slant=slant)
+        found = images.find(levels, many=True)
+        assert shipped.predict(found.images).tolist() == labels.tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32), slant=st.floats(-0.25, 0.25), columns=st.integers(1, 9))
+def test_reading_order(seed, slant, columns):
+    """Three slanting lines of boxes, some lower than others, none straight."""
+    rng = np.random.default_rng(seed)
+    row, column = np.divmod(np.arange(3 * columns), columns)
+    height = rng.integers(70, 100, len(row))
+    top = 1000 + 200 * row + 100 * slant * column + rng.uniform(-15, 15, len(row))
+    boxes = np.stack((top, 100 * column, top + height, 100 * column + 80), axis=1).astype(int)
+    shuffled = rng.permutation(len(row))
+    groups = components.in_reading_order([np.array([i]) for i in shuffled], boxes)
+    assert np.concatenate(groups).tolist() == list(range(len(row)))
 
 
 def test_strokes_that_do_not_touch_are_one_digit_and_dust_is_none():

@@ -15,11 +15,8 @@ draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright, options = launched()
-    with playwright as api:
-        chromium = api.chromium.launch(**options)
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +51,17 @@ def draw_with_mouse(page, digit):
         for place in line[1:]:
             page.mouse.move(*place, steps=3)
         page.mouse.up()
+
+
+def draw_with_pen(page, digit, force):
+    """A pen that says how hard it is pressed."""
+    pen = page.context.new_cdp_session(page)
+    event = {"button": "left", "pointerType": "pen", "force": force, "clickCount": 1, "buttons": 1}
+    for line in points(page, digit):
+        for i, (x, y) in enumerate(line):
+            kind = "mouseMoved" if i else "mousePressed"
+            pen.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **event})
+        pen.send("Input.dispatchMouseEvent", {"type": "mouseReleased", "x": x, "y": y, **event})
 
 
 def draw_with_finger(page, digit):
@@ -101,14 +109,15 @@ def test_every_digit_by_mouse(browser, served):
     assert watched.complaints == []
 
 
-@pytest.mark.parametrize("digit", [3, 4, 8])
+@pytest.mark.parametrize("digit", list(HAND))
 def test_on_a_phone_by_touch(browser, served, digit):
     watched, page = opened(browser, served[0], size="phone", has_touch=True, is_mobile=True)
     sheet = page.locator("#canvas").bounding_box()
     assert sheet["y"] + sheet["height"] < 844  # the whole sheet and the answer on one screen
     draw_with_finger(page, digit)
     wait_for(page, str(digit))
-    watched.picture(f"draw-phone-light-{digit}")
+    if digit == 8:
+        watched.picture("draw-phone-light")
     assert page.evaluate("scrollY") == 0
     assert watched.fits()
     sizes = page.eval_on_selector_all(
@@ -146,6 +155,18 @@ def test_the_brush(browser, served):
         drawn.append(page.evaluate(ink))
         page.click("#clear")
     assert drawn[1] > 3 * drawn[0]
+
+
+def test_a_pen_s_pressure(browser, served):
+    _, page = opened(browser, served[0])
+    widths = []
+    for force in (0.1, 0.9):
+        draw_with_pen(page, 3, force)
+        wait_for(page, "3")
+        widths.append(page.evaluate("strokes[0].map(point => point[2])"))
+        page.click("#clear")
+    assert min(widths[1]) == pytest.approx(0.08 * (0.6 + 0.8 * 0.9))
+    assert max(widths[0]) == pytest.approx(0.08 * (0.6 + 0.8 * 0.1))
 
 
 def test_by_keys_alone(browser, served):
@@ -198,6 +219,75 @@ def test_a_correction_is_kept(browser, served):
     assert kept.labels.tolist() == [3]
     assert kept.images[0].tolist() == seen  # what the page showed is what was kept
     assert watched.complaints == []
+
+
+@pytest.mark.parametrize("way", ["double click", "held key"])
+def test_a_drawing_is_kept_once(browser, served, way):
+    address, folder = served
+    watched, page = opened(browser, address)
+    draw_with_mouse(page, 2)
+    wait_for(page, "2")
+    if way == "double click":
+        page.dblclick("#labels button >> nth=2")
+    else:
+        page.focus("#canvas")
+        for _ in range(6):  # a key that is down already repeats
+            page.keyboard.down("2")
+    page.wait_for_function(
+        "() => document.getElementById('note').textContent.includes('1 drawing in')"
+    )
+    page.wait_for_function("() => !keeping && !asking")
+    assert data.load(folder).train.labels.tolist() == [2]
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_is_drawn_while_a_drawing_is_kept_is_not_lost(browser, served, refused):
+    address, folder = served
+    if refused:
+        folder.write_text("a file is in the way")
+    _, page = opened(browser, address)
+    draw_with_mouse(page, 4)
+    wait_for(page, "4")
+    waiting = []
+    page.route("**/keep", lambda route: waiting.append(route))  # the answer takes its time
+    page.click("#labels button >> nth=4")
+    wait_for(page, "?")
+    draw_with_mouse(page, 1)
+    wait_for(page, "1")
+    assert page.is_disabled("#labels button")  # one after the other
+    waiting[0].continue_()
+    page.wait_for_function("() => !keeping")
+    assert page.evaluate("strokes.length") == (3 if refused else 1)  # the 4 comes back
+    assert ("Kept as a 4" in page.inner_text("#note")) is not refused
+
+
+def test_ears_hear_the_digit_and_how_sure_it_is_together(browser, served):
+    _, page = opened(browser, served[0])
+    draw_with_mouse(page, 7)
+    wait_for(page, "7")
+    page.wait_for_function("() => !asking")
+    live = page.locator("[aria-live]")
+    assert live.count() == 1
+    assert live.text_content().startswith("7, ")
+    assert " sure" in live.text_content()
+    assert live.get_attribute("aria-atomic") == "true"
+    assert page.is_visible("#spoken")  # not hidden from ears, though eyes see nothing of it
+    assert page.get_attribute("#digit", "aria-hidden") == "true"
+
+
+@pytest.mark.parametrize("size", ["small phone", "phone on its side", "small phone on its side"])
+def test_on_small_screens_all_is_within_reach(browser, served, size):
+    watched, page = opened(browser, served[0], size=size, has_touch=True, is_mobile=True)
+    draw_with_finger(page, 3)
+    wait_for(page, "3")
+    page.wait_for_timeout(200)  # the bars have grown
+    watched.picture(f"draw-{size.replace(' ', '-')}")
+    assert watched.fits()
+    sheet = page.locator("#canvas").bounding_box()
+    assert sheet["height"] <= page.viewport_size["height"] - 60
+    heights = page.eval_on_selector_all(".layer span", "all => all.map(span => span.offsetHeight)")
+    assert max(heights) < 24  # on one line
 
 
 def test_without_a_folder_it_says_how(browser, trained):

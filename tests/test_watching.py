@@ -75,6 +75,9 @@ def test_animate(finished, tmp_path):
         assert picture.n_frames == 4  # the first step, and three epochs
         assert picture.size == (840, 335)
         first = np.asarray(picture.convert("L"), dtype=int)
+        colours = np.asarray(picture.convert("RGB"))
+        for exact in ((255, 255, 255), (213, 94, 0)):  # paper, and a mistake
+            assert np.sum((colours == exact).all(axis=2)) > 50, exact
         picture.seek(3)
         last = np.asarray(picture.convert("L"), dtype=int)
         assert picture.info["duration"] > 2000
@@ -124,9 +127,7 @@ def get(address):
 
 
 def test_the_page_in_a_browser(tmp_path):
-    playwright, options = launched()
-    with playwright as api:
-        browser = api.chromium.launch(**options)
+    with launched() as browser:
         process, address = begun(tmp_path, "--epochs", 12)
         views = [
             Watched(browser, size, scheme)
@@ -150,7 +151,6 @@ def test_the_page_in_a_browser(tmp_path):
             assert view.fits()
             view.picture(name)
             assert [text for text in view.complaints if "REFUSED" not in text] == []
-        browser.close()
     assert "saved in" in output
     assert (tmp_path / "run" / watching.FILE).exists()
 
