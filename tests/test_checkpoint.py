@@ -314,6 +314,8 @@ def record(path, **changes):
         ({}, {"theta": None}, "holds the arrays .* are expected"),
         ({}, {"third": np.zeros(1, np.float32)}, "'third'.* are expected"),
         ({}, {"theta": np.zeros(5, np.float32)}, r"theta has the shape \[5\]"),
+        ({}, {"variance.0": np.zeros((12, 1), np.float32)}, "variance.0 holds numbers below 5e-06"),
+        ({}, {"second": np.full(9550, -1e-9, np.float32)}, "second holds numbers below 0"),
         ({}, {"first": np.zeros(9550)}, "first is of type 'F64', where float32"),
         (
             {},
@@ -407,10 +409,69 @@ def test_every_byte_of_a_checkpoint_counts(good):
 def test_what_is_not_finite_never_replaces_what_is(good):
     saved, path = good
     before = path.read_bytes()
+    best = saved.progress.best_theta
+    for changes, name in (
+        ({"loss": np.float32(np.inf)}, "the loss"),
+        ({"best_theta": np.full_like(best, np.nan)}, "the best network"),
+        ({"best_score": (0.5, -np.inf)}, "its score"),
+    ):
+        with pytest.raises(DivergedError, match=f"{name} is no longer finite"):
+            checkpoint.save(replace(saved, progress=replace(saved.progress, **changes)), path)
+        assert path.read_bytes() == before
     saved.vectors["second"][5] = np.inf
     with pytest.raises(DivergedError, match="second is no longer finite"):
         checkpoint.save(saved, path)
     assert path.read_bytes() == before
+
+
+def test_what_load_would_refuse_is_not_written(good):
+    """Whatever else may be wrong with a state: the file that is there is worth more."""
+    saved, path = good
+    before = path.read_bytes()
+    for broken in (
+        replace(saved, taken=0),
+        replace(saved, pixels=785),
+        replace(saved, vectors={**saved.vectors, "theta": saved.vectors["theta"][1:]}),
+        replace(saved, vectors={**saved.vectors, "variance.0": np.zeros((12, 1), np.float32)}),
+        replace(saved, progress=replace(saved.progress, history=[])),
+    ):
+        with pytest.raises(DataError):
+            checkpoint.save(broken, path)
+        assert path.read_bytes() == before
+
+
+def test_every_checkpoint_of_a_run_that_diverges_loads(dataset, tmp_path):
+    """Sums, scores and parameters overflow at different steps: none may replace what was good."""
+    chance, steep = random.Random(0), {"batch_size": 50, "epochs": 2, "warmup": 0.9}
+    drawn = [
+        {
+            "layers": chance.choice(["784-6-6-10", "784-6-6-6-6-10"]),
+            "activation": chance.choice(["relu", "leaky-relu"]),
+            "optimizer": chance.choice(["gradient-descent", "momentum", "adam"]),
+            "early_stopping": chance.choice([None, 1]),
+            "learning_rate": 10 ** chance.uniform(1, 25),
+            "seed": seed,
+        }
+        for seed in range(60)
+    ]
+    # the sum of its losses overflows while its parameters are still finite
+    known = {"layers": "784-6-6-10", "activation": "leaky-relu", "learning_rate": 116.0, "seed": 62}
+    diverged = left = 0
+    for changes in (known, *drawn):
+        settings = SMALL.changed(**steep, **changes)
+        (tmp_path / checkpoint.FILE).unlink(missing_ok=True)
+        with np.errstate(all="ignore"):
+            try:
+                training.train(
+                    settings, dataset, backends.NUMPY, keeper=keeper(tmp_path, dataset, None, "0s")
+                )
+            except DivergedError:
+                diverged += 1
+        if (tmp_path / checkpoint.FILE).exists():
+            checkpoint.load(tmp_path)
+            left += 1
+    assert diverged > 10
+    assert left > 10
 
 
 def test_other_pixels_than_the_checkpoint_had(dataset, tmp_path):

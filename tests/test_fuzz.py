@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnistgpu import checkpoint, model, network, run_directory, tensor_file
-from mnistgpu.errors import DataError, MnistGpuError, UsageError
+from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
 from mnistgpu.settings import Settings
 
 RUNS = int(os.environ.get("MNISTGPU_FUZZ_RUNS", "10000"))
@@ -305,6 +305,15 @@ def test_the_library_reads_what_we_write(tmp_path):
             assert np.array_equal(file.get_tensor(name), array)
         assert file.metadata()["note"] == "ü\n"
     assert (tmp_path / "m").read_bytes() == again(tmp_path / "m", theta)
+
+
+def test_a_model_that_could_not_be_read_is_not_written(tmp_path):
+    theta = np.linspace(-1, 1, 22, dtype=np.float32)
+    before = again(tmp_path / "m", theta)
+    theta[3] = np.nan
+    with pytest.raises(RunError, match="not written, for the parameters are not finite"):
+        again(tmp_path / "m", theta)
+    assert (tmp_path / "m").read_bytes() == before
 
 
 def again(path, theta):
