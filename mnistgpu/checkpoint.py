@@ -32,6 +32,7 @@ FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
 COLUMNS = tuple(column.name for column in fields(Row))
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
+MOST_ROWS = 100_000  # of history; of more, every second one is left out
 WHO_COMPUTES = ("backend", "device", "numpy", "cupy")  # of Backend.describe: they decide the bits
 
 
@@ -259,6 +260,8 @@ def record_of(texts: Mapping[str, str], where: str) -> dict[str, Any]:
     )
     if not (counted and measured and scored and type(record["finished"]) is bool):
         raise wrong(where, "record")
+    if record["rows"] > MOST_ROWS:
+        raise wrong(where, "rows")
     return record
 
 
@@ -426,6 +429,8 @@ class FileKeeper(Keeper):
 
     def after_step(self, trainer: Trainer, progress: Progress) -> None:
         """Save if it is time, at the end, or if a stop is asked for, which raises StoppedError."""
+        if len(progress.history) > MOST_ROWS:
+            del progress.history[1:-1:2]  # at the same step, whether the run is resumed or not
         if self.stop.asked or progress.finished or self.is_due(trainer):
             self.save(trainer, progress)
             if self.stop.asked and not progress.finished:

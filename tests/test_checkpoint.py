@@ -340,6 +340,7 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"taken": True},
         {"rows": 3},
         {"rows": 10**300},
+        {"rows": checkpoint.MOST_ROWS + 1},
         {"pixels": 785},
         {"pixels": 0},
         {"workers": 0},
@@ -387,6 +388,22 @@ def test_a_checkpoint_without_history_is_refused(good):
     rewrite(path, {"record": record(path, rows=0)}, {"history": empty})
     with pytest.raises(DataError, match="'history'"):
         checkpoint.load(path.parent)
+
+
+def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
+    """At the same steps in a run that was stopped, and what was thinned can be read."""
+    monkeypatch.setattr(checkpoint, "MOST_ROWS", 9)
+    settings = SMALL.changed(epochs=20)
+    whole = training.train(settings, dataset, backends.NUMPY, keeper=keeper(tmp_path, dataset))
+    iterations = [row.iteration for row in whole.history]
+    assert iterations[:2] == [1, 64]  # thinned three times
+    assert iterations[-1] == 160
+    assert len(iterations) <= 9
+    saved = None
+    for at in (70, 111):
+        saved = stopped(settings, dataset, tmp_path, at, resumed=saved)
+    resumed = keeper(tmp_path, dataset, resumed=saved)
+    assert_same_bits(training.train(settings, dataset, backends.NUMPY, keeper=resumed), whole)
 
 
 def test_every_byte_of_a_checkpoint_counts(good):
