@@ -13,13 +13,13 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnistgpu import health, network, optimizers, settings, tensor_file
+from mnistgpu import health, network, optimizers, regularize, settings, tensor_file
 from mnistgpu.backend import Backend
 from mnistgpu.errors import DataError, StoppedError, UsageError
 from mnistgpu.settings import Settings
@@ -32,6 +32,7 @@ FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
 COLUMNS = tuple(column.name for column in fields(Row))
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
+MOST_ROWS = 100_000  # of history; of more, every second one is left out
 WHO_COMPUTES = ("backend", "device", "numpy", "cupy")  # of Backend.describe: they decide the bits
 
 
@@ -74,14 +75,34 @@ def machine(backend: Backend) -> dict[str, str]:
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint file, atomically. RunError, and the old file stays, if it is not finite.
 
-    The sums go through JSON, which keeps every bit of a float.
+    What `load` would refuse never replaces what it takes: it is read here first.
     """
+    check_finite(checkpoint)
+    texts, tensors = parts(checkpoint)
+    tensor_file.check_arrays(tensors, expected(texts, str(path)), str(path))
+    from_parts(texts, tensors, str(path))
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, tensors)
+
+
+def check_finite(checkpoint: Checkpoint) -> None:
+    """DivergedError if any number that a run goes on with, or is judged by, is not finite."""
     progress = checkpoint.progress
-    for name, vector in checkpoint.vectors.items():
-        if not np.isfinite(vector).all():
+    numbers: dict[str, Any] = {**checkpoint.vectors, "the loss": float(progress.loss)}
+    if progress.best_theta is not None:
+        numbers |= {"the best network": progress.best_theta, "its score": progress.best_score}
+    for name, values in numbers.items():
+        if not np.isfinite(values).all():
             raise health.diverged(
                 f"{name} is no longer finite", checkpoint.taken, checkpoint.settings
             )
+
+
+def parts(checkpoint: Checkpoint) -> tuple[tensor_file.Texts, tensor_file.Tensors]:
+    """The texts and arrays of a checkpoint file.
+
+    The sums go through JSON, which keeps every bit of a float.
+    """
+    progress = checkpoint.progress
     record = {
         "taken": checkpoint.taken,
         "followed": steps_followed(checkpoint.settings, checkpoint.taken),
@@ -109,7 +130,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "machine": json.dumps(checkpoint.machine, sort_keys=True),
         "record": json.dumps(record, sort_keys=True),
     }
-    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, tensors)
+    return texts, tensors
 
 
 def find(directory: Path) -> Path:
@@ -130,8 +151,15 @@ def load(directory: Path) -> Checkpoint:
     texts, tensors = tensor_file.read_file(
         path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)
     )
+    return from_parts(texts, tensors, where)
+
+
+def from_parts(
+    texts: Mapping[str, str], tensors: Mapping[str, np.ndarray], where: str
+) -> Checkpoint:
+    """The checkpoint of texts and arrays that `expected` found to agree; DataError otherwise."""
     used, record = settings_of(texts, where), record_of(texts, where)
-    best, history = tensors.pop("best", None), rows_of(tensors.pop("history"), record, where)
+    vectors = {name: array for name, array in tensors.items() if name not in ("best", "history")}
     score = record["best_score"]
     return Checkpoint(
         used,
@@ -141,17 +169,17 @@ def load(directory: Path) -> Checkpoint:
         record["workers"],
         record["pixels"],
         record["taken"],
-        tensors,
+        vectors,
         Progress(
             record["loss"],
             record["right"],
             record["seen"],
             record["images_seen"],
             record["seconds"],
-            history,
+            rows_of(tensors["history"], record, where),
             Progress.best_score if score is None else (score[0], score[1]),
             record["best_epoch"],
-            best,
+            tensors.get("best"),
             record["finished"],
         ),
     )
@@ -178,12 +206,16 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
     arrays = {"theta": vector}
     for name in optimizers.OPTIMIZERS[used.optimizer].remembers:
         arrays[name] = vector
+    if "second" in arrays:  # the mean of squares, whose root is taken
+        arrays["second"] = replace(vector, least=0.0)
     if used.ema is not None:
         arrays["average"] = vector
     if used.batch_norm:
         for layer, n in enumerate(sizes[1:-1]):
             arrays[f"mean.{layer}"] = Expected((n, 1), (used.dtype,))
-            arrays[f"variance.{layer}"] = Expected((n, 1), (used.dtype,))
+            arrays[f"variance.{layer}"] = Expected(
+                (n, 1), (used.dtype,), least=regularize.VARIANCE_FLOOR / 2
+            )
     if record["best_score"] is not None:
         arrays["best"] = Expected((network.parameter_count(used.sizes),), (used.dtype,))
     arrays["history"] = Expected((record["rows"], len(COLUMNS)), ("float64",), finite=False)
@@ -234,6 +266,8 @@ def record_of(texts: Mapping[str, str], where: str) -> dict[str, Any]:
     )
     if not (counted and measured and scored and type(record["finished"]) is bool):
         raise wrong(where, "record")
+    if record["rows"] > MOST_ROWS:
+        raise wrong(where, "rows")
     return record
 
 
@@ -401,6 +435,8 @@ class FileKeeper(Keeper):
 
     def after_step(self, trainer: Trainer, progress: Progress) -> None:
         """Save if it is time, at the end, or if a stop is asked for, which raises StoppedError."""
+        if len(progress.history) > MOST_ROWS:
+            del progress.history[1:-1:2]  # at the same step, whether the run is resumed or not
         if self.stop.asked or progress.finished or self.is_due(trainer):
             self.save(trainer, progress)
             if self.stop.asked and not progress.finished:

@@ -24,6 +24,7 @@ from mnistgpu.settings import from_dict
 
 FILE = "committee.json"
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")  # signs of a run
+MOST_MEMBERS = 100
 MAPS = 16
 STRENGTH = 0.5  # of the training's deformations; whole ones cost more than they give
 
@@ -41,6 +42,10 @@ class Committee:
     def __post_init__(self) -> None:
         if not self.members:
             raise UsageError("a committee needs at least one model")
+        if len(self.members) > MOST_MEMBERS:
+            raise UsageError(
+                f"a committee of {len(self.members)} models; give at most {MOST_MEMBERS}"
+            )
         first = self.members[0]
         for i, member in enumerate(self.members[1:], 2):
             same = (member.image_shape, member.sizes[-1]) == (first.image_shape, first.sizes[-1])
@@ -135,15 +140,22 @@ def digest(member: model.Model) -> str:
 
 
 def load(path: Path) -> Committee | model.Model:
-    """The committee in a directory, or the one model of a run directory or file."""
+    """The committee in a directory, or the one model of a run directory or file.
+
+    DataError where FILE is not what `save` writes: each member is a file beside it, named once.
+    """
     record_path = Path(path) / FILE
     if not files.is_file(record_path):
         return model.load(path)
     record: dict[str, Any] = files.read_json(record_path)
     names, maps = record.get("members"), record.get("maps")
-    well_named = isinstance(names, list) and all(
-        isinstance(name, str) and Path(name).name == name for name in names
+    well_named = (
+        isinstance(names, list)
+        and 0 < len(names) <= MOST_MEMBERS
+        and all(isinstance(name, str) and Path(name).name == name for name in names)
+        and {"", ".."}.isdisjoint(names)
+        and len(set(names)) == len(names)
     )
-    if not well_named or not isinstance(maps, int) or not 0 <= maps <= 1024:
+    if not well_named or type(maps) is not int or not 0 <= maps <= 1024:
         raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
     return Committee(tuple(model.load(Path(path) / name) for name in names), maps)  # type: ignore[union-attr]

@@ -12,6 +12,7 @@ NEAR = 0.12  # parts nearer than this, as a share of the tallest, are strokes of
 NEAR_BELOW = 0.25  # and where one is above the other, as the bar of a 5, so near
 SMALL = 0.35  # a part shorter than this share of the tallest is no digit of its own
 BESIDE = 0.2  # digits of one line share at least so much of the lower one's height
+AT_ONCE = 256  # parts compared with all others at once, which bounds the memory
 MOST_PARTS = 256  # looked at; more is a texture and not writing
 
 
@@ -85,12 +86,18 @@ def digits_of(boxes: np.ndarray) -> list[np.ndarray]:
 
 def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
     """Whether each of the boxes a and each of b are strokes of one digit of that size: (a, b)."""
-    first = np.maximum(a[:, None, :2], b[None, :, :2])
-    last = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    down, right = np.moveaxis(first - last, 2, 0)  # the gap, negative where they overlap
-    beside = (right <= NEAR * size) & (down <= NEAR * size)
-    above = (right < 0) & (down <= NEAR_BELOW * size)
-    return beside | above
+    found = np.empty((len(a), len(b)), dtype=bool)
+    for start in range(0, len(a), AT_ONCE):
+        some = a[start : start + AT_ONCE]
+        down, right = (  # the gap, negative where they overlap
+            np.maximum.outer(some[:, axis], b[:, axis])
+            - np.minimum.outer(some[:, 2 + axis], b[:, 2 + axis])
+            for axis in (0, 1)
+        )
+        beside = (right <= NEAR * size) & (down <= NEAR * size)
+        above = (right < 0) & (down <= NEAR_BELOW * size)
+        found[start : start + AT_ONCE] = beside | above
+    return found
 
 
 def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.ndarray]:

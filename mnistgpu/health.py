@@ -32,6 +32,16 @@ def check(loss: Array, seen: int, theta: Array, iteration: int, settings: Settin
     return total / seen
 
 
+def check_finite(theta: Array, iteration: int, settings: Settings) -> None:
+    """DivergedError unless the parameters to predict with are finite. A sync point.
+
+    They may overflow where those that are trained do not: averaged, or divided by deviations.
+    """
+    xp = array_namespace(theta)
+    if not bool(xp.all(xp.isfinite(theta))):
+        raise diverged("the final parameters are not finite numbers", iteration, settings)
+
+
 def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
     """What to say of a run whose numbers have left what floating point can hold."""
     if iteration == 1 and max(settings.input_noise, settings.hidden_noise) > 10:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnistgpu import components, data, files
+from mnistgpu import components, data, files, picture_parts
 from mnistgpu.errors import DataError
 from mnistgpu.ink import area, highest, ink_of
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # black, grey, palette, colours, and of some JPEGs
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-MOST_BYTES = 2**26
+MOST_BYTES = 2**24
 MOST_PIXELS = 50_000_000  # a phone's camera makes 12 to 50 million
 MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits, which need five times the memory
+MOST_PROGRESSIVE_PIXELS = 25_000_000  # of a JPEG, all of whose coefficients are kept until its end
+MOST_WEBP_PIXELS = 8_000_000  # decoded whole, and more than once
 WORKING_SIDE = 1200  # a picture's longest side while its ink is looked for
 BOX = 20 / 28  # the share of an image that its digit takes
 FINE = 4  # a digit is first made this much larger than it will be, to see how thick its strokes are
@@ -111,8 +113,12 @@ def find(
             f"{where}: {len(groups)} digits found, where one is expected; crop the picture to one, "
             "or add --many to read them one by one"
         )
-    images = [prepare(np.where(np.isin(names, g + 1), ink, 0.0), image_shape) for g in groups]
     outer = [(*boxes[g, :2].min(axis=0), *boxes[g, 2:].max(axis=0)) for g in groups]
+    images = []
+    for group, (top, left, bottom, right) in zip(groups, outer, strict=True):
+        around = slice(top, bottom), slice(left, right)
+        own = np.isin(names[around], group + 1)
+        images.append(prepare(np.where(own, ink[around], 0.0), image_shape))
     return Picture(levels, np.stack(images), np.array(outer))
 
 
@@ -212,18 +218,20 @@ def decode(content: bytes, where: str) -> np.ndarray:
     """
     from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (importing it registers WebP)
 
+    picture_parts.check(content, where)
     most = MOST_PIXELS
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow finds odd about a file
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture: PillowImage = Image.open(io.BytesIO(content), formats=FORMATS)
-            if picture.mode not in COMMON_MODES or picture.has_transparency_data:
-                most = MOST_UNCOMMON_PIXELS
+            most = most_pixels(picture)
             if picture.width * picture.height > most:
                 raise too_large(where, most)
             picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a JPEG needs no more memory
             picture = opaque(picture)
             picture = picture.reduce(-(-max(picture.size) // WORKING_SIDE))
+            picture_parts.check_notes(picture.info, where)
             return np.asarray(ImageOps.exif_transpose(picture))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise too_large(where, most) from None
@@ -233,6 +241,15 @@ def decode(content: bytes, where: str) -> np.ndarray:
         raise DataError(
             f"{where}: no picture can be read from it ({error}); give a PNG, JPEG or WebP"
         ) from None
+
+
+def most_pixels(picture: PillowImage) -> int:
+    """How many pixels of such a picture are unpacked, by the memory that each of them needs."""
+    if picture.format == "WEBP":
+        return MOST_WEBP_PIXELS
+    if picture.mode not in COMMON_MODES or picture.has_transparency_data:
+        return MOST_UNCOMMON_PIXELS
+    return MOST_PROGRESSIVE_PIXELS if picture.info.get("progressive") else MOST_PIXELS
 
 
 def too_large(where: str, most: int) -> DataError:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +38,13 @@ def acquire(path: Path) -> int:
     """The descriptor of the locked file at path, with the writer's name in it."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
+            if path.is_symlink():
+                raise not_a_lock(path) from None
             raise cannot_write(path, error) from None
         try:
+            check_plain(descriptor, path)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_at(descriptor, path):
                 os.ftruncate(descriptor, 0)
@@ -56,7 +60,28 @@ def acquire(path: Path) -> int:
         except OSError as error:
             os.close(descriptor)
             raise cannot_write(path, error) from None
+        except RunError:
+            os.close(descriptor)
+            raise
         os.close(descriptor)  # its holder removed the file in between: take the new one
+
+
+def check_plain(descriptor: int, path: Path) -> None:
+    """RunError if the open file is known by another name too, or is a pipe or a device.
+
+    The writer's name replaces what is in it, so it must be nobody else's.
+    """
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise not_a_lock(path)
+
+
+def not_a_lock(path: Path) -> RunError:
+    """Something lies where the lock should be."""
+    return RunError(
+        f"{path}: is not the plain file that mnistgpu makes; remove it, or choose another "
+        "directory with --out"
+    )
 
 
 def is_at(descriptor: int, path: Path) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from mnistgpu import files, network, tensor_file
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY, Array, Backend
-from mnistgpu.errors import DataError, ShapeError
+from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.inference import logits
 from mnistgpu.settings import from_dict
 
@@ -53,7 +53,15 @@ class Model:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write model.safetensors: one array, and the rest as texts in its header."""
+    """Write model.safetensors: one array, and the rest as texts in its header.
+
+    RunError, and an old file stays, if the parameters are not finite, since `load` would refuse it.
+    """
+    if not np.isfinite(model.theta).all():
+        raise RunError(
+            f"{path}: not written, for the parameters are not finite numbers; train again with a "
+            "smaller --alpha"
+        )
     texts = {
         "layers": "-".join(map(str, model.sizes)),
         "activation": model.activation,

@@ -17,6 +17,7 @@ import numpy as np
 
 from mnistgpu import committee, data, files, lock, model
 from mnistgpu.checkpoint import FILE as CHECKPOINT
+from mnistgpu.checkpoint import MOST_ROWS
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.training import Outcome, Row
@@ -118,12 +119,15 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
 def read_history(path: Path) -> dict[str, list[float]]:
     """history.csv as columns; DataError where it is not what `write_history` writes."""
     names = [column.name for column in fields(Row)]
-    lines = files.read_bytes(path, limit=2**24).decode(errors="replace").splitlines()
-    if not lines or lines[0] != ",".join(names):
+    content = files.read_bytes(path, limit=200 * MOST_ROWS)
+    if content.count(b"\n") > MOST_ROWS + 1:  # before they become objects many times as large
+        raise DataError(f"{path}: more than {MOST_ROWS:,} lines; was it edited?")
+    lines = content.decode(errors="replace").removesuffix("\n").split("\n")
+    if lines[0] != ",".join(names):
         raise DataError(f"{path}: expected the columns {','.join(names)}; was it edited?")
     columns: list[list[float]] = [[] for _ in names]
     for number, line in enumerate(lines[1:], 2):
-        cells = line.split(",")
+        cells = line.split(",", len(names))  # no more pieces than would be one too many
         try:
             for column, cell in zip(columns, cells, strict=True):
                 column.append(float(cell))

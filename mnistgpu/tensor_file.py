@@ -33,11 +33,15 @@ Tensors = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a reader wants of an array. `finite=False` allows nan and infinity."""
+    """What a reader wants of an array. `finite=False` allows nan and infinity.
+
+    `least` is the smallest number that may be in it.
+    """
 
     shape: tuple[int, ...]
     dtypes: tuple[str, ...] = ("float32", "float64")
     finite: bool = True
+    least: float = -math.inf
 
 
 def write(path: Path, kind: str, version: int, texts: Texts, tensors: Tensors) -> None:
@@ -111,10 +115,33 @@ def read(
         stream.seek(begin)
         if stream.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
             raise DataError(f"{where}: became shorter while it was read; try again")
-        if expected[name].finite and not np.isfinite(array).all():
-            raise DataError(f"{where}: {name} holds numbers that are not finite; train it again")
         tensors[name] = array
+    check_arrays(tensors, expected, where)
     return texts, tensors
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray], expected: Mapping[str, Expected], where: str
+) -> None:
+    """DataError unless the arrays are those that are expected, with numbers as expected."""
+    if set(arrays) != set(expected):
+        raise DataError(
+            f"{where}: holds the arrays {shown(arrays)}, where {shown(expected)} are expected"
+        )
+    for name, array in arrays.items():
+        want = expected[name]
+        if array.shape != want.shape or str(array.dtype) not in want.dtypes:
+            raise DataError(
+                f"{where}: {name} is {array.dtype} of shape {array.shape}, where "
+                f"{' or '.join(want.dtypes)} of shape {want.shape} fits the rest of the file"
+            )
+        if want.finite and not np.isfinite(array).all():
+            raise DataError(f"{where}: {name} holds numbers that are not finite; train it again")
+        if want.least > -math.inf and array.size and array.min() < want.least:
+            raise DataError(
+                f"{where}: {name} holds numbers below {want.least:g}, which it cannot have; train "
+                "it again"
+            )
 
 
 def read_file(

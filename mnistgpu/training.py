@@ -320,6 +320,7 @@ def train(
         theta = trainer.plain()
         if progress.best_theta is not None:
             theta = backend.asarray(progress.best_theta)
+        health.check_finite(theta, trainer.taken, settings)
         validation_accuracy = evaluate(theta, settings, held_out, backend)[1]
         train_accuracy = evaluate(theta, settings, training, backend)[1]
     trained = model.Model(

@@ -196,7 +196,8 @@ def seeds(reader, folder):
     elif reader.startswith("checkpoint"):
         vector = np.linspace(-1, 1, 11 * 3 + 3 + 30 + 10, dtype=np.float32)
         vectors = dict.fromkeys(("theta", "first", "second", "average"), vector)
-        vectors |= dict.fromkeys(("mean.0", "variance.0"), vector[:3, None])
+        vectors |= {"mean.0": vector[:3, None], "variance.0": vector[-3:, None]}
+        vectors["second"] = vector**2
         best = np.zeros(79, np.float32)
         progress = Progress(0.5, 3.0, 10, 40, 1.5, rows, (0.5, -1.0), 1.0, best)
         machine = {"backend": "numpy"}

@@ -314,6 +314,8 @@ def record(path, **changes):
         ({}, {"theta": None}, "holds the arrays .* are expected"),
         ({}, {"third": np.zeros(1, np.float32)}, "'third'.* are expected"),
         ({}, {"theta": np.zeros(5, np.float32)}, r"theta has the shape \[5\]"),
+        ({}, {"variance.0": np.zeros((12, 1), np.float32)}, "variance.0 holds numbers below 5e-06"),
+        ({}, {"second": np.full(9550, -1e-9, np.float32)}, "second holds numbers below 0"),
         ({}, {"first": np.zeros(9550)}, "first is of type 'F64', where float32"),
         (
             {},
@@ -338,6 +340,7 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"taken": True},
         {"rows": 3},
         {"rows": 10**300},
+        {"rows": checkpoint.MOST_ROWS + 1},
         {"pixels": 785},
         {"pixels": 0},
         {"workers": 0},
@@ -387,6 +390,22 @@ def test_a_checkpoint_without_history_is_refused(good):
         checkpoint.load(path.parent)
 
 
+def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
+    """At the same steps in a run that was stopped, and what was thinned can be read."""
+    monkeypatch.setattr(checkpoint, "MOST_ROWS", 9)
+    settings = SMALL.changed(epochs=20)
+    whole = training.train(settings, dataset, backends.NUMPY, keeper=keeper(tmp_path, dataset))
+    iterations = [row.iteration for row in whole.history]
+    assert iterations[:2] == [1, 64]  # thinned three times
+    assert iterations[-1] == 160
+    assert len(iterations) <= 9
+    saved = None
+    for at in (70, 111):
+        saved = stopped(settings, dataset, tmp_path, at, resumed=saved)
+    resumed = keeper(tmp_path, dataset, resumed=saved)
+    assert_same_bits(training.train(settings, dataset, backends.NUMPY, keeper=resumed), whole)
+
+
 def test_every_byte_of_a_checkpoint_counts(good):
     """Any changed bit, any cut, any addition: the digest or the sizes do not fit."""
     _, path = good
@@ -407,10 +426,69 @@ def test_every_byte_of_a_checkpoint_counts(good):
 def test_what_is_not_finite_never_replaces_what_is(good):
     saved, path = good
     before = path.read_bytes()
+    best = saved.progress.best_theta
+    for changes, name in (
+        ({"loss": np.float32(np.inf)}, "the loss"),
+        ({"best_theta": np.full_like(best, np.nan)}, "the best network"),
+        ({"best_score": (0.5, -np.inf)}, "its score"),
+    ):
+        with pytest.raises(DivergedError, match=f"{name} is no longer finite"):
+            checkpoint.save(replace(saved, progress=replace(saved.progress, **changes)), path)
+        assert path.read_bytes() == before
     saved.vectors["second"][5] = np.inf
     with pytest.raises(DivergedError, match="second is no longer finite"):
         checkpoint.save(saved, path)
     assert path.read_bytes() == before
+
+
+def test_what_load_would_refuse_is_not_written(good):
+    """Whatever else may be wrong with a state: the file that is there is worth more."""
+    saved, path = good
+    before = path.read_bytes()
+    for broken in (
+        replace(saved, taken=0),
+        replace(saved, pixels=785),
+        replace(saved, vectors={**saved.vectors, "theta": saved.vectors["theta"][1:]}),
+        replace(saved, vectors={**saved.vectors, "variance.0": np.zeros((12, 1), np.float32)}),
+        replace(saved, progress=replace(saved.progress, history=[])),
+    ):
+        with pytest.raises(DataError):
+            checkpoint.save(broken, path)
+        assert path.read_bytes() == before
+
+
+def test_every_checkpoint_of_a_run_that_diverges_loads(dataset, tmp_path):
+    """Sums, scores and parameters overflow at different steps: none may replace what was good."""
+    chance, steep = random.Random(0), {"batch_size": 50, "epochs": 2, "warmup": 0.9}
+    drawn = [
+        {
+            "layers": chance.choice(["784-6-6-10", "784-6-6-6-6-10"]),
+            "activation": chance.choice(["relu", "leaky-relu"]),
+            "optimizer": chance.choice(["gradient-descent", "momentum", "adam"]),
+            "early_stopping": chance.choice([None, 1]),
+            "learning_rate": 10 ** chance.uniform(1, 25),
+            "seed": seed,
+        }
+        for seed in range(60)
+    ]
+    # the sum of its losses overflows while its parameters are still finite
+    known = {"layers": "784-6-6-10", "activation": "leaky-relu", "learning_rate": 116.0, "seed": 62}
+    diverged = left = 0
+    for changes in (known, *drawn):
+        settings = SMALL.changed(**steep, **changes)
+        (tmp_path / checkpoint.FILE).unlink(missing_ok=True)
+        with np.errstate(all="ignore"):
+            try:
+                training.train(
+                    settings, dataset, backends.NUMPY, keeper=keeper(tmp_path, dataset, None, "0s")
+                )
+            except DivergedError:
+                diverged += 1
+        if (tmp_path / checkpoint.FILE).exists():
+            checkpoint.load(tmp_path)
+            left += 1
+    assert diverged > 10
+    assert left > 10
 
 
 def test_other_pixels_than_the_checkpoint_had(dataset, tmp_path):

@@ -817,7 +817,10 @@ def make_bombs(folder: Path) -> None:
         "gzip-longer-than-declared": bomb(2**30, idx_header(10, 28, 28)),
         "gzip-as-long-as-declared": bomb(2**30, idx_header(2**20 + 1, 32, 32)),
         "gzip-declares-terabytes": bomb(2**22, idx_header(2**32 - 1, 2**10, 1)),
-        "gzip-just-under-the-limit": bomb(2**26, idx_header(2**16 - 1, 32, 32)),
+        "gzip-just-under-the-limit": bomb(2**24, idx_header(2**14 - 1, 32, 32)),
+        "gzip-over-the-limit": bomb(2**26, idx_header(2**16 - 1, 32, 32)),
+        "labels.npz": npz_bytes(True, x_train=IMAGES, y_train=np.full(2**24 - 128, 255, np.uint8)),
+        "wide-labels.npz": npz_bytes(True, x_train=IMAGES, y_train=np.full(2**21 - 16, 99)),
         "gzip-endless-name": b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * 2**25,
         "gzip-empty-blocks": b"\x1f\x8b\x08\0" + bytes(6) + b"\0\0\0\xff\xff" * 2**20,
         "idx-declares-terabytes": idx_bytes(IMAGES, (2**32 - 1, 2**16, 2**16)),
@@ -841,6 +844,16 @@ def make_bombs(folder: Path) -> None:
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    largest = np.asfortranarray(np.zeros((2**14 - 1, 32, 32), np.uint8))
+    whole = {"x_train": largest, "y_train": np.zeros(2**21 - 16, np.int64)}
+    np.savez_compressed(
+        folder / "four-members.npz", **whole, x_test=largest, y_test=whole["y_train"]
+    )
+    (folder / "four-files").mkdir()
+    for (_, kind), name in FOLDER_NAMES.items():
+        shape = (2**14 - 1, 32, 32) if kind == "images" else (2**24 - 8,)
+        content = gzip.compress(idx_header(*shape) + bytes(np.prod(shape)))
+        (folder / "four-files" / f"{name}.gz").write_bytes(content)
     sparse(folder / "one-line.csv", b"", 2**30)
     sparse(folder / "long-line.csv", TABLE, 2**30)
     sparse(folder / "sparse-idx", idx_header(2**32 - 1, 2**10, 2**10), 2**40)
@@ -885,7 +898,7 @@ before = peak()
 for path in sorted(Path(sys.argv[1]).iterdir()):
     start = time.perf_counter()
     try:
-        data.load_digits(path)
+        (data.load if path.stem.startswith("four") else data.load_digits)(path)
         text = "accepted"
     except DataError as error:
         text = str(error)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mnistgpu import checkpoint, model, network, run_directory, tensor_file
-from mnistgpu.errors import DataError, MnistGpuError, UsageError
+from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
 from mnistgpu.settings import Settings
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
@@ -273,6 +273,50 @@ def test_a_picture_of_nothing_but_size(mode, side, tmp_path):
     )
 
 
+READ_HISTORIES = """
+import sys
+from pathlib import Path
+import fuzz_readers
+before = fuzz_readers.peak()
+for path in map(Path, sys.argv[1:]):
+    started = fuzz_readers.time.process_time()
+    try:
+        print(len(fuzz_readers.run_directory.read_history(path)["epoch"]), end=" ")
+    except fuzz_readers.MnistGpuError:
+        print("refused", end=" ")
+    assert fuzz_readers.time.process_time() - started < fuzz_readers.SECONDS
+print(fuzz_readers.peak() - before)
+"""
+
+
+def test_a_history_of_nothing_but_length(tmp_path):
+    """As many rows as a run keeps are read, and no more, in bounded memory."""
+    head = ",".join(checkpoint.COLUMNS) + "\n"
+    most = checkpoint.MOST_ROWS
+    number = "0.12345678901234567"
+    contents = {
+        "most": head + (",".join([number] * 8) + "\n") * most,
+        "more": head + "0,0,0,0,0,0,0,0\n" * (most + 1),
+        "wide": head + "," * (200 * most - len(head)),
+        "large": head + "0,0,0,0,0,0,0,0\n" * (200 * most // 16),
+        "ends": head + "\r\x0b\u2028" * 3_000_000,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, newline="")
+    done = subprocess.run(
+        [sys.executable, "-c", READ_HISTORIES, *(str(tmp_path / name) for name in contents)],
+        cwd=fuzz_readers.HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    *found, megabytes = done.stdout.split()
+    assert found == [str(most), *["refused"] * 4]
+    assert float(megabytes) < fuzz_readers.MEGABYTES
+    print(f"{megabytes} MB")
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "model.safetensors")
     os.mkfifo(tmp_path / checkpoint.FILE)
@@ -306,6 +350,15 @@ def test_the_library_reads_what_we_write(tmp_path):
             assert np.array_equal(file.get_tensor(name), array)
         assert file.metadata()["note"] == "ü\n"
     assert (tmp_path / "m").read_bytes() == again(tmp_path / "m", theta)
+
+
+def test_a_model_that_could_not_be_read_is_not_written(tmp_path):
+    theta = np.linspace(-1, 1, 22, dtype=np.float32)
+    before = again(tmp_path / "m", theta)
+    theta[3] = np.nan
+    with pytest.raises(RunError, match="not written, for the parameters are not finite"):
+        again(tmp_path / "m", theta)
+    assert (tmp_path / "m").read_bytes() == before
 
 
 def again(path, theta):

@@ -47,6 +47,14 @@ def test_a_loss_that_is_no_number_is_named(few):
     assert f"the loss is nan at iteration {taken + 1}, probably because the steps are too" in said
 
 
+def test_final_parameters_that_overflow_are_no_model(few, monkeypatch):
+    """Those that are trained are finite, those to predict with need not be."""
+    right = training.Trainer.plain
+    monkeypatch.setattr(training.Trainer, "plain", lambda self: right(self) + np.float32(np.inf))
+    with pytest.raises(DivergedError, match="final parameters are not finite numbers at iter"):
+        training.train(SMALL.changed(iterations=2), few, NUMPY)
+
+
 def test_mini_batches_stop_within_an_epoch(few):
     settings = SMALL.changed(learning_rate=1e30, batch_size=20, epochs=5)
     taken, said = seen_until_divergence(settings, few)

@@ -170,6 +170,28 @@ def test_the_lock_is_the_file_that_is_there(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("kind", ["link", "hard link", "dangling link", "loop", "pipe", "device"])
+def test_a_lock_that_is_another_file_is_left_alone(tmp_path, kind):
+    """Whoever hands a run directory to others must not have a file of theirs overwritten."""
+    path, other = tmp_path / "run", tmp_path / "other"
+    path.mkdir()
+    if kind != "dangling link":
+        other.write_text("precious")
+    lock = path / ".lock"
+    make = {
+        "hard link": lambda: lock.hardlink_to(other),
+        "loop": lambda: lock.symlink_to(".lock"),
+        "pipe": lambda: os.mkfifo(lock),
+        "device": lambda: lock.symlink_to("/dev/null"),
+    }
+    make.get(kind, lambda: lock.symlink_to(other))()
+    refused = pytest.raises(RunError, match=r"\.lock: is not the plain file that mnistgpu makes")
+    with refused, only_writer(path):
+        pass
+    assert not other.exists() if kind == "dangling link" else other.read_text() == "precious"
+    assert os.path.lexists(lock)
+
+
 def test_an_unfinished_run_is_kept_unless_forced(options, tmp_path):
     path = tmp_path / "run"
     process = begun(path, *options, "--iterations", LONG)

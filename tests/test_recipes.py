@@ -1,5 +1,6 @@
 """Recipes, committees, the learning-rate search and the comparison of runs."""
 
+import json
 import statistics
 
 import numpy as np
@@ -171,6 +172,37 @@ def test_a_damaged_committee_is_refused(tmp_path, record):
     (tmp_path / "committee.json").write_text(record)
     with pytest.raises((DataError, UsageError), match="committee"):
         committee.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("members", "maps"),
+    [
+        ([".."], 0),
+        ([""], 0),
+        (["."], 0),
+        (["run/m"], 0),
+        (["m", "m"], 0),
+        (["m", *(f"m{i}" for i in range(100))], 0),
+        (["m"], True),
+        (["m"], 1025),
+        ([], 0),
+        ("m", 0),
+    ],
+)
+def test_members_are_files_beside_their_list(tmp_path, members, maps):
+    """Even where a model lies at every name, as a run directory's own name could lead to one."""
+    path = tmp_path / "committee"
+    path.mkdir()
+    some = model.Model(np.zeros(7850, dtype=np.float32), (784, 10))
+    for place in (path / "m", path / "model.safetensors", tmp_path / "model.safetensors"):
+        model.save(some, place)
+    (path / "committee.json").write_text(json.dumps({"members": members, "maps": maps}))
+    with pytest.raises(DataError, match=r"committee\.json: not a committee of mnistgpu"):
+        committee.load(path)
+    (path / "committee.json").write_text(json.dumps({"members": ["m"], "maps": 0}))
+    assert len(committee.load(path).members) == 1
+    with pytest.raises(UsageError, match="at most 100"):
+        committee.Committee((some,) * 101)
 
 
 def test_the_search_finds_a_rate_between_too_small_and_too_large(dataset):

@@ -57,7 +57,7 @@ def read(path: Path, part: str, classes: int) -> tuple[np.ndarray, np.ndarray | 
             "numbers of shape (N,); convert the array and save it again"
         )
     check_labels(labels, classes, lambda i: f"{path}, y_{part}[{i}]")
-    return images, labels.astype(np.uint8)
+    return images, labels.astype(np.uint8, copy=False)
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:

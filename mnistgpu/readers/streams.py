@@ -16,8 +16,8 @@ import numpy as np
 from mnistgpu.errors import DataError
 
 LARGEST = 4 * 2**30  # bytes of pixels in one file; all of EMNIST has 0.6 GiB
-SMALL = 64 * 2**20  # bytes to which any compressed file may unpack; beyond, it may unpack to
-LARGEST_RATIO = 100  # times its size (digits unpack to 2 to 20 times)
+SMALL = 16 * 2**20  # bytes to which any compressed part may unpack, of which a set has four;
+LARGEST_RATIO = 50  # beyond, it may unpack to so many times its size (digits: 2 to 20 times)
 BLOCK = 2**18  # bytes read at once
 
 
@@ -138,9 +138,12 @@ def check_growth(where: str, unpacked: int, packed: int) -> None:
 
 def check_labels(labels: np.ndarray, classes: int, place: Callable[[int], str]) -> None:
     """Refuse a label outside 0 ... classes - 1; `place` says where label i stands."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if wrong.size:
-        raise DataError(
-            f"{place(int(wrong[0]))}: the label {labels[wrong[0]]} is not one of 0 to "
-            f"{classes - 1}; correct it, or use a network with more outputs"
-        )
+    for start in range(0, len(labels), BLOCK):  # millions of wrong ones need no list of them
+        some = labels[start : start + BLOCK]
+        wrong = (some < 0) | (some >= classes)
+        if wrong.any():
+            first = start + int(np.argmax(wrong))
+            raise DataError(
+                f"{place(first)}: the label {labels[first]} is not one of 0 to {classes - 1}; "
+                "correct it, or use a network with more outputs"
+            )

@@ -1,0 +1,113 @@
+"""What a picture's bytes are made of, counted before they are decoded.
+
+Decoders keep every note in a file and go over all pixels for every scan, so a small file may cost
+much that its pixels do not show. A picture that somebody took or drew is far from these bounds.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+from mnistgpu.errors import DataError
+
+MOST_PARTS = 4096  # of any kind: chunks, segments, blocks
+MOST_TEXTS = 16  # in a PNG, each of which may unpack to a megabyte
+MOST_SCANS = 24  # in a JPEG, each over all pixels; libjpeg makes up to 18
+MOST_STRAY = 4096  # bytes between the parts of a JPEG or a GIF
+MOST_NOTES = 2**16  # bytes of EXIF, as many as a JPEG's segment can have
+MOST_RUNS = 2**19  # bytes of a BMP in runs, which are unpacked one by one
+TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG's segments, and its end
+GIF_PART = re.compile(b"[!,;]")  # a note, an image, the end
+APP1, START_OF_SCAN, END = 0xE1, 0xDA, 0xD9
+
+
+def check(content: bytes, where: str) -> None:
+    """DataError if a PNG, JPEG, GIF or BMP has more parts than a picture needs."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        check_png(content, where)
+    elif content.startswith(b"\xff\xd8"):
+        check_jpeg(content, where)
+    elif content.startswith(b"GIF8"):
+        check_gif(content, where)
+    elif content.startswith(b"BM") and content[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
+        within(len(content), MOST_RUNS, "bytes of runs", where)
+
+
+def check_notes(info: dict, where: str) -> None:
+    """DataError if what Pillow found beside the pixels holds more EXIF than it should parse.
+
+    Its entries may all name the same bytes, each of which then makes a copy of them.
+    """
+    for name, most in (("exif", MOST_NOTES), ("Raw profile type exif", 3 * MOST_NOTES)):
+        within(len(info.get(name) or b""), most, "bytes of EXIF", where)
+
+
+def check_png(content: bytes, where: str) -> None:
+    """Refuse a PNG of very many chunks, or texts."""
+    texts = 0
+    for count, kind in enumerate(png_chunks(content), 1):
+        texts += kind in TEXTS
+        within(count, MOST_PARTS, "chunks", where)
+        within(texts, MOST_TEXTS, "texts", where)
+
+
+def png_chunks(content: bytes) -> Iterator[bytes]:
+    """The kinds of a PNG's chunks: each is its length, its kind, so many bytes and a checksum."""
+    at = 8
+    while at + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        yield kind
+        at += length + 12
+
+
+def check_jpeg(content: bytes, where: str) -> None:
+    """Refuse a JPEG of very many segments or scans, or with bytes that belong to nothing."""
+    at, stray, scans, exif = 2, 0, 0, 0
+    for count, (kind, begin, end) in enumerate(jpeg_segments(content), 1):
+        if scans == 0:  # what follows a scan's segment are its pixels
+            stray += begin - at
+        scans += kind == START_OF_SCAN
+        exif += kind == APP1 and content.startswith(b"Exif\0\0", begin + 4)
+        at = end
+        within(count, MOST_PARTS, "segments", where)
+        within(stray, MOST_STRAY, "stray bytes", where)
+        within(scans, MOST_SCANS, "scans", where)
+        within(exif, 1, "EXIF segment", where)
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """A JPEG's segments: kind, first byte, and the byte after the last."""
+    at = 2
+    while (marker := MARKER.search(content, at)) and content[marker.start() + 1] != END:
+        begin = marker.start()
+        at = begin + 2 + int.from_bytes(content[begin + 2 : begin + 4], "big")
+        yield content[begin + 1], begin, at
+
+
+def check_gif(content: bytes, where: str) -> None:
+    """Refuse a GIF with very many notes before its first image."""
+    flags = content[10] if len(content) > 10 else 0
+    at = 13 + (3 << (flags & 7) + 1 if flags & 128 else 0)
+    count = stray = 0
+    while (begins := GIF_PART.search(content, at)) and begins[0] == b"!":
+        stray += begins.start() - at
+        within(stray, MOST_STRAY, "stray bytes", where)
+        at, length = begins.end() + 1, 1
+        while length and at < len(content):  # a note is blocks, the last of which is empty
+            length = content[at]
+            at += 1 + length
+            count += 1
+            within(count, MOST_PARTS, "notes", where)
+    within(begins.start() - at if begins else len(content) - at, MOST_STRAY, "stray bytes", where)
+
+
+def within(count: int, most: int, what: str, where: str) -> None:
+    """DataError if there are more than that."""
+    if count > most:
+        raise DataError(
+            f"{where}: more than {most:,} {what}, which no picture of a digit needs; open it and "
+            "save it anew"
+        )
