@@ -122,7 +122,7 @@ def test_a_float32_step_makes_no_float64_array(digits, monkeypatch):
 def blas_threads():
     """Of NumPy's BLAS; SciPy, if another test has imported it, has one of its own."""
     libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
-    return [lib["num_threads"] for lib in libraries if "scipy" not in lib["filepath"]]
+    return [lib["num_threads"] for lib in libraries if "scipy.libs" not in lib["filepath"]]
 
 
 def test_blas_threads_are_given_back_after_an_exception(digits):
