@@ -37,6 +37,8 @@ class Inputs:
         self.fields: augment.SmoothFields | None = None
         if settings.elastic > 0:
             self.fields = augment.SmoothFields(like, image_shape, settings.elastic_sigma)
+        # an array, since as a float it would make the product of uint8 a float64
+        self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
         keep = np.arange(images.shape[1])
@@ -76,11 +78,15 @@ class Inputs:
                 fields=self.fields,
             )
             X = xp.astype(X, dtype, copy=False)
+            X *= 1.0 / 255.0
         else:
             if self.selected is not None and self.deforming:  # the clean ending
                 images = xp.take(images, self.selected, axis=1)
-            X = xp.astype(images, dtype)
-        X *= 1.0 / 255.0
+            if xp.__name__ == "cupy":  # one pass over the memory: what a full batch waits for
+                X = xp.multiply(images, self._scale)
+            else:  # the same bits; faster on NumPy, and all that the array API standard allows
+                X = xp.astype(images, dtype)
+                X *= 1.0 / 255.0
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
         if settings.input_noise > 0:

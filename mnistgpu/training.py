@@ -195,7 +195,8 @@ class Trainer:
         is, so that it is rounded alike as a float and as an array of the device.
         """
         weights_kept = 1.0 - rate * self.settings.weight_decay
-        return weights_kept, *statistics_shares(taken), *self.optimizer.numbers(rate, taken)
+        shares = statistics_shares(taken) if self.settings.batch_norm else (1.0, 0.0)
+        return weights_kept, *shares, *self.optimizer.numbers(rate, taken)
 
     def deforms(self, taken: int) -> bool:
         """Whether the step after so many may deform its images, which a clean ending does not."""

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnistgpu import augment, counter_rng, network, optimizers, regularize, training
+from mnistgpu import augment, counter_rng, inputs, network, optimizers, regularize, training
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY, array_namespace
 from mnistgpu.data import Digits
 from mnistgpu.engine import Engine
 from mnistgpu.errors import BackendError
-from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
 
 SIZES = (784, 20, 15, 10)
@@ -55,8 +54,8 @@ def make_engine(put, theta, images, labels, batch_rows, **changes):
     """An engine on the device that `put` puts arrays on."""
     theta = put(theta)
     settings = Settings(layers="-".join(map(str, SIZES)), **changes)
-    inputs = Inputs(images, settings, (28, 28), theta)
-    return Engine(theta, settings, put(images), put(labels), inputs, batch_rows)
+    pixels = inputs.Inputs(images, settings, (28, 28), theta)
+    return Engine(theta, settings, put(images), put(labels), pixels, batch_rows)
 
 
 def batch(digits, count=64):
@@ -242,6 +241,28 @@ def test_deformations(other_space, compare, digits):
         results.append({"source rows": rows, "source columns": columns, "deformed": moved})
     for name, here in results[0].items():
         compare(name, results[1][name], here, 1e-4)
+
+
+class OnePass:
+    """NumPy, under the name of the backend that scales pixels in one pass."""
+
+    __name__ = "cupy"
+
+    def __getattr__(self, name):
+        assert name != "astype", "a pass of its own"
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "tf32"])
+def test_pixels_scaled_in_one_pass_have_the_same_bits(monkeypatch, precision):
+    images, settings = np.arange(256, dtype=np.uint8)[None, :], Settings(precision=precision)
+    pixels = inputs.Inputs(images, settings, (16, 16), NUMPY_ZERO)
+    columns = images, None, None, np.dtype(settings.dtype), False
+    expected = pixels.columns(*columns)
+    monkeypatch.setattr(inputs, "array_namespace", lambda *arrays: OnePass())
+    found = pixels.columns(*columns)
+    assert found.dtype == expected.dtype == settings.dtype
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_regularised_training_step(other_space, compare, digits):

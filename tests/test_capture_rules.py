@@ -4,6 +4,7 @@ The rules on array-api-strict (no shape and no index may depend on data), the re
 that records operations and carries them out again on the same memory.
 """
 
+import contextlib
 import gc
 import types
 
@@ -118,6 +119,62 @@ def test_a_restored_trainer_is_followed(digits):
     for _ in range(10):
         graph.step()
     np.testing.assert_array_equal(trainer.theta.raw, end)
+
+
+def ends(settings, train, backend, stepping_of, at):
+    """All that a run computes: gone through, and stopped after `at` steps and gone on with."""
+    whole, first, second = (
+        training.Trainer(settings, train, backend, workers=1) for _ in range(3)
+    )  # fmt: skip
+    for trainer, until in ((whole, whole.steps), (first, at)):
+        with stepping_of(trainer) as step:
+            while trainer.taken < until:
+                step()
+    kept = {name: np.array(vector) for name, vector in first.vectors().items()}
+    second.restore(kept, at)
+    with stepping_of(second) as step:
+        while second.taken < second.steps:
+            step()
+    return whole.vectors(), second.vectors()
+
+
+RESUMED = {
+    "adam": {"optimizer": "adam", "weight_decay": 0.1, "ema": 0.9, "schedule": "cosine"},
+    "batch norm": {"batch_norm": True, "hidden_noise": 0.2, "optimizer": "nesterov"},
+    "deformed": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0, "clean_ending": 0.3},
+}
+
+
+@pytest.mark.parametrize("at", [2, 5, 12])
+@pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
+def test_a_run_of_replays_resumes_to_the_bit(digits, changes, at):
+    """Also where other steps are replayed: steps 5 and 12 are no places to begin."""
+
+    @contextlib.contextmanager
+    def stepping_of(trainer):
+        yield StepGraph(trainer, TapeRecorder(trainer.backend.xp), pytest.fail).step
+
+    train = Digits(*digits, "digits")
+    whole, resumed = ends(BASE.changed(**changes), train, Tape().backend(), stepping_of, at)
+    assert whole.keys() == resumed.keys()
+    for name in whole:
+        np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("at", [2, 5, 12])
+@pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
+def test_a_run_of_replays_resumes_to_the_bit_on_a_gpu(digits, changes, at):
+    settings = BASE.changed(**changes, graph=True)
+    try:
+        gpu = select("cupy")
+        whole, resumed = ends(
+            settings, Digits(*digits, "digits"), gpu, lambda t: stepping(t, pytest.fail), at
+        )
+    except BackendError as error:
+        pytest.skip(str(error))
+    for name in whole:
+        np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
 
 
 def test_a_long_full_batch_run_refills_its_table(digits, monkeypatch):
