@@ -44,7 +44,29 @@ run_directory.write_report(Path({out!r}), outcome, dataset, "a run")
 print(time.perf_counter() - started)
 """
 
-GROWTH = """
+PEAK = """
+def peak():  # of this process alone, where ru_maxrss begins with that of its parent
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+"""
+
+WHOLE_RUN = (
+    PEAK
+    + """
+import sys
+sys.argv = ["train", "--quiet", "--force", "--out", {out!r}, "--iterations", "{iterations}"]
+from mnistgpu import train
+try:
+    train.main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(peak())
+"""
+)
+
+GROWTH = (
+    PEAK
+    + """
 import resource, statistics, time
 import numpy as np
 from mnistgpu import data, training
@@ -63,9 +85,9 @@ with trainer.engine.running():
         for _ in range({steps}):
             trainer.step()
         seconds.append((time.perf_counter() - started) / {steps})
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(statistics.median(seconds), (peak - before) / images.nbytes)
+print(statistics.median(seconds), (peak() - before) / images.nbytes)
 """
+)
 
 
 def python(*arguments: str, output: bool = False) -> str:
@@ -106,12 +128,7 @@ def help_text() -> None:
 
 def peak_memory(iterations: int, folder: str) -> float:
     """The most memory that a whole run of the recipe classic takes, in bytes."""
-    arguments = ["-m", "mnistgpu.train", "--quiet", "--force", "--out", folder]
-    process = subprocess.Popen([sys.executable, *arguments, "--iterations", str(iterations)])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise RuntimeError(f"a run ended with status {status}")
-    return usage.ru_maxrss * 1024.0
+    return float(python("-c", WHOLE_RUN.format(out=folder, iterations=iterations)))
 
 
 def report_seconds(folder: str) -> float:
