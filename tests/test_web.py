@@ -415,7 +415,7 @@ def test_draw_refuses_in_one_sentence(arguments, status, message):
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(RunError, match=r"pip install 'mnistgpu\[web\]'"):
+    with pytest.raises(RunError, match=r"pip install -e '.\[web\]'"):
         server.require_extra()
 
 

@@ -27,7 +27,7 @@ def require_extra() -> None:
         import uvicorn  # noqa: F401
     except ImportError:
         raise RunError(
-            "the page needs starlette and uvicorn: pip install 'mnistgpu[web]'"
+            "the page needs starlette and uvicorn: pip install -e '.[web]'"
         ) from None
 
 
