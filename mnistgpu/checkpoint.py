@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import health, network, optimizers, regularize, settings, tensor_file
+from mnistgpu import files, health, network, optimizers, regularize, settings, tensor_file
 from mnistgpu.backend import Backend
 from mnistgpu.errors import DataError, StoppedError, UsageError
 from mnistgpu.settings import Settings
@@ -136,7 +136,7 @@ def parts(checkpoint: Checkpoint) -> tuple[tensor_file.Texts, tensor_file.Tensor
 def find(directory: Path) -> Path:
     """The checkpoint file of a run directory; DataError if there is none."""
     path = Path(directory) / FILE
-    if not path.is_file():
+    if not files.is_file(path):
         raise DataError(
             f"{path}: no checkpoint is there, so there is nothing to resume; give the directory of "
             "a run that `mnistgpu train` began, or train anew"
@@ -246,7 +246,8 @@ def machine_of(texts: Mapping[str, str], where: str) -> dict[str, str]:
     if (
         not isinstance(found, dict)
         or not set(found) <= set(WHO_COMPUTES)
-        or not all(isinstance(fact, str) for fact in found.values())
+        or not all(isinstance(fact, str) and len(fact) < 1000 for fact in found.values())
+        or not re.fullmatch("[a-z-]{1,40}", found.get("backend", "numpy"))
     ):
         raise wrong(where, "machine")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -400,6 +401,8 @@ def root(
 
 def run_app(app: typer.Typer) -> None:
     """Run a typer app; every error a person can meet becomes one sentence and an exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding lacks ends no run
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(standalone_mode=False))
     except MnistGpuError as error:

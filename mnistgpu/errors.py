@@ -16,9 +16,7 @@ class MnistGpuError(Exception):
     def __init__(self, message: str):
         if len(message) > 1500:
             message = f"{message[:900]} [...] {message[-500:]}"
-        super().__init__(
-            "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-        )
+        super().__init__(printable(message))
 
 
 class UsageError(MnistGpuError):
@@ -57,6 +55,11 @@ class StoppedError(MnistGpuError):
     def __init__(self, message: str, exit_status: int):
         super().__init__(message)
         self.exit_status = exit_status
+
+
+def printable(text: str) -> str:
+    """The text, with what no terminal should be sent, or can show, by its number."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:

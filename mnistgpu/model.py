@@ -133,6 +133,8 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
             f"{where}: layers {texts['layers'][:60]!r} do not fit images of "
             f"{texts['image_shape'][:20]!r}; copy it or train it again"
         )
+    if sizes[-1] < 2:
+        raise DataError(f"{where}: tells no classes apart, for it has but one; train another model")
     if texts["activation"] not in ACTIVATIONS:
         raise DataError(
             f"{where}: unknown activation {texts['activation'][:40]!r}; upgrade mnistgpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from mnistgpu import __version__, data, network, products
 from mnistgpu.backend import Backend
+from mnistgpu.errors import printable
 from mnistgpu.run_directory import number
 from mnistgpu.settings import Settings
 from mnistgpu.signals import Stop
@@ -101,9 +103,10 @@ class Guarded(Silent):
         """Print nothing from now on."""
         self.stop.ask(f"its output, which cannot be written ({error.strerror or error}),", 1)
         self.display = Silent()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        if sys.stdout is not None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 class Lines(Silent):
@@ -127,7 +130,10 @@ class Lines(Silent):
             self.say(line)
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        """Print what may quote a file or a path; OSError where the output was closed (>&-)."""
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        print(printable(line), flush=True)
 
 
 class Bar(Lines):
@@ -190,7 +196,7 @@ def display(quiet: bool) -> Silent:
     """The display that fits: silent if asked, a bar on a terminal, lines elsewhere."""
     if quiet:
         return Silent()
-    return Bar() if sys.stdout.isatty() else Lines()
+    return Bar() if sys.stdout is not None and sys.stdout.isatty() else Lines()
 
 
 def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) -> list[str]:

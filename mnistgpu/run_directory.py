@@ -18,7 +18,7 @@ import numpy as np
 from mnistgpu import committee, data, files, lock, model
 from mnistgpu.checkpoint import FILE as CHECKPOINT
 from mnistgpu.checkpoint import MOST_ROWS
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import DataError, UsageError, printable
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.training import Outcome, Row
 
@@ -96,10 +96,15 @@ def read_record(path: Path) -> tuple[Settings, str]:
 
 
 def is_finished(path: Path, settings: Settings, digest: str) -> bool:
-    """Whether the directory holds the results of a run with these settings on these data."""
-    if not (path / "results.json").exists():
+    """Whether the directory holds the results of a run with these settings on these data.
+
+    Where a file that says so is damaged, it does not.
+    """
+    try:
+        files.read_json(path / "results.json")
+        return read_record(path / "settings.json") == (settings, digest)
+    except DataError:
         return False
-    return read_record(path / "settings.json") == (settings, digest)
 
 
 def is_whole(path: Path) -> bool:
@@ -181,9 +186,11 @@ def report_figure(
         labels[:GRID],
         probabilities[:, :GRID],
         first_layer,
-        title,
-        f"{digits.source}: {right / len(labels):.2%} of {len(labels):,} right "
-        f"(95% interval {low:.2%} to {high:.2%})",
+        printable(title),
+        printable(
+            f"{digits.source}: {right / len(labels):.2%} of {len(labels):,} right "
+            f"(95% interval {low:.2%} to {high:.2%})"
+        ),
         trained.image_shape,
     )
 

@@ -197,13 +197,19 @@ class Settings:
     def sizes(self) -> tuple[int, ...]:
         """The layer sizes as numbers: "784-10-10" is (784, 10, 10)."""
         parts = self.layers.split("-")
-        well_formed = all(re.fullmatch("0*[1-9][0-9]{0,8}", part) for part in parts)
+        well_formed = all(re.fullmatch("0{0,9}[1-9][0-9]{0,8}", part) for part in parts)
         if not (2 <= len(parts) <= 100 and well_formed):
             raise UsageError(
                 f"--layers must be two or more sizes (at most 100) joined by '-', such as "
                 f"784-128-10, not {self.layers[:60]!r}"
             )
-        return tuple(int(part) for part in parts)
+        sizes = tuple(int(part) for part in parts)
+        if sizes[-1] < 2:
+            raise UsageError(
+                "--layers must end with the number of classes, at least 2, not "
+                f"{self.layers[:60]!r}"
+            )
+        return sizes
 
     def changed(self, **changes: Any) -> Settings:
         """A copy with these settings changed; iterations and epochs replace each other."""

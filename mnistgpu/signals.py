@@ -46,7 +46,7 @@ def heard(stop: Stop) -> Iterator[None]:
     def handler(number: int, frame: FrameType | None) -> None:
         name = NAMES.get(signal.Signals(number), signal.Signals(number).name)
         if stop.asked:
-            if sys.stdout.isatty():
+            if sys.stdout is not None and sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), SHOW_CURSOR)
             os._exit(128 + number)  # to unwind would be to wait for threads in long products
         stop.ask(name, 128 + number)

@@ -35,13 +35,14 @@ Tensors = dict[str, np.ndarray]
 class Expected:
     """What a reader wants of an array. `finite=False` allows nan and infinity.
 
-    `least` is the smallest number that may be in it.
+    `least` and `most` are the smallest and the largest number that may be in it.
     """
 
     shape: tuple[int, ...]
     dtypes: tuple[str, ...] = ("float32", "float64")
     finite: bool = True
     least: float = -math.inf
+    most: float = math.inf
 
 
 def write(path: Path, kind: str, version: int, texts: Texts, tensors: Tensors) -> None:
@@ -137,11 +138,12 @@ def check_arrays(
             )
         if want.finite and not np.isfinite(array).all():
             raise DataError(f"{where}: {name} holds numbers that are not finite; train it again")
-        if want.least > -math.inf and array.size and array.min() < want.least:
-            raise DataError(
-                f"{where}: {name} holds numbers below {want.least:g}, which it cannot have; train "
-                "it again"
-            )
+        for bound, beyond in ((want.least, np.less), (want.most, np.greater)):
+            if math.isfinite(bound) and beyond(array, bound).any():
+                raise DataError(
+                    f"{where}: {name} holds numbers beyond {bound:g}, which it cannot have; train "
+                    "it again"
+                )
 
 
 def read_file(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import DataError, UsageError, printable
 from mnistgpu.settings import Settings, flags_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def go_on(
         raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
     checkpoint.find(resume)
     path = out or resume
-    in_place = path.resolve() == resume.resolve()
+    in_place = os.path.realpath(path) == os.path.realpath(resume)  # never raises
     with run_directory.writing(path):
         saved = checkpoint.load(resume)
         settings = checkpoint.changed_settings(saved, changes, str(resume))
@@ -129,7 +129,8 @@ def go_on(
                 )
             if settings == saved.settings and run_directory.is_whole(path):
                 if not show.quiet:
-                    print(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
+                    done = f"{path}: finished, after iteration {saved.taken:,}; nothing to do"
+                    print(printable(done))
                 return
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
         chosen = backends.select(backend or variable or saved.machine.get("backend"))

@@ -7,12 +7,13 @@ page, and they are kept in the run directory for `mnistgpu plot RUN --animate`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mnistgpu import data, model, network, tensor_file
+from mnistgpu import data, files, model, network, tensor_file
 from mnistgpu.backend import Array, Backend
 from mnistgpu.errors import DataError
 from mnistgpu.settings import Settings
@@ -22,6 +23,7 @@ FILE = "snapshots.safetensors"
 FORMAT, FORMAT_VERSION = "mnistgpu-snapshots", 1
 UNITS = 20  # first-layer units that are watched
 MOST = 10_000  # snapshots in a file
+LARGEST = 1e30  # number in a file that can be drawn
 COLUMNS = tuple(column.name for column in dataclasses.fields(Row))
 
 
@@ -74,15 +76,15 @@ class Watcher(Keeper):
 
 
 def save(snapshots: Snapshots, path: Path) -> None:
-    """Write the snapshots of a run."""
-    seen = snapshots
-    rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows]
+    """Write the snapshots of a run, of more than MOST every second one, or third, and so on."""
+    seen, step = snapshots, -(-len(snapshots.rows) // MOST)
+    rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
     tensors: dict[str, np.ndarray] = {
         "images": seen.images.astype(np.float32),
         "labels": seen.labels.astype(np.float32),
         "rows": np.array(rows, dtype=np.float64),
-        "units": np.stack(seen.units),
-        "probabilities": np.stack(seen.probabilities),
+        "units": np.stack(seen.units[::step]),
+        "probabilities": np.stack(seen.probabilities[::step]),
     }
     count, units, _ = tensors["units"].shape
     _, digits, classes = tensors["probabilities"].shape
@@ -96,7 +98,7 @@ def save(snapshots: Snapshots, path: Path) -> None:
 
 def load(path: Path) -> Snapshots:
     """Read them back; DataError where the file is none, or there is none."""
-    if not path.is_file():
+    if not files.is_file(path):
         raise DataError(
             f"{path}: no snapshots here; train with --snapshots (or --watch) to animate the run"
         )
@@ -104,12 +106,11 @@ def load(path: Path) -> Snapshots:
         path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, str(path))
     )
     height, width = shape_of(texts, str(path))
-    rows = [Row(int(line[0]), *line[1:]) for line in tensors["rows"].tolist()]
     return Snapshots(
         (height, width),
         tensors["images"].astype(np.uint8),
         tensors["labels"].astype(np.int64),
-        rows,
+        rows_of(tensors["rows"], str(path)),
         list(tensors["units"]),
         list(tensors["probabilities"]),
     )
@@ -119,21 +120,40 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
     """The arrays that belong to these texts."""
     pixels = int(np.prod(shape_of(texts, where)))
     parts = texts.get("counts", "").split(" ")
-    if len(parts) != 4 or not all(part.isdecimal() and 0 < int(part) <= MOST for part in parts):
+    if len(parts) != 4 or not all(map(is_count, parts)):
         raise DataError(f"{where}: its counts are no four numbers; train the run again")
     count, units, digits, classes = map(int, parts)
     return {
-        "images": tensor_file.Expected((digits, pixels)),
-        "labels": tensor_file.Expected((digits,)),
+        "images": tensor_file.Expected((digits, pixels), least=0.0, most=255.0),
+        "labels": tensor_file.Expected((digits,), least=0.0, most=classes - 1.0),
         "rows": tensor_file.Expected((count, len(COLUMNS)), finite=False),
-        "units": tensor_file.Expected((count, units, pixels)),
-        "probabilities": tensor_file.Expected((count, digits, classes)),
+        "units": tensor_file.Expected((count, units, pixels), least=-LARGEST, most=LARGEST),
+        "probabilities": tensor_file.Expected((count, digits, classes), least=0.0, most=1.001),
     }
+
+
+def rows_of(rows: np.ndarray, where: str) -> list[Row]:
+    """The rows of a file; where no images are held out, and there alone, a figure is nan."""
+    iterations = rows[:, COLUMNS.index("iteration")]
+    may_lack = [name.startswith("validation") for name in COLUMNS]
+    known = np.where(np.isnan(rows) & may_lack, 0.0, rows)
+    if (
+        not (np.abs(known) <= LARGEST).all()
+        or not (np.diff(iterations, prepend=0.0) > 0).all()
+        or not (iterations == np.floor(iterations)).all()
+    ):
+        raise DataError(f"{where}: its rows are not those of a run; train the run again")
+    return [Row(int(row[0]), *row[1:]) for row in rows.tolist()]
+
+
+def is_count(text: str) -> bool:
+    """Whether this is a whole number from 1 to MOST."""
+    return re.fullmatch("[1-9][0-9]{0,4}", text) is not None and int(text) <= MOST
 
 
 def shape_of(texts: dict[str, str], where: str) -> tuple[int, int]:
     """The image shape in the texts of a file."""
     parts = texts.get("image_shape", "").split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and 0 < int(part) <= MOST for part in parts):
+    if len(parts) != 2 or not all(map(is_count, parts)):
         raise DataError(f"{where}: its image shape is none; train the run again")
     return int(parts[0]), int(parts[1])

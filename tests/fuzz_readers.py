@@ -35,7 +35,16 @@ else:
     instrumented = contextlib.nullcontext()
 
 with instrumented:
-    from mnistgpu import checkpoint, committee, data, images, model, run_directory, tensor_file
+    from mnistgpu import (
+        checkpoint,
+        committee,
+        data,
+        images,
+        model,
+        run_directory,
+        tensor_file,
+        watching,
+    )
     from mnistgpu.errors import MnistGpuError
     from mnistgpu.readers import idx, npz, table
 
@@ -139,6 +148,12 @@ def committee_of(path):
     assert committee.load(path.parent).members
 
 
+def snapshots_of(path):
+    seen = watching.load(path)
+    assert len(seen.rows) == len(seen.units) == len(seen.probabilities) > 0
+    assert seen.labels.max() < seen.probabilities[0].shape[1]
+
+
 def picture_of(path):
     found = images.read_picture(path, many=True)
     assert found.images.dtype == np.uint8
@@ -157,6 +172,8 @@ READERS = {  # how to read, under which name
     "settings": (settings_of, "settings.json"),
     "history": (history_of, "history.csv"),
     "committee": (committee_of, "committee.json"),
+    "snapshots": (snapshots_of, watching.FILE),
+    "snapshots-contents": (trusting(snapshots_of), watching.FILE),
     "picture": (picture_of, "digit.png"),
 }
 
@@ -205,6 +222,11 @@ def seeds(reader, folder):
             used, "digits", digits.digest, machine, 1, 11, 4, vectors, progress
         )
         checkpoint.save(saved, path)
+        files = [path.read_bytes()]
+    elif reader.startswith("snapshots"):
+        units, shares = np.ones((2, 12), np.float32), np.full((3, 10), 0.1, np.float32)
+        seen = watching.Snapshots((4, 3), digits.images, LABELS, rows, [units] * 2, [shares] * 2)
+        watching.save(seen, path)
         files = [path.read_bytes()]
     elif reader == "settings":
         run_directory.write_record(folder, used.as_dict(), "digits", digits.digest)
@@ -279,7 +301,7 @@ def peak():
 
 NUMBERS = (0, 1, 127, 255, 256, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
 WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"', b",", b"\n", b"\0"]
-WORDS += [b"99999999999999999999", b"\\ud800", b"\xff\xfe", b"[" * 5000, b"9" * 5000]
+WORDS += [b"99999999999999999999", b"\\ud800", b"\xff\xfe", b"[" * 5000, b"9" * 5000, b"0" * 5000]
 
 
 def mutated(files, chance):

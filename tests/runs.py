@@ -47,14 +47,8 @@ def start(*arguments, **options):
 
 def run(*arguments, **options):
     """A training process until its end."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **options,
-    )
+    usual = {"env": environment(), "capture_output": True, "text": True, "timeout": 120}
+    return subprocess.run(command(*arguments), **(usual | options))
 
 
 def wait_for(condition, process, seconds=60.0):

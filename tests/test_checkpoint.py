@@ -314,8 +314,12 @@ def record(path, **changes):
         ({}, {"theta": None}, "holds the arrays .* are expected"),
         ({}, {"third": np.zeros(1, np.float32)}, "'third'.* are expected"),
         ({}, {"theta": np.zeros(5, np.float32)}, r"theta has the shape \[5\]"),
-        ({}, {"variance.0": np.zeros((12, 1), np.float32)}, "variance.0 holds numbers below 5e-06"),
-        ({}, {"second": np.full(9550, -1e-9, np.float32)}, "second holds numbers below 0"),
+        (
+            {},
+            {"variance.0": np.zeros((12, 1), np.float32)},
+            "variance.0 holds numbers beyond 5e-06",
+        ),
+        ({}, {"second": np.full(9550, -1e-9, np.float32)}, "second holds numbers beyond 0"),
         ({}, {"first": np.zeros(9550)}, "first is of type 'F64', where float32"),
         (
             {},

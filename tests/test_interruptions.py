@@ -18,7 +18,7 @@ import runs
 from runs import one_sentence, run, start, wait_for
 
 from mnistgpu import checkpoint, model, run_directory
-from mnistgpu.errors import RunError
+from mnistgpu.errors import DataError, RunError
 from mnistgpu.lock import only_writer
 from mnistgpu.signals import Stop, heard
 
@@ -237,7 +237,7 @@ def test_a_run_that_diverges_keeps_the_old_one(options, uninterrupted, tmp_path)
     assert done.returncode == 1
     sentence = one_sentence(done.stderr)
     assert sentence.startswith("error: training diverged: the loss is ")
-    assert "try --alpha 1e+29 instead of 1e+30" in sentence
+    assert "try --alpha 0.1 instead of 1e+30" in sentence
     assert "no checkpoint of this run was written yet" in sentence
     assert contents(path) == before
 
@@ -302,6 +302,31 @@ def test_a_kill_between_the_last_step_and_the_last_file(uninterrupted, tmp_path)
             assert after[name] == whole[name], name
 
 
+@pytest.mark.parametrize("name", ["results.json", "settings.json"])
+def test_a_damaged_sign_of_a_finished_run_is_none(uninterrupted, tmp_path, name):
+    """The run is there, whole, in its checkpoint: what says that it is finished is written anew."""
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted, path)
+    (path / name).write_bytes((path / name).read_bytes()[:-20])
+    done = run("--resume", path)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" not in done.stdout
+    for whole in ("model.safetensors", "settings.json"):
+        assert (path / whole).read_bytes() == (uninterrupted / whole).read_bytes()
+    assert run_directory.is_whole(path)
+    assert "nothing to do" in run("--resume", path).stdout
+
+
+def test_a_directory_instead_of_results_is_no_finished_run(uninterrupted, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted, path)
+    (path / "results.json").unlink()
+    (path / "results.json").mkdir()
+    done = run("--resume", path)
+    assert done.returncode == 1
+    assert "results.json: cannot be written (Is a directory)" in one_sentence(done.stderr)
+
+
 def test_another_machine_is_said_so(uninterrupted, tmp_path):
     """The same steps, rounded as they are here: not the same bits, and nobody should think so."""
     path = tmp_path / "run"
@@ -314,6 +339,54 @@ def test_another_machine_is_said_so(uninterrupted, tmp_path):
     assert done.returncode == 0, done.stderr
     note = next(line for line in done.stdout.splitlines() if line.startswith("rounding  "))
     assert note.endswith("; the run was begun on numpy, an abacus, 1.0")
+
+
+def test_what_a_file_says_is_not_sent_to_the_terminal_as_it_is(uninterrupted, tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    shutil.copy(uninterrupted / checkpoint.FILE, path)
+    hostile = {"backend": "numpy", "device": "\x1b[2J\x07\ud800", "numpy": "1.0"}
+    checkpoint.save(replace(checkpoint.load(path), machine=hostile), path / checkpoint.FILE)
+    done = run("--resume", path, "--iterations", STEPS + 2)
+    assert done.returncode == 0, done.stderr
+    assert r"begun on numpy, \x1b[2J\x07\ud800, 1.0" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("backend", ["cupy:" + "9" * 5000, "cupy:1", "", "\ud800"])
+def test_a_backend_that_no_run_had_is_refused(uninterrupted, tmp_path, backend):
+    shutil.copy(uninterrupted / checkpoint.FILE, tmp_path)
+    saved = replace(checkpoint.load(tmp_path), machine={"backend": backend})
+    with pytest.raises(DataError, match="'machine'"):
+        checkpoint.save(saved, tmp_path / checkpoint.FILE)
+
+
+def test_names_that_cannot_be_shown(options, small_set, tmp_path):
+    """Bytes that are no text, and letters that the output's encoding lacks."""
+    data, path = tmp_path / os.fsdecode(b"digits-\xff"), tmp_path / "é-\N{SNOWMAN}"
+    shutil.copytree(small_set, data)
+    ascii_only = runs.environment() | {"PYTHONIOENCODING": "ascii"}
+    more = ("--data", data, "--iterations", 5, "--out", path)
+    done = run(*options, *more, env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"digits-\udcff" in done.stdout
+    assert r"\xe9-\u2603" in done.stdout
+    assert set(contents(path)) == set(run_directory.FILES)
+    assert run("--resume", path, env=ascii_only).returncode == 0
+
+
+def test_paths_that_lead_nowhere(uninterrupted, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    long = "a" * 300
+    for resume, out in (
+        ("loop", None),
+        (long, None),
+        (uninterrupted, "loop"),
+        (uninterrupted, long),
+    ):
+        done = run("--resume", resume, *(("--out", out) if out else ()), cwd=tmp_path)
+        assert done.returncode == 1
+        one_sentence(done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -435,6 +508,30 @@ def test_an_output_that_nobody_reads(options, uninterrupted, tmp_path):
     )
     done = run("--resume", path)
     assert done.returncode == 0, done.stderr
+    name = "model.safetensors"
+    assert (path / name).read_bytes() == (uninterrupted / name).read_bytes()
+
+
+def test_an_output_that_is_closed_from_the_start(options, uninterrupted, tmp_path):
+    """>&- of a shell: there is no standard output at all."""
+    path = tmp_path / "run"
+    arguments = runs.command(*options, "--iterations", STEPS, "--out", path)
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh"]
+    done = subprocess.run(
+        [*shell, *arguments], env=runs.environment(), stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    sentence = one_sentence(done.stderr)
+    assert sentence.startswith("stopped by its output, which cannot be written (Bad file descrip")
+    assert checkpoint.load(path).taken >= 1
+    quiet = subprocess.run(
+        [*shell, *runs.command("--resume", path, "--quiet")],
+        env=runs.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert (quiet.returncode, quiet.stderr) == (0, "")
     name = "model.safetensors"
     assert (path / name).read_bytes() == (uninterrupted / name).read_bytes()
 

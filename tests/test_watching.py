@@ -12,7 +12,7 @@ from browser import Watched, launched
 from PIL import Image
 from test_cli import run
 
-from mnistgpu import backend, data, training, watching
+from mnistgpu import backend, data, tensor_file, training, watching
 from mnistgpu.errors import DataError
 from mnistgpu.settings import Settings
 
@@ -65,6 +65,50 @@ def test_snapshots_survive_the_disk(finished, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match="damaged"):
             watching.load(path)
+
+
+def test_snapshots_of_a_very_long_run_are_thinned(finished, tmp_path, monkeypatch):
+    seen = watching.load(finished / watching.FILE)
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "MOST", 3)
+        watching.save(seen, tmp_path / watching.FILE)
+    again = watching.load(tmp_path / watching.FILE)
+    assert [row.iteration for row in again.rows] == [row.iteration for row in seen.rows][::2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "arrays"),
+    [
+        ({"image_shape": "9" * 5000 + "x3"}, {}),
+        ({"counts": "9" * 5000 + " 3 2 10"}, {}),
+        ({"counts": "١ 3 2 10"}, {}),
+        ({}, {"rows": np.full((1, 8), np.nan)}),
+        ({}, {"rows": np.full((1, 8), np.inf)}),
+        ({}, {"rows": np.array([[1.0, *[np.nan] * 7]])}),
+        ({}, {"rows": np.array([[1.0, *[1e308] * 7]])}),
+        ({}, {"rows": np.array([[1.5, *[1.0] * 7]])}),
+        ({}, {"images": np.full((2, 12), 1e30, np.float32)}),
+        ({}, {"labels": np.full(2, 1e30, np.float32)}),
+        ({}, {"labels": np.full(2, -1, np.float32)}),
+        ({}, {"units": np.full((1, 3, 12), 3e38, np.float32)}),
+        ({}, {"probabilities": np.full((1, 2, 10), -3e38, np.float32)}),
+    ],
+)
+def test_snapshots_that_nobody_took_are_refused(tmp_path, texts, arrays):
+    path = tmp_path / watching.FILE
+    whole_texts = {"image_shape": "4x3", "counts": "1 3 2 10"}
+    whole = {
+        "images": np.zeros((2, 12), np.float32),
+        "labels": np.zeros(2, np.float32),
+        "rows": np.array([[1.0, 0.1, 0.1, 2.3, 0.1, np.nan, np.nan, 0.5]]),
+        "units": np.zeros((1, 3, 12), np.float32),
+        "probabilities": np.full((1, 2, 10), 0.1, np.float32),
+    }
+    tensor_file.write(path, watching.FORMAT, 1, whole_texts, whole)
+    assert len(watching.load(path).rows) == 1
+    tensor_file.write(path, watching.FORMAT, 1, whole_texts | texts, whole | arrays)
+    with pytest.raises(DataError, match=f"^{path}"):
+        watching.load(path)
 
 
 def test_animate(finished, tmp_path):

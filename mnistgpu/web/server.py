@@ -26,9 +26,7 @@ def require_extra() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError:
-        raise RunError(
-            "the page needs starlette and uvicorn: pip install -e '.[web]'"
-        ) from None
+        raise RunError("the page needs starlette and uvicorn: pip install -e '.[web]'") from None
 
 
 def listen(host: str, port: int) -> socket.socket:
