@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 from mnistgpu.errors import DataError, RunError
 
 
-def replace_bytes(path: Path, content: bytes) -> None:
+def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | None = None) -> None:
     """Write content beside path, flush it to the disk, and rename it over path.
 
-    A reader sees the old file or the new one, never half, also after a power cut.
+    A reader sees the old file or the new one, never half, also after a power cut. check: may look
+    at what was written, and raise to keep the old file.
     """
     path = Path(path)
     temporary = None
@@ -32,6 +33,8 @@ def replace_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(temporary)
         os.replace(temporary, path)
         temporary = None
         directory = os.open(path.parent, os.O_RDONLY)
@@ -98,7 +101,9 @@ def opened(path: Path) -> Iterator[io.FileIO]:
     """The regular file at path, open to be read; what the system refuses becomes a DataError."""
     path = Path(path)
     if not is_file(path):  # to open a named pipe is to wait for ever
-        raise DataError(f"{path}: not a regular file; give the path of a file")
+        if os.path.lexists(path):
+            raise DataError(f"{path}: not a regular file; give the path of a file")
+        raise DataError(f"{path}: no such file; check the path")
     try:
         with io.FileIO(path) as stream:
             yield stream

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+UNREAD = (".heic", ".heif", ".avif", ".tif", ".tiff")  # of phones and scanners, with a way out
 COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # black, grey, palette, colours, and of some JPEGs
+TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", *TIFF_BEGINNINGS)  # and see `is_picture`
+ORIENTATION = 0x0112  # EXIF's tag: how the camera was held
 MOST_BYTES = 2**24
 MOST_PIXELS = 50_000_000  # a phone's camera makes 12 to 50 million
 MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits, which need five times the memory
@@ -54,8 +58,18 @@ class Picture:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, and not a table or an array of digits, by its name."""
-    return path.suffix.lower() in PICTURES
+    """Whether a file is a picture, and not a table or an array of digits.
+
+    By its name, or by its first bytes: what comes out of a phone has not always a name that tells.
+    """
+    if path.suffix.lower() in (*PICTURES, *UNREAD):
+        return True
+    if not files.is_file(path):
+        return False
+    with files.opened(path) as stream:
+        start = stream.read(12)
+    webp = start[:4] == b"RIFF" and start[8:] == b"WEBP"
+    return webp or start[4:8] == b"ftyp" or start.startswith(BEGINNINGS)
 
 
 def read(path: Path, image_shape: tuple[int, int] = (28, 28), many: bool = False) -> np.ndarray:
@@ -216,8 +230,11 @@ def decode(content: bytes, where: str) -> np.ndarray:
 
     (H, W) uint8, or (H, W, 3) for colours. DataError for what is no picture, or too large a one.
     """
-    from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  (importing it registers WebP)
+    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import WebPImagePlugin as WebPImagePlugin  # importing it registers WebP
 
+    if content[4:8] == b"ftyp" or content.startswith(TIFF_BEGINNINGS):
+        raise DataError(f"{where}: HEIC, AVIF and TIFF are not read; export it as JPEG or PNG")
     picture_parts.check(content, where)
     most = MOST_PIXELS
     try:
@@ -229,14 +246,22 @@ def decode(content: bytes, where: str) -> np.ndarray:
             if picture.width * picture.height > most:
                 raise too_large(where, most)
             picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a JPEG needs no more memory
+            picture.load()
+            picture_parts.check_notes(picture.info, where)
+            turned = picture.getexif().get(ORIENTATION)
             picture = opaque(picture)
             picture = picture.reduce(-(-max(picture.size) // WORKING_SIDE))
-            picture_parts.check_notes(picture.info, where)
+            if turned is not None:  # what `opaque` made may have forgotten it
+                picture.getexif()[ORIENTATION] = turned
             return np.asarray(ImageOps.exif_transpose(picture))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise too_large(where, most) from None
     except DataError:
         raise
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{where}: no picture can be read from it, whatever its name; give a PNG, JPEG or WebP"
+        ) from None
     except Exception as error:  # decoders meet damaged bytes with errors of every kind
         raise DataError(
             f"{where}: no picture can be read from it ({error}); give a PNG, JPEG or WebP"
@@ -271,12 +296,8 @@ def opaque(picture: PillowImage) -> PillowImage:
         if picture.mode in ("L", "RGB"):
             return picture  # not the copy that `convert` makes
         return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    exif = picture.info.get("exif")
     picture = picture.convert("RGBA")
     grey, alpha = np.asarray(picture.convert("L")), np.asarray(picture.getchannel("A"))
     light = np.sum(grey * (alpha / 255.0)) > 127.5 * np.sum(alpha / 255.0)
     paper = Image.new("RGBA", picture.size, "black" if light and np.any(alpha < 255) else "white")
-    result = Image.alpha_composite(paper, picture).convert("RGB")
-    if exif is not None:
-        result.info["exif"] = exif
-    return result
+    return Image.alpha_composite(paper, picture).convert("RGB")

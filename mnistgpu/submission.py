@@ -5,6 +5,7 @@ Its 28,000 test images are very likely MNIST's own in another order: see docs/us
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,22 @@ HEADER = "ImageId,Label"
 
 
 def write(path: Path, labels: np.ndarray, force: bool = False) -> None:
-    """Write labels (N,) as ImageId,Label with the ids 1 ... N, atomically, and read them back.
+    """Write labels (N,) as ImageId,Label with the ids 1 ... N, atomically.
 
-    UsageError if the file exists and `force` is not given, RunError if it cannot be written.
+    What was written is read back before it takes the place of an older file. UsageError if there
+    is one and `force` is not given, RunError if it cannot be written, or reads back differently.
     """
     if path.exists() and not force:
         raise UsageError(f"--out {path}: the file exists; choose another or add --force")
     lines = [HEADER, *(f"{i},{label}" for i, label in enumerate(labels, 1))]
-    files.replace_bytes(path, ("\n".join(lines) + "\n").encode())
-    if not np.array_equal(read(path), labels):
+
+    def check(written: Path) -> None:
+        with contextlib.suppress(RunError):
+            if np.array_equal(read(written), labels):
+                return
         raise RunError(f"{path}: what was written reads back differently; is the disk sound?")
+
+    files.replace_bytes(path, ("\n".join(lines) + "\n").encode(), check)
 
 
 def read(path: Path) -> np.ndarray:
