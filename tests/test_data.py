@@ -266,7 +266,7 @@ def test_kaggle_folder(tmp_path, few):
     check(data.load_digits(tmp_path), images[200:], None)
 
 
-@pytest.mark.parametrize("cell", [b"12.0", b" 12", b"12 ", b"+12", b"012", b"1.2e1"])
+@pytest.mark.parametrize("cell", [b"12.0", b"12.", b" 12", b"12 ", b"0012"])
 def test_a_whole_number_written_otherwise(tmp_path, digits, cell):
     lines = csv_bytes(digits[0][:9], digits[1][:9]).split(b"\n")
     cells = lines[5].split(b",")

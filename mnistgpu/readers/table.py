@@ -21,7 +21,8 @@ from mnistgpu.readers.streams import check_labels, opened
 
 PIXELS = 784
 LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
-DIGITS = re.compile(rb"[0-9]{1,3}")
+CELL = re.compile(rb" *([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
+LETTERS = b"0123456789,\n ."  # of lines of cells; pandas would take True or 1e-400 as well
 PIECE, PIECES = 2**18, 16  # bytes read at once, and how many times before they are parsed
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
@@ -185,19 +186,20 @@ def parse(path: Path, number: int, block: bytes, columns: int) -> np.ndarray:
     """A block of lines to a table (lines, columns) uint8; `number` is that of its first line."""
     import pandas as pd
 
+    if block.translate(None, LETTERS):
+        raise next(faults(path, number, block, columns))
     try:
-        with np.errstate(invalid="ignore"):  # 1e999 is no byte, which pandas says too
-            table = pd.read_csv(
-                io.BytesIO(block),
-                header=None,
-                dtype=np.uint8,
-                engine="c",
-                lineterminator="\n",
-                quoting=csv.QUOTE_NONE,
-                na_filter=False,  # an empty cell is a fault, not a nan
-                skip_blank_lines=False,
-                low_memory=False,  # the block is small enough
-            ).to_numpy()
+        table = pd.read_csv(
+            io.BytesIO(block),
+            header=None,
+            dtype=np.uint8,
+            engine="c",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+            na_filter=False,  # an empty cell is a fault, not a nan
+            skip_blank_lines=False,
+            low_memory=False,  # the block is small enough
+        ).to_numpy()
     except (ValueError, OverflowError) as error:  # also pandas' ParserError, and text in no code
         reason = str(error).splitlines()[0][:100]
         otherwise = DataError(f"{path}, from line {number} on: {reason}; correct the cells")
@@ -218,7 +220,8 @@ def faults(path: Path, number: int, block: bytes, columns: int) -> Iterator[Data
             )
             continue
         for column, cell in enumerate(text.split(b","), 1):
-            if not DIGITS.fullmatch(cell) or int(cell) > 255:
+            number_found = CELL.fullmatch(cell)
+            if number_found is None or int(number_found[1]) > 255:
                 shown = repr(cell[:20].decode("utf-8", "replace")) if cell else "an empty cell"
                 yield DataError(
                     f"{path}, line {line}, column {column}: {shown} is not a whole number from 0 "
