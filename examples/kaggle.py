@@ -10,16 +10,14 @@ the answers.
 import argparse
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from mnistgpu import backend, data, training
+from mnistgpu import backend, data, submission, training
 from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("train", type=Path)
 parser.add_argument("test", type=Path)
 parser.add_argument("--out", type=Path, default=Path("submission.csv"))
+parser.add_argument("--force", action="store_true", help="replace an existing --out")
 parser.add_argument("--iterations", type=int, default=500)
 parser.add_argument("--validation", type=int, default=1000, help="rows to hold out")
 arguments = parser.parse_args()
@@ -30,6 +28,5 @@ outcome = training.train(settings, data.load(arguments.train), chosen)
 print(f"accuracy on held-out images: {outcome.results['validation_accuracy']:.4f}")
 
 answers = outcome.model.predict(data.load_digits(arguments.test).images, chosen)
-submission = pd.DataFrame({"ImageId": np.arange(1, len(answers) + 1), "Label": answers})
-submission.to_csv(arguments.out, index=False)
+submission.write(arguments.out, answers, arguments.force)
 print(f"{len(answers)} answers in {arguments.out}")
