@@ -7,13 +7,14 @@ import argparse
 
 import numpy as np
 
-from mnistgpu import backend, data, metrics, recipes, training
+from mnistgpu import backend, data, errors, metrics, recipes, training
 from mnistgpu.committee import Committee
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--members", type=int, default=5)
 parser.add_argument("--recipe", default="fast")
 arguments = parser.parse_args()
+errors.said_in_one_sentence()
 
 chosen, dataset = backend.select(), data.load()
 settings = recipes.named(arguments.recipe).settings

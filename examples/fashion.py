@@ -9,13 +9,14 @@ FOLDER holds train-images-idx3-ubyte and its three companions, plain or as .gz. 
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, training
+from mnistgpu import backend, data, errors, training
 from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("folder", type=Path)
 parser.add_argument("--epochs", type=int, default=5)
 arguments = parser.parse_args()
+errors.said_in_one_sentence()
 
 dataset = data.load(arguments.folder)
 height, width = dataset.train.image_shape

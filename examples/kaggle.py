@@ -10,7 +10,7 @@ the answers.
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, submission, training
+from mnistgpu import backend, data, errors, submission, training
 from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -21,6 +21,7 @@ parser.add_argument("--force", action="store_true", help="replace an existing --
 parser.add_argument("--iterations", type=int, default=500)
 parser.add_argument("--validation", type=int, default=1000, help="rows to hold out")
 arguments = parser.parse_args()
+errors.said_in_one_sentence()
 
 chosen = backend.select()
 settings = Settings().changed(iterations=arguments.iterations, validation=arguments.validation)

@@ -7,13 +7,14 @@ First a search for a good rate, then the same short run with several rates and s
 
 import argparse
 
-from mnistgpu import backend, data, lr_finder, recipes, training
+from mnistgpu import backend, data, errors, lr_finder, recipes, training
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=1)
 parser.add_argument("--rates", nargs="+", type=float, default=[0.001, 0.004, 0.012, 0.036])
 parser.add_argument("--schedules", nargs="+", default=["constant", "linear", "cosine", "one-cycle"])
 arguments = parser.parse_args()
+errors.said_in_one_sentence()
 
 chosen, dataset = backend.select(), data.load()
 settings = recipes.named("fast").settings.changed(epochs=arguments.epochs, validation=5000)

@@ -11,15 +11,17 @@ import time
 
 import numpy as np
 
-from mnistgpu import backend, counter_rng, data, network
+from mnistgpu import backend, counter_rng, data, errors, network
 from mnistgpu.errors import BackendError
+from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--layers", default="784-128-10")
 parser.add_argument("--batch-size", type=int, default=1024)
 parser.add_argument("--repeats", type=int, default=20)
 arguments = parser.parse_args()
-sizes = tuple(int(n) for n in arguments.layers.split("-"))
+errors.said_in_one_sentence()
+sizes = Settings(layers=arguments.layers).sizes
 
 
 def step(theta, images, labels):

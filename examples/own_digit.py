@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistgpu import committee, images, models
+from mnistgpu import committee, errors, images, models
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("picture", type=Path)
 parser.add_argument("--run", type=Path, default=models.SHIPPED)
 arguments = parser.parse_args()
+errors.said_in_one_sentence()
 
 network = committee.load(arguments.run)
 digit = images.read(arguments.picture)  # (1, 784): found, cropped, scaled and centred as MNIST's

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistgpu import __version__
-from mnistgpu.errors import MnistGpuError, UsageError
+from mnistgpu.errors import DataError, MnistGpuError, UsageError
 from mnistgpu.train import command_from_settings, train_command
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ def evaluate(
     from mnistgpu import backend as backends
     from mnistgpu import evaluation, files, html_report
 
+    path = report or (run if run.is_dir() else Path()) / "report.html"
+    if path.suffix.lower() != ".html":
+        raise UsageError(f"--report {path}: the page's name must end with .html")
     trained = load(run)
     digits = labelled_digits(data, trained.sizes[-1])
     found = evaluation.evaluate(trained, digits, backends.select(backend))
     evaluation.print_lines(found)
-    path = report or (run if run.is_dir() else Path()) / "report.html"
     command = shlex.join(["mnistgpu", *sys.argv[1:]])
     files.replace_bytes(path, html_report.page(found, trained, str(run), command).encode())
     print(f"report in {path}")
@@ -102,13 +104,25 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     backend: BackendOption = None,
 ) -> None:
-    """Say which digit each image shows, with its probability and the runner-up."""
+    """Say which digit each image shows, with its probability and the runner-up.
+
+    A file that cannot be read is said so, after which the others are read all the same.
+    """
     from mnistgpu import answers
     from mnistgpu import backend as backends
 
-    trained = load(run)
-    given = list(answers.answers(trained, images, backends.select(backend), many, as_is))
-    if explain is not None:
+    if explain is not None and explain.suffix.lower() != ".png":
+        raise UsageError(f"--explain {explain}: the picture's name must end with .png")
+    trained, chosen = load(run), backends.select(backend)
+    given: list[answers.Answer] = []
+    failed = False
+    for path in images:
+        try:
+            given += answers.answers(trained, [path], chosen, many, as_is)
+        except DataError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    if explain is not None and given:
         from mnistgpu import explain as explanation
         from mnistgpu import plots
 
@@ -118,6 +132,8 @@ def predict(
     else:
         for answer in given:
             print(answer.sentence())
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

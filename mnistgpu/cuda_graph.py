@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, gist, on_device_of
+from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
 from mnistgpu.cublas import Cublas
 from mnistgpu.errors import UsageError
 
@@ -281,6 +281,12 @@ def check_equal(name: str, found: Array, expected: Array, before: Array) -> None
         )
 
 
+def require_gpu(backend: Backend) -> None:
+    """UsageError where there is nothing to replay on."""
+    if backend.name != "cupy":
+        raise UsageError("--graph replays steps on an NVIDIA GPU: add --backend cupy, or leave it")
+
+
 @contextlib.contextmanager
 def stepping(trainer: Trainer, say: Callable[[str], None]) -> Iterator[Step]:
     """The function that takes a step of the trainer: replays if its settings ask for them.
@@ -290,8 +296,7 @@ def stepping(trainer: Trainer, say: Callable[[str], None]) -> Iterator[Step]:
     if not trainer.settings.graph:
         yield trainer.step
         return
-    if trainer.backend.name != "cupy":
-        raise UsageError("--graph replays steps on an NVIDIA GPU: add --backend cupy, or leave it")
+    require_gpu(trainer.backend)
     recorder = CudaRecorder(trainer.backend.xp, trainer.settings.precision)
     with recorder.running():
         yield StepGraph(trainer, recorder, say).step

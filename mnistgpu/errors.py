@@ -1,7 +1,9 @@
 """What can go wrong, said in one sentence: what was wrong, where, and how to mend it."""
 
 import difflib
+import sys
 from collections.abc import Iterable
+from types import TracebackType
 
 
 class MnistGpuError(Exception):
@@ -55,6 +57,18 @@ class StoppedError(MnistGpuError):
     def __init__(self, message: str, exit_status: int):
         super().__init__(message)
         self.exit_status = exit_status
+
+
+def said_in_one_sentence() -> None:
+    """In a script: what a person can meet ends it with a sentence, and not with a traceback."""
+
+    def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, MnistGpuError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = say
 
 
 def printable(text: str) -> str:

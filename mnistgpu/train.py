@@ -83,6 +83,7 @@ def begin(
     chosen = backends.select(backend)
     dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
     training.check_fit(settings, dataset)
+    training.check_backend(settings, chosen)
     path = out or run_directory.new_path()
     with run_directory.writing(path):
         run_directory.create(path, settings, dataset, force)

@@ -19,11 +19,12 @@ from mnistgpu import (
     model,
     network,
     optimizers,
+    products,
     regularize,
 )
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
-from mnistgpu.cuda_graph import stepping
+from mnistgpu.cuda_graph import require_gpu, stepping
 from mnistgpu.engine import Engine, is_random, statistics_shares
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.inputs import Inputs
@@ -404,6 +405,13 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         )
     if settings.early_stopping is not None and settings.validation == 0:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
+
+
+def check_backend(settings: Settings, backend: Backend) -> None:
+    """Refuse settings that the backend cannot carry out, before anything is written."""
+    products.matmul_in(settings.precision, backend.xp)
+    if settings.graph:
+        require_gpu(backend)
 
 
 def evaluate(

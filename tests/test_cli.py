@@ -121,6 +121,17 @@ def test_predict_a_picture(finished, tmp_path, digits):
     assert "%), then " in done.stdout
 
 
+def test_a_bad_picture_among_good_ones(tmp_path, digits):
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.fromarray(digits[0][0].reshape(28, 28)).save(good)
+    bad.write_text("no picture")
+    done = run("predict", "shipped", bad, good)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{good}: 5 (")
+    assert done.stderr.startswith(f"error: {bad}: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_plot_draws_the_report_again(finished, tmp_path):
     out, _ = finished
     picture = tmp_path / "again.png"
@@ -183,6 +194,10 @@ def test_version():
         (["train", "--batch-size", "1.5"], 2, "Invalid value for '--batch-size'"),
         (["train", "--out", ""], 2, "--out must name a directory of its own"),
         (["predict"], 2, "Missing argument"),
+        (["train", "--precision", "tf32"], 2, "--precision tf32 needs"),
+        (["train", "--graph"], 2, "--graph replays steps on an NVIDIA GPU"),
+        (["evaluate", "shipped", "--report", "train.csv"], 2, "must end with .html"),
+        (["predict", "shipped", "x.png", "--explain", "x.csv"], 2, "must end with .png"),
         (["train", "--data", "no/such/folder"], 1, "no/such/folder"),
         (["train", "--out", "/proc/nowhere"], 1, "/proc/nowhere"),
         (["evaluate", "no/such/run"], 1, "no/such/run"),

@@ -60,6 +60,31 @@ def test_kaggle(tmp_path, digits, monkeypatch):
     assert (answers["Label"] == digits[1][600:700]).mean() > 0.4
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["kaggle.py", "no-train.csv", "no-test.csv"], "no-train.csv"),
+        (["fashion.py", "nowhere"], "nowhere"),
+        (["own_digit.py", "nowhere.png"], "nowhere.png"),
+        (["committee.py", "--recipe", "stong"], "did you mean strong?"),
+        (["numpy_and_cupy.py", "--layers", "784-x"], "--layers must be"),
+    ],
+)
+def test_bad_input_is_said_in_one_sentence(tmp_path, arguments, message):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / arguments[0], *arguments[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def idx_folder(folder, digits):
     """The four files of a small set in MNIST's format."""
     images, labels = digits

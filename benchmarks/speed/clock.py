@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-PAUSE = 0.1  # seconds between systems, in which the waiting threads of the last one go to sleep
+PAUSE = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
 
 
 @dataclass(frozen=True)

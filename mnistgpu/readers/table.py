@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import chain, takewhile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +26,7 @@ LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
 CELL = re.compile(rb" *([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
 LETTERS = b"0123456789,\n ."  # of lines of cells; pandas would take True or 1e-400 as well
 PIECE, PIECES = 2**18, 16  # bytes read at once, and how many times before they are parsed
+AT_ONCE = 2  # blocks parsed at once
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
 
@@ -60,14 +63,24 @@ def parse_all(
     # costs nothing, and the lines need not be gathered from pieces in the end.
     table = np.empty((size // (2 * columns) + 1, columns), dtype=np.uint8)
     count = 0
-    for number, block in blocks:
-        if block:
-            numbers = parse(path, number, block, columns)
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # pandas lets go of Python's lock
+        for numbers in in_turn(pool, ((path, n, block, columns) for n, block in blocks if block)):
             table[count : count + len(numbers)] = numbers
             count += len(numbers)
     if count == 0:
         raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
     return table[:count]
+
+
+def in_turn(pool: Executor, blocks: Iterable[tuple[Any, ...]]) -> Iterator[np.ndarray]:
+    """What `parse` makes of each block, in order, with AT_ONCE of them under way at most."""
+    under_way: deque[Future[np.ndarray]] = deque()
+    for block in blocks:
+        under_way.append(pool.submit(parse, *block))
+        if len(under_way) > AT_ONCE:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
 
 
 def without_column(table: np.ndarray, at: int) -> np.ndarray:
