@@ -88,7 +88,7 @@ def test_predict_as_is(tmp_path, digits):
         ("42.png", [], 1, "42.png: 2 digits found, where one is expected"),
         ("missing.png", [], 1, "missing.png"),
         ("3.png", ["--as-is"], 1, "280x280 pixels, but this network reads 28x28"),
-        ("3.png", ["--explain", "why.jpg"], 2, "PNG"),
+        ("3.png", ["--explain", "why.jpg"], 2, "must end with .png"),
         ("3.png", ["--explain", "no/such/folder/why.png"], 1, "why.png"),
     ],
 )

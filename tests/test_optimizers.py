@@ -52,7 +52,7 @@ def adamw_path():
     theta = np.ones(N)
     state, params = optimizer.start(theta), network.layers(theta, SIZES)
     for step, gradient in enumerate(gradients()):
-        regularize.decay(params, RATE * DECAY)
+        regularize.decay(params, 1.0 - RATE * DECAY)
         optimizer.update(theta, gradient.copy(), state, RATE, step)
     return theta
 

@@ -104,7 +104,7 @@ def test_record_shortened(dataset):
     assert losses[-1] < 0.8 * losses[0]
     assert outcome.results["test_accuracy"] > 0.4
     other = training.Trainer(settings, dataset.train, NUMPY)
-    other.restore(kept.vectors, 20, 0)
+    other.restore(kept.vectors, 20)
     with other.engine.running():
         while other.taken < other.steps:
             other.step()
