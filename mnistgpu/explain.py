@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mnistgpu.committee import Committee
 from mnistgpu.errors import UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from mnistgpu.answers import Answer
@@ -71,38 +72,52 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
 
     first, second = (int(digit) for digit in answer.ranked[:2])
     shape = trained.image_shape
-    name = Path(answer.name).name
-    name = name if len(name) <= 26 else name[:12] + "..." + name[-12:]
-    ax = page.panel(figure, COLUMNS[0], top, SIDE, SIDE, name)
+    ax = page.panel(figure, COLUMNS[0], top, SIDE, SIDE, shortened(Path(answer.name).name))
     ax.imshow(answer.levels, cmap="gray", vmin=0, vmax=255)
     above, left, below, right = answer.box
     frame = Rectangle((left - 0.5, above - 0.5), right - left, below - above, fill=False)
     frame.set(edgecolor=page.ORANGE, linewidth=1.5)
     ax.add_patch(frame)
-    ax.set_axis_off()
+    outline(ax)
 
-    ax = page.panel(figure, COLUMNS[1], top, SIDE, SIDE, "What the network saw")
+    ax = page.panel(figure, COLUMNS[1], top, SIDE, SIDE, "What it saw")
     ax.imshow(answer.image.reshape(shape), cmap="gray", vmin=0, vmax=255)
-    ax.set_axis_off()
+    outline(ax)
 
     spoke = contributions(trained, answer.image, first, second)
     limit = float(np.max(np.abs(spoke))) or 1.0
     ax = page.panel(figure, COLUMNS[2], top, SIDE, SIDE, f"Why {first} and not {second}")
     ax.imshow(spoke.reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
-    ax.set(xticks=[], yticks=[])
-    ax.spines[["left", "bottom"]].set_visible(False)
-    ax.set_xlabel(f"red ink speaks for {first}, blue for {second}")
+    outline(ax)
+    ax.set_xlabel(f"red ink is for {first}, blue for {second}")
 
-    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{first}, to {percent(answer)}")
+    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{first}, {percent(answer)} sure")
     shown = np.sort(answer.ranked[:10])
     colours = [page.BLUE if digit == first else page.GREY for digit in shown]
     ax.barh(range(len(shown)), np.ones(len(shown)), color=page.PALE, height=0.72)
     ax.barh(range(len(shown)), answer.probabilities[shown], color=colours, height=0.72)
+    for row, share in enumerate(answer.probabilities[shown]):
+        if share >= 0.005 or shown[row] == second:  # in the bar if it is long
+            inside = share > 0.5
+            look: dict[str, Any] = {"ha": "right" if inside else "left", "va": "center"}
+            place = share - 0.02 if inside else share + 0.02
+            ax.text(place, row, f"{share:.1%}", color="white" if inside else page.INK, **look)
     ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6), xticks=[0, 0.5, 1])
     ax.set_xticklabels(["0", "50%", "100%"])
     ax.set_yticks(range(len(shown)), [str(digit) for digit in shown])
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
+
+
+def shortened(name: str) -> str:
+    """A name as long as its picture is wide, without its middle if it has to be."""
+    return name if len(name) <= 22 else name[:9] + "..." + name[-10:]
+
+
+def outline(ax: Axes) -> None:
+    """A thin line around a picture, for white on white has no edge; no ticks."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color=page.GREY, linewidth=0.5)
 
 
 def percent(answer: Answer) -> str:

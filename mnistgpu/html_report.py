@@ -21,6 +21,7 @@ from mnistgpu.evaluation import Curve, Evaluation, share
 if TYPE_CHECKING:
     from mnistgpu.model import Model
 
+MARK = b'<meta name="generator" content="mnistgpu">'  # by which a report of ours is known
 WORST = 32  # mistakes shown
 WIDTH, HEIGHT = 320, 200  # of a chart
 LEFT, RIGHT, TOP, BOTTOM = 40, 18, 10, 34  # its margins
@@ -93,7 +94,7 @@ def page(found: Evaluation, trained: Model | Committee, name: str, command: str)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
+        f'{MARK.decode()}\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(name)}: {share(found.accuracy, 2)}</title>\n"
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
@@ -253,10 +254,12 @@ def robustness_chart(curve: Curve, lowest: float) -> str:
 def reliability_chart(bins: metrics.Reliability) -> str:
     """The share of right answers in each bin of probability, beside the line where both agree."""
     inner, count = WIDTH - LEFT - RIGHT, len(bins.counts)
+    # a bar of no height would look like a bin without answers
+    heights = [max(2.0, right * (HEIGHT - TOP - BOTTOM)) for right in bins.accuracy]
     bars = "".join(
         f'<rect class="bar" x="{LEFT + b / count * inner + 1:.1f}" '
-        f'y="{TOP + (1 - right) * (HEIGHT - TOP - BOTTOM):.1f}" width="{inner / count - 2:.1f}" '
-        f'height="{right * (HEIGHT - TOP - BOTTOM):.1f}" opacity="{0.35 if n < 30 else 1}">'
+        f'y="{HEIGHT - BOTTOM - heights[b]:.1f}" width="{inner / count - 2:.1f}" '
+        f'height="{heights[b]:.1f}" opacity="{0.35 if n < 30 else 1}">'
         f"<title>{n:,} answers of {b / count:.0%} to {(b + 1) / count:.0%}: {share(right)} right"
         "</title></rect>"
         for b, (n, right) in enumerate(zip(bins.counts, bins.accuracy, strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import read_idx
 
-from mnistgpu import backend, data, evaluation, html_report, model, models, robustness
+from mnistgpu import backend, data, evaluation, html_report, metrics, model, models, robustness
 
 ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
 
@@ -121,3 +121,13 @@ def test_a_perfect_network_and_other_classes():
     found = evaluation.evaluate(trained, digits, backend.select("numpy"))
     assert found.right == 50
     assert "every answer was right" in html_report.page(found, trained, "x", "y")
+
+
+def test_a_bin_without_a_right_answer_is_seen_and_an_empty_one_is_not():
+    bins = metrics.Reliability(
+        np.array([0, 5, 40]), np.array([np.nan, 0.5, 0.9]), np.array([np.nan, 0.0, 1.0])
+    )
+    chart = html_report.reliability_chart(bins)
+    heights = [float(value) for value in re.findall('class="bar".*? height="([0-9.]+)"', chart)]
+    assert len(heights) == 2
+    assert 1.5 <= heights[0] < 5 < heights[1]
