@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistgpu import __version__
-from mnistgpu.errors import DataError, MnistGpuError, UsageError
+from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
 from mnistgpu.train import command_from_settings, train_command
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def evaluate(
     from mnistgpu import evaluation, files, html_report
 
     path = report or (run if run.is_dir() else Path()) / "report.html"
-    if path.suffix.lower() != ".html":
-        raise UsageError(f"--report {path}: the page's name must end with .html")
+    check_ours("--report", path, ".html", html_report.MARK)
     trained = load(run)
     digits = labelled_digits(data, trained.sizes[-1])
     found = evaluation.evaluate(trained, digits, backends.select(backend))
@@ -111,8 +111,10 @@ def predict(
     from mnistgpu import answers
     from mnistgpu import backend as backends
 
-    if explain is not None and explain.suffix.lower() != ".png":
-        raise UsageError(f"--explain {explain}: the picture's name must end with .png")
+    if explain is not None:
+        from mnistgpu import plots
+
+        check_ours("--explain", explain, ".png", plots.MARK)
     trained, chosen = load(run), backends.select(backend)
     given: list[answers.Answer] = []
     failed = False
@@ -124,7 +126,6 @@ def predict(
             failed = True
     if explain is not None and given:
         from mnistgpu import explain as explanation
-        from mnistgpu import plots
 
         plots.save(explanation.figure(trained, given), explain)
     if json:
@@ -151,6 +152,7 @@ def submit(
     trained = load(run)
     if out.exists() and not force:  # before the work, not after it
         raise UsageError(f"--out {out}: the file exists; choose another or add --force")
+    check_folder("--out", out)
     digits = data.load_digits(test, trained.sizes[-1])
     submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
     print(f"{len(digits):,} answers in {out}")
@@ -185,6 +187,8 @@ def draw(
     local = server.is_loopback(bound)
     address = server.address_of(bound)
     print(f"draw at {address} (Ctrl-C ends it)", flush=True)
+    for other in server.addresses_for_others(bound):
+        print(f"from a phone or another machine in the same network: {other}", flush=True)
     if not local:
         print("note: other machines can reach this page, and it asks for no password", flush=True)
     if browser:
@@ -217,6 +221,8 @@ def plot(
     """
     if animate and deformations:
         raise UsageError("give --animate or --deformations, one of them")
+    if out is not None:
+        check_folder("--out", out)
     if animate:
         animate_run(run, out or run / "training.gif")
         return
@@ -370,6 +376,34 @@ def animate_run(run: Path, path: Path) -> None:
     settings, _ = run_directory.read_record(run / "settings.json")
     animation.save(snapshots, path, settings.layers)
     print(path)
+
+
+def check_folder(option: str, path: Path) -> None:
+    """RunError where no file can be written at path: said before the work, not after it."""
+    if not path.parent.is_dir():
+        raise RunError(f"{option} {path}: no such folder; make it, or name another")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"{option} {path}: cannot be written there; name another file")
+
+
+def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
+    """Before the work: whether a file of this kind can be written, and replaces none but its like.
+
+    UsageError for another ending, or a file without the mark that this program leaves in its own.
+    """
+    from mnistgpu import files
+
+    if path.suffix.lower() != ending:
+        raise UsageError(f"{option} {path}: the name must end with {ending}")
+    check_folder(option, path)
+    if not path.exists():
+        return
+    with files.opened(path) as file:
+        if mark not in file.read(4096):
+            raise UsageError(
+                f"{option} {path}: the file exists and is not one this program made; choose "
+                "another name"
+            )
 
 
 def load(run: Path) -> Model | Committee:

@@ -46,6 +46,7 @@ Shape = tuple[int, int]
 
 CURVES, SQUARES = 2.7, 4.5  # heights of sections
 PER_ROW, UNITS = 12, 20  # predictions in a row, first-layer units shown
+MARK = b"Software\0mnistgpu"  # by which a picture of ours is known
 FEW = 20  # so many classes have room for counts, so many rows of history for points
 
 
@@ -111,7 +112,7 @@ def save(figure: Figure, path: Path) -> None:
         raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
     png = io.BytesIO()
     with styled():
-        figure.savefig(png, format="png", dpi="figure")
+        figure.savefig(png, format="png", dpi="figure", metadata={"Software": "mnistgpu"})
     files.replace_bytes(path, png.getvalue())
 
 

@@ -13,6 +13,8 @@ from test_cli import run
 from mnistgpu import submission
 from mnistgpu.errors import RunError
 
+KINDS = ("labels-idx1", "images-idx3")
+
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
@@ -21,6 +23,10 @@ def pictures(tmp_path_factory):
     for digit in HAND:
         Image.fromarray(255 - drawing(digit)).save(folder / f"{digit}.png")
     Image.new("L", (200, 200), 255).save(folder / "blank.png")
+    labels, images = (read_idx(f"t10k-{kind}-ubyte", 40) for kind in KINDS)
+    names = ["label", *(f"pixel{i}" for i in range(784))]
+    few = pd.DataFrame(np.column_stack((labels, images)), columns=names)
+    few.to_csv(folder / "few.csv", index=False)
     pair = np.hstack([255 - drawing(4, 240), 255 - drawing(2, 240)])
     Image.fromarray(pair).save(folder / "42.png")
     return folder
@@ -98,6 +104,40 @@ def test_predict_refuses_in_one_sentence(pictures, tmp_path, name, options, stat
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_what_is_not_ours_is_not_replaced(pictures, tmp_path):
+    for option, name, command in (
+        ("--explain", "mine.png", ("predict", "shipped", pictures / "3.png")),
+        ("--report", "mine.html", ("evaluate", "shipped", "--data", pictures / "few.csv")),
+    ):
+        path = tmp_path / name
+        path.write_bytes((pictures / "3.png").read_bytes())
+        done = run(*command, option, path)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert f"{option} {path}: the file exists and is not one this program made" in done.stderr
+        assert path.read_bytes() == (pictures / "3.png").read_bytes()
+        path.unlink()
+        for _ in range(2):  # what it has made itself, it makes anew
+            done = run(*command, option, path)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "shipped", "3.png", "--explain", "no/why.png"),
+        ("evaluate", "shipped", "--report", "no/report.html"),
+        ("submit", "shipped", "few.csv", "--out", "no/submission.csv"),
+        ("plot", "shipped", "--out", "no/report.png"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_that_nothing_can_be_written_is_said_before_the_work(pictures, command):
+    done = run(*command, cwd=pictures)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "no such folder" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_explain_of_too_many(kaggle_test, tmp_path):

@@ -58,6 +58,19 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def addresses_for_others(bound: socket.socket) -> list[str]:
+    """The addresses of the page for other machines, where it was bound to all of this one's."""
+    host, port = bound.getsockname()[:2]
+    if host not in ("0.0.0.0", "::"):
+        return []
+    # the address this machine would send from; connecting a datagram socket sends nothing
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(("192.0.2.1", 9))  # an address of nobody's (RFC 5737)
+        if (own := way.getsockname()[0]) != LOOPBACK:
+            return [f"http://{own}:{port}/"]
+    return []
+
+
 def make_server(app: Any) -> uvicorn.Server:
     """A uvicorn server of an ASGI application, quiet, with its own patience."""
     import uvicorn
