@@ -23,14 +23,15 @@ from mnistgpu.settings import Settings
 from mnistgpu.shard import Shard
 from mnistgpu.threads import cores, one_blas_thread, workers
 
-SHARD_ROWS = 512  # of 784 float32 pixels are 1.6 MB: they stay in the cache until backward
+SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
+ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
 WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take a step's time
 WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
 GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
 # Multiply-adds in the largest product of a step, from which on a second BLAS thread pays (measured
 # for 784-n-10: with 32 images it costs up to 60% at 64 units and saves 10% at 128).
-ONE_THREAD_BELOW = 2**21
+ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
 
 
@@ -67,7 +68,7 @@ class Engine:
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
-        self.shards = [Shard(theta, self.sizes, settings) for _ in range(count)]
+        self.shards = [Shard(theta, self.sizes, settings, inputs.factor) for _ in range(count)]
         self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
         if settings.batch_norm:
             self.running_statistics = [
@@ -213,15 +214,15 @@ def is_random(settings: Settings) -> bool:
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
-    A plain step of up to 1024 images is one shard: BLAS alone shares out its products well. Where
+    A plain batch of up to ONE_SHARD_UP_TO images is one: BLAS alone shares out its products. Where
     much of the work is element by element, halves are faster, each on a core of its own; not so in
     a wide network, whose products rule. As noise depends on these cuts, a GPU has the same.
     """
     if is_random(settings) or settings.batch_norm or settings.activation != "relu":
         if sum(settings.sizes[1:]) > WIDE_UNITS:
             return min(WIDE_SHARD_ROWS, batch_rows)
-        return max(1, min(SHARD_ROWS, -(-batch_rows // 2)))
-    if batch_rows <= 2 * SHARD_ROWS and on_cpu:
+        return max(1, min(SHARD_ROWS // 2, -(-batch_rows // 2)))
+    if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
         return batch_rows
     if on_cpu:
         return SHARD_ROWS

@@ -18,11 +18,16 @@ from mnistgpu.settings import Settings
 
 
 class Shard:
-    """One worker's parameters, buffers and sums. `theta` is shared with whoever updates it."""
+    """One worker's parameters, buffers and sums. `theta` is shared with whoever updates it.
 
-    def __init__(self, theta: Array, sizes: tuple[int, ...], settings: Settings):
+    The first activations are `factor` times the X it is given (see `Inputs.factor`).
+    """
+
+    def __init__(
+        self, theta: Array, sizes: tuple[int, ...], settings: Settings, factor: float = 1.0
+    ):
         self.xp = xp = array_namespace(theta)
-        self.sizes, self.settings = sizes, settings
+        self.sizes, self.settings, self.factor = sizes, settings, factor
         self.activation = ACTIVATIONS[settings.activation]
         self.params = network.layers(theta, sizes)  # views: they follow theta
         self.gradient = xp.zeros_like(theta)
@@ -43,7 +48,7 @@ class Shard:
     ) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
-        X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the one-hot
+        factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the one-hot
         columns. A gradient is the mean over the whole batch of batch_rows images. `first` starts
         anew. Sums are products with ones: BLAS adds faster than NumPy.
         """
@@ -79,6 +84,8 @@ class Shard:
         for layer, (W, b) in enumerate(self.params):
             sums, Z = buffers.sums[layer], buffers.Z[layer]
             into(sums, self.matmul, W, buffers.A[layer])
+            if layer == 0 and self.factor != 1.0:
+                sums *= self.factor
             if layer == hidden:
                 into(Z, xp.add, sums, b)
                 return Z
@@ -109,6 +116,8 @@ class Shard:
             into(db, self.matmul, dZ, buffers.ones)
             if settings.batch_norm and layer < last:
                 regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
+            if layer == 0 and self.factor != 1.0:
+                dZ *= self.factor
             into(dW, self.matmul, dZ, buffers.A[layer].T)
             if layer > 0:
                 dA = buffers.dZ[layer - 1]

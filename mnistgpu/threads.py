@@ -49,6 +49,12 @@ def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if blas is None else blas.limit(limits=1, user_api="blas")
 
 
+def blas_architecture() -> str:
+    """The processor whose kernels NumPy's OpenBLAS runs, as "SkylakeX"; "" where nobody can tell."""
+    found = [] if _blas() is None else _blas().info()
+    return next((each.get("architecture") or "" for each in found if each["user_api"] == "blas"), "")
+
+
 @functools.cache
 def _blas() -> Any:
     """NumPy's BLAS, which takes a millisecond to be found; None where nobody can hold it."""

@@ -1,32 +1,31 @@
 """CSV as Kaggle has it: one image per line, 784 pixels, and a label first, last or not at all.
 
-pandas parses the cells, a few megabytes of whole lines at a time, which bounds the memory whatever
-the file holds. Where it refuses, the lines are looked through for the cell to name.
+pandas parses the cells, after a look at the lines, which bounds the memory whatever the file holds.
+Where it refuses, the lines are looked through again for the cell to name.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from itertools import chain, takewhile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from mnistgpu.errors import DataError
 from mnistgpu.readers.streams import check_labels, opened
 
+Block = tuple[int, bytes]  # where in the file it starts, and lines that all end in LF
+
 PIXELS = 784
 LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
 CELL = re.compile(rb" *([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
-LETTERS = b"0123456789,\n ."  # of lines of cells; pandas would take True or 1e-400 as well
-PIECE, PIECES = 2**18, 16  # bytes read at once, and how many times before they are parsed
-AT_ONCE = 2  # blocks parsed at once
+LETTERS = b"0123456789, ."  # of lines of cells; pandas would take True or 1e-400 as well
+LONE_RETURN = re.compile(rb"\r(?!\n)")
+PIECE = 2**18  # bytes read at once
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
 
@@ -37,16 +36,14 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
     if only the last column can be labels (see `label_without_header`).
     """
     with opened(path) as file:
-        blocks = whole_lines(path, file)
-        _, block = next(blocks, (1, b"\n"))
-        first, _, others = block.removeprefix(b"\xef\xbb\xbf").partition(b"\n")  # the mark of UTF-8
+        _, block = next(whole_lines(path, file), (1, b"\n"))
+        first = block.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
         columns = first.count(b",") + 1
         check_columns(path, columns)
         names = [name.strip(' \t"') for name in first.decode("ascii", "replace").split(",")]
         header = is_header(names)
         label = label_of_header(path, names) if header else None
-        start = (2, others) if header else (1, first + b"\n" + others)
-        table = parse_all(path, chain([start], blocks), columns, file.size)
+        table = parse(path, file, columns, header)
         if columns == PIXELS:
             return table.reshape(-1, 28, 28), None
         at = label_without_header(path, table, classes) if label is None else label
@@ -55,32 +52,55 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
         return without_column(table, at).reshape(-1, 28, 28), labels
 
 
-def parse_all(
-    path: Path, blocks: Iterable[tuple[int, bytes]], columns: int, size: int
-) -> np.ndarray:
-    """All blocks of a file that has `size` bytes to one table (lines, columns) uint8."""
-    # Room for as many lines as there can be, with two bytes to a cell. Memory that is never written
-    # costs nothing, and the lines need not be gathered from pieces in the end.
-    table = np.empty((size // (2 * columns) + 1, columns), dtype=np.uint8)
-    count = 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:  # pandas lets go of Python's lock
-        for numbers in in_turn(pool, ((path, n, block, columns) for n, block in blocks if block)):
-            table[count : count + len(numbers)] = numbers
-            count += len(numbers)
-    if count == 0:
+def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
+    """The lines of images to a table (lines, columns) uint8.
+
+    pandas opens the path anew, and on all cores, once the lines are known to be short and to hold
+    nothing that it would read otherwise.
+    """
+    import pandas as pd
+
+    lines = 0
+    for start, block in lines_of_images(path, file, header):
+        ends = block.translate(None, LETTERS)
+        if LONE_RETURN.search(block) or ends.replace(b"\r\n", b"").strip(b"\n"):
+            raise next(faults(path, line_at(file, start), block, columns))
+        lines += ends.count(b"\n")
+    if lines == 0:
         raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
-    return table[:count]
+    try:
+        table = pd.read_csv(
+            path.absolute(),  # it would expand a ~
+            header=None,
+            skiprows=int(header),
+            dtype=np.uint8,
+            engine="c",
+            compression=None,
+            quoting=csv.QUOTE_NONE,
+            na_filter=False,  # an empty cell is a fault, not a nan
+        )
+        if table.shape == (lines, columns):
+            return np.ascontiguousarray(table.to_numpy())
+        reason = f"{table.shape} cells, where {lines} lines of {columns} were counted"
+    except (ValueError, OverflowError) as error:  # also pandas' ParserError
+        reason = str(error).splitlines()[0][:100]
+    number = 1 + header
+    for _, block in lines_of_images(path, file, header):
+        for fault in faults(path, number, block, columns):
+            raise fault
+        number += block.count(b"\n")
+    raise DataError(f"{path}: {reason}; correct the cells")
 
 
-def in_turn(pool: Executor, blocks: Iterable[tuple[Any, ...]]) -> Iterator[np.ndarray]:
-    """What `parse` makes of each block, in order, with AT_ONCE of them under way at most."""
-    under_way: deque[Future[np.ndarray]] = deque()
-    for block in blocks:
-        under_way.append(pool.submit(parse, *block))
-        if len(under_way) > AT_ONCE:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()
+def lines_of_images(path: Path, file: BinaryIO, header: bool) -> Iterator[Block]:
+    """`whole_lines` from the start of the file, without its mark and its header."""
+    for start, block in whole_lines(path, file):
+        if start == 0:
+            cut = len(BYTE_ORDER_MARK) if block.startswith(BYTE_ORDER_MARK) else 0
+            start = block.find(b"\n") + 1 if header else cut
+            block = block[start:]
+        if block:
+            yield start, block
 
 
 def without_column(table: np.ndarray, at: int) -> np.ndarray:
@@ -96,29 +116,35 @@ def without_column(table: np.ndarray, at: int) -> np.ndarray:
     return rest
 
 
-def whole_lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Blocks of lines that all end in LF, each with the number of its first line.
+def whole_lines(path: Path, file: BinaryIO) -> Iterator[Block]:
+    """Blocks of lines that all end in LF, from the start of the file.
 
     Blank lines at the end of a block wait for what follows, and at the end of the file they go.
     """
-    number, rest = 1, b""
-    while more := b"".join(takewhile(bool, (file.read(PIECE) for _ in range(PIECES)))):
+    file.seek(0)
+    start, rest = 0, b""
+    while more := file.read(PIECE):
         text = rest + more
-        end = text.rfind(b"\n") + 1
-        lines = text[:end].replace(b"\r\n", b"\n")
-        filled = lines.rstrip(b"\n")
-        block = lines[: len(filled) + 1] if filled else b""
-        rest = lines[len(block) :] + text[end:]
+        filled = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))
+        block = text[: text.find(b"\n", filled) + 1] if filled else b""
+        rest = text[len(block) :]
         if block:
-            yield number, block
-            number += block.count(b"\n")
+            yield start, block
+            start += len(block)
         if len(rest) > LONGEST_LINE:
             raise DataError(
-                f"{path}, line {number}: more than {LONGEST_LINE:,} bytes, but an image of 784 "
-                "pixels needs 4,000; give a table with one image per line"
+                f"{path}, line {line_at(file, start)}: more than {LONGEST_LINE:,} bytes, but an "
+                "image of 784 pixels needs 4,000; give a table with one image per line"
             )
-    if rest.strip(b"\n"):
-        yield number, rest + b"\n"
+    if rest.strip(b"\r\n"):
+        yield start, rest + b"\n"
+
+
+def line_at(file: BinaryIO, start: int) -> int:
+    """The number of the line that begins at this byte."""
+    file.seek(0)
+    sizes = (min(PIECE, start - read) for read in range(0, start, PIECE))
+    return 1 + sum(file.read(size).count(b"\n") for size in sizes)
 
 
 def check_columns(path: Path, columns: int) -> None:
@@ -195,36 +221,10 @@ def label_without_header(path: Path, table: np.ndarray, classes: int) -> int:
     return PIXELS if can_be[1] else 0
 
 
-def parse(path: Path, number: int, block: bytes, columns: int) -> np.ndarray:
-    """A block of lines to a table (lines, columns) uint8; `number` is that of its first line."""
-    import pandas as pd
-
-    if block.translate(None, LETTERS):
-        raise next(faults(path, number, block, columns))
-    try:
-        table = pd.read_csv(
-            io.BytesIO(block),
-            header=None,
-            dtype=np.uint8,
-            engine="c",
-            lineterminator="\n",
-            quoting=csv.QUOTE_NONE,
-            na_filter=False,  # an empty cell is a fault, not a nan
-            skip_blank_lines=False,
-            low_memory=False,  # the block is small enough
-        ).to_numpy()
-    except (ValueError, OverflowError) as error:  # also pandas' ParserError, and text in no code
-        reason = str(error).splitlines()[0][:100]
-        otherwise = DataError(f"{path}, from line {number} on: {reason}; correct the cells")
-        raise next(faults(path, number, block, columns), otherwise) from None
-    if table.shape[1] != columns:
-        raise next(faults(path, number, block, columns))
-    return table
-
-
 def faults(path: Path, number: int, block: bytes, columns: int) -> Iterator[DataError]:
     """What is wrong with a block of lines, from top to bottom."""
     for line, text in enumerate(block.removesuffix(b"\n").split(b"\n"), number):
+        text = text.removesuffix(b"\r")
         found = text.count(b",") + 1 if text else 0
         if found != columns:
             yield DataError(
