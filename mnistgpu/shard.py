@@ -48,9 +48,9 @@ class Shard:
     ) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
-        factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the one-hot
-        columns. A gradient is the mean over the whole batch of batch_rows images. `first` starts
-        anew. Sums are products with ones: BLAS adds faster than NumPy.
+        factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
+        one-hot columns. A gradient is the mean over the whole batch of batch_rows images. `first`
+        starts anew. Sums are products with ones: BLAS adds faster than NumPy.
         """
         xp, into = self.xp, self._into
         buffers = self._buffers_for(X.shape[1])

@@ -54,10 +54,10 @@ def plan(m: int, k: int, n: int, transposed: bool) -> tuple[str, int, int]:
     if small_already:
         return "", 0, 0
     if m * k * n <= SMALL or (transposed and m <= ROWS_BESIDE):
-        rows = piece(m, ROWS_OF_A_PIECE)
+        rows = piece(m, ROWS_OF_A_PIECE) or m
         most = MULTIPLY_ADDS // (rows * k)
         columns = piece(n, min(most, ENTRIES // rows) if transposed else most)
-        if rows and columns and (rows, columns) != (m, n):
+        if columns and (rows, columns) != (m, n):
             return "blocks", rows, columns
     elif m <= ROWS_SUMMED:
         rows = piece(k, MULTIPLY_ADDS // (m * n))

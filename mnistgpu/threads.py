@@ -50,9 +50,10 @@ def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
 
 
 def blas_architecture() -> str:
-    """The processor whose kernels NumPy's OpenBLAS runs, as "SkylakeX"; "" where nobody can tell."""
+    """The processor for which NumPy's OpenBLAS chose its kernels, as "SkylakeX"; "" if unknown."""
     found = [] if _blas() is None else _blas().info()
-    return next((each.get("architecture") or "" for each in found if each["user_api"] == "blas"), "")
+    names = [each.get("architecture") for each in found if each["user_api"] == "blas"]
+    return next(filter(None, names), "")
 
 
 @functools.cache

@@ -255,7 +255,8 @@ class OnePass:
 
 @pytest.mark.parametrize("precision", ["float32", "float64", "tf32"])
 def test_pixels_scaled_in_one_pass_have_the_same_bits(monkeypatch, precision):
-    images, settings = np.arange(256, dtype=np.uint8)[None, :], Settings(precision=precision)
+    images = np.arange(256, dtype=np.uint8)[None, :]
+    settings = Settings(layers="784-128-10", precision=precision)
     pixels = inputs.Inputs(images, settings, (16, 16), NUMPY_ZERO)
     columns = images, None, None, np.dtype(settings.dtype), False
     expected = pixels.columns(*columns)

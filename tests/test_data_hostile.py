@@ -26,7 +26,7 @@ from digit_files import FOLDER_NAMES, csv_bytes, idx_bytes, npz_bytes
 
 from mnistgpu import data
 from mnistgpu.errors import DataError
-from mnistgpu.readers import table
+from mnistgpu.readers import streams, table
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
@@ -756,6 +756,7 @@ BAD_CELLS = st.sampled_from(
 def lines_of_cells(draw):
     """Lines of so many columns, with up to two cells of any kind and perhaps an uneven line."""
     columns = draw(st.integers(2, 5))
+    end = draw(st.sampled_from(["", "\n", "\r\n\n"]))
     rows = [
         draw(st.lists(GOOD_CELLS, min_size=columns, max_size=columns))
         for _ in range(draw(st.integers(1, 5)))
@@ -766,15 +767,15 @@ def lines_of_cells(draw):
     if draw(st.integers(0, 3)) == 0:
         row = draw(st.sampled_from(rows))
         row[:] = draw(st.lists(GOOD_CELLS, max_size=9))
-    return columns, rows
+    return columns, rows, end
 
 
 @settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(lines_of_cells())
 def test_blocks_of_lines_mean_what_they_say(lines):
     """Whole numbers are what they say, and of all else the first is named."""
-    columns, rows = lines
-    text = "".join(",".join(row) + "\n" for row in rows)
+    columns, rows, end = lines
+    text = "".join(",".join(row) + "\n" for row in rows) + end
     hypothesis.assume(text.strip("\r\n"))
     block = text.encode()
     # a return at the end of a line belongs to it, and empty lines at the end of a file do not
@@ -795,10 +796,32 @@ def test_blocks_of_lines_mean_what_they_say(lines):
     assert str(caught.value).startswith(f"d.csv, {places[0]}")
 
 
+def test_a_large_table_says_where_it_is_wrong(tmp_path):
+    """One that pandas reads in parts at once."""
+    rows = np.tile(ROWS, (500, 1)) | 128
+    content = csv_bytes(rows, np.tile(LABELS, 500), end="\r\n")
+    assert len(content) > 8 * 2**20
+    path = tmp_path / "large.csv"
+    path.write_bytes(content)
+    images, labels = table.read(path, 10)
+    np.testing.assert_array_equal(images.reshape(-1, 784), rows)
+    np.testing.assert_array_equal(labels, np.tile(LABELS, 500))
+    lines = content.split(b"\r\n")
+    for change, expected in (
+        (lambda line: line + b"0", "line 2500, column 785"),
+        (lambda line: line + b",0", "line 2500: 786 cells"),
+        (lambda line: b"\r" + line, "line 2500, column 1"),
+        (lambda line: b"\r\n" + line, "line 2500: 0 cells"),
+    ):
+        path.write_bytes(b"\r\n".join([*lines[:2499], change(lines[2499]), *lines[2500:]]))
+        with pytest.raises(DataError, match=expected):
+            table.read(path, 10)
+
+
 def parsed(block, columns):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("d.csv").write_bytes(block)
-        with open("d.csv", "rb") as file:
+        with streams.opened(Path("d.csv")) as file:
             return table.parse(Path("d.csv"), file, columns, header=False)
 
 
