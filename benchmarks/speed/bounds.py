@@ -9,22 +9,24 @@ from itertools import pairwise
 
 import numpy as np
 
+from mnistgpu import small_products
 from mnistgpu.shard import is_narrow
 from mnistgpu.threads import cores, one_blas_thread, workers
 from speed.tasks import Task, floats
 
-CHUNK = 1024  # images of a full batch that are multiplied at once
+CHUNK = 1000  # images of a full batch that are multiplied at once
 
 
 class Products:
     """The matrix products of one step at the task's shapes, into buffers, and nothing else.
 
     Without a product for the gradient of the pixels, which no step needs. The images are float32
-    rows, of which a full batch reads all; a smaller batch is at hand already.
+    rows, of which a full batch reads all; a smaller batch is at hand already. `matmul` is NumPy's,
+    or the one that cuts products into pieces.
     """
 
-    def __init__(self, task: Task, chunk: int):
-        self.sizes = task.sizes
+    def __init__(self, task: Task, chunk: int, matmul: Callable[..., np.ndarray] = np.matmul):
+        self.sizes, self.matmul = task.sizes, matmul
         self.weights = [W for W, _ in task.layers_of(task.start)]
         self.gradients = [np.empty_like(W) for W in self.weights]
         random = np.random.default_rng(0)
@@ -39,43 +41,63 @@ class Products:
         A = [X.T, *(array[:, :m] for array in self.A)]
         dZ = [array[:, :m] for array in self.dZ]
         for layer, W in enumerate(self.weights):
-            np.matmul(W, A[layer], out=A[layer + 1])
+            self.matmul(W, A[layer], out=A[layer + 1])
         for layer in range(last, -1, -1):
-            np.matmul(dZ[layer], A[layer].T, out=self.gradients[layer])
+            self.matmul(dZ[layer], A[layer].T, out=self.gradients[layer])
             if layer > 0:
-                np.matmul(self.weights[layer].T, dZ[layer], out=dZ[layer - 1])
+                self.matmul(self.weights[layer].T, dZ[layer], out=dZ[layer - 1])
 
 
 def products(task: Task) -> dict[str, Callable[[int], None]]:
     """Functions that compute the products of `count` steps: with 1 and with all BLAS threads.
 
-    A full batch is cut into chunks, which one worker or one for each core goes through.
+    A full batch is cut into chunks, which one worker or one for each core goes through. "In pieces"
+    are the products as `small_products` cuts them, where NumPy's BLAS is one for which it does.
     """
+    one, every = "products, 1 thread", "products, all threads"
+    in_pieces = {}
     if task.batch is None:
-        return {
-            "products, 1 thread": lambda count: chunked(task, count, 1),
-            "products, all threads": lambda count: chunked(task, count, cores()),
+        works = {
+            one: lambda count: chunked(task, count, 1),
+            every: lambda count: chunked(task, count, cores()),
         }
-    bound, X = Products(task, task.batch), floats(task.images)[: task.batch].copy()
+        if small_products.pays():
+            in_pieces = {
+                "products in pieces, all threads": lambda count: chunked(
+                    task, count, cores(), small_products.matmul
+                )
+            }
+        return works | in_pieces
+    X = floats(task.images)[: task.batch].copy()
+    bound, cut = (Products(task, task.batch, each) for each in (np.matmul, small_products.matmul))
 
-    def repeat(count: int, limit: contextlib.AbstractContextManager[object]) -> None:
+    def repeat(
+        bound: Products, count: int, limit: contextlib.AbstractContextManager[object]
+    ) -> None:
         with limit:
             for _ in range(count):
                 bound.step(X)
 
-    return {
-        "products, 1 thread": lambda count: repeat(count, one_blas_thread()),
-        "products, all threads": lambda count: repeat(count, contextlib.nullcontext()),
+    works = {
+        one: lambda count: repeat(bound, count, one_blas_thread()),
+        every: lambda count: repeat(bound, count, contextlib.nullcontext()),
     }
+    if small_products.pays():
+        in_pieces = {
+            "products in pieces, 1 thread": lambda count: repeat(cut, count, one_blas_thread())
+        }
+    return works | in_pieces
 
 
-def chunked(task: Task, count: int, threads: int) -> None:
+def chunked(
+    task: Task, count: int, threads: int, matmul: Callable[..., np.ndarray] = np.matmul
+) -> None:
     """The products of full batches, chunk by chunk, by so many workers with one BLAS thread."""
     X = floats(task.images)
     starts = range(0, len(X), CHUNK)
     share = -(-len(starts) // threads)
     shares = [starts[i : i + share] for i in range(0, len(starts), share)]
-    bounds = [Products(task, CHUNK) for _ in shares]
+    bounds = [Products(task, CHUNK, matmul) for _ in shares]
 
     def work(bound: Products, own: range) -> None:
         for start in own:
