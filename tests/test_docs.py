@@ -1,11 +1,15 @@
 """The README and the docs stay true: tables, links, commands, and code beside the equations."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from mnistgpu import images, models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -55,3 +59,20 @@ def test_commands_of_the_readme_name_real_flags():
     for line in re.findall(r"mnistgpu\.train (--[^#\n`]+)", README):
         for flag in re.findall(r"--[a-z-]+", line):
             assert flag in help_text, flag
+
+
+def test_the_python_of_using_runs_as_written(tmp_path, monkeypatch, capsys):
+    """Three pieces: your own digit, a run that is loaded, and the network by NumPy alone."""
+    run = tmp_path / "runs" / "MY-RUN"
+    run.mkdir(parents=True)
+    shutil.copy(models.SHIPPED, run / "model.safetensors")
+    shutil.copy(ROOT / "tests" / "golden" / "photo-7.jpg", tmp_path / "photo.jpg")
+    np.save(tmp_path / "digit.npy", images.read(tmp_path / "photo.jpg"))
+    monkeypatch.chdir(tmp_path)
+    using = (ROOT / "docs" / "using.md").read_text()
+    own_digit, loaded, elsewhere = re.findall("```python\n(.*?)```", using, re.DOTALL)
+    for code, expected in ((own_digit, "[7]"), (loaded, "[7 2 1 0 4]"), (elsewhere, "7")):
+        exec(code, {})
+        assert expected in capsys.readouterr().out
+    assert (tmp_path / "copy.safetensors").exists()
+    assert "mnistgpu" not in elsewhere
