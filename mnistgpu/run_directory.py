@@ -21,6 +21,7 @@ from mnistgpu.checkpoint import MOST_ROWS
 from mnistgpu.errors import DataError, UsageError, printable
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.training import Outcome, Row
+from mnistgpu.watching import FILE as SNAPSHOTS
 
 FILES = (
     "settings.json",
@@ -43,7 +44,7 @@ def writing(path: Path) -> Iterator[None]:
     """Make the run directory and hold it, alone; clean up after a writer that was killed."""
     files.make_directory(path)
     with lock.only_writer(path):
-        files.remove_leftovers(path, FILES)
+        files.remove_leftovers(path, (*FILES, SNAPSHOTS))
         yield
 
 

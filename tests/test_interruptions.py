@@ -17,7 +17,7 @@ import pytest
 import runs
 from runs import one_sentence, run, start, wait_for
 
-from mnistgpu import checkpoint, model, run_directory
+from mnistgpu import checkpoint, model, run_directory, watching
 from mnistgpu.errors import DataError, RunError
 from mnistgpu.lock import only_writer
 from mnistgpu.signals import Stop, heard
@@ -151,8 +151,8 @@ def test_a_second_writer_is_refused_and_a_killed_one_forgotten(options, uninterr
     first.kill()
     assert ended(first)[0] == -signal.SIGKILL
     assert (path / ".lock").exists()  # and locks nothing
-    leftover = path / f".{checkpoint.FILE}.k1lled"
-    leftover.write_bytes(b"half a checkpoint")
+    for name in (checkpoint.FILE, watching.FILE):
+        (path / f".{name}.k1lled").write_bytes(b"half of it")
     done = run("--resume", path, "--iterations", checkpoint.load(path).taken + 20)
     assert done.returncode == 0, done.stderr
     assert set(contents(path)) == set(run_directory.FILES)
