@@ -127,7 +127,10 @@ def predict(
     if explain is not None and given:
         from mnistgpu import explain as explanation
 
-        plots.save(explanation.figure(trained, given), explain)
+        shown = given[: explanation.MOST]
+        plots.save(explanation.figure(trained, shown), explain)
+        if len(shown) < len(given):
+            print(f"note: {explain} has the first {len(shown)} of {len(given)}", file=sys.stderr)
     if json:
         print(answers.as_json(given))
     else:
@@ -153,6 +156,9 @@ def submit(
     if out.exists() and not force:  # before the work, not after it
         raise UsageError(f"--out {out}: the file exists; choose another or add --force")
     check_folder("--out", out)
+    for read in (test, run, run / "model.safetensors"):
+        if out.exists() and read.exists() and out.samefile(read):
+            raise UsageError(f"--out {out}: is read, and stays as it is; choose another")
     digits = data.load_digits(test, trained.sizes[-1])
     submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
     print(f"{len(digits):,} answers in {out}")
@@ -199,7 +205,7 @@ def draw(
 
 @app.command()
 def plot(
-    run: RunArgument,
+    run: Annotated[Path, typer.Argument(help="Run directory, with the history of a run.")],
     data: DataOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The picture.", show_default="report.png in the run")
@@ -221,6 +227,8 @@ def plot(
     """
     if animate and deformations:
         raise UsageError("give --animate or --deformations, one of them")
+    if not run.is_dir():
+        raise UsageError(f"{run}: plot needs a run directory, as `mnistgpu train` leaves it")
     if out is not None:
         check_folder("--out", out)
     if animate:
@@ -230,8 +238,6 @@ def plot(
     from mnistgpu import model, plots, run_directory, study_plots
     from mnistgpu.settings import from_dict
 
-    if not run.is_dir():
-        raise UsageError(f"{run}: plot needs a run directory, as `mnistgpu train` leaves it")
     trained = model.load(run)
     if deformations:
         settings = from_dict(trained.settings, str(run))

@@ -1,6 +1,7 @@
 """predict, submit and evaluate on the command line, as a person or a program uses them."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from pictures import HAND, drawing
 from PIL import Image
 from test_cli import run
 
-from mnistgpu import submission
+from mnistgpu import models, submission
 from mnistgpu.errors import RunError
 
 KINDS = ("labels-idx1", "images-idx3")
@@ -129,7 +130,7 @@ def test_what_is_not_ours_is_not_replaced(pictures, tmp_path):
         ("predict", "shipped", "3.png", "--explain", "no/why.png"),
         ("evaluate", "shipped", "--report", "no/report.html"),
         ("submit", "shipped", "few.csv", "--out", "no/submission.csv"),
-        ("plot", "shipped", "--out", "no/report.png"),
+        ("plot", ".", "--out", "no/report.png"),
     ],
     ids=lambda command: command[0],
 )
@@ -140,10 +141,20 @@ def test_that_nothing_can_be_written_is_said_before_the_work(pictures, command):
     assert done.stderr.count("\n") == 1
 
 
-def test_explain_of_too_many(kaggle_test, tmp_path):
-    done = run("predict", "shipped", kaggle_test[0], "--explain", tmp_path / "why.png")
-    assert done.returncode == 2
-    assert "200 images, but a picture has room for 12" in done.stderr
+def test_explain_of_many_shows_the_first(kaggle_test, tmp_path):
+    path = tmp_path / "why.png"
+    done = run("predict", "shipped", kaggle_test[0], "--explain", path)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 200)
+    assert done.stderr == f"note: {path} has the first 12 of 200\n"
+    with Image.open(path) as picture:
+        assert picture.height > 2 * picture.width
+
+
+def test_plot_needs_a_history(tmp_path):
+    for more in ([], ["--animate"]):
+        done = run("plot", "shipped", *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "shipped: plot needs a run directory" in done.stderr
 
 
 def test_submit(kaggle_test, tmp_path):
@@ -166,6 +177,20 @@ def test_a_submission_is_kept_unless_forced(kaggle_test, tmp_path):
     assert "--force" in done.stderr
     assert run("submit", "shipped", kaggle_test[0], "--out", out, "--force").returncode == 0
     assert out.read_text().startswith("ImageId,Label\n1,")
+
+
+def test_what_is_read_is_not_replaced_by_the_answers(kaggle_test, tmp_path):
+    test, trained = tmp_path / "test.csv", tmp_path / "run" / "model.safetensors"
+    shutil.copy(kaggle_test[0], test)
+    trained.parent.mkdir()
+    shutil.copy(models.SHIPPED, trained)
+    before = test.read_bytes(), trained.read_bytes()
+    for network in (trained, trained.parent):
+        for out in (test, trained):
+            done = run("submit", network, test, "--out", out, "--force")
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"--out {out}: is read, and stays as it is" in done.stderr
+    assert (test.read_bytes(), trained.read_bytes()) == before
 
 
 def test_a_submission_that_cannot_be_written_leaves_nothing(kaggle_test, tmp_path):

@@ -199,6 +199,30 @@ def test_the_page_in_a_browser(tmp_path):
     assert (tmp_path / "run" / watching.FILE).exists()
 
 
+def test_the_page_of_a_run_that_was_stopped(tmp_path):
+    with launched() as browser:
+        process, address = begun(tmp_path, "--epochs", 400)
+        view = Watched(browser, "small phone", "light")
+        view.page.goto(address)
+        view.page.wait_for_function(
+            "() => document.getElementById('where').textContent.includes('to go')", timeout=60_000
+        )
+        process.kill()
+        process.communicate()
+        view.page.wait_for_function(
+            "() => document.getElementById('where').textContent.startsWith('Stopped; last seen at')"
+        )
+        assert "to go" not in view.page.locator("#where").text_content()
+        assert view.fits()
+        # every number on the axes is inside its picture
+        assert view.page.evaluate(
+            "() => [...document.querySelectorAll('svg')].every(svg => { const edge ="
+            " svg.getBoundingClientRect().right + 1; return [...svg.querySelectorAll('text')]"
+            ".every(text => text.getBoundingClientRect().right <= edge); })"
+        )
+        view.picture("watch-stopped")
+
+
 def test_the_page_by_hand(tmp_path):
     process, address = begun(tmp_path, "--epochs", 4)
     first = get(f"{address}state")

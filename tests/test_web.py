@@ -288,6 +288,7 @@ def test_a_corrected_drawing_can_be_trained_on(keeping):
             200,
             {"kept": count, "path": str(folder / "train.csv")},
         )
+    assert json.loads(ask(address, path="/about", method="GET")[1])["kept"] == 3
     dataset = data.load(folder)
     assert dataset.train.labels.tolist() == [7, 1, 7]
     assert (dataset.train.images == images.prepare(drawing(1, 64).astype(float))).all()

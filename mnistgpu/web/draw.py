@@ -36,13 +36,13 @@ def make_app(
 ) -> Starlette:
     """The application: the page, what the network is, its answer to a drawing, and `keep`."""
     html = PAGE.read_text()
-    facts = described(trained, name, kept)
+    facts = described(trained, name, kept)  # but the number kept, which grows
 
     async def page(request: Request) -> HTMLResponse:
         return HTMLResponse(html)
 
     async def about(request: Request) -> JSONResponse:
-        return JSONResponse(facts)
+        return JSONResponse(facts | {"kept": 0 if kept is None else kept.count})
 
     async def predict(request: Request) -> JSONResponse:
         ink = drawing(await json_body(request))
@@ -89,7 +89,6 @@ def described(trained: model.Model | Committee, name: str, kept: Kept | None) ->
         "most_units": MOST_UNITS,
         "image_shape": list(trained.image_shape),
         "keep": None if kept is None else str(kept.path),
-        "kept": 0 if kept is None else kept.count,
     }
 
 

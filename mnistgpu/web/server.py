@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"--host {host} --port {port}: no page can be served there ({reason}); choose another "
-            "--port, or 0 for any that is free"
+            "--host, or another --port: 0 is any that is free"
         ) from None
     return bound
 

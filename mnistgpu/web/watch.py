@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_name("watch.html")
 LINGER = 10.0  # seconds at most that the page is served for after the end, for a browser to see it
+UNNOTICED = 1.0  # seconds of that without a word
 OTHERS = 0.6  # seconds more, for other browsers: they ask twice a second
 
 
@@ -49,6 +50,8 @@ class WatchPage:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self.finished = True
         if kind is None and (self.opened or self.asked.is_set()):
+            if not self.seen_to_the_end.wait(UNNOTICED):
+                print(f"watch     the page shows the end, for {LINGER:.0f} s at most", flush=True)
             if self.seen_to_the_end.wait(LINGER):
                 time.sleep(OTHERS)
         self.background.__exit__()
