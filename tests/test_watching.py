@@ -201,7 +201,7 @@ def test_the_page_in_a_browser(tmp_path):
 
 def test_the_page_of_a_run_that_was_stopped(tmp_path):
     with launched() as browser:
-        process, address = begun(tmp_path, "--epochs", 400)
+        process, address = begun(tmp_path, "--iterations", 40_000)
         view = Watched(browser, "small phone", "light")
         view.page.goto(address)
         view.page.wait_for_function(
