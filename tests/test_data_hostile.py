@@ -310,7 +310,11 @@ BAD = {
     "csv quotes": (file("d.csv", edited(4, 5, b'"7"')), "line 4, column 5: '\"7\"' is not"),
     "csv zero byte": (file("d.csv", edited(4, 5, b"7\x00")), r"line 4, column 5: '7\\x00' is not"),
     "csv lone return": (file("d.csv", edited(4, 5, b"7\r8")), r"line 4, column 5: '7\\r8' is not"),
-    "csv of old Macs": (file("d.csv", TABLE.replace(b"\n", b"\r")), "line 1: 5,489 cells"),
+    "csv of old Macs": (file("d.csv", TABLE.replace(b"\n", b"\r")), "line 1: a carriage return"),
+    "csv with a return in its header": (
+        file("d.csv", TABLE.replace(b"pixel5,", b"pix\rel5,")),
+        "line 1: a carriage return",
+    ),
     "csv in UTF-16": (file("d.csv", TABLE.decode().encode("utf-16")), r"d\.csv, line "),
     "csv bytes": (
         file("d.csv", edited(4, 5, b"\xff\xfe")),
@@ -748,7 +752,8 @@ def test_mutated_files(tmp_path_factory, name):
 
 GOOD_CELLS = st.integers(0, 255).map(str) | st.sampled_from(["00", "007", "055", "200", "249"])
 BAD_CELLS = st.sampled_from(
-    ["256", "260", "300", "999", "1000", "0255", "99999", "-1", "1.0"]
+    "256 260 300 999 1000 0255 99999 -1 1.0 254.0000 .0 4.99999999999999999 0000000001"
+    " 9999999999.".split()
 ) | st.text('0123456789 .-+\r\0x:/"', max_size=4)
 
 
@@ -883,6 +888,10 @@ def make_bombs(folder: Path) -> None:
         "wide-lines.csv": TABLE + (b"," * 60_000 + b"\n") * 100,
         "wide-line-that-makes-up.csv": TABLE + b"\n" * 70 + b"," * 70 * 784 + b"\n",
         "longest-number.csv": TABLE + b"1" * 60_000 + b",0" * 784 + b"\n",
+        "one-cell-lines.csv": b"0," * 783 + b"0\n" + b"0\n" * 2**23,
+        "spaces.csv": b"0," * 783 + b"0\n" + b" \n" * 2**23,
+        "half-lines.csv": (b"0," * 783 + b"0\n" + b"\n" * 60_000) * 200,
+        "returns.csv": b"0," * 783 + b"0\n" + b"0\r0\n" * 2**22,
         "quotes.csv": b'"' + b"0," * 2**20 + b"\n" * 2**20,
     }
     for name, content in files.items():

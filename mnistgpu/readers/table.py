@@ -21,9 +21,11 @@ Block = tuple[int, bytes]  # where in the file it starts, and lines that all end
 
 PIXELS = 784
 LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
-CELL = re.compile(rb" *([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
+CELL = re.compile(rb" *0*([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
 USUAL_CELL = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"  # can be read in one way only
-LETTERS = b"0123456789, ."  # of lines of cells; pandas would take True or 1e-400 as well
+CELL_LETTERS = b"0123456789 ."  # pandas would take True or 1e-400 as well
+# a point without digits before it, one that zeros do not follow, or a number of a float's size
+ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\r\n])|[1-9][0-9]{9}")
 BLANK_BY_RETURN = re.compile(rb"\r(?!\n)")  # a line to pandas, which it may skip
 PIECE = 2**18  # bytes read at once
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
@@ -39,6 +41,10 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
     with opened(path) as file:
         _, block = next(whole_lines(path, file), (1, b"\n"))
         first = block.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
+        if b"\r" in first:
+            raise DataError(
+                f"{path}, line 1: a carriage return in the middle; end every line with a line feed"
+            )
         columns = first.count(b",") + 1
         check_columns(path, columns)
         names = [name.strip(' \t"') for name in first.decode("ascii", "replace").split(",")]
@@ -56,17 +62,18 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
 def parse(path: Path, file: BlockReader, columns: int, header: bool) -> np.ndarray:
     """The lines of images to a table (lines, columns) uint8.
 
-    pandas opens the path anew, and on all cores, once the lines are known to be short and to hold
-    nothing that it would read otherwise.
+    pandas opens the path anew, and on all cores, once it is known that every line has as many
+    commas as it should, since it would make room for cells that are missing, and no letters.
     """
     import pandas as pd
 
     lines = last = 0
     for start, block in lines_of_images(path, file, header):
-        ends = block.translate(None, LETTERS)
-        if ends.replace(b"\r\n", b"").strip(b"\n"):
+        found = block.count(b"\n")
+        odd = b"." in block and ODD_POINT.search(block)  # pandas would round
+        if odd or not are_lines_of(columns, found, block.translate(None, CELL_LETTERS)):
             raise next(faults(path, line_at(file, start), block, columns))
-        lines, last = lines + ends.count(b"\n"), start + len(block)
+        lines, last = lines + found, start + len(block)
     if lines == 0:
         raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
     blank_end = last < file.size
@@ -95,6 +102,16 @@ def parse(path: Path, file: BlockReader, columns: int, header: bool) -> np.ndarr
             raise fault
         number += block.count(b"\n")
     raise DataError(f"{path}: {reason}; correct the cells")
+
+
+def are_lines_of(columns: int, lines: int, bare: bytes) -> bool:
+    """Whether so many lines, bare of all but commas and their ends, have so many columns each."""
+    if not lines * columns <= len(bare) <= lines * (columns + 1):
+        return False
+    commas = b"," * (columns - 1)
+    if bare == (commas + b"\r\n") * lines:
+        return True
+    return bare.replace(b"\r\n", b"\n") == (commas + b"\n") * lines
 
 
 def lines_of_images(path: Path, file: BinaryIO, header: bool) -> Iterator[Block]:
