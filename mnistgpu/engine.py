@@ -24,6 +24,7 @@ from mnistgpu.shard import Shard
 from mnistgpu.threads import cores, one_blas_thread, workers
 
 SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
+NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element
 ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
 WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take a step's time
 WIDE_SHARD_ROWS = 4096
@@ -221,7 +222,7 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     if is_random(settings) or settings.batch_norm or settings.activation != "relu":
         if sum(settings.sizes[1:]) > WIDE_UNITS:
             return min(WIDE_SHARD_ROWS, batch_rows)
-        return max(1, min(SHARD_ROWS // 2, -(-batch_rows // 2)))
+        return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))
     if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
         return batch_rows
     if on_cpu:
