@@ -6,11 +6,10 @@ Run:  python examples/deformations.py [--preset ciresan] [--out deformations.png
 import argparse
 from pathlib import Path
 
-from mnistgpu import augment, data, plots, study_plots
-from mnistgpu.errors import said_in_one_sentence
+from mnistgpu import augment, data, errors, plots, study_plots
 from mnistgpu.settings import Settings
 
-said_in_one_sentence()
+errors.said_in_one_sentence()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--preset", choices=list(augment.PRESETS), default="strong")
 parser.add_argument("--out", type=Path, default=Path("deformations.png"))

@@ -8,18 +8,16 @@ Run:  python examples/watch_it_learn.py [--iterations 400] [--out learning.gif]
 import argparse
 from pathlib import Path
 
-from mnistgpu import animation, backend, data, training, watching
-from mnistgpu.errors import said_in_one_sentence
+from mnistgpu import animation, backend, data, errors, training, watching
 from mnistgpu.settings import Settings
 
-said_in_one_sentence()
+errors.said_in_one_sentence()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--iterations", type=int, default=400)
 parser.add_argument("--layers", default="784-16-10")
 parser.add_argument("--out", type=Path, default=Path("learning.gif"))
 arguments = parser.parse_args()
-if arguments.out.suffix != ".gif":
-    parser.error(f"--out {arguments.out}: give a name that ends in .gif")
+animation.check_name(arguments.out)  # before the work, not after it
 
 chosen = backend.select()
 dataset = data.load()

@@ -25,10 +25,15 @@ COLOURS = 96  # of the palette that all frames share
 EXACT = ("#ffffff", page.BLUE, page.VERMILLION, page.ORANGE, page.INK, page.GREY, page.PALE)
 
 
-def save(snapshots: Snapshots, path: Path, title: str) -> None:
-    """Write the run as an animated GIF; UsageError for another kind of file."""
+def check_name(path: Path) -> None:
+    """UsageError unless the name is that of a GIF."""
     if path.suffix.lower() != ".gif":
         raise UsageError(f"{path}: animations are written as GIF; give a name that ends in .gif")
+
+
+def save(snapshots: Snapshots, path: Path, title: str) -> None:
+    """Write the run as an animated GIF; UsageError for another kind of file."""
+    check_name(path)
     from PIL import Image
 
     pictures = frames(snapshots, title)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnistgpu import __version__
-from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
+from mnistgpu import __version__, files
+from mnistgpu.errors import DataError, MnistGpuError, UsageError
 from mnistgpu.train import command_from_settings, train_command
 
 if TYPE_CHECKING:
@@ -72,10 +71,10 @@ def evaluate(
     import shlex
 
     from mnistgpu import backend as backends
-    from mnistgpu import evaluation, files, html_report
+    from mnistgpu import evaluation, html_report
 
     path = report or (run if run.is_dir() else Path()) / "report.html"
-    check_ours("--report", path, ".html", html_report.MARK)
+    files.check_ours("--report", path, ".html", html_report.MARK)
     trained = load(run)
     digits = labelled_digits(data, trained.sizes[-1])
     found = evaluation.evaluate(trained, digits, backends.select(backend))
@@ -114,7 +113,7 @@ def predict(
     if explain is not None:
         from mnistgpu import plots
 
-        check_ours("--explain", explain, ".png", plots.MARK)
+        files.check_ours("--explain", explain, ".png", plots.MARK)
     trained, chosen = load(run), backends.select(backend)
     given: list[answers.Answer] = []
     failed = False
@@ -155,10 +154,8 @@ def submit(
     trained = load(run)
     if out.exists() and not force:  # before the work, not after it
         raise UsageError(f"--out {out}: the file exists; choose another or add --force")
-    check_folder("--out", out)
-    for read in (test, run, run / "model.safetensors"):
-        if out.exists() and read.exists() and out.samefile(read):
-            raise UsageError(f"--out {out}: is read, and stays as it is; choose another")
+    files.check_folder("--out", out)
+    submission.check_apart(out, (run, test))
     digits = data.load_digits(test, trained.sizes[-1])
     submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
     print(f"{len(digits):,} answers in {out}")
@@ -230,7 +227,7 @@ def plot(
     if not run.is_dir():
         raise UsageError(f"{run}: plot needs a run directory, as `mnistgpu train` leaves it")
     if out is not None:
-        check_folder("--out", out)
+        files.check_folder("--out", out)
     if animate:
         animate_run(run, out or run / "training.gif")
         return
@@ -382,34 +379,6 @@ def animate_run(run: Path, path: Path) -> None:
     settings, _ = run_directory.read_record(run / "settings.json")
     animation.save(snapshots, path, settings.layers)
     print(path)
-
-
-def check_folder(option: str, path: Path) -> None:
-    """RunError where no file can be written at path: said before the work, not after it."""
-    if not path.parent.is_dir():
-        raise RunError(f"{option} {path}: no such folder; make it, or name another")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise RunError(f"{option} {path}: cannot be written there; name another file")
-
-
-def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
-    """Before the work: whether a file of this kind can be written, and replaces none but its like.
-
-    UsageError for another ending, or a file without the mark that this program leaves in its own.
-    """
-    from mnistgpu import files
-
-    if path.suffix.lower() != ending:
-        raise UsageError(f"{option} {path}: the name must end with {ending}")
-    check_folder(option, path)
-    if not path.exists():
-        return
-    with files.opened(path) as file:
-        if mark not in file.read(4096):
-            raise UsageError(
-                f"{option} {path}: the file exists and is not one this program made; choose "
-                "another name"
-            )
 
 
 def load(run: Path) -> Model | Committee:

@@ -30,8 +30,8 @@ WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take 
 WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
 GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
-# Multiply-adds in the largest product of a step, from which on a second BLAS thread pays (measured
-# for 784-n-10: with 32 images it costs up to 60% at 64 units and saves 10% at 128).
+# Multiply-adds in the largest product of a step, from which on a second BLAS thread pays. Below, it
+# saves little at best, and waits long for its turn on a machine that has something else to do.
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
 

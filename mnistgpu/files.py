@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.errors import DataError, RunError
+from mnistgpu.errors import DataError, RunError, UsageError
 
 
 def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | None = None) -> None:
@@ -81,6 +81,35 @@ def make_directory(path: Path) -> None:
         raise RunError(
             f"--out {path}: no directory can be made there ({error.strerror}); choose another"
         ) from None
+
+
+def check_folder(option: str, path: Path) -> None:
+    """RunError where no file can be written at path: said before the work, not after it."""
+    if not path.parent.is_dir():
+        raise RunError(f"{option} {path}: no such folder; make it, or name another")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RunError(f"{option} {path}: cannot be written there; name another file")
+
+
+def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
+    """Before the work: whether a file of this kind can be written, and replaces none but its like.
+
+    UsageError for another ending, or a file without the mark that this program leaves in its own.
+    """
+    if path.suffix.lower() != ending:
+        raise UsageError(f"{option} {path}: the name must end with {ending}")
+    check_folder(option, path)
+    if path.exists() and not has_mark(path, mark):
+        raise UsageError(
+            f"{option} {path}: the file exists and is not one this program made; choose another "
+            "name"
+        )
+
+
+def has_mark(path: Path, mark: bytes) -> bool:
+    """Whether a file has the mark near its start that this program leaves in its own."""
+    with opened(path) as file:
+        return mark in file.read(4096)
 
 
 def replace_json(path: Path, value: Any) -> None:

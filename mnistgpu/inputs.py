@@ -39,14 +39,14 @@ class Inputs:
         self.fields: augment.SmoothFields | None = None
         if settings.elastic > 0:
             self.fields = augment.SmoothFields(like, image_shape, settings.elastic_sigma)
-        # an array, since as a float it would make the product of uint8 a float64
         # what is left to multiply the columns with: cheaper on the products of few units than on
         # all pixels, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
         few_units = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
         on_cpu = xp.__name__ == "numpy"
-        self.unscaled = on_cpu and few_units and not disturbed and not settings.center
-        self.factor = 1.0 / 255.0 if self.unscaled else 1.0
+        unscaled = on_cpu and few_units and not disturbed and not settings.center
+        self.factor = 1.0 / 255.0 if unscaled else 1.0
+        # an array, since as a float it would make the product of uint8 a float64
         self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
@@ -95,7 +95,7 @@ class Inputs:
                 X = xp.multiply(images, self._scale)
             else:  # the same bits; faster on NumPy, and all that the array API standard allows
                 X = xp.astype(images, dtype)
-                if not self.unscaled:
+                if self.factor == 1.0:
                     X *= 1.0 / 255.0
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T

@@ -50,9 +50,8 @@ def plan(m: int, k: int, n: int, transposed: bool) -> tuple[str, int, int]:
 
     `transposed` says that B is a transpose in memory and A is not.
     """
-    small_already = m * k * n <= MULTIPLY_ADDS and not (transposed and m * n > ENTRIES)
-    if small_already:
-        return "", 0, 0
+    if m * k * n <= MULTIPLY_ADDS and not (transposed and m * n > ENTRIES):
+        return "", 0, 0  # small already
     if m * k * n <= SMALL or (transposed and m <= ROWS_BESIDE):
         rows = piece(m, ROWS_OF_A_PIECE) or m
         most = MULTIPLY_ADDS // (rows * k)
@@ -66,7 +65,6 @@ def plan(m: int, k: int, n: int, transposed: bool) -> tuple[str, int, int]:
     return "", 0, 0
 
 
-@functools.cache
 def piece(rows: int, most: int) -> int:
     """The largest divisor of `rows` up to `most`; 0 if it is under half of that."""
     size = next((size for size in range(min(rows, most), 0, -1) if rows % size == 0), 0)

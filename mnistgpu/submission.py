@@ -6,6 +6,7 @@ Its 28,000 test images are very likely MNIST's own in another order: see docs/us
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,18 @@ def write(path: Path, labels: np.ndarray, force: bool = False) -> None:
         raise RunError(f"{path}: what was written reads back differently; is the disk sound?")
 
     files.replace_bytes(path, ("\n".join(lines) + "\n").encode(), check)
+
+
+def check_apart(path: Path, given: Iterable[Path]) -> None:
+    """UsageError if answers at path would replace what they are made from.
+
+    given: files, or folders, in which nothing is replaced but an older submission.
+    """
+    if not path.exists() or files.has_mark(path, HEADER.encode()):
+        return
+    for read in filter(Path.exists, given):
+        if read.samefile(path) or read.samefile(path.parent):
+            raise UsageError(f"--out {path}: is read, and stays as it is; choose another")
 
 
 def read(path: Path) -> np.ndarray:

@@ -212,7 +212,7 @@ def shown(
         return contextlib.nullcontext()
     from mnistgpu.web.watch import WatchPage
 
-    page = WatchPage(title, seen)
+    page = WatchPage(title, seen, display.note)
     display.note(f"watch     {page.address}")
     return page
 

@@ -184,13 +184,19 @@ def test_what_is_read_is_not_replaced_by_the_answers(kaggle_test, tmp_path):
     shutil.copy(kaggle_test[0], test)
     trained.parent.mkdir()
     shutil.copy(models.SHIPPED, trained)
+    notes = trained.with_name("notes.txt")
+    notes.write_text("of the run")
     before = test.read_bytes(), trained.read_bytes()
-    for network in (trained, trained.parent):
-        for out in (test, trained):
+    for network, ways in ((trained, (test, trained)), (trained.parent, (test, trained, notes))):
+        for out in ways:
             done = run("submit", network, test, "--out", out, "--force")
             assert (done.returncode, done.stdout) == (2, "")
             assert f"--out {out}: is read, and stays as it is" in done.stderr
-    assert (test.read_bytes(), trained.read_bytes()) == before
+    assert (test.read_bytes(), trained.read_bytes(), notes.read_text()) == (*before, "of the run")
+    answers = trained.with_name("submission.csv")  # may lie in a run, and be made anew there
+    for more in ([], ["--force"]):
+        done = run("submit", trained.parent, test, "--out", answers, *more)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_submission_that_cannot_be_written_leaves_nothing(kaggle_test, tmp_path):

@@ -225,8 +225,9 @@ def test_the_environment_rounds_no_products(monkeypatch, precision, override, re
         products.matmul_in(precision, cupy)
 
 
-def test_float32_on_numpy_is_plain():
-    assert products.matmul_in("float32", np) in (np.matmul, small_products.matmul)
+def test_float32_on_numpy_is_plain(monkeypatch):
+    monkeypatch.setattr(small_products, "pays", lambda: False)
+    assert products.matmul_in("float32", np) is np.matmul
     assert products.matmul_in("float64", np) is np.matmul
     assert products.description("float32", "numpy") == "float32"
     assert products.description("float32", "cupy") == "float32, TF32 off"

@@ -210,7 +210,7 @@ def test_the_page_of_a_run_that_was_stopped(tmp_path):
         process.kill()
         process.communicate()
         view.page.wait_for_function(
-            "() => document.getElementById('where').textContent.startsWith('Stopped; last seen at')"
+            "() => document.getElementById('where').textContent.startsWith('Training has ended;')"
         )
         assert "to go" not in view.page.locator("#where").text_content()
         assert view.fits()
@@ -221,6 +221,14 @@ def test_the_page_of_a_run_that_was_stopped(tmp_path):
             ".every(text => text.getBoundingClientRect().right <= edge); })"
         )
         view.picture("watch-stopped")
+
+
+def test_quiet_says_nothing_of_the_page_either(tmp_path):
+    done = run(
+        "train", *RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run",
+        BROWSER="true",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_page_by_hand(tmp_path):

@@ -46,6 +46,7 @@ def torch_fused(train: data.Digits, seed: int) -> Run:
     trainer = training.Trainer(SETTINGS.changed(seed=seed), train, NUMPY)
     engine, no_key = trainer.engine, counter_rng.key(0, like=trainer.theta)
     A = engine.inputs.columns(engine.images, engine.labels, no_key, np.float32, False)
+    A *= engine.inputs.factor
     X, labels = torch.from_numpy(np.ascontiguousarray(A.T)), torch.from_numpy(engine.labels)
     net = pytorch.network(torch, network.layers(trainer.theta, trainer.engine.sizes))
     adam = torch.optim.Adam(net.parameters(), lr=1.0, fused=True)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mnistgpu.errors import DataError
-from mnistgpu.readers.streams import BlockReader, check_labels, opened
+from mnistgpu.readers.streams import check_labels, opened
 
 Block = tuple[int, bytes]  # where in the file it starts, and lines that all end in LF
 
@@ -26,7 +26,7 @@ USUAL_CELL = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"  # can be read in 
 CELL_LETTERS = b"0123456789 ."  # pandas would take True or 1e-400 as well
 # a point without digits before it, one that zeros do not follow, or a number of a float's size
 ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\r\n])|[1-9][0-9]{9}")
-BLANK_BY_RETURN = re.compile(rb"\r(?!\n)")  # a line to pandas, which it may skip
+LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would take for the end of a line
 PIECE = 2**18  # bytes read at once
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
@@ -59,7 +59,7 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
         return without_column(table, at).reshape(-1, 28, 28), labels
 
 
-def parse(path: Path, file: BlockReader, columns: int, header: bool) -> np.ndarray:
+def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
     """The lines of images to a table (lines, columns) uint8.
 
     pandas opens the path anew, and on all cores, once it is known that every line has as many
@@ -67,16 +67,16 @@ def parse(path: Path, file: BlockReader, columns: int, header: bool) -> np.ndarr
     """
     import pandas as pd
 
-    lines = last = 0
+    lines = 0
     for start, block in lines_of_images(path, file, header):
         found = block.count(b"\n")
-        odd = b"." in block and ODD_POINT.search(block)  # pandas would round
+        rounded = b"." in block and ODD_POINT.search(block)
+        odd = rounded or LONE_RETURN.search(block)
         if odd or not are_lines_of(columns, found, block.translate(None, CELL_LETTERS)):
             raise next(faults(path, line_at(file, start), block, columns))
-        lines, last = lines + found, start + len(block)
+        lines += found
     if lines == 0:
         raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
-    blank_end = last < file.size
     try:
         table = pd.read_csv(
             path.absolute(),  # it would expand a ~
@@ -87,11 +87,8 @@ def parse(path: Path, file: BlockReader, columns: int, header: bool) -> np.ndarr
             compression=None,
             quoting=csv.QUOTE_NONE,
             na_filter=False,  # an empty cell is a fault, not a nan
-            skip_blank_lines=blank_end,
         )
-        blocks = lines_of_images(path, file, header) if blank_end else ()
-        hidden = any(BLANK_BY_RETURN.search(block) for _, block in blocks)
-        if table.shape == (lines, columns) and not hidden:
+        if table.shape == (lines, columns):
             return np.ascontiguousarray(table.to_numpy())
         reason = f"{table.shape} cells, where {lines} lines of {columns} were counted"
     except (ValueError, OverflowError) as error:  # also pandas' ParserError

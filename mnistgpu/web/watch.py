@@ -6,6 +6,7 @@ import base64
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,13 @@ OTHERS = 0.6  # seconds more, for other browsers: they ask twice a second
 
 
 class WatchPage:
-    """A page about a run, served by a thread for as long as the `with` lasts."""
+    """A page about a run, served by a thread for as long as the `with` lasts.
 
-    def __init__(self, title: str, snapshots: Snapshots):
-        self.title, self.snapshots = title, snapshots
+    note: is told, in a line, what may be worth knowing on a terminal.
+    """
+
+    def __init__(self, title: str, snapshots: Snapshots, note: Callable[[str], None]):
+        self.title, self.snapshots, self.note = title, snapshots, note
         self.finished = False
         self.asked, self.seen_to_the_end = threading.Event(), threading.Event()
         self.bound = server.listen(server.LOOPBACK, 0)
@@ -51,8 +55,8 @@ class WatchPage:
         self.finished = True
         if kind is None and (self.opened or self.asked.is_set()):
             if not self.seen_to_the_end.wait(UNNOTICED):
-                print(f"watch     the page shows the end, for {LINGER:.0f} s at most", flush=True)
-            if self.seen_to_the_end.wait(LINGER):
+                self.note(f"watch     the page shows the end, for {LINGER:.0f} s at most")
+            if self.seen_to_the_end.wait(LINGER - UNNOTICED):
                 time.sleep(OTHERS)
         self.background.__exit__()
 
