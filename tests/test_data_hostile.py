@@ -310,6 +310,10 @@ BAD = {
     "csv quotes": (file("d.csv", edited(4, 5, b'"7"')), "line 4, column 5: '\"7\"' is not"),
     "csv zero byte": (file("d.csv", edited(4, 5, b"7\x00")), r"line 4, column 5: '7\\x00' is not"),
     "csv lone return": (file("d.csv", edited(4, 5, b"7\r8")), r"line 4, column 5: '7\\r8' is not"),
+    "csv with a return and a blank": (
+        file("d.csv", edited(4, 785, b"7\r ")),
+        r"line 4, column 785: '7\\r ' is not",
+    ),
     "csv of old Macs": (file("d.csv", TABLE.replace(b"\n", b"\r")), "line 1: a carriage return"),
     "csv with a return in its header": (
         file("d.csv", TABLE.replace(b"pixel5,", b"pix\rel5,")),
