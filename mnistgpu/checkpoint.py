@@ -58,7 +58,7 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         data,
         data_digest,
         machine(trainer.backend),
-        len(trainer.engine.shards),
+        max(len(trainer.engine.shards), trainer.engine.processes),
         trainer.engine.sizes[0],
         trainer.taken,
         trainer.vectors(),

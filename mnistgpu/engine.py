@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 from itertools import pairwise, repeat
 from typing import Any
 
-from mnistgpu import counter_rng, network
+from mnistgpu import counter_rng, network, regularize
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
@@ -75,9 +75,10 @@ class Engine:
             self.running_statistics = [
                 (xp.zeros_like(b), xp.ones_like(b)) for _, b in self.shards[0].params[:-1]
             ]
-        self._batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
+        self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
+        self.processes = 1  # among which steps are shared, see `sharing`
         self._no_key = counter_rng.key(0, like=theta)
         self._threads: Executor | None = None
 
@@ -87,7 +88,7 @@ class Engine:
         with contextlib.ExitStack() as stack:
             self._threads = stack.enter_context(workers(len(self.shards)))
             small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
-            if small and self.xp.__name__ == "numpy":
+            if (small or self.processes > 1) and self.xp.__name__ == "numpy":
                 stack.enter_context(one_blas_thread())
             try:
                 yield self
@@ -103,28 +104,32 @@ class Engine:
         `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
         and count are 0-d arrays on the device, so nothing waits for them.
         """
-        count = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
-        starts = range(0, count, self.shard_rows)
-        share = -(-len(starts) // len(self.shards))
-        shares = [starts[i : i + share] for i in range(0, len(starts), share)]
+        count, shares = self.cut(rows)
         busy = self.shards[: len(shares)]
         if self._threads is None or len(busy) == 1:
             for shard, own in zip(busy, shares, strict=True):
-                self._work(shard, own, rows, count, key, deform)
+                self.work(shard, own, rows, count, key, deform)
         else:
             others = (repeat(each) for each in (rows, count, key, deform))
-            list(self._threads.map(self._work, busy, shares, *others))
+            list(self._threads.map(self.work, busy, shares, *others))
 
         total = busy[0]
         for shard in busy[1:]:
             total.gradient += shard.gradient
             total.loss, total.right = total.loss + shard.loss, total.right + shard.right
         if self.settings.l2 > 0:
-            self._add_l2(total.gradient)
+            regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
-            self._batch_statistics = weighted_means(found, count)
+            self.batch_statistics = weighted_means(found, count)
         return total.gradient, total.loss, total.right
+
+    def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
+        """How many images `rows` are, and where each worker's shards of them begin."""
+        count = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
+        starts = range(0, count, self.shard_rows)
+        share = -(-len(starts) // len(self.shards))
+        return count, [starts[i : i + share] for i in range(0, len(starts), share)]
 
     def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
         """The parameters of the plain network on all pixels that answers as this one does.
@@ -138,7 +143,7 @@ class Engine:
             params[i] = (W / deviation, b - mean / deviation)
         return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
 
-    def _work(
+    def work(
         self,
         shard: Shard,
         starts: range,
@@ -163,19 +168,13 @@ class Engine:
             targets = xp.take(self.targets, labels, axis=1)
             shard.add(X, labels, targets, count, start == starts[0], shard_key)
 
-    def _add_l2(self, gradient: Array) -> None:
-        from mnistgpu.regularize import add_l2
-
-        params = self.shards[0].params
-        add_l2(network.layers(gradient, self.sizes), params, self.settings.l2)
-
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
 
         The shares of `statistics_shares`, floats or arrays (): so much of the old is kept, and so
         much of the new taken in.
         """
-        for running, newest in zip(self.running_statistics, self._batch_statistics, strict=True):
+        for running, newest in zip(self.running_statistics, self.batch_statistics, strict=True):
             for old, new in zip(running, newest, strict=True):
                 old *= kept
                 old += taken_in * new

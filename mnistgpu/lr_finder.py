@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import data
+from mnistgpu import data, sharing
 from mnistgpu.backend import Backend
 from mnistgpu.errors import DivergedError, RunError
 from mnistgpu.settings import Settings
@@ -54,10 +54,14 @@ def find(
     losses: list[float] = []
     running = 0.0
     # what overflows ends the search, and is no news
-    with np.errstate(over="ignore", invalid="ignore"), trainer.engine.running():
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        trainer.engine.running(),
+        sharing.stepping(trainer) as take,
+    ):
         for step in range(steps):
             rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
-            total, _, count = trainer.step(rate)
+            total, _, count = take(rate)
             loss: Any = float(total) / count
             if not math.isfinite(loss):
                 break

@@ -20,24 +20,30 @@ from mnistgpu.settings import Settings
 class Shard:
     """One worker's parameters, buffers and sums. `theta` is shared with whoever updates it.
 
-    The first activations are `factor` times the X it is given (see `Inputs.factor`).
+    The first activations are `factor` times the X it is given (see `Inputs.factor`). `gradient` is
+    the memory for the sum, if it matters where that lies.
     """
 
     def __init__(
-        self, theta: Array, sizes: tuple[int, ...], settings: Settings, factor: float = 1.0
+        self,
+        theta: Array,
+        sizes: tuple[int, ...],
+        settings: Settings,
+        factor: float = 1.0,
+        gradient: Array | None = None,
     ):
         self.xp = xp = array_namespace(theta)
         self.sizes, self.settings, self.factor = sizes, settings, factor
         self.activation = ACTIVATIONS[settings.activation]
-        self.params = network.layers(theta, sizes)  # views: they follow theta
-        self.gradient = xp.zeros_like(theta)
+        self.params = self.layers(theta)  # views: they follow theta
+        self.gradient = xp.zeros_like(theta) if gradient is None else gradient
         self.loss: Any = 0.0
         self.right: Any = 0
         # for every shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
         self._addend = xp.empty_like(theta)
-        self._gradient_layers = network.layers(self.gradient, sizes)
-        self._addend_layers = network.layers(self._addend, sizes)
+        self.gradients = self.layers(self.gradient)
+        self._addends = self.layers(self._addend)
         self._buffers: dict[int, _Buffers] = {}
         self.matmul = products.matmul_in(settings.precision, xp)
         self._has_out = has_out(theta)
@@ -67,7 +73,7 @@ class Shard:
         dZ /= column_sums
         dZ -= targets
         dZ *= 1.0 / batch_rows
-        self.backward(dZ, buffers, self._gradient_layers if first else self._addend_layers)
+        self.backward(dZ, buffers, self.gradients if first else self._addends)
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:
@@ -87,7 +93,7 @@ class Shard:
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                into(Z, xp.add, sums, b)
+                into(Z, xp.add, self.of_all_units(sums), b)
                 return Z
             if settings.batch_norm:
                 buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
@@ -104,7 +110,7 @@ class Shard:
             if settings.hidden_dropout > 0:
                 drop_key = _layer_key(key, counter_rng.DROPOUT, layer)
                 buffers.kept[layer] = regularize.drop(A, drop_key, settings.hidden_dropout)
-            buffers.A[layer + 1] = A
+            buffers.A[layer + 1] = self.for_all_units(layer, A)
         raise AssertionError("a network has a last layer")
 
     def backward(self, dZ: Array, buffers: _Buffers, gradients: list[network.Layer]) -> None:
@@ -122,13 +128,32 @@ class Shard:
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 into(dA, self.matmul, self.params[layer][0].T, dZ)
+                dA = self.from_all_units(layer, dA)
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if settings.activation == "relu":
-                    self._keep_where_positive(dA, buffers.A[layer])
+                    self._keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
+
+    # What differs where this process has a share of the units alone, see `share_units`.
+
+    def layers(self, vector: Array) -> list[network.Layer]:
+        """The views (W_l, b_l) of a vector of parameters or of a gradient."""
+        return network.layers(vector, self.sizes)
+
+    def for_all_units(self, layer: int, A: Array) -> Array:
+        """The activations of all units of a hidden layer 0, 1, ..., from those of these units."""
+        return A
+
+    def of_all_units(self, sums: Array) -> Array:
+        """W_L A_{L-1} over all units, from the sums over these units."""
+        return sums
+
+    def from_all_units(self, layer: int, dA: Array) -> Array:
+        """W^T dZ over all units of layer 1, 2, ... for these units before it."""
+        return dA
 
     def _keep_where_positive(self, dA: Array, A: Array) -> None:
         """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 from mnistgpu import (
     __version__,
     counter_rng,
+    cuda_graph,
     data,
     health,
     inference,
@@ -21,10 +23,11 @@ from mnistgpu import (
     optimizers,
     products,
     regularize,
+    sharing,
 )
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
-from mnistgpu.cuda_graph import require_gpu, stepping
+from mnistgpu.cuda_graph import Step, require_gpu
 from mnistgpu.engine import Engine, is_random, statistics_shares
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.inputs import Inputs
@@ -131,6 +134,7 @@ class Trainer:
             self.batches.size,
             workers,
         )
+        self.engine.processes = sharing.processes(self.engine, self.batches.size, workers)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
@@ -183,6 +187,9 @@ class Trainer:
             average += (1.0 - settings.ema) * self.theta
         return loss, right
 
+    def collect(self) -> None:
+        """Bring here what other processes hold of `arrays`, if there are any: see `sharing`."""
+
     def scheduled_rate(self, taken: int) -> float:
         """The learning rate of the step after so many."""
         settings = self.settings
@@ -212,6 +219,7 @@ class Trainer:
 
     def vectors(self) -> dict[str, np.ndarray]:
         """`arrays` on the host. A sync point."""
+        self.collect()
         return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
 
     def restore(self, vectors: dict[str, np.ndarray], taken: int) -> None:
@@ -222,6 +230,7 @@ class Trainer:
 
     def plain(self) -> Array:
         """The parameters to predict with: averaged if asked for, for all pixels, normalised."""
+        self.collect()
         theta = self.theta
         if self.settings.ema is not None and self.taken > 0:
             theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
@@ -288,6 +297,7 @@ def train(
             epoch_ends = iteration % per_epoch == 0
             at_row = iteration % row_every == 0 or iteration in (1, steps)
             if at_row or epoch_ends:
+                trainer.collect()
                 mean_loss = health.check(  # a sync point
                     progress.loss, progress.seen, trainer.theta, iteration, settings
                 )
@@ -351,6 +361,15 @@ def train(
         right_answers = np.argmax(test_probabilities, axis=0) == dataset.test.labels
         results["test_accuracy"] = float(np.mean(right_answers))
     return Outcome(trained, progress.history, results, test_probabilities)
+
+
+def stepping(
+    trainer: Trainer, on_warning: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Step]:
+    """The function that takes a step of the trainer, in the fastest way there is here."""
+    if trainer.settings.graph:
+        return cuda_graph.stepping(trainer, on_warning)
+    return sharing.stepping(trainer)
 
 
 def judge(progress: Progress, row: Row, theta: Array, patience: int, backend: Backend) -> None:

@@ -192,7 +192,7 @@ def test_running_statistics_begin_with_the_first_batch_and_follow_ever_more_slow
     expected = None
     for kept in (0.0, 2 / 12, 3 / 13, 4 / 14):
         trainer.step()
-        newest = [[each.copy() for each in layer] for layer in trainer.engine._batch_statistics]
+        newest = [[each.copy() for each in layer] for layer in trainer.engine.batch_statistics]
         expected = newest if expected is None else [
             [kept * old + (1 - kept) * new for old, new in zip(*pair, strict=True)]
             for pair in zip(expected, newest, strict=True)

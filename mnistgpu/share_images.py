@@ -1,0 +1,116 @@
+"""The images of a batch shared out among processes, for batches of many shards.
+
+Here for speed alone. What `Engine` does with a thread for each worker is done here with a process
+for each: the same shards, summed in the same order, to the same bits. A process computes the
+gradient over its images; then it adds up those of all for its slice of the parameters, which it
+alone changes, and of which it alone remembers what the optimiser does.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistgpu.backend import Array
+from mnistgpu.engine import Engine, weighted_means
+from mnistgpu.shard import Shard
+from mnistgpu.team import Team
+
+if TYPE_CHECKING:
+    from mnistgpu.training import Trainer
+
+
+class ImageShares:
+    """A trainer's vectors, gradients and sums in memory that all processes of a team see."""
+
+    def __init__(self, trainer: Trainer, team: Team):
+        self.trainer, self.team = trainer, team
+        engine, dtype, ranks = trainer.engine, trainer.theta.dtype, range(team.count)
+        count = len(trainer.theta)
+        self.vectors = {"theta": trainer.theta, **trainer.state}
+        for name, vector in self.vectors.items():
+            self.vectors[name] = team.shared(count, dtype=dtype)
+            self.vectors[name][...] = vector
+        self.gradients = [team.shared(count, dtype=dtype) for _ in ranks]
+        self.losses = team.shared(team.count, dtype=dtype)
+        self.right = team.shared(team.count, dtype="int64")
+        # for each shard of a process, mean and variance of every normalised layer
+        _, starts = engine.cut(slice(0, trainer.batches.size))
+        sizes = engine.sizes[1:-1] if trainer.settings.batch_norm else ()
+        self.statistics = [
+            [[team.shared(2, n, 1, dtype=dtype) for n in sizes] for _ in own] for own in starts
+        ]
+
+    def slice_of(self, rank: int) -> slice:
+        """The parameters that a process changes."""
+        n = len(self.trainer.theta)
+        return slice(n * rank // self.team.count, n * (rank + 1) // self.team.count)
+
+    def mine(self) -> Trainer:
+        """The trainer that takes this process's share of a step."""
+        share, slice_ = copy.copy(self.trainer), self.slice_of(self.team.rank)
+        share.state = {name: vector[slice_] for name, vector in self.vectors.items()}
+        share.theta = share.state.pop("theta")
+        share.engine = ShareEngine(self)
+        return share
+
+    def collect(self) -> None:
+        """Bring the vectors into the trainer, between two steps."""
+        for name, whole in {"theta": self.trainer.theta, **self.trainer.state}.items():
+            whole[...] = self.vectors[name]
+
+
+class ShareEngine(Engine):
+    """An engine whose workers are the processes of a team; its gradient is this one's slice."""
+
+    def __init__(self, shares: ImageShares):
+        self.__dict__.update(vars(shares.trainer.engine))
+        self.shares, self.rank = shares, shares.team.rank
+        self.theta = shares.vectors["theta"]
+        gradient, factor = shares.gradients[self.rank], self.inputs.factor
+        self.shard = Shard(self.theta, self.sizes, self.settings, factor, gradient)
+        slice_ = shares.slice_of(self.rank)
+        self.slices = [each[slice_] for each in shares.gradients]
+        self.total = np.empty_like(gradient[slice_])
+
+    def gradient(
+        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+    ) -> tuple[Array, Array, Array]:
+        """As of `Engine`, but of the gradient this process's slice."""
+        shares, shard = self.shares, self.shard
+        count, starts = self.cut(rows)
+        if self.rank < len(starts):  # the last batch of an epoch may have few shards
+            self.work(shard, starts[self.rank], rows, count, key, deform)
+            shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
+            if self.settings.batch_norm:
+                self.tell_statistics()
+        shares.team.meet()
+
+        np.copyto(self.total, self.slices[0])
+        loss, right = shares.losses[0], shares.right[0]
+        for rank in range(1, len(starts)):
+            self.total += self.slices[rank]
+            loss, right = loss + shares.losses[rank], right + shares.right[rank]
+        if self.settings.batch_norm:
+            self.batch_statistics = weighted_means(self.all_statistics(count, starts), count)
+        return self.total, loss, right
+
+    def tell_statistics(self) -> None:
+        """Means and variances of this process's shards, to all."""
+        told = self.shares.statistics[self.rank]
+        for memories, (_, layers) in zip(told, self.shard.statistics, strict=False):
+            for memory, found in zip(memories, layers, strict=True):
+                memory[0], memory[1] = found
+
+    def all_statistics(
+        self, count: int, starts: list[range]
+    ) -> list[tuple[int, list[tuple[Array, Array]]]]:
+        """For every shard of the batch, as `Shard.statistics`."""
+        found = []
+        for own, told in zip(starts, self.shares.statistics, strict=False):
+            for start, memories in zip(own, told, strict=False):
+                m = min(self.shard_rows, count - start)
+                found.append((m, [(mean, variance) for mean, variance in memories]))
+        return found

@@ -1,0 +1,188 @@
+"""The hidden units of a network shared out among processes, for batches of one shard.
+
+Here for speed alone. Each process holds the weights into its units and, of the last layer, the
+weights out of them: it reads, changes and remembers (in the optimiser) no others. So little must be
+told, and no gradient:
+
+    forward    A_l of its units, to all, for l < L - 1; its part of W_L A_{L-1}, which all add up
+    backward   its part of W_l^T dZ_l, for 1 < l < L, of which each adds up the rows of its units
+
+Softmax and loss, ten numbers an image, everybody computes alike. A step is `Trainer.step`, taken by
+a trainer of these units alone; results differ from those of one process by rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistgpu import network
+from mnistgpu.backend import Array
+from mnistgpu.settings import Settings
+from mnistgpu.shard import Shard, _Buffers
+from mnistgpu.team import Team
+
+if TYPE_CHECKING:
+    from mnistgpu.training import Trainer
+
+
+def own(units: int, rank: int, count: int) -> slice:
+    """The units of a layer that are those of a process."""
+    return slice(units * rank // count, units * (rank + 1) // count)
+
+
+def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
+    """Views of the weights and biases of a process, from those of the whole network.
+
+    The biases of the last layer are everybody's: all change their copies alike.
+    """
+    *hidden, (W, b) = layers
+    mine = [own(len(b), rank, count) for _, b in hidden]
+    views = [(W[units], b[units]) for (W, b), units in zip(hidden, mine, strict=True)]
+    return [*views, (W[:, mine[-1]], b)]
+
+
+class Told:
+    """What the processes of a team tell each other in a step, in memory that all of them see."""
+
+    def __init__(self, team: Team, sizes: tuple[int, ...], rows: int, dtype: str):
+        self.team, self.sizes, self._turn = team, sizes, 0
+
+        def columns(n: int) -> np.ndarray:
+            return team.shared(n * rows, dtype=dtype)
+
+        ranks = range(team.count)
+        self._activations = [columns(n) for n in sizes[1:-2]]
+        self._errors = [[columns(n) for _ in ranks] for n in sizes[1:-2]]
+        # two, in turn: a process may be a step ahead of another that reads still
+        self._sums = [[columns(sizes[-1]) for _ in ranks] for _ in range(2)]
+
+    def activations(self, layer: int, m: int) -> np.ndarray:
+        """A of a hidden layer 0, 1, ... for m images, of all units."""
+        return of_images(self._activations[layer], m, self.sizes[layer + 1])
+
+    def errors(self, layer: int, m: int) -> list[np.ndarray]:
+        """The parts of W^T dZ of layer 1, 2, ... for m images, one from each process."""
+        return [of_images(each, m, self.sizes[layer]) for each in self._errors[layer - 1]]
+
+    def sums(self, m: int) -> list[np.ndarray]:
+        """The parts of W_L A_{L-1} for m images, one from each process."""
+        self._turn = 1 - self._turn
+        return [of_images(each, m, self.sizes[-1]) for each in self._sums[self._turn]]
+
+
+def of_images(memory: np.ndarray, m: int, units: int) -> np.ndarray:
+    """Columns (units, m) at the beginning of a memory for as many images or more."""
+    return memory[: units * m].reshape(units, m)
+
+
+class UnitShard(Shard):
+    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`."""
+
+    def __init__(
+        self, theta: Array, like: list[network.Layer], settings: Settings, factor: float, told: Told
+    ):
+        self.told, self._like = told, like
+        team, whole = told.team, told.sizes
+        self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
+        sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
+        super().__init__(theta, sizes, settings, factor)
+
+    def layers(self, vector: Array) -> list[network.Layer]:
+        """See `Shard`. W_l takes all units of the layer before, but for the last."""
+        return cut(vector, self._like)
+
+    def for_all_units(self, layer: int, A: Array) -> Array:
+        """See `Shard`."""
+        if layer == len(self.own) - 1:
+            return A
+        everyone = self.told.activations(layer, A.shape[1])
+        everyone[self.own[layer]] = A
+        self.told.team.meet()
+        return everyone
+
+    def of_all_units(self, sums: Array) -> Array:
+        """See `Shard`."""
+        parts = self.told.sums(sums.shape[1])
+        parts[self.told.team.rank][...] = sums
+        self.told.team.meet()
+        return added(parts, sums)
+
+    def from_all_units(self, layer: int, dA: Array) -> Array:
+        """See `Shard`. dA is this process's part, for all units, where `told` keeps it."""
+        if layer == len(self.own):
+            return dA
+        self.told.team.meet()
+        rows = self.own[layer - 1]
+        parts = self.told.errors(layer, dA.shape[1])
+        return added([each[rows] for each in parts], np.empty_like(dA[rows]))
+
+    def _buffers_for(self, m: int) -> _Buffers:
+        buffers = super()._buffers_for(m)
+        for layer in range(1, len(self.own)):
+            buffers.dZ[layer - 1] = self.told.errors(layer, m)[self.told.team.rank]
+        return buffers
+
+
+def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
+    """Views of a vector in the shapes of these layers."""
+    views, start = [], 0
+    for W, b in like:
+        end = start + W.size
+        views.append((vector[start:end].reshape(W.shape), vector[end : end + b.size, None]))
+        start = end + b.size
+    return views
+
+
+def added(parts: list[Array], out: Array) -> Array:
+    """The sum of the parts, in the order of their processes, in `out`."""
+    np.add(parts[0], parts[1], out=out)
+    for each in parts[2:]:
+        out += each
+    return out
+
+
+class UnitShares:
+    """A trainer in parts, a part for each process of a team; see the sketch of this module."""
+
+    def __init__(self, trainer: Trainer, team: Team):
+        self.trainer, self.team = trainer, team
+        self.sizes = trainer.engine.sizes
+        self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
+        self.vectors = [self.vectors_of(rank) for rank in range(team.count)]
+
+    def vectors_of(self, rank: int) -> dict[str, Array]:
+        """A process's part of all that a step changes, in memory that the leader sees too."""
+        vectors = {}
+        for name, whole in self.trainer.arrays().items():
+            values = network.flatten(self.part_of(whole, rank))
+            vectors[name] = self.team.shared(len(values), dtype=values.dtype)
+            vectors[name][...] = values
+        return vectors
+
+    def part_of(self, whole: Array, rank: int) -> list[network.Layer]:
+        """The views of a process into a vector of the trainer."""
+        return part(network.layers(whole, self.sizes), rank, self.team.count)
+
+    def mine(self) -> Trainer:
+        """The trainer of this process's units."""
+        share = copy.copy(self.trainer)
+        share.state = dict(self.vectors[self.team.rank])
+        share.theta = share.state.pop("theta")
+        share.engine = copy.copy(share.engine)
+        share.engine.theta = share.theta
+        like = self.part_of(self.trainer.theta, self.team.rank)
+        factor = share.engine.inputs.factor
+        shard = UnitShard(share.theta, like, share.settings, factor, self.told)
+        share.engine.shards, share.params = [shard], shard.params
+        return share
+
+    def collect(self) -> None:
+        """Bring the parts into the trainer, between two steps."""
+        for name, whole in self.trainer.arrays().items():
+            for rank, vectors in enumerate(self.vectors):
+                there = self.part_of(whole, rank)
+                for (W, b), (W_of, b_of) in zip(there, cut(vectors[name], there), strict=True):
+                    W[...], b[...] = W_of, b_of

@@ -1,0 +1,144 @@
+"""Processes that work in step, each with its share: what they need to begin, to meet and to end.
+
+Here for speed alone. Threads of Python wait for each other at the interpreter lock, which for
+arrays of a few thousand numbers is most of the time; processes have a lock each. A team is forked
+from the process that leads it, so everybody has the images without a copy; what they tell each
+other lies in shared memory. Whoever leads may die in any way: the others follow within a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mnistgpu.errors import RunError
+from mnistgpu.signals import SIGNALS
+from mnistgpu.threads import blas_architecture
+
+# How often a process that waits looks, before it lets others have its core, and before it sleeps
+LOOKS, PATIENCE = 100, 1000  # some 10 microseconds, and a millisecond
+ASLEEP = 0.2  # seconds, after which it looks whether the others are still there
+LONGEST_REASON = 1000
+
+
+@functools.cache
+def is_possible() -> bool:
+    """Whether a forked process computes here: on Linux, and with a BLAS that outlives a fork."""
+    if sys.platform != "linux" or not blas_architecture():
+        return False
+    try:
+        from multiprocessing import get_context
+
+        get_context("fork").Semaphore(0)
+    except (ImportError, OSError):  # a machine without /dev/shm
+        return False
+    return True
+
+
+class Team:
+    """`count` processes: this one, which leads, has rank 0 and forks the others in `working`."""
+
+    def __init__(self, count: int):
+        from multiprocessing import get_context
+
+        make = get_context("fork").Semaphore
+        # told[i][j] is how often i has told j that it has come to a meeting
+        self._told = [[make(0) for _ in range(count)] for _ in range(count)]
+        self._reason = mmap.mmap(-1, LONGEST_REASON)
+        self.count, self.rank, self._leader = count, 0, os.getpid()
+        self._others: list[int] = []
+        self._take_rank(0)
+
+    def shared(self, *shape: int, dtype: Any = np.float32) -> np.ndarray:
+        """An array of zeros that all processes see, if it is made before they are."""
+        count = int(np.prod(shape))
+        memory = mmap.mmap(-1, max(1, count) * np.dtype(dtype).itemsize)
+        return np.frombuffer(memory, dtype, count).reshape(shape)
+
+    def meet(self) -> None:
+        """Wait until all have come here; what they wrote before can then be read."""
+        for tell in self._tell:
+            tell()
+        for hear in self._hear:
+            for look in range(PATIENCE):
+                if hear(False):
+                    break
+                if look > LOOKS:
+                    os.sched_yield()
+            else:
+                while not hear(True, ASLEEP):
+                    self._look()
+
+    @contextlib.contextmanager
+    def working(self, begin: Callable[[], Callable[[], object]]) -> Iterator[None]:
+        """Fork the others; each does again and again what `begin` returns, until the block ends."""
+        try:
+            for rank in range(1, self.count):
+                process = os.fork()
+                if process == 0:
+                    self._follow(rank, begin)
+                self._others.append(process)
+            yield
+        finally:
+            for process in self._others:
+                with contextlib.suppress(OSError):  # it is gone already
+                    os.kill(process, signal.SIGKILL)
+                    os.waitpid(process, 0)
+            self._others.clear()
+
+    def _follow(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
+        """What a process does that does not lead. It never returns."""
+        try:
+            for number in SIGNALS:  # a stop is for the leader to make, after a whole step
+                signal.signal(number, signal.SIG_IGN)
+            null = os.open(os.devnull, os.O_RDWR)  # locks and pipes of the leader end with it
+            for standard in range(3):
+                os.dup2(null, standard)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            self._take_rank(rank)
+            work = begin()
+            while True:
+                work()
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}".encode()[: LONGEST_REASON - 1]
+            self._reason[: len(text)] = text
+        finally:
+            os._exit(1)
+
+    def _take_rank(self, rank: int) -> None:
+        others = [other for other in range(self.count) if other != rank]
+        self.rank = rank
+        self._tell = [self._told[rank][other].release for other in others]
+        self._hear = [self._told[other][rank].acquire for other in others]
+
+    def _look(self) -> None:
+        """RunError if a process that another waits for is gone."""
+        if self.rank > 0:
+            if os.getppid() != self._leader:
+                os._exit(1)
+            return
+        for process in self._others:
+            try:
+                ended, status = os.waitpid(process, os.WNOHANG)
+            except ChildProcessError:  # somebody else has asked for it
+                ended, status = process, 0
+            if ended:
+                self._others.remove(process)
+                reason = self._reason[:].rstrip(b"\0").decode(errors="replace")
+                if reason.startswith("MemoryError"):
+                    raise MemoryError(reason)
+                if not reason:
+                    how = os.waitstatus_to_exitcode(status)
+                    reason = f"killed by signal {-how}" if how < 0 else f"exit status {how}"
+                raise RunError(
+                    f"one of the {self.count} processes that share a step has ended ({reason}); "
+                    "train again, or resume the run"
+                )

@@ -1,0 +1,233 @@
+"""Steps shared among processes are the steps of one, and nothing is left of the processes."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pytest
+from runs import one_sentence, run, start, wait_for
+
+from mnistgpu import checkpoint, data, sharing, team, threads, training
+from mnistgpu.backend import NUMPY
+from mnistgpu.errors import RunError
+from mnistgpu.settings import Settings
+
+pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+
+BASE = Settings(init="he", validation=0, iterations=10**6)
+BY_UNITS = {
+    "plain": {"layers": "784-16-10", "batch_size": 64},
+    "deep": {"layers": "784-12-9-7-10", "batch_size": 64, "activation": "tanh"},
+    "adam": {"layers": "784-11-8-10", "batch_size": 300, "optimizer": "adam"},
+    "decayed": {"layers": "784-16-10", "batch_size": 64, "weight_decay": 0.1, "l2": 0.01},
+    "pixels": {"layers": "784-120-10", "batch_size": 64, "min_ink": 0.02, "center": True},
+    "averaged": {"layers": "784-16-10", "batch_size": 64, "ema": 0.9, "label_smoothing": 0.1},
+    "momentum": {"layers": "784-16-12-10", "batch_size": 64, "optimizer": "nesterov"},
+}
+BY_IMAGES = {
+    "full": {"layers": "784-10-10"},
+    "short": {"layers": "784-12-10", "batch_size": 1500, "optimizer": "momentum"},  # then 500
+    "noise": {"layers": "784-12-9-10", "batch_size": 600, "input_noise": 0.3, "hidden_noise": 0.3},
+    "normal": {"layers": "784-12-9-10", "batch_size": 300, "batch_norm": True},
+    "dropped": {"layers": "784-12-10", "batch_size": 400, "hidden_dropout": 0.3, "ema": 0.9},
+    "deformed": {"layers": "784-12-10", "batch_size": 400, "rotation": 10.0, "optimizer": "adam"},
+}
+
+
+@pytest.fixture
+def train(digits):
+    return data.Digits(*digits, "the first digits")
+
+
+def after(settings, train, count, steps, workers=None):
+    """What a trainer holds after so many steps by `count` processes, and what they told."""
+    trainer = training.Trainer(settings, train, NUMPY, workers)
+    trainer.engine.processes = count
+    told = []
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        for _ in range(steps):
+            loss, right, images = step()
+            told.append((float(loss), int(right), images))
+        assert trainer.taken == steps
+        inside = trainer.vectors()
+    for name, values in inside.items():
+        assert np.array_equal(values, trainer.arrays()[name])
+    return inside | {"plain": trainer.plain()}, told, trainer.learning_rate
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("case", BY_UNITS)
+def test_units_shared_change_nothing_but_rounding(train, case, count):
+    settings = BASE.changed(**BY_UNITS[case], precision="float64", schedule="linear")
+    steps = 2 * -(-len(train) // settings.batch_size) + 1  # with the short batches of two epochs
+    alone, told, rate = after(settings, train, 1, steps)
+    shared, told_shared, rate_shared = after(settings, train, count, steps)
+    assert alone.keys() == shared.keys()
+    assert rate == rate_shared
+    for name, values in alone.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(told_shared, told, rtol=1e-9)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("case", BY_IMAGES)
+def test_images_shared_give_the_bits_of_threads(train, case, workers):
+    settings = BASE.changed(**BY_IMAGES[case])
+    trainer = training.Trainer(settings, train, NUMPY, workers)
+    count = len(trainer.engine.shards)
+    assert count > 1
+    by_threads = after(settings, train, 1, 7, workers)
+    by_processes = after(settings, train, count, 7, workers)
+    assert by_threads[1:] == by_processes[1:]
+    for name, values in by_threads[0].items():
+        assert np.array_equal(by_processes[0][name], values), name
+
+
+@pytest.mark.parametrize("case", ["plain", "adam"])
+def test_shared_steps_are_repeated_to_the_bit(train, case):
+    settings = BASE.changed(**BY_UNITS[case])
+    first, told, _ = after(settings, train, 2, 20)
+    again, told_again, _ = after(settings, train, 2, 20)
+    assert told == told_again
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def processes_for(train, workers=4, **changes):
+    return training.Trainer(BASE.changed(**changes), train, NUMPY, workers).engine.processes
+
+
+def test_which_steps_are_shared(train):
+    wide = {"layers": "784-512-10", "batch_size": 64}
+    assert processes_for(train, **wide) == 2
+    assert processes_for(train, **wide, workers=1) == 1
+    assert processes_for(train, layers="784-16-10", batch_size=32) == 1  # too little work
+    assert processes_for(train, layers="784-10", batch_size=1000) == 1  # no hidden units
+    assert processes_for(train, layers="784-10-10", workers=2) == 2  # by images
+    assert processes_for(train, **wide, weight_decay=0.1) == 2
+    for one_for_all in ({"clip_norm": 1.0}, {"max_norm": 3.0}):
+        assert processes_for(train, **wide, **one_for_all) == 1
+        assert processes_for(train, layers="784-10-10", **one_for_all) == 1
+    assert processes_for(train, layers="784-10-10", l2=0.1) == 1
+    assert processes_for(train, layers="784-10-10", weight_decay=0.1) == 1
+    assert processes_for(train, **wide, hidden_noise=0.1) == 2  # by images: two shards
+
+
+def test_nothing_is_shared_where_nobody_can_be_forked(train, monkeypatch):
+    monkeypatch.setattr(sharing, "is_possible", lambda: False)
+    assert processes_for(train, layers="784-512-10", batch_size=64) == 1
+
+
+def children():
+    """The processes that this one has started and that have not ended."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as listed:
+        return [int(each) for each in listed.read().split()]
+
+
+def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
+    before = threads._blas().info()
+    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
+    trainer.engine.processes = 2
+    with (
+        pytest.raises(ZeroDivisionError),
+        trainer.engine.running(),
+        sharing.stepping(trainer) as step,
+    ):
+        step()
+        assert len(children()) == 1
+        raise ZeroDivisionError
+    assert children() == []
+    assert threads._blas().info() == before
+
+
+def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
+    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
+    trainer.engine.processes = 3
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        step()
+        os.kill(children()[1], signal.SIGKILL)
+        with pytest.raises(RunError, match=r"one of the 3 processes .*killed by signal 9"):
+            step()
+    assert children() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(MemoryError("much"), MemoryError), (ValueError("so"), RunError)]
+)
+def test_an_error_in_another_process_reaches_this_one(error, raised):
+    group = team.Team(2)
+
+    def begin():
+        def work():
+            if group.rank == 1:
+                raise error
+            group.meet()
+
+        return work
+
+    with pytest.raises(raised, match=str(error)), group.working(begin):
+        begin()()
+
+
+def test_no_process_outlives_a_leader_that_is_killed():
+    """Nor does it hold the leader's pipes and locks."""
+    code = (
+        "import fcntl, sys\n"
+        "from mnistgpu.team import Team\n"
+        "lock = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "team = Team(3)\n"
+        "with team.working(lambda: team.meet):\n"
+        "    team.meet()\n"
+        "    print(*team._others, flush=True)\n"
+        "    input()\n"
+    )
+    with tempfile.NamedTemporaryFile() as lock:
+        command = [sys.executable, "-c", code, lock.name]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as leader:
+            others = [int(each) for each in leader.stdout.readline().split()]
+            assert len(others) == 2
+            leader.kill()
+            leader.wait()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            assert leader.stdout.read() == ""
+    end = time.monotonic() + 2.0
+    while any(is_running(each) for each in others):
+        assert time.monotonic() < end, "a process lives on"
+        time.sleep(0.02)
+
+
+def is_running(process):
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
+LENGTH = ("--iterations", 4000, "--checkpoint-every", "0.1s")
+
+
+def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
+    """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
+    whole, path = tmp_path / "whole", tmp_path / "run"
+    done = run(*OPTIONS, *LENGTH, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    process = start(*OPTIONS, *LENGTH, "--out", path, start_new_session=True)
+    wait_for((path / checkpoint.FILE).exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "go on with" in one_sentence(errors)
+    saved = checkpoint.load(path)
+    assert 0 < saved.taken < LENGTH[1]
+    assert saved.workers == min(2, threads.cores())
+    assert run("--resume", path).returncode == 0
+    for name, values in checkpoint.load(whole).vectors.items():
+        assert np.array_equal(checkpoint.load(path).vectors[name], values), name
