@@ -21,6 +21,7 @@ TABLES = {  # name between the marks, file that holds it
     "transcript": RESULTS / "transcript.md",
     "cpu": RESULTS / "cpu.md",
     "pieces": RESULTS / "pieces.md",
+    "sharing": RESULTS / "sharing.md",
     "watching": RESULTS / "watching.md",
     "deformations": RESULTS / "deformations-numpy.md",
 }

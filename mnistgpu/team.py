@@ -14,6 +14,7 @@ import mmap
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -82,7 +83,10 @@ class Team:
         """Fork the others; each does again and again what `begin` returns, until the block ends."""
         try:
             for rank in range(1, self.count):
-                process = os.fork()
+                with warnings.catch_warnings():
+                    # of threads, which a forked process has not: NumPy and the meetings need none
+                    warnings.simplefilter("ignore")
+                    process = os.fork()
                 if process == 0:
                     self._follow(rank, begin)
                 self._others.append(process)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
-from mnistgpu import data, training
+from mnistgpu import data, sharing, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.settings import Settings
 from speed.tasks import Task
@@ -39,6 +41,9 @@ class ThisProject:
         self.trainer = training.Trainer(settings, digits, NUMPY)
         self.trainer.batches = TaskBatches(task)  # type: ignore[assignment]
         self.trainer.theta[...] = task.start
+        self.processes = contextlib.ExitStack()  # between the blocks they sleep
+        with self.trainer.engine.running():
+            self.step = self.processes.enter_context(sharing.stepping(self.trainer))
 
     def steps(self, first: int, count: int) -> None:
         """See `Peer`."""
@@ -46,12 +51,12 @@ class ThisProject:
         loss = right = 0
         with self.trainer.engine.running():
             for _ in range(count):
-                batch_loss, batch_right, _ = self.trainer.step()
+                batch_loss, batch_right, _ = self.step()
                 loss, right = loss + batch_loss, right + batch_right
 
     def theta(self) -> np.ndarray:
         """See `Peer`."""
-        return self.trainer.theta.copy()
+        return self.trainer.vectors()["theta"]
 
 
 def mnist_labels(task: Task) -> np.ndarray:
