@@ -22,6 +22,7 @@ import numpy as np
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
 from mnistgpu.cublas import Cublas
+from mnistgpu.engine import Step
 from mnistgpu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 FULL_BATCHES = 256  # steps of a full batch whose numbers are sent to the device together
 CHECKED_STEPS = 3
 TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the same, to the bit
-
-Step = Callable[..., tuple[Array, Array, int]]
 
 
 class Recorder(Protocol):

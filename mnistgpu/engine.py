@@ -11,7 +11,7 @@ normalisation and noise depend on it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
 from typing import Any
@@ -35,14 +35,17 @@ GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
 
+Step = Callable[..., tuple[Array, Array, int]]  # what `Trainer.step` is
+
 
 class Engine:
     """Gradients of the mean cross-entropy over batches of one training set.
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
     integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere). Use it inside `with engine.running():`, which holds BLAS at the right
-    number of threads and gives them back afterwards.
+    on NumPy, one elsewhere); `sharing` may put processes in their place. Use it inside
+    `with engine.running():`, which holds BLAS at the right number of threads and gives them back
+    afterwards.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mnistgpu.backend import Array
-from mnistgpu.engine import Engine, is_random
+from mnistgpu.engine import Engine, Step, is_random
 from mnistgpu.share_images import ImageShares
 from mnistgpu.share_units import UnitShares
 from mnistgpu.team import Team, is_possible
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MOST = 2  # processes that share units: more were not measured
 # Multiply-adds of a process in the largest product of a step, from which on it pays to share.
 WORTH_SHARING = 2**20
-
-Step = Callable[..., tuple[Array, Array, int]]
 
 
 def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
@@ -81,6 +79,8 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
             return result
 
         trainer.collect = shares.collect  # type: ignore[method-assign]
-        yield step
-        trainer.collect()
-        del trainer.collect
+        try:
+            yield step
+            trainer.collect()
+        finally:
+            del trainer.collect

@@ -83,13 +83,7 @@ class Team:
         """Fork the others; each does again and again what `begin` returns, until the block ends."""
         try:
             for rank in range(1, self.count):
-                with warnings.catch_warnings():
-                    # of threads, which a forked process has not: NumPy and the meetings need none
-                    warnings.simplefilter("ignore")
-                    process = os.fork()
-                if process == 0:
-                    self._follow(rank, begin)
-                self._others.append(process)
+                self._others.append(self._fork(rank, begin))
             yield
         finally:
             for process in self._others:
@@ -98,15 +92,36 @@ class Team:
                     os.waitpid(process, 0)
             self._others.clear()
 
+    def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> int:
+        """Another process and its number; RunError if there may be none."""
+        # a stop is for the leader to make, after a whole step: no other process hears of it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            with warnings.catch_warnings():
+                # of threads, which a forked process has not: NumPy and the meetings need none
+                warnings.simplefilter("ignore")
+                process = os.fork()
+            if process == 0:
+                self._follow(rank, begin)
+        except OSError as error:
+            raise RunError(
+                f"no other process can be started to share a step with ({error}); end some, or "
+                "train on one core: taskset -c 0 mnistgpu train ..."
+            ) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return process
+
     def _follow(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
         """What a process does that does not lead. It never returns."""
         try:
-            for number in SIGNALS:  # a stop is for the leader to make, after a whole step
-                signal.signal(number, signal.SIG_IGN)
-            null = os.open(os.devnull, os.O_RDWR)  # locks and pipes of the leader end with it
+            null = os.open(os.devnull, os.O_RDWR)  # the leader's locks and pipes end with it
             for standard in range(3):
                 os.dup2(null, standard)
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            for number in map(int, os.listdir("/proc/self/fd")):
+                if number > 2:
+                    with contextlib.suppress(OSError):  # that of the list itself
+                        os.close(number)
             self._take_rank(rank)
             work = begin()
             while True:

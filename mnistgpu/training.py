@@ -27,8 +27,8 @@ from mnistgpu import (
 )
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import Array, Backend, array_namespace
-from mnistgpu.cuda_graph import Step, require_gpu
-from mnistgpu.engine import Engine, is_random, statistics_shares
+from mnistgpu.cuda_graph import require_gpu
+from mnistgpu.engine import Engine, Step, is_random, statistics_shares
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.inputs import Inputs
 from mnistgpu.memory import explained

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from runs import one_sentence, run, start, wait_for
 
-from mnistgpu import checkpoint, data, sharing, team, threads, training
+from mnistgpu import checkpoint, data, sharing, signals, team, threads, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import RunError
 from mnistgpu.settings import Settings
@@ -171,6 +172,36 @@ def test_an_error_in_another_process_reaches_this_one(error, raised):
 
     with pytest.raises(raised, match=str(error)), group.working(begin):
         begin()()
+
+
+def test_a_stop_is_not_heard_by_other_processes(train):
+    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
+    trainer.engine.processes = 2
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        for number in signals.SIGNALS:
+            os.kill(children()[0], number)
+        step()
+        assert len(children()) == 1
+
+
+def test_steps_are_shared_outside_the_main_thread(train):
+    settings = BASE.changed(**BY_UNITS["plain"])
+    with ThreadPoolExecutor(1) as thread:
+        there = thread.submit(after, settings, train, 2, 5).result()
+    here = after(settings, train, 2, 5)
+    assert there[1:] == here[1:]
+
+
+def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
+    def full():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", full)
+    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
+    trainer.engine.processes = 2
+    refused = pytest.raises(RunError, match=r"temporarily unavailable.* taskset")
+    with refused, sharing.stepping(trainer):
+        pass
 
 
 def test_no_process_outlives_a_leader_that_is_killed():
