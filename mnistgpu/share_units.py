@@ -45,10 +45,13 @@ def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Lay
 
 
 class Told:
-    """What the processes of a team tell each other in a step, in memory that all of them see."""
+    """What the processes of a team tell each other in a step, in memory that all of them see.
+
+    Nobody writes before all have read: between the two there is always another meeting.
+    """
 
     def __init__(self, team: Team, sizes: tuple[int, ...], rows: int, dtype: str):
-        self.team, self.sizes, self._turn = team, sizes, 0
+        self.team, self.sizes = team, sizes
 
         def columns(n: int) -> np.ndarray:
             return team.shared(n * rows, dtype=dtype)
@@ -56,8 +59,7 @@ class Told:
         ranks = range(team.count)
         self._activations = [columns(n) for n in sizes[1:-2]]
         self._errors = [[columns(n) for _ in ranks] for n in sizes[1:-2]]
-        # two, in turn: a process may be a step ahead of another that reads still
-        self._sums = [[columns(sizes[-1]) for _ in ranks] for _ in range(2)]
+        self._sums = [columns(sizes[-1]) for _ in ranks]
 
     def activations(self, layer: int, m: int) -> np.ndarray:
         """A of a hidden layer 0, 1, ... for m images, of all units."""
@@ -69,8 +71,7 @@ class Told:
 
     def sums(self, m: int) -> list[np.ndarray]:
         """The parts of W_L A_{L-1} for m images, one from each process."""
-        self._turn = 1 - self._turn
-        return [of_images(each, m, self.sizes[-1]) for each in self._sums[self._turn]]
+        return [of_images(each, m, self.sizes[-1]) for each in self._sums]
 
 
 def of_images(memory: np.ndarray, m: int, units: int) -> np.ndarray:

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from runs import one_sentence, run, start, wait_for
 
-from mnistgpu import checkpoint, data, sharing, signals, team, threads, training
+from mnistgpu import checkpoint, data, optimizers, sharing, signals, team, threads, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import RunError
 from mnistgpu.settings import Settings
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked proces
 BASE = Settings(init="he", validation=0, iterations=10**6)
 BY_UNITS = {
     "plain": {"layers": "784-16-10", "batch_size": 64},
-    "deep": {"layers": "784-12-9-7-10", "batch_size": 64, "activation": "tanh"},
+    "deep": {"layers": "784-12-9-7-10", "batch_size": 64},
     "adam": {"layers": "784-11-8-10", "batch_size": 300, "optimizer": "adam"},
     "decayed": {"layers": "784-16-10", "batch_size": 64, "weight_decay": 0.1, "l2": 0.01},
     "pixels": {"layers": "784-120-10", "batch_size": 64, "min_ink": 0.02, "center": True},
@@ -96,6 +97,43 @@ def test_shared_steps_are_repeated_to_the_bit(train, case):
     again, told_again, _ = after(settings, train, 2, 20)
     assert told == told_again
     assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def slowly(settings):
+    """The optimiser of these settings, late in every process but this one."""
+    here, usual = os.getpid(), optimizers.OPTIMIZERS[settings.optimizer]
+
+    def apply(*arguments):
+        if os.getpid() != here:
+            time.sleep(0.02)
+        usual.apply(*arguments)
+
+    return replace(usual, apply=apply)
+
+
+@pytest.mark.parametrize("changes", [BY_UNITS["adam"], BY_IMAGES["full"]])
+def test_a_step_is_over_when_all_have_taken_it(train, changes, monkeypatch):
+    settings = BASE.changed(**changes)
+    expected = after(settings, train, 2, 3, 2)
+    monkeypatch.setitem(optimizers.OPTIMIZERS, settings.optimizer, slowly(settings))
+    found = after(settings, train, 2, 3, 2)
+    assert found[1:] == expected[1:]
+    assert all(np.array_equal(values, expected[0][name]) for name, values in found[0].items())
+
+
+def test_all_take_the_step_that_the_trainer_is_at(train):
+    thetas = []
+    for count in (1, 2):
+        settings = BASE.changed(**BY_UNITS["adam"], precision="float64")
+        trainer = training.Trainer(settings, train, NUMPY)
+        trainer.engine.processes = count
+        with trainer.engine.running(), sharing.stepping(trainer) as step:
+            step()
+            trainer.taken = 4
+            step(0.003)
+            assert trainer.learning_rate == 0.003
+        thetas.append(trainer.theta)
+    np.testing.assert_allclose(*thetas, rtol=1e-8)
 
 
 def processes_for(train, workers=4, **changes):
