@@ -161,9 +161,10 @@ def test_nothing_is_shared_where_nobody_can_be_forked(train, monkeypatch):
     assert processes_for(train, layers="784-512-10", batch_size=64) == 1
 
 
-def children():
-    """The processes that this one has started and that have not ended."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as listed:
+def children(process=None):
+    """The processes that a process, or this one, has started and that have not ended."""
+    process = process or os.getpid()
+    with open(f"/proc/{process}/task/{process}/children") as listed:
         return [int(each) for each in listed.read().split()]
 
 
@@ -300,3 +301,17 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     assert run("--resume", path).returncode == 0
     for name, values in checkpoint.load(whole).vectors.items():
         assert np.array_equal(checkpoint.load(path).vectors[name], values), name
+
+
+@pytest.mark.skipif(threads.cores() < 2, reason="one core: there is nobody to share with")
+def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
+    path = tmp_path / "run"
+    process = start(*OPTIONS, *LENGTH, "--out", path)
+    wait_for((path / checkpoint.FILE).exists, process)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    said = one_sentence(errors)
+    assert "killed by signal 9" in said
+    assert "keeps the run as it was after iteration" in said
+    assert run("--resume", path).returncode == 0
