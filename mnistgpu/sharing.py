@@ -21,24 +21,25 @@ from mnistgpu.threads import cores
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
 
-MOST = 2  # processes that share units: more were not measured
-# Multiply-adds of a process in the largest product of a step, from which on it pays to share.
-WORTH_SHARING = 2**20
+# What a process must have at least for it to pay: multiply-adds of the largest product of a step,
+# and units of each layer if these are shared. Measured with two processes, on two cores.
+MULTIPLY_ADDS, UNITS = 2**20, 16
 
 
 def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
     """Among how many processes to share a step; 1 for none but this."""
-    settings, sizes, count = engine.settings, engine.sizes, len(engine.shards)
+    settings, sizes, shards = engine.settings, engine.sizes, len(engine.shards)
     # what looks at a whole layer or at all of the gradient stays whole
     whole = settings.clip_norm is not None or settings.max_norm is not None
-    if count > 1:
+    most = max(a * b for a, b in pairwise(sizes)) * batch_rows // MULTIPLY_ADDS
+    if shards > 1:
         whole = whole or settings.l2 > 0 or settings.weight_decay > 0
+        count = shards if shards <= most else 1
     else:
-        whole = whole or is_random(settings) or settings.batch_norm or len(sizes) < 3
-        count = min(workers or cores(), MOST, *sizes[1:-1])
-    largest = max(a * b for a, b in pairwise(sizes)) * batch_rows
-    pays = count > 1 and largest >= count * WORTH_SHARING and not whole
-    return count if pays and engine.xp.__name__ == "numpy" and is_possible() else 1
+        whole = whole or is_random(settings) or settings.batch_norm
+        count = min(workers or cores(), most, min(sizes[1:-1], default=0) // UNITS)
+    pays = count > 1 and not whole and engine.xp.__name__ == "numpy"
+    return count if pays and is_possible() else 1
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import mmap
 import os
 import signal
@@ -60,8 +61,11 @@ class Team:
 
     def shared(self, *shape: int, dtype: Any = np.float32) -> np.ndarray:
         """An array of zeros that all processes see, if it is made before they are."""
-        count = int(np.prod(shape))
-        memory = mmap.mmap(-1, max(1, count) * np.dtype(dtype).itemsize)
+        count = math.prod(shape)
+        try:
+            memory = mmap.mmap(-1, max(1, count) * np.dtype(dtype).itemsize)
+        except (OSError, OverflowError) as error:
+            raise MemoryError(f"no memory to share an array of {shape}: {error}") from None
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def meet(self) -> None:

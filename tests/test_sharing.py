@@ -142,12 +142,16 @@ def processes_for(train, workers=4, **changes):
 
 def test_which_steps_are_shared(train):
     wide = {"layers": "784-512-10", "batch_size": 64}
-    assert processes_for(train, **wide) == 2
+    assert processes_for(train, **wide) == 4
     assert processes_for(train, **wide, workers=1) == 1
-    assert processes_for(train, layers="784-16-10", batch_size=32) == 1  # too little work
+    assert (
+        processes_for(train, layers="784-128-10", batch_size=32) == 3
+    )  # for more, too little work
+    assert processes_for(train, layers="784-48-10", batch_size=1000) == 3  # or units
+    assert processes_for(train, layers="784-30-10", batch_size=1000) == 1
     assert processes_for(train, layers="784-10", batch_size=1000) == 1  # no hidden units
     assert processes_for(train, layers="784-10-10", workers=2) == 2  # by images
-    assert processes_for(train, **wide, weight_decay=0.1) == 2
+    assert processes_for(train, **wide, weight_decay=0.1) == 4
     for one_for_all in ({"clip_norm": 1.0}, {"max_norm": 3.0}):
         assert processes_for(train, **wide, **one_for_all) == 1
         assert processes_for(train, layers="784-10-10", **one_for_all) == 1
@@ -241,6 +245,12 @@ def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
     refused = pytest.raises(RunError, match=r"temporarily unavailable.* taskset")
     with refused, sharing.stepping(trainer):
         pass
+
+
+def test_memory_that_cannot_be_had_is_a_memory_error():
+    """Which the command line explains, see `memory`."""
+    with pytest.raises(MemoryError, match="no memory to share"):
+        team.Team(2).shared(2**50)
 
 
 def test_no_process_outlives_a_leader_that_is_killed():
