@@ -46,6 +46,8 @@ def after(task: Task, steps: int) -> tuple[dict[str, Peer], dict[str, str]]:
             peer.steps(0, steps)
             ready[name] = peer
         except Exception as error:  # whatever a peer cannot do must not stop the others
+            if name == THIS_PROJECT:
+                raise
             lines = str(error).strip().splitlines() or [""]
             missing[name] = f"{type(error).__name__}: {lines[0][:100]}"
     return ready, missing

@@ -17,6 +17,7 @@ class TaskBatches:
 
     def __init__(self, task: Task):
         self.task, self.per_epoch = task, len(task.order)
+        self.images, self.size = task.images, task.batch or task.images
 
     def rows(self, step: int) -> np.ndarray | slice:
         """Rows of a step, as `training.Batches` gives them."""
