@@ -44,7 +44,7 @@ class Shard:
         self._addend = xp.empty_like(theta)
         self.gradients = self.layers(self.gradient)
         self._addends = self.layers(self._addend)
-        self._buffers: dict[int, _Buffers] = {}
+        self._buffers: dict[int, Buffers] = {}
         self.matmul = products.matmul_in(settings.precision, xp)
         self._has_out = has_out(theta)
         self._into = into_out if self._has_out else into_copy
@@ -60,17 +60,14 @@ class Shard:
         """
         xp, into = self.xp, self._into
         buffers = self._buffers_for(X.shape[1])
-        Z, column_sums = self.forward(X, buffers, key), buffers.row
-
-        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
+        Z, column_sums, dZ = self.forward(X, buffers, key), buffers.row, buffers.exp
         Z -= xp.max(Z, axis=0, keepdims=True)
-        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
-        into(Z, xp.exp, Z)
-        into(column_sums, self.matmul, buffers.ones_by_class, Z)
-        loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
+        into(dZ, xp.exp, Z)
+        into(column_sums, self.matmul, buffers.ones_by_class, dZ)
+        right = self.right_answers(Z, labels)
+        loss = self.sum_of_losses(Z, targets, buffers)
 
-        dZ = Z  # (A_L - Y) / m, where A_L = exp(Z) / column sums
-        dZ /= column_sums
+        dZ /= column_sums  # (A_L - Y) / m, where A_L = exp(Z) / column sums
         dZ -= targets
         dZ *= 1.0 / batch_rows
         self.backward(dZ, buffers, self.gradients if first else self._addends)
@@ -82,7 +79,17 @@ class Shard:
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
 
-    def forward(self, X: Array, buffers: _Buffers, key: Array) -> Array:
+    def right_answers(self, Z: Array, labels: Array) -> Array:
+        """How many columns of Z are largest at their label."""
+        return self.xp.count_nonzero(self.xp.argmax(Z, axis=0) == labels)
+
+    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> Array:
+        """From logits less their largest, and the column sums of exp(Z) in the buffers."""
+        xp = self.xp
+        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
+        return (xp.log(buffers.row) @ buffers.ones - log_likelihood)[0, 0]
+
+    def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
         xp, into, settings = self.xp, self._into, self.settings
         buffers.A[0] = X
@@ -93,7 +100,7 @@ class Shard:
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                into(Z, xp.add, self.of_all_units(sums), b)
+                into(Z, xp.add, self.of_all_units(sums, buffers), b)
                 return Z
             if settings.batch_norm:
                 buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
@@ -110,10 +117,10 @@ class Shard:
             if settings.hidden_dropout > 0:
                 drop_key = _layer_key(key, counter_rng.DROPOUT, layer)
                 buffers.kept[layer] = regularize.drop(A, drop_key, settings.hidden_dropout)
-            buffers.A[layer + 1] = self.for_all_units(layer, A)
+            buffers.A[layer + 1] = self.for_all_units(layer, A, buffers)
         raise AssertionError("a network has a last layer")
 
-    def backward(self, dZ: Array, buffers: _Buffers, gradients: list[network.Layer]) -> None:
+    def backward(self, dZ: Array, buffers: Buffers, gradients: list[network.Layer]) -> None:
         """Write (dW_l, db_l) of every layer into `gradients`, from the last layer to the first."""
         into, settings = self._into, self.settings
         last = len(gradients) - 1
@@ -128,7 +135,7 @@ class Shard:
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 into(dA, self.matmul, self.params[layer][0].T, dZ)
-                dA = self.from_all_units(layer, dA)
+                dA = self.from_all_units(layer, dA, buffers)
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if settings.activation == "relu":
@@ -143,15 +150,15 @@ class Shard:
         """The views (W_l, b_l) of a vector of parameters or of a gradient."""
         return network.layers(vector, self.sizes)
 
-    def for_all_units(self, layer: int, A: Array) -> Array:
+    def for_all_units(self, layer: int, A: Array, buffers: Any) -> Array:
         """The activations of all units of a hidden layer 0, 1, ..., from those of these units."""
         return A
 
-    def of_all_units(self, sums: Array) -> Array:
+    def of_all_units(self, sums: Array, buffers: Any) -> Array:
         """W_L A_{L-1} over all units, from the sums over these units."""
         return sums
 
-    def from_all_units(self, layer: int, dA: Array) -> Array:
+    def from_all_units(self, layer: int, dA: Array, buffers: Any) -> Array:
         """W^T dZ over all units of layer 1, 2, ... for these units before it."""
         return dA
 
@@ -162,15 +169,19 @@ class Shard:
         else:
             dA *= self.xp.astype(A > 0, dA.dtype)
 
-    def _buffers_for(self, m: int) -> _Buffers:
+    def _buffers_for(self, m: int) -> Buffers:
         if m not in self._buffers:
             if len(self._buffers) > 3:  # a full shard, the last of a batch, the last of an epoch
                 self._buffers.clear()
-            self._buffers[m] = _Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
+            self._buffers[m] = self.new_buffers(m)
         return self._buffers[m]
 
+    def new_buffers(self, m: int) -> Buffers:
+        """Buffers for shards of m images."""
+        return Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
 
-class _Buffers:
+
+class Buffers:
     """Arrays for a shard of m images: what forward leaves for backward, layer by layer."""
 
     def __init__(self, like: Array, sizes: tuple[int, ...], m: int, batch_norm: bool):
@@ -185,6 +196,7 @@ class _Buffers:
         self.sums = [columns(n) for n in sizes[1:]] if batch_norm else list(self.Z)
         if xp.__name__ == "numpy" and is_narrow(sizes[1], m):
             self.sums[0] = xp.empty((m, sizes[1]), dtype=like.dtype).T
+        self.exp = columns(sizes[-1])  # of the logits, less their largest
         self.row = columns(1)
         self.ones = xp.ones((m, 1), dtype=like.dtype, **where)
         self.ones_by_class = xp.ones((1, sizes[-1]), dtype=like.dtype, **where)

@@ -21,7 +21,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array
 from mnistgpu.settings import Settings
-from mnistgpu.shard import Shard, _Buffers
+from mnistgpu.shard import Buffers, Shard
 from mnistgpu.team import Team
 
 if TYPE_CHECKING:
@@ -45,38 +45,43 @@ def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Lay
 
 
 class Told:
-    """What the processes of a team tell each other in a step, in memory that all of them see.
+    """What the processes of a team tell each other in a step: memory that all of them see.
 
-    Nobody writes before all have read: between the two there is always another meeting.
+    It is for columns of up to so many `rows`, the images of a batch. Nobody writes before all have
+    read: between the two there is always another meeting.
     """
 
     def __init__(self, team: Team, sizes: tuple[int, ...], rows: int, dtype: str):
         self.team, self.sizes = team, sizes
-
-        def columns(n: int) -> np.ndarray:
-            return team.shared(n * rows, dtype=dtype)
-
         ranks = range(team.count)
-        self._activations = [columns(n) for n in sizes[1:-2]]
-        self._errors = [[columns(n) for _ in ranks] for n in sizes[1:-2]]
-        self._sums = [columns(sizes[-1]) for _ in ranks]
-
-    def activations(self, layer: int, m: int) -> np.ndarray:
-        """A of a hidden layer 0, 1, ... for m images, of all units."""
-        return of_images(self._activations[layer], m, self.sizes[layer + 1])
-
-    def errors(self, layer: int, m: int) -> list[np.ndarray]:
-        """The parts of W^T dZ of layer 1, 2, ... for m images, one from each process."""
-        return [of_images(each, m, self.sizes[layer]) for each in self._errors[layer - 1]]
-
-    def sums(self, m: int) -> list[np.ndarray]:
-        """The parts of W_L A_{L-1} for m images, one from each process."""
-        return [of_images(each, m, self.sizes[-1]) for each in self._sums]
+        # A of each hidden layer but the last, of all units
+        self.activations = [team.shared(n * rows, dtype=dtype) for n in sizes[1:-2]]
+        # W^T dZ for all units of the same layers, from each process
+        self.errors = [[team.shared(n * rows, dtype=dtype) for _ in ranks] for n in sizes[1:-2]]
+        # W_L A_{L-1}, from each process
+        self.sums = [team.shared(sizes[-1] * rows, dtype=dtype) for _ in ranks]
+        self.loss, self.right = team.shared(dtype=dtype), team.shared(dtype="int64")
 
 
-def of_images(memory: np.ndarray, m: int, units: int) -> np.ndarray:
-    """Columns (units, m) at the beginning of a memory for as many images or more."""
-    return memory[: units * m].reshape(units, m)
+class UnitBuffers(Buffers):
+    """Buffers for m images, of which some are memory that the other processes see."""
+
+    def __init__(self, like: Array, sizes: tuple[int, ...], m: int, told: Told):
+        super().__init__(like, sizes, m, batch_norm=False)
+
+        def columns(memory: np.ndarray, n: int) -> np.ndarray:
+            return memory[: n * m].reshape(n, m)
+
+        *widths, _, classes = told.sizes[1:]
+        self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
+        self.errors = [
+            [columns(part, n) for part in parts]
+            for parts, n in zip(told.errors, widths, strict=True)
+        ]
+        self.all_sums = [columns(part, classes) for part in told.sums]
+        self.sums[-1] = self.all_sums[told.team.rank]
+        for layer, parts in enumerate(self.errors):
+            self.dZ[layer] = parts[told.team.rank]
 
 
 class UnitShard(Shard):
@@ -95,36 +100,46 @@ class UnitShard(Shard):
         """See `Shard`. W_l takes all units of the layer before, but for the last."""
         return cut(vector, self._like)
 
-    def for_all_units(self, layer: int, A: Array) -> Array:
+    def new_buffers(self, m: int) -> Buffers:
+        """See `Shard`."""
+        return UnitBuffers(self.gradient, self.sizes, m, self.told)
+
+    def for_all_units(self, layer: int, A: Array, buffers: UnitBuffers) -> Array:
         """See `Shard`."""
         if layer == len(self.own) - 1:
             return A
-        everyone = self.told.activations(layer, A.shape[1])
+        everyone = buffers.activations[layer]
         everyone[self.own[layer]] = A
         self.told.team.meet()
         return everyone
 
-    def of_all_units(self, sums: Array) -> Array:
+    def of_all_units(self, sums: Array, buffers: UnitBuffers) -> Array:
         """See `Shard`."""
-        parts = self.told.sums(sums.shape[1])
-        parts[self.told.team.rank][...] = sums
         self.told.team.meet()
-        return added(parts, sums)
+        return added(buffers.all_sums, buffers.Z[-1])
 
-    def from_all_units(self, layer: int, dA: Array) -> Array:
-        """See `Shard`. dA is this process's part, for all units, where `told` keeps it."""
+    def from_all_units(self, layer: int, dA: Array, buffers: UnitBuffers) -> Array:
+        """See `Shard`. dA is this process's part, for all units."""
         if layer == len(self.own):
             return dA
         self.told.team.meet()
         rows = self.own[layer - 1]
-        parts = self.told.errors(layer, dA.shape[1])
-        return added([each[rows] for each in parts], np.empty_like(dA[rows]))
+        parts = [part[rows] for part in buffers.errors[layer - 1]]
+        return added(parts, np.empty_like(parts[0]))
 
-    def _buffers_for(self, m: int) -> _Buffers:
-        buffers = super()._buffers_for(m)
-        for layer in range(1, len(self.own)):
-            buffers.dZ[layer - 1] = self.told.errors(layer, m)[self.told.team.rank]
-        return buffers
+    # What all would compute alike, one does, and another the other; it can be read after the step.
+
+    def right_answers(self, Z: Array, labels: Array) -> Array:
+        """See `Shard`."""
+        if self.told.team.rank == 0:
+            self.told.right[...] = super().right_answers(Z, labels)
+        return self.told.right
+
+    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> Array:
+        """See `Shard`."""
+        if self.told.team.rank == 1:
+            self.told.loss[...] = super().sum_of_losses(Z, targets, buffers)
+        return self.told.loss
 
 
 def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
