@@ -27,7 +27,7 @@ CELL_LETTERS = b"0123456789 ."  # pandas would take True or 1e-400 as well
 # a point without digits before it, one that zeros do not follow, or a number of a float's size
 ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\r\n])|[1-9][0-9]{9}")
 LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would take for the end of a line
-PIECE = 2**18  # bytes read at once
+PIECE = 2**16  # bytes read at once: for larger ones the system clears fresh memory each time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
@@ -69,10 +69,11 @@ def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
 
     lines = 0
     for start, block in lines_of_images(path, file, header):
-        found = block.count(b"\n")
+        bare = block.translate(None, CELL_LETTERS)
+        found = bare.count(b"\n")
         rounded = b"." in block and ODD_POINT.search(block)
         odd = rounded or LONE_RETURN.search(block)
-        if odd or not are_lines_of(columns, found, block.translate(None, CELL_LETTERS)):
+        if odd or not are_lines_of(columns, found, bare):
             raise next(faults(path, line_at(file, start), block, columns))
         lines += found
     if lines == 0:
