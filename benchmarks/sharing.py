@@ -15,11 +15,12 @@ from pathlib import Path
 
 from speed import clock
 from speed.report import duration
+from threadpoolctl import threadpool_limits
 
 from mnistgpu import data, recipes, sharing, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.settings import Settings
-from mnistgpu.threads import blas_architecture
+from mnistgpu.threads import blas_architecture, cores, one_blas_thread
 
 BLOCK = 0.4  # seconds of steps between two readings of the clock
 PLAIN = Settings(init="he", validation=0)
@@ -50,11 +51,11 @@ def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callabl
     trainer = training.Trainer(endless, digits, NUMPY)
     if one:
         trainer.engine.processes = 1
-    with trainer.engine.running():
-        step = stack.enter_context(sharing.stepping(trainer))
+    step = stack.enter_context(sharing.stepping(trainer))
+    stack.enter_context(threadpool_limits(cores(), "blas"))  # for the other, while these sleep
 
     def take(count: int) -> None:
-        with trainer.engine.running():
+        with trainer.engine.running() if one else one_blas_thread():
             for _ in range(count):
                 step()
 

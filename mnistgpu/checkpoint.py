@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import files, health, network, optimizers, regularize, settings, tensor_file
+from mnistgpu import files, health, network, optimizers, regularize, settings, team, tensor_file
 from mnistgpu.backend import Backend
 from mnistgpu.errors import DataError, StoppedError, UsageError
 from mnistgpu.settings import Settings
@@ -33,7 +33,8 @@ COLUMNS = tuple(column.name for column in fields(Row))
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
 MOST_ROWS = 100_000  # of history; of more, every second one is left out
-WHO_COMPUTES = ("backend", "device", "numpy", "cupy")  # of Backend.describe: they decide the bits
+# Of Backend.describe, and whether processes share the steps: they decide the bits.
+WHO_COMPUTES = ("backend", "device", "numpy", "cupy", "steps")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Checkpoint:
     data: str | None  # the path of the data; None for the embedded MNIST
     data_digest: str
     machine: dict[str, str]  # what computed it
-    workers: int  # among which the engine shared out its batches
+    workers: int  # among which batches, or the network's units, were shared
     pixels: int  # that the network looks at
     taken: int  # steps
     vectors: dict[str, np.ndarray]  # as in Trainer.vectors
@@ -69,6 +70,8 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
 def machine(backend: Backend) -> dict[str, str]:
     """What decides how numbers are rounded: equal machines give equal bits."""
     facts = backend.describe()
+    if backend.name == "numpy":
+        facts["steps"] = "steps in processes" if team.is_possible() else "steps in threads"
     return {name: facts[name] for name in WHO_COMPUTES if name in facts}
 
 

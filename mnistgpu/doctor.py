@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import __version__, counter_rng, cublas, data, network
+from mnistgpu import __version__, counter_rng, cublas, data, network, sharing
 from mnistgpu.backend import INSTALL, INSTALL_CUPY, NUMPY, Backend, gist, select
 from mnistgpu.cuda_graph import stepping
 from mnistgpu.data import Digits
@@ -233,19 +233,20 @@ def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
         Settings(layers="784-128-10").changed(batch_size=128, init="he", learning_rate=0.1),
     ):
         trainer = Trainer(settings, digits, backend)
-        with trainer.engine.running():
-            trainer.step()
+        with trainer.engine.running(), sharing.stepping(trainer) as step:
+            step()
             backend.synchronize()
             started, steps = time.perf_counter(), 0
             while time.perf_counter() - started < SPEED_SECONDS:
-                trainer.step()
+                step()
                 steps += 1
                 if steps % 10 == 0 or settings.batch_size is None:
                     backend.synchronize()
             backend.synchronize()
             seconds = (time.perf_counter() - started) / steps
-        batch = settings.batch_size or len(digits)
-        texts.append(f"{settings.layers} with {batch:,} images {1e3 * seconds:.2f} ms a step")
+        batch, processes = settings.batch_size or len(digits), trainer.engine.processes
+        by = f" of {processes} processes" if processes > 1 else ""
+        texts.append(f"{settings.layers} with {batch:,} images {1e3 * seconds:.2f} ms a step{by}")
     return True, "; ".join(texts), ""
 
 

@@ -1,11 +1,11 @@
 """The gradient of a batch as a sum over shards, shared out among workers.
 
 A shard is a part of a batch whose arrays stay in the cache between the products that use them. A
-worker is a thread with buffers of its own (`shard.Shard`). With one shard there is one worker, and
-BLAS uses all cores if the products are large enough; with more, each core has a worker and BLAS is
-held at one thread. On a GPU there is one worker, the GPU. How many workers there are changes a
-gradient by rounding alone; where the shards are cut is a matter of the settings, since batch
-normalisation and noise depend on it.
+worker is a thread with buffers of its own (`shard.Shard`), or a process: see `sharing`. With one
+shard there is one worker, and BLAS uses all cores if the products are large enough; with more, each
+core has a worker and BLAS is held at one thread. On a GPU there is one worker, the GPU. How many
+workers there are changes a gradient by rounding alone; where the shards are cut is a matter of the
+settings, since batch normalisation and noise depend on it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Engine:
         with contextlib.ExitStack() as stack:
             self._threads = stack.enter_context(workers(len(self.shards)))
             small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
-            if (small or self.processes > 1) and self.xp.__name__ == "numpy":
+            if small and self.xp.__name__ == "numpy":
                 stack.enter_context(one_blas_thread())
             try:
                 yield self

@@ -36,11 +36,11 @@ class ImageShares:
         self.gradients = [team.shared(count, dtype=dtype) for _ in ranks]
         self.losses = team.shared(team.count, dtype=dtype)
         self.right = team.shared(team.count, dtype="int64")
-        # for each shard of a process, mean and variance of every normalised layer
-        _, starts = engine.cut(slice(0, trainer.batches.size))
+        # for each shard of a batch, mean and variance of every normalised layer
         sizes = engine.sizes[1:-1] if trainer.settings.batch_norm else ()
         self.statistics = [
-            [[team.shared(2, n, 1, dtype=dtype) for n in sizes] for _ in own] for own in starts
+            [team.shared(2, n, 1, dtype=dtype) for n in sizes]
+            for _ in range(0, trainer.batches.size, engine.shard_rows)
         ]
 
     def slice_of(self, rank: int) -> slice:
@@ -54,12 +54,13 @@ class ImageShares:
         share.state = {name: vector[slice_] for name, vector in self.vectors.items()}
         share.theta = share.state.pop("theta")
         share.engine = ShareEngine(self)
+        share.params = []  # a slice has no weights: what works on these is not shared
         return share
 
-    def collect(self) -> None:
-        """Bring the vectors into the trainer, between two steps."""
-        for name, whole in {"theta": self.trainer.theta, **self.trainer.state}.items():
-            whole[...] = self.vectors[name]
+    def collect(self, *names: str) -> None:
+        """Bring these vectors, or all, into the trainer, between two steps."""
+        for name in names or self.vectors:
+            self.trainer.arrays()[name][...] = self.vectors[name]
 
 
 class ShareEngine(Engine):
@@ -85,7 +86,7 @@ class ShareEngine(Engine):
             self.work(shard, starts[self.rank], rows, count, key, deform)
             shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
             if self.settings.batch_norm:
-                self.tell_statistics()
+                self.tell_statistics(starts[self.rank])
         shares.team.meet()
 
         np.copyto(self.total, self.slices[0])
@@ -94,23 +95,21 @@ class ShareEngine(Engine):
             self.total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
         if self.settings.batch_norm:
-            self.batch_statistics = weighted_means(self.all_statistics(count, starts), count)
+            self.batch_statistics = weighted_means(self.all_statistics(count), count)
         return self.total, loss, right
 
-    def tell_statistics(self) -> None:
-        """Means and variances of this process's shards, to all."""
-        told = self.shares.statistics[self.rank]
-        for memories, (_, layers) in zip(told, self.shard.statistics, strict=False):
+    def tell_statistics(self, starts: range) -> None:
+        """Means and variances of this process's shards, which begin there, to all."""
+        for start, (_, layers) in zip(starts, self.shard.statistics, strict=True):
+            memories = self.shares.statistics[start // self.shard_rows]
             for memory, found in zip(memories, layers, strict=True):
                 memory[0], memory[1] = found
 
-    def all_statistics(
-        self, count: int, starts: list[range]
-    ) -> list[tuple[int, list[tuple[Array, Array]]]]:
-        """For every shard of the batch, as `Shard.statistics`."""
+    def all_statistics(self, count: int) -> list[tuple[int, list[tuple[Array, Array]]]]:
+        """For every shard of a batch of so many images, as `Shard.statistics`."""
         found = []
-        for own, told in zip(starts, self.shares.statistics, strict=False):
-            for start, memories in zip(own, told, strict=False):
-                m = min(self.shard_rows, count - start)
-                found.append((m, [(mean, variance) for mean, variance in memories]))
+        for start in range(0, count, self.shard_rows):
+            memories = self.shares.statistics[start // self.shard_rows]
+            m = min(self.shard_rows, count - start)
+            found.append((m, [(mean, variance) for mean, variance in memories]))
         return found

@@ -195,10 +195,10 @@ class UnitShares:
         share.engine.shards, share.params = [shard], shard.params
         return share
 
-    def collect(self) -> None:
-        """Bring the parts into the trainer, between two steps."""
-        for name, whole in self.trainer.arrays().items():
+    def collect(self, *names: str) -> None:
+        """Bring the parts of these vectors, or of all, into the trainer, between two steps."""
+        for name in names or self.vectors[0]:
             for rank, vectors in enumerate(self.vectors):
-                there = self.part_of(whole, rank)
+                there = self.part_of(self.trainer.arrays()[name], rank)
                 for (W, b), (W_of, b_of) in zip(there, cut(vectors[name], there), strict=True):
                     W[...], b[...] = W_of, b_of

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 
 from mnistgpu.backend import Array
 from mnistgpu.engine import Engine, Step, is_random
+from mnistgpu.errors import RunError
 from mnistgpu.share_images import ImageShares
 from mnistgpu.share_units import UnitShares
 from mnistgpu.team import Team, is_possible
-from mnistgpu.threads import cores
+from mnistgpu.threads import cores, one_blas_thread
 
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
 
 # What a process must have at least for it to pay: multiply-adds of the largest product of a step,
-# and units of each layer if these are shared. Measured with two processes, on two cores.
+# and units of each layer if these are shared. Measured with two processes, on two cores; how far it
+# goes on with more is not known, so there are not many more.
 MULTIPLY_ADDS, UNITS = 2**20, 16
+MOST = 16
 
 
 def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
@@ -31,7 +34,8 @@ def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
     settings, sizes, shards = engine.settings, engine.sizes, len(engine.shards)
     # what looks at a whole layer or at all of the gradient stays whole
     whole = settings.clip_norm is not None or settings.max_norm is not None
-    most = max(a * b for a, b in pairwise(sizes)) * batch_rows // MULTIPLY_ADDS
+    largest_product = max(a * b for a, b in pairwise(sizes)) * batch_rows
+    most = min(MOST, largest_product // MULTIPLY_ADDS)
     if shards > 1:
         whole = whole or settings.l2 > 0 or settings.weight_decay > 0
         count = shards if shards <= most else 1
@@ -46,8 +50,9 @@ def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
 def stepping(trainer: Trainer) -> Iterator[Step]:
     """The function that takes a step of the trainer: in several processes where that pays.
 
-    Within, `trainer.collect` brings what they hold into the trainer's arrays, which all steps
-    begin with; changes to these arrays have no effect.
+    Within, `trainer.collect` brings what they hold into the trainer's arrays, which the first step
+    begins with; later changes to these arrays have no effect. After a step that was broken off by
+    an exception there can be no other.
     """
     if trainer.engine.processes == 1:
         yield trainer.step
@@ -63,25 +68,33 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
         def take() -> tuple[Array, Array, int]:
             team.meet()
             share.taken = int(order[0])
-            result = share.step(float(order[1]))
+            loss, right, images = share.step(float(order[1]))
             team.meet()
-            return result
+            return loss[()], right[()], images  # copies: the next step writes where these lie
 
         return take
 
-    with team.working(begin):
-        take = begin()
+    with one_blas_thread(), team.working(begin):
+        take, under_way = begin(), False
 
         def step(rate: float | None = None) -> tuple[Array, Array, int]:
+            nonlocal under_way
+            if under_way:
+                raise RunError(
+                    "a step was broken off, so its processes are out of step: begin anew"
+                )
             rate = trainer.scheduled_rate(trainer.taken) if rate is None else rate
             order[:] = trainer.taken, rate
+            under_way = True
             result = take()
+            under_way = False
             trainer.taken, trainer.learning_rate = trainer.taken + 1, rate
             return result
 
         trainer.collect = shares.collect  # type: ignore[method-assign]
         try:
             yield step
-            trainer.collect()
         finally:
+            if not under_way:
+                trainer.collect()
             del trainer.collect

@@ -3,7 +3,7 @@
 Here for speed alone. Threads of Python wait for each other at the interpreter lock, which for
 arrays of a few thousand numbers is most of the time; processes have a lock each. A team is forked
 from the process that leads it, so everybody has the images without a copy; what they tell each
-other lies in shared memory. Whoever leads may die in any way: the others follow within a second.
+other lies in shared memory. Whoever leads may die in any way: the others end at their next meeting.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from mnistgpu.threads import blas_architecture
 LOOKS, PATIENCE = 100, 1000  # some 10 microseconds, and a millisecond
 ASLEEP = 0.2  # seconds, after which it looks whether the others are still there
 LONGEST_REASON = 1000
+OPEN_FILES = "/proc/self/fd"
 
 
 @functools.cache
 def is_possible() -> bool:
-    """Whether a forked process computes here: on Linux, and with a BLAS that outlives a fork."""
-    if sys.platform != "linux" or not blas_architecture():
+    """Whether a forked process computes here: on Linux, with OpenBLAS, which outlives a fork."""
+    if sys.platform != "linux" or not os.path.isdir(OPEN_FILES) or not blas_architecture():
         return False
     try:
         from multiprocessing import get_context
@@ -52,8 +53,13 @@ class Team:
         from multiprocessing import get_context
 
         make = get_context("fork").Semaphore
-        # told[i][j] is how often i has told j that it has come to a meeting
-        self._told = [[make(0) for _ in range(count)] for _ in range(count)]
+        try:
+            # told[i][j] is how often i has told j that it has come to a meeting
+            self._told = [[make(0) for _ in range(count)] for _ in range(count)]
+        except OSError as error:
+            raise RunError(
+                f"{count} processes cannot meet ({error}); make /dev/shm larger"
+            ) from None
         self._reason = mmap.mmap(-1, LONGEST_REASON)
         self.count, self.rank, self._leader = count, 0, os.getpid()
         self._others: list[int] = []
@@ -87,7 +93,7 @@ class Team:
         """Fork the others; each does again and again what `begin` returns, until the block ends."""
         try:
             for rank in range(1, self.count):
-                self._others.append(self._fork(rank, begin))
+                self._fork(rank, begin)
             yield
         finally:
             for process in self._others:
@@ -96,8 +102,8 @@ class Team:
                     os.waitpid(process, 0)
             self._others.clear()
 
-    def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> int:
-        """Another process and its number; RunError if there may be none."""
+    def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
+        """Start another process; RunError if there may be none."""
         # a stop is for the leader to make, after a whole step: no other process hears of it
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -107,14 +113,14 @@ class Team:
                 process = os.fork()
             if process == 0:
                 self._follow(rank, begin)
+            self._others.append(process)
         except OSError as error:
             raise RunError(
-                f"no other process can be started to share a step with ({error}); end some, or "
-                "train on one core: taskset -c 0 mnistgpu train ..."
+                f"no other process can be started to share a step with ({error}); end some "
+                "programs, or allow more (ulimit -u)"
             ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return process
 
     def _follow(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
         """What a process does that does not lead. It never returns."""
@@ -122,7 +128,7 @@ class Team:
             null = os.open(os.devnull, os.O_RDWR)  # the leader's locks and pipes end with it
             for standard in range(3):
                 os.dup2(null, standard)
-            for number in map(int, os.listdir("/proc/self/fd")):
+            for number in map(int, os.listdir(OPEN_FILES)):
                 if number > 2:
                     with contextlib.suppress(OSError):  # that of the list itself
                         os.close(number)

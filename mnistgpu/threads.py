@@ -1,7 +1,7 @@
-"""The machine's cores: how many there are, who uses them, and memory that needs no clearing.
+"""The machine's cores: how many there are, threads on them, and memory that needs no clearing.
 
-Here for speed alone. A worker is a thread: NumPy lets go of the interpreter lock inside products
-and element-wise functions. Where there are several workers, BLAS is held at one thread each.
+Here for speed alone. NumPy lets go of the interpreter lock inside products and element-wise
+functions. Where there are several workers, BLAS is held at one thread each.
 """
 
 from __future__ import annotations
@@ -13,16 +13,29 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
 def cores() -> int:
-    """The processors this process may use."""
+    """The processors this process may use, or whose time a container lets it have."""
+    count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    return max(1, min(count, quota() or count))
+
+
+@functools.cache
+def quota() -> int | None:
+    """How many processors' time Linux lets this process have (docker --cpus); None for no limit."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+        own = next(line[3:] for line in groups if line.startswith("0::"))
+        most, period = Path(f"/sys/fs/cgroup{own}/cpu.max").read_text().split()
+        return max(1, int(most) // int(period))  # "max" is no limit, and no number
+    return None
 
 
 @contextlib.contextmanager
@@ -52,8 +65,8 @@ def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
 def blas_architecture() -> str:
     """The processor for which NumPy's OpenBLAS chose its kernels, as "SkylakeX"; "" if unknown."""
     found = [] if _blas() is None else _blas().info()
-    names = [each.get("architecture") for each in found if each["user_api"] == "blas"]
-    return next(filter(None, names), "")
+    names = [each["architecture"] for each in found if each["internal_api"] == "openblas"]
+    return next(iter(names), "")
 
 
 @functools.cache

@@ -187,8 +187,8 @@ class Trainer:
             average += (1.0 - settings.ema) * self.theta
         return loss, right
 
-    def collect(self) -> None:
-        """Bring here what other processes hold of `arrays`, if there are any: see `sharing`."""
+    def collect(self, *names: str) -> None:
+        """Bring here what other processes hold of these of `arrays`, or of all: see `sharing`."""
 
     def scheduled_rate(self, taken: int) -> float:
         """The learning rate of the step after so many."""
@@ -297,7 +297,7 @@ def train(
             epoch_ends = iteration % per_epoch == 0
             at_row = iteration % row_every == 0 or iteration in (1, steps)
             if at_row or epoch_ends:
-                trainer.collect()
+                trainer.collect("theta")
                 mean_loss = health.check(  # a sync point
                     progress.loss, progress.seen, trainer.theta, iteration, settings
                 )

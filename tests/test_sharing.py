@@ -31,19 +31,36 @@ BY_UNITS = {
     "averaged": {"layers": "784-16-10", "batch_size": 64, "ema": 0.9, "label_smoothing": 0.1},
     "momentum": {"layers": "784-16-12-10", "batch_size": 64, "optimizer": "nesterov"},
 }
-BY_IMAGES = {
+BY_IMAGES = {  # of 5,000; the last batch of an epoch is short, and may have fewer shards
     "full": {"layers": "784-10-10"},
-    "short": {"layers": "784-12-10", "batch_size": 1500, "optimizer": "momentum"},  # then 500
-    "noise": {"layers": "784-12-9-10", "batch_size": 600, "input_noise": 0.3, "hidden_noise": 0.3},
-    "normal": {"layers": "784-12-9-10", "batch_size": 300, "batch_norm": True},
-    "dropped": {"layers": "784-12-10", "batch_size": 400, "hidden_dropout": 0.3, "ema": 0.9},
-    "deformed": {"layers": "784-12-10", "batch_size": 400, "rotation": 10.0, "optimizer": "adam"},
+    "short": {"layers": "784-12-10", "batch_size": 3500, "optimizer": "momentum"},
+    "noise": {"layers": "784-12-9-10", "batch_size": 1600, "input_noise": 0.3, "hidden_noise": 0.3},
+    "normal": {"layers": "784-12-9-10", "batch_size": 1800, "batch_norm": True},
+    "more normal": {"layers": "784-9-10", "batch_size": 3300, "batch_norm": True, "center": True},
+    "dropped": {"layers": "784-12-10", "batch_size": 1600, "hidden_dropout": 0.3, "ema": 0.9},
+    "deformed": {
+        "layers": "784-12-10",
+        "batch_size": 1600,
+        "rotation": 10.0,
+        "optimizer": "adam",
+        "clean_ending": 0.5,
+        "min_ink": 0.02,
+        "iterations": 10,
+    },
+    "tanh": {"layers": "784-12-10", "batch_size": 1200, "activation": "tanh"},
 }
 
 
 @pytest.fixture
 def train(digits):
     return data.Digits(*digits, "the first digits")
+
+
+@pytest.fixture
+def many(digits):
+    images, labels = digits
+    rows = np.arange(5000) % len(labels)
+    return data.Digits(images[rows], labels[rows], "the first digits again and again")
 
 
 def after(settings, train, count, steps, workers=None):
@@ -78,13 +95,11 @@ def test_units_shared_change_nothing_but_rounding(train, case, count):
 
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("case", BY_IMAGES)
-def test_images_shared_give_the_bits_of_threads(train, case, workers):
+def test_images_shared_give_the_bits_of_threads(many, case, workers):
     settings = BASE.changed(**BY_IMAGES[case])
-    trainer = training.Trainer(settings, train, NUMPY, workers)
-    count = len(trainer.engine.shards)
-    assert count > 1
-    by_threads = after(settings, train, 1, 7, workers)
-    by_processes = after(settings, train, count, 7, workers)
+    assert len(training.Trainer(settings, many, NUMPY, workers).engine.shards) == workers
+    by_threads = after(settings, many, 1, 10, workers)
+    by_processes = after(settings, many, workers, 10, workers)
     assert by_threads[1:] == by_processes[1:]
     for name, values in by_threads[0].items():
         assert np.array_equal(by_processes[0][name], values), name
@@ -143,6 +158,8 @@ def processes_for(train, workers=4, **changes):
 def test_which_steps_are_shared(train):
     wide = {"layers": "784-512-10", "batch_size": 64}
     assert processes_for(train, **wide) == 4
+    assert processes_for(train, **wide, workers=99) == 16
+    assert processes_for(train, layers="784-512-10", workers=99) == 2  # as many as there are shards
     assert processes_for(train, **wide, workers=1) == 1
     assert (
         processes_for(train, layers="784-128-10", batch_size=32) == 3
@@ -172,8 +189,13 @@ def children(process=None):
         return [int(each) for each in listed.read().split()]
 
 
+def others(before):
+    """The processes that this one has started since it had started those."""
+    return [each for each in children() if each not in before]
+
+
 def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
-    before = threads._blas().info()
+    before, processes = threads._blas().info(), children()
     trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
     trainer.engine.processes = 2
     with (
@@ -182,21 +204,27 @@ def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
         sharing.stepping(trainer) as step,
     ):
         step()
-        assert len(children()) == 1
+        assert len(others(processes)) == 1
+        assert {each["num_threads"] for each in threads._blas().info()} == {1}
         raise ZeroDivisionError
-    assert children() == []
+    assert children() == processes
     assert threads._blas().info() == before
 
 
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
     trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes = 3
+    trainer.engine.processes, before = 3, children()
     with trainer.engine.running(), sharing.stepping(trainer) as step:
         step()
-        os.kill(children()[1], signal.SIGKILL)
+        taken = trainer.vectors()["theta"]
+        os.kill(others(before)[1], signal.SIGKILL)
         with pytest.raises(RunError, match=r"one of the 3 processes .*killed by signal 9"):
             step()
-    assert children() == []
+        with pytest.raises(RunError, match="broken off"):
+            step()
+    assert children() == before
+    assert np.array_equal(trainer.theta, taken)
+    assert trainer.taken == 1
 
 
 @pytest.mark.parametrize(
@@ -219,12 +247,13 @@ def test_an_error_in_another_process_reaches_this_one(error, raised):
 
 def test_a_stop_is_not_heard_by_other_processes(train):
     trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes = 2
+    trainer.engine.processes, before = 2, children()
     with trainer.engine.running(), sharing.stepping(trainer) as step:
         for number in signals.SIGNALS:
-            os.kill(children()[0], number)
-        step()
-        assert len(children()) == 1
+            os.kill(others(before)[0], number)
+        losses = [step()[0] for _ in range(3)]
+        assert len(others(before)) == 1
+    assert len(set(map(float, losses))) == 3  # each of its own step, also when kept
 
 
 def test_steps_are_shared_outside_the_main_thread(train):
@@ -242,9 +271,37 @@ def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
     monkeypatch.setattr(os, "fork", full)
     trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
     trainer.engine.processes = 2
-    refused = pytest.raises(RunError, match=r"temporarily unavailable.* taskset")
+    refused = pytest.raises(RunError, match=r"temporarily unavailable.*end some programs")
     with refused, sharing.stepping(trainer):
         pass
+
+
+def test_where_there_is_no_room_to_meet_a_sentence_says_so(monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Semaphore", full)
+    with pytest.raises(RunError, match=r"3 processes cannot meet .*No space left.*/dev/shm"):
+        team.Team(3)
+    team.is_possible.cache_clear()
+    assert not team.is_possible()
+    monkeypatch.undo()
+    team.is_possible.cache_clear()
+    assert team.is_possible()
+
+
+def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
+    texts = {"/proc/self/cgroup": "1:cpu:/x\n0::/mine\n"}
+    monkeypatch.setattr(threads.Path, "read_text", lambda path: texts[str(path)])
+    found = []
+    for limit in ("max 100000", "150000 100000", "50000 100000", "6400000 100000", "odd"):
+        texts["/sys/fs/cgroup/mine/cpu.max"] = f"{limit}\n"
+        threads.quota.cache_clear()
+        found.append(threads.quota())
+        assert 1 <= threads.cores() <= len(os.sched_getaffinity(0))
+    assert found == [None, 1, 1, 64, None]
+    monkeypatch.undo()
+    threads.quota.cache_clear()
 
 
 def test_memory_that_cannot_be_had_is_a_memory_error():
@@ -286,12 +343,12 @@ def is_running(process):
     try:
         with open(f"/proc/{process}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
 OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
-LENGTH = ("--iterations", 4000, "--checkpoint-every", "0.1s")
+LENGTH = ("--iterations", 12000, "--checkpoint-every", "0.1s")
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
@@ -307,7 +364,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     assert "go on with" in one_sentence(errors)
     saved = checkpoint.load(path)
     assert 0 < saved.taken < LENGTH[1]
-    assert saved.workers == min(2, threads.cores())
+    assert saved.workers == min(16, threads.cores())
     assert run("--resume", path).returncode == 0
     for name, values in checkpoint.load(whole).vectors.items():
         assert np.array_equal(checkpoint.load(path).vectors[name], values), name

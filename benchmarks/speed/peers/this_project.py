@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mnistgpu import data, sharing, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.settings import Settings
+from mnistgpu.threads import cores, one_blas_thread
 from speed.tasks import Task
 
 
@@ -43,14 +45,15 @@ class ThisProject:
         self.trainer.batches = TaskBatches(task)  # type: ignore[assignment]
         self.trainer.theta[...] = task.start
         self.processes = contextlib.ExitStack()  # between the blocks they sleep
-        with self.trainer.engine.running():
-            self.step = self.processes.enter_context(sharing.stepping(self.trainer))
+        self.step = self.processes.enter_context(sharing.stepping(self.trainer))
+        self.processes.enter_context(threadpool_limits(cores(), "blas"))  # and others compute
 
     def steps(self, first: int, count: int) -> None:
         """See `Peer`."""
         self.trainer.taken = first
         loss = right = 0
-        with self.trainer.engine.running():
+        alone = self.trainer.engine.processes == 1
+        with self.trainer.engine.running() if alone else one_blas_thread():
             for _ in range(count):
                 batch_loss, batch_right, _ = self.step()
                 loss, right = loss + batch_loss, right + batch_right
