@@ -12,6 +12,7 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +58,26 @@ def array_namespace(*arrays: Array) -> Any:
     if found is None:
         raise BackendError("array_namespace needs at least one array")
     return found
+
+
+def has_out(array: Array) -> bool:
+    """Whether functions of the array's namespace take `out=`; the array API standard has none."""
+    return type(array).__module__.partition(".")[0] in ("numpy", "cupy")
+
+
+def into_for(array: Array) -> Callable[..., None]:
+    """into(out, function, *arrays): out[...] = function(*arrays), with no temporary if possible."""
+    return into_out if has_out(array) else into_copy
+
+
+def into_out(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
+    """out[...] = function(*arrays), without a temporary array."""
+    function(*arrays, out=out)
+
+
+def into_copy(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
+    """out[...] = function(*arrays), where there is no `out=`."""
+    out[...] = function(*arrays)
 
 
 def on_device_of(array: Array) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mnistgpu.backend import Array, array_namespace
+from mnistgpu.backend import Array, array_namespace, into_for
 
 State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
@@ -83,10 +83,12 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     second += gradient
     # theta -= rate * m_factor * first / (v_factor * sqrt(second) + epsilon)
     epsilon, scale = numbers
-    denominator = xp.sqrt(second)
-    denominator += epsilon
-    denominator *= scale
-    theta -= first / denominator
+    into = into_for(theta)  # no new vectors, which the cache would have no room for
+    into(gradient, xp.sqrt, second)
+    gradient += epsilon
+    gradient *= scale
+    into(gradient, xp.divide, first, gradient)
+    theta -= gradient
 
 
 def adam_numbers(rate: float, step: int) -> tuple[float, float]:

@@ -8,12 +8,11 @@ regularised form to central differences: noise is a function of a key, so it can
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mnistgpu import counter_rng, network, products, regularize
 from mnistgpu.activations import ACTIVATIONS
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, has_out, into_for, on_device_of
 from mnistgpu.settings import Settings
 
 
@@ -47,7 +46,7 @@ class Shard:
         self._buffers: dict[int, Buffers] = {}
         self.matmul = products.matmul_in(settings.precision, xp)
         self._has_out = has_out(theta)
-        self._into = into_out if self._has_out else into_copy
+        self._into = into_for(theta)
 
     def add(
         self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
@@ -222,18 +221,3 @@ def is_narrow(units: int, m: int) -> bool:
 
 def _layer_key(key: Array, purpose: int, layer: int) -> Array:
     return counter_rng.fold_in(counter_rng.fold_in(key, purpose), layer)
-
-
-def has_out(array: Array) -> bool:
-    """Whether functions of the array's namespace take `out=`; the array API standard has none."""
-    return type(array).__module__.partition(".")[0] in ("numpy", "cupy")
-
-
-def into_out(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
-    """out[...] = function(*arrays), without a temporary array."""
-    function(*arrays, out=out)
-
-
-def into_copy(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
-    """out[...] = function(*arrays), where there is no `out=`."""
-    out[...] = function(*arrays)

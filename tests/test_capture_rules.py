@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tape import CaptureError, Tape, Taped, TapeRecorder
 
-from mnistgpu import cuda_graph, shard, training
+from mnistgpu import backend, cuda_graph, shard, training
 from mnistgpu.backend import NUMPY, select
 from mnistgpu.cuda_graph import CudaRecorder, StepGraph, stepping
 from mnistgpu.data import Digits
@@ -45,7 +45,8 @@ def both_ways_to_write(request, monkeypatch):
     """Buffers filled with `out=`, as on CuPy, and by copies, as where a namespace has none."""
     has_out = shard.has_out
     if request.param == "out":
-        monkeypatch.setattr(shard, "has_out", lambda a: isinstance(a, Taped) or has_out(a))
+        for module in (shard, backend):
+            monkeypatch.setattr(module, "has_out", lambda a: isinstance(a, Taped) or has_out(a))
 
 
 def eager(settings, digits, steps):

@@ -52,6 +52,15 @@ def interleaved(
     return {name: summary(found) for name, found in seconds.items()}
 
 
+def told(works: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, Times]:
+    """Times of works that tell themselves how many seconds they took, in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            seconds[name].append(work())
+    return {name: summary(found) for name, found in seconds.items()}
+
+
 def count_for(work: Callable[[int], object], seconds: float) -> int:
     """How many steps `work(count)` takes in about so many seconds, after a warm-up."""
     work(3)
