@@ -7,7 +7,7 @@ told, and no gradient:
     forward    A_l of its units, to all, for l < L - 1; its part of W_L A_{L-1}, which all add up
     backward   its part of W_l^T dZ_l, for 1 < l < L, of which each adds up the rows of its units
 
-Softmax and loss, ten numbers an image, everybody computes alike. A step is `Trainer.step`, taken by
+Softmax, of ten numbers an image, everybody computes alike. A step is `Trainer.step`, taken by
 a trainer of these units alone; results differ from those of one process by rounding.
 """
 
