@@ -157,6 +157,8 @@ def submit(
     files.check_folder("--out", out)
     submission.check_apart(out, (run, test))
     digits = data.load_digits(test, trained.sizes[-1])
+    if digits.labels is not None:
+        print(f"note: {test} has labels, unlike Kaggle's; nobody looks at them", file=sys.stderr)
     submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
     print(f"{len(digits):,} answers in {out}")
 

@@ -131,6 +131,8 @@ def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
     say("if less sure answers are refused:   surer than   refused   right of the rest")
     for row in found.thresholds:
         say(f"{row.confidence:>46.0%}{row.refused:>10,}{share(row.accuracy, 2):>20}")
+    if found.curves:
+        say(f"right of changed copies of {found.curves[0].count:,} of the digits:")
     for line in found.curves:
         pairs = zip(line.trial.strengths, line.accuracy, strict=True)
         figures = "  ".join(f"{strength:g}: {share(part)}" for strength, part in pairs)

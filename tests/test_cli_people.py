@@ -9,6 +9,7 @@ import pytest
 from conftest import read_idx
 from pictures import HAND, drawing
 from PIL import Image
+from runs import one_sentence
 from test_cli import run
 
 from mnistgpu import models, submission
@@ -167,6 +168,17 @@ def test_submit(kaggle_test, tmp_path):
     assert table.columns.tolist() == ["ImageId", "Label"]
     assert table["ImageId"].tolist() == list(range(1, 201))
     assert (table["Label"] == labels).mean() > 0.97
+    assert done.stderr == ""
+
+
+def test_submit_says_that_it_does_not_look_at_labels(kaggle_test, tmp_path):
+    table = pd.read_csv(kaggle_test[0])
+    table = pd.concat([pd.Series(7, table.index, name="label"), table], axis=1)
+    table.to_csv(tmp_path / "train.csv", index=False)
+    done = run("submit", "shipped", tmp_path / "train.csv", "--out", tmp_path / "out.csv")
+    assert done.returncode == 0
+    assert one_sentence(done.stderr).startswith(f"note: {tmp_path / 'train.csv'} has labels")
+    assert (pd.read_csv(tmp_path / "out.csv")["Label"] == kaggle_test[1]).mean() > 0.97
 
 
 def test_a_submission_is_kept_unless_forced(kaggle_test, tmp_path):

@@ -100,6 +100,9 @@ def test_the_terminal_says_it_all(found):
     text = "\n".join(lines)
     for part in ("accuracy 0.9", "precision", "calibration error", "refused", "rotation (degrees)"):
         assert part in text
+    count = min(len(found[1].digits), evaluation.ROBUSTNESS_IMAGES)
+    heading = lines[-len(robustness.TRIALS) - 1]
+    assert heading == f"right of changed copies of {count:,} of the digits:"
 
 
 def test_the_page_stands_alone(found):
