@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-PAUSE = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
+pause = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def interleaved(
         work()
     for _ in range(repeats):
         for name, work in works.items():
-            time.sleep(PAUSE)
+            time.sleep(pause)
             seconds[name].append(stopwatch(work) / per)
     return {name: summary(found) for name, found in seconds.items()}
 
