@@ -40,7 +40,6 @@ class Mode:
 
     name: str
     repeats: int
-    pause: float  # seconds between two systems
     block: float  # seconds of this project's steps between two readings of the clock
     images: int
     recipe_repeats: int
@@ -49,24 +48,15 @@ class Mode:
     csv_images: int
     growth: tuple[int, ...]  # images
     widths: tuple[int, ...]
+    pause: float = clock.pause  # seconds between two systems
 
 
 IMAGES, MORE = 60_000, 600_000
 FULL = Mode(
-    "full",
-    7,
-    0.3,
-    0.3,
-    IMAGES,
-    5,
-    500,
-    5,
-    42_000,
-    (6_000, IMAGES, MORE),
-    (128, 512, 1024, 2048, 4096),
+    "full", 7, 0.3, IMAGES, 5, 500, 5, 42_000, (6_000, IMAGES, MORE), (128, 512, 1024, 2048, 4096)
 )
-QUICK = Mode("quick", 5, 0.1, 0.03, IMAGES, 2, 20, 1, 4_200, (6_000, 4 * IMAGES), (128, 512))
-TINY = Mode("tiny", 2, 0.0, 0.002, 2_000, 1, 3, 1, 100, (2_000,), (16,))
+QUICK = Mode("quick", 5, 0.03, IMAGES, 2, 20, 1, 4_200, (6_000, 4 * IMAGES), (128, 512), pause=0.1)
+TINY = Mode("tiny", 2, 0.002, 2_000, 1, 3, 1, 100, (2_000,), (16,), pause=0.0)
 
 
 @dataclass(frozen=True)

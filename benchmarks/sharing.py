@@ -46,7 +46,7 @@ digits = data.load().train
 
 
 def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callable[[int], None]:
-    """A function that takes so many steps, and in how many processes it does."""
+    """A function that takes so many steps, in one process or in as many as pay."""
     endless = settings.changed(iterations=10**9, epochs=None, validation=0, clean_ending=0.0)
     trainer = training.Trainer(endless, digits, NUMPY)
     if one:

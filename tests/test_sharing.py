@@ -205,7 +205,8 @@ def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
     ):
         step()
         assert len(others(processes)) == 1
-        assert {each["num_threads"] for each in threads._blas().info()} == {1}
+        blas = [each for each in threads._blas().info() if each["user_api"] == "blas"]
+        assert {each["num_threads"] for each in blas} == {1}
         raise ZeroDivisionError
     assert children() == processes
     assert threads._blas().info() == before
@@ -298,7 +299,8 @@ def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
         texts["/sys/fs/cgroup/mine/cpu.max"] = f"{limit}\n"
         threads.quota.cache_clear()
         found.append(threads.quota())
-        assert 1 <= threads.cores() <= len(os.sched_getaffinity(0))
+        here = len(os.sched_getaffinity(0))
+        assert threads.cores() == min(here, found[-1] or here)
     assert found == [None, 1, 1, 64, None]
     monkeypatch.undo()
     threads.quota.cache_clear()

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 pause = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
 
@@ -42,22 +43,18 @@ def interleaved(
 
     With `warm_up` each is run once beforehand.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values() if warm_up else ():
         work()
+    return told({name: partial(stopwatch, work) for name, work in works.items()}, repeats, per)
+
+
+def told(works: Mapping[str, Callable[[], float]], repeats: int, per: int = 1) -> dict[str, Times]:
+    """Times in turn, divided by `per`, of works that tell how many seconds they took."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             time.sleep(pause)
-            seconds[name].append(stopwatch(work) / per)
-    return {name: summary(found) for name, found in seconds.items()}
-
-
-def told(works: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, Times]:
-    """Times of works that tell themselves how many seconds they took, in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            seconds[name].append(work())
+            seconds[name].append(work() / per)
     return {name: summary(found) for name, found in seconds.items()}
 
 
