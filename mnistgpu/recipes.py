@@ -57,7 +57,7 @@ RECIPES = {
             hidden_noise=0.3,
         ),
         "The best without deformations in half a minute: batch normalisation and noise.",
-        "98.9% in twenty seconds on two cores",
+        "98.9% in 25 seconds on two cores",
     ),
     "long": Recipe(
         _COMMON.changed(
