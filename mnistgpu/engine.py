@@ -162,14 +162,21 @@ class Engine:
             stop = min(start + self.shard_rows, count)
             if isinstance(rows, slice):
                 part = slice(rows.start + start, rows.start + stop)
-                images, labels = self.images[part, :], self.labels[part]
+                labels = self.labels[part]
             else:
                 part = rows[start:stop]
-                images, labels = xp.take(self.images, part, axis=0), xp.take(self.labels, part)
+                labels = xp.take(self.labels, part)
+            images = self.images_of(part)
             shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
             X = self.inputs.columns(images, labels, shard_key, dtype, deform)
             targets = xp.take(self.targets, labels, axis=1)
             shard.add(X, labels, targets, count, start == starts[0], shard_key)
+
+    def images_of(self, rows: Array | slice) -> Array:
+        """The pixels (m, n_0) of these images."""
+        if isinstance(rows, slice):
+            return self.images[rows, :]
+        return self.xp.take(self.images, rows, axis=0)
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.

@@ -9,6 +9,9 @@ told, and no gradient:
 
 Softmax, of ten numbers an image, everybody computes alike. A step is `Trainer.step`, taken by
 a trainer of these units alone; results differ from those of one process by rounding.
+
+What belongs to an image, or to a pixel in W_1, lies in one piece of memory: so products with the
+images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`).
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
+from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
+from mnistgpu.engine import Engine
 from mnistgpu.settings import Settings
 from mnistgpu.shard import Buffers, Shard
 from mnistgpu.team import Team
@@ -70,15 +75,17 @@ class UnitBuffers(Buffers):
         super().__init__(like, sizes, m, batch_norm=False)
 
         def columns(memory: np.ndarray, n: int) -> np.ndarray:
-            return memory[: n * m].reshape(n, m)
+            return memory[: n * m].reshape(m, n).T
 
+        self.Z[:-1] = self.sums[:-1] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
+        self.dZ = [np.empty_like(Z) for Z in self.dZ]
         *widths, _, classes = told.sizes[1:]
         self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
         self.errors = [
             [columns(part, n) for part in parts]
             for parts, n in zip(told.errors, widths, strict=True)
         ]
-        self.all_sums = [columns(part, classes) for part in told.sums]
+        self.all_sums = [part[: classes * m].reshape(classes, m) for part in told.sums]
         self.sums[-1] = self.all_sums[told.team.rank]
         for layer, parts in enumerate(self.errors):
             self.dZ[layer] = parts[told.team.rank]
@@ -95,6 +102,18 @@ class UnitShard(Shard):
         self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
         sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
         super().__init__(theta, sizes, settings, factor)
+        self._whole = self.params[0], self.gradients[0]
+
+    def add(
+        self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
+    ) -> None:
+        """See `Shard`. X may have the last pixels alone, where the first are blank."""
+        (W, b), (dW, db) = self._whole
+        blank = W.shape[1] - len(X)
+        self.params[0], self.gradients[0] = (W[:, blank:], b), (dW[:, blank:], db)
+        dW[:, :blank] = 0.0
+        super().add(X, labels, targets, batch_rows, first, key)
+        self.params[0], self.gradients[0] = self._whole
 
     def layers(self, vector: Array) -> list[network.Layer]:
         """See `Shard`. W_l takes all units of the layer before, but for the last."""
@@ -143,11 +162,12 @@ class UnitShard(Shard):
 
 
 def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
-    """Views of a vector in the shapes of these layers."""
+    """Views of a vector in the shapes of these layers; of W_1 it has the transpose."""
     views, start = [], 0
     for W, b in like:
         end = start + W.size
-        views.append((vector[start:end].reshape(W.shape), vector[end : end + b.size, None]))
+        weights = vector[start:end].reshape(W.shape if views else W.T.shape)
+        views.append((weights if views else weights.T, vector[end : end + b.size, None]))
         start = end + b.size
     return views
 
@@ -160,6 +180,20 @@ def added(parts: list[Array], out: Array) -> Array:
     return out
 
 
+class UnitEngine(Engine):
+    """The engine of a process: its shard, and the images with their pixels sorted, if they are."""
+
+    def __init__(self, shares: UnitShares, theta: Array, like: list[network.Layer]):
+        self.__dict__.update(vars(shares.trainer.engine))
+        self.theta, self.sorted = theta, shares.images
+        self.inputs = self.inputs.for_units(len(like[0][1]))
+        self.shards = [UnitShard(theta, like, self.settings, self.inputs.factor, shares.told)]
+
+    def images_of(self, rows: Array | slice) -> Array:
+        """See `Engine`. Pixels that are blank in all of these images are left out."""
+        return super().images_of(rows) if self.sorted is None else self.sorted.batch(rows)
+
+
 class UnitShares:
     """A trainer in parts, a part for each process of a team; see the sketch of this module."""
 
@@ -167,13 +201,19 @@ class UnitShares:
         self.trainer, self.team = trainer, team
         self.sizes = trainer.engine.sizes
         self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
+        self.images: SortedImages | None = None
+        if not trainer.settings.center:  # which leaves no pixel zero
+            images, rows = trainer.engine.images, trainer.batches.size
+            self.images = sort_where_it_pays(images, rows, trainer.steps)
+        self.pixels = slice(None) if self.images is None else self.images.order
         self.vectors = [self.vectors_of(rank) for rank in range(team.count)]
 
     def vectors_of(self, rank: int) -> dict[str, Array]:
         """A process's part of all that a step changes, in memory that the leader sees too."""
         vectors = {}
         for name, whole in self.trainer.arrays().items():
-            values = network.flatten(self.part_of(whole, rank))
+            (W, b), *others = self.part_of(whole, rank)
+            values = network.flatten([(W[:, self.pixels].T, b), *others])
             vectors[name] = self.team.shared(len(values), dtype=values.dtype)
             vectors[name][...] = values
         return vectors
@@ -187,12 +227,9 @@ class UnitShares:
         share = copy.copy(self.trainer)
         share.state = dict(self.vectors[self.team.rank])
         share.theta = share.state.pop("theta")
-        share.engine = copy.copy(share.engine)
-        share.engine.theta = share.theta
         like = self.part_of(self.trainer.theta, self.team.rank)
-        factor = share.engine.inputs.factor
-        shard = UnitShard(share.theta, like, share.settings, factor, self.told)
-        share.engine.shards, share.params = [shard], shard.params
+        share.engine = UnitEngine(self, share.theta, like)
+        share.params = share.engine.shards[0].layers(share.theta)
         return share
 
     def collect(self, *names: str) -> None:
@@ -200,5 +237,7 @@ class UnitShares:
         for name in names or self.vectors[0]:
             for rank, vectors in enumerate(self.vectors):
                 there = self.part_of(self.trainer.arrays()[name], rank)
-                for (W, b), (W_of, b_of) in zip(there, cut(vectors[name], there), strict=True):
-                    W[...], b[...] = W_of, b_of
+                found = cut(vectors[name], there)
+                for layer, ((W, b), (W_of, b_of)) in enumerate(zip(there, found, strict=True)):
+                    W[:, self.pixels if layer == 0 else slice(None)] = W_of
+                    b[...] = b_of

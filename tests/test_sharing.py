@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from runs import one_sentence, run, start, wait_for
 
-from mnistgpu import checkpoint, data, optimizers, sharing, signals, team, threads, training
+from mnistgpu import (
+    checkpoint,
+    data,
+    optimizers,
+    share_units,
+    sharing,
+    signals,
+    team,
+    threads,
+    training,
+)
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import RunError
 from mnistgpu.settings import Settings
@@ -27,7 +37,9 @@ BY_UNITS = {
     "deep": {"layers": "784-12-9-7-10", "batch_size": 64},
     "adam": {"layers": "784-11-8-10", "batch_size": 300, "optimizer": "adam"},
     "decayed": {"layers": "784-16-10", "batch_size": 64, "weight_decay": 0.1, "l2": 0.01},
-    "pixels": {"layers": "784-120-10", "batch_size": 64, "min_ink": 0.02, "center": True},
+    "pixels": {"layers": "784-12-10", "batch_size": 8, "min_ink": 0.0004},
+    "centred": {"layers": "784-16-10", "batch_size": 64, "center": True},
+    "both": {"layers": "784-120-10", "batch_size": 64, "min_ink": 0.02, "center": True},
     "averaged": {"layers": "784-16-10", "batch_size": 64, "ema": 0.9, "label_smoothing": 0.1},
     "momentum": {"layers": "784-16-12-10", "batch_size": 64, "optimizer": "nesterov"},
 }
@@ -83,7 +95,8 @@ def after(settings, train, count, steps, workers=None):
 @pytest.mark.parametrize("case", BY_UNITS)
 def test_units_shared_change_nothing_but_rounding(train, case, count):
     settings = BASE.changed(**BY_UNITS[case], precision="float64", schedule="linear")
-    steps = 2 * -(-len(train) // settings.batch_size) + 1  # with the short batches of two epochs
+    # with the short batches of two epochs, but not so many that rounding grows
+    steps = min(100, 2 * -(-len(train) // settings.batch_size) + 1)
     alone, told, rate = after(settings, train, 1, steps)
     shared, told_shared, rate_shared = after(settings, train, count, steps)
     assert alone.keys() == shared.keys()
@@ -112,6 +125,19 @@ def test_shared_steps_are_repeated_to_the_bit(train, case):
     again, told_again, _ = after(settings, train, 2, 20)
     assert told == told_again
     assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def test_blank_pixels_are_left_out_unless_something_hides_them(train):
+    """So that the cases above have both: batches of all pixels, and of some."""
+    left_out = {}
+    for case, changes in BY_UNITS.items():
+        trainer = training.Trainer(BASE.changed(**changes), train, NUMPY)
+        engine = share_units.UnitShares(trainer, team.Team(2)).mine().engine
+        batches = [engine.images_of(trainer.batches.rows(step)) for step in range(5)]
+        left_out[case] = {engine.sizes[0] - batch.shape[1] for batch in batches}
+    assert left_out.pop("centred") == left_out.pop("both") == {0}
+    assert all(min(counts) > 0 for counts in left_out.values()), left_out
+    assert len(left_out["plain"]) > 1
 
 
 def slowly(settings):

@@ -1,0 +1,67 @@
+"""Sorted images are the same images, and what a batch of them leaves out is blank."""
+
+import numpy as np
+import pytest
+
+from mnistgpu import blank_pixels
+from mnistgpu.blank_pixels import MULTIPLE, SortedImages, counts_of_ink, sort_where_it_pays
+
+
+@pytest.fixture
+def images(digits):
+    return digits[0]
+
+
+@pytest.fixture
+def in_order(images):
+    return SortedImages(images, counts_of_ink(images))
+
+
+ROWS = {
+    "some": np.array([3, 1999, 250, 249, 3]),
+    "one": np.array([7]),
+    "all": slice(0, 2000),
+    "a part": slice(240, 260),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_a_batch_lacks_nothing_but_zeros(images, in_order, rows):
+    batch = in_order.batch(rows)
+    left_out = images.shape[1] - batch.shape[1]
+    assert left_out > 0
+    assert left_out % MULTIPLE == 0
+    back = np.zeros_like(images[rows])
+    back[:, in_order.order[left_out:]] = batch
+    assert np.array_equal(back, images[rows])
+
+
+def test_as_much_is_left_out_as_can_be(images, in_order):
+    for row in range(100):
+        blank = np.argmax(images[row, in_order.order] > 0)
+        assert in_order.batch(np.array([row])).shape[1] == 784 - blank // MULTIPLE * MULTIPLE
+
+
+def test_the_pixels_that_carry_ink_most_seldom_come_first(images, in_order):
+    inked = (images > 0).sum(axis=0)
+    assert np.array_equal(counts_of_ink(images), inked)
+    assert np.array_equal(in_order.order, np.argsort(inked, kind="stable"))
+    full = np.full((1001, 3), 255, np.uint8)
+    assert counts_of_ink(full).tolist() == [1001] * 3
+
+
+def test_a_batch_with_an_image_without_ink_has_all_pixels(images):
+    images = images.copy()
+    images[5] = 0
+    in_order = SortedImages(images, counts_of_ink(images))
+    assert in_order.batch(np.array([4, 5])).shape == (2, 784)
+
+
+def test_images_are_sorted_where_it_pays(images, monkeypatch):
+    """Not for a few epochs, not without end of memory, and not where every pixel carries ink."""
+    batches = len(images) // 50
+    assert sort_where_it_pays(images, 50, 8 * batches) is not None
+    assert sort_where_it_pays(images, 50, 8 * batches - 1) is None
+    assert sort_where_it_pays(255 - images, 50, 8 * batches) is None
+    monkeypatch.setattr(blank_pixels, "MOST_BYTES", images.nbytes - 1)
+    assert sort_where_it_pays(images, 50, 8 * batches) is None
