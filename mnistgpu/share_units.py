@@ -77,8 +77,9 @@ class UnitBuffers(Buffers):
         def columns(memory: np.ndarray, n: int) -> np.ndarray:
             return memory[: n * m].reshape(m, n).T
 
-        self.Z[:-1] = self.sums[:-1] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
-        self.dZ = [np.empty_like(Z) for Z in self.dZ]
+        for Zs in (self.Z, self.dZ):
+            Zs[: len(self.dZ)] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
+        self.sums[:-1] = self.Z[:-1]
         *widths, _, classes = told.sizes[1:]
         self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
         self.errors = [

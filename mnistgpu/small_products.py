@@ -30,6 +30,8 @@ ROWS_OF_A_PIECE = 32
 def matmul(A: Array, B: Array, *, out: Array) -> Array:
     """out[...] = A @ B for float32 A (m, k), B (k, n) and out (m, n), in pieces where that pays."""
     (m, k), n = A.shape, B.shape[1]
+    if m * n <= ENTRIES and m * k * n <= MULTIPLY_ADDS:  # most are: to ask no more is 2% of a step
+        return np.matmul(A, B, out=out)
     transposed = B.strides[0] == B.itemsize and A.strides[1] == A.itemsize
     how, rows, columns = plan(m, k, n, transposed)
     if how == "blocks":

@@ -9,6 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -138,6 +139,19 @@ def test_blank_pixels_are_left_out_unless_something_hides_them(train):
     assert left_out.pop("centred") == left_out.pop("both") == {0}
     assert all(min(counts) > 0 for counts in left_out.values()), left_out
     assert len(left_out["plain"]) > 1
+
+
+def test_what_belongs_to_an_image_lies_in_one_piece(train):
+    """A tenth of a step."""
+    settings = BASE.changed(**BY_UNITS["deep"])
+    trainer = training.Trainer(settings, train, NUMPY)
+    shard = share_units.UnitShares(trainer, team.Team(2)).mine().engine.shards[0]
+    buffers = shard.new_buffers(64)
+    of_images = [*buffers.Z[:-1], *buffers.dZ, *buffers.activations, *chain(*buffers.errors)]
+    of_images += buffers.sums[:-1]
+    assert len(of_images) == 3 + 3 + 2 + 2 * 2 + 3
+    assert all(each.flags.f_contiguous and each.shape[1] == 64 for each in of_images)
+    assert shard.params[0][0].flags.f_contiguous
 
 
 def slowly(settings):
