@@ -65,19 +65,16 @@ def has_out(array: Array) -> bool:
     return type(array).__module__.partition(".")[0] in ("numpy", "cupy")
 
 
-def into_for(array: Array) -> Callable[..., None]:
-    """into(out, function, *arrays): out[...] = function(*arrays), with no temporary if possible."""
-    return into_out if has_out(array) else into_copy
+def with_out(function: Callable[..., Array], array: Array) -> Callable[..., Array]:
+    """function(*arrays, out=): itself if it can take `out=`, which saves a temporary array."""
+    if has_out(array):
+        return function
 
+    def copied(*arrays: Any, out: Array) -> Array:
+        out[...] = function(*arrays)
+        return out
 
-def into_out(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
-    """out[...] = function(*arrays), without a temporary array."""
-    function(*arrays, out=out)
-
-
-def into_copy(out: Array, function: Callable[..., Array], *arrays: Any) -> None:
-    """out[...] = function(*arrays), where there is no `out=`."""
-    out[...] = function(*arrays)
+    return copied
 
 
 def on_device_of(array: Array) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mnistgpu.backend import Array, array_namespace, into_for
+from mnistgpu.backend import Array, array_namespace, with_out
 
 State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
@@ -83,11 +83,11 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     second += gradient
     # theta -= rate * m_factor * first / (v_factor * sqrt(second) + epsilon)
     epsilon, scale = numbers
-    into = into_for(theta)  # no new vectors, which the cache would have no room for
-    into(gradient, xp.sqrt, second)
+    # no new vectors, which the cache would have no room for
+    with_out(xp.sqrt, theta)(second, out=gradient)
     gradient += epsilon
     gradient *= scale
-    into(gradient, xp.divide, first, gradient)
+    with_out(xp.divide, theta)(first, gradient, out=gradient)
     theta -= gradient
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mnistgpu import counter_rng, network, products, regularize
 from mnistgpu.activations import ACTIVATIONS
-from mnistgpu.backend import Array, array_namespace, has_out, into_for, on_device_of
+from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_out
 from mnistgpu.settings import Settings
 
 
@@ -44,9 +44,10 @@ class Shard:
         self.gradients = self.layers(self.gradient)
         self._addends = self.layers(self._addend)
         self._buffers: dict[int, Buffers] = {}
-        self.matmul = products.matmul_in(settings.precision, xp)
+        self.matmul = with_out(products.matmul_in(settings.precision, xp), theta)
+        self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
+        self._maximum = with_out(xp.maximum, theta)
         self._has_out = has_out(theta)
-        self._into = into_for(theta)
 
     def add(
         self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
@@ -57,12 +58,12 @@ class Shard:
         one-hot columns. A gradient is the mean over the whole batch of batch_rows images. `first`
         starts anew. Sums are products with ones: BLAS adds faster than NumPy.
         """
-        xp, into = self.xp, self._into
+        xp = self.xp
         buffers = self._buffers_for(X.shape[1])
         Z, column_sums, dZ = self.forward(X, buffers, key), buffers.row, buffers.exp
         Z -= xp.max(Z, axis=0, keepdims=True)
-        into(dZ, xp.exp, Z)
-        into(column_sums, self.matmul, buffers.ones_by_class, dZ)
+        self._exp(Z, out=dZ)
+        self.matmul(buffers.ones_by_class, dZ, out=column_sums)
         right = self.right_answers(Z, labels)
         loss = self.sum_of_losses(Z, targets, buffers)
 
@@ -90,26 +91,26 @@ class Shard:
 
     def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
-        xp, into, settings = self.xp, self._into, self.settings
+        settings = self.settings
         buffers.A[0] = X
         hidden = len(self.params) - 1
         for layer, (W, b) in enumerate(self.params):
             sums, Z = buffers.sums[layer], buffers.Z[layer]
-            into(sums, self.matmul, W, buffers.A[layer])
+            self.matmul(W, buffers.A[layer], out=sums)
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                into(Z, xp.add, self.of_all_units(sums, buffers), b)
+                self._add(self.of_all_units(sums, buffers), b, out=Z)
                 return Z
             if settings.batch_norm:
                 buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
-            into(Z, xp.add, sums, b)
+            self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
                 noise_key = _layer_key(key, counter_rng.NOISE, layer)
                 regularize.add_noise(Z, noise_key, settings.hidden_noise)
             if settings.activation == "relu":
                 A = Z
-                into(A, xp.maximum, Z, 0.0)
+                self._maximum(Z, 0.0, out=A)
             else:
                 A = self.activation.value(Z)
                 buffers.slope[layer] = self.activation.derivative(Z, A)
@@ -121,19 +122,19 @@ class Shard:
 
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[network.Layer]) -> None:
         """Write (dW_l, db_l) of every layer into `gradients`, from the last layer to the first."""
-        into, settings = self._into, self.settings
+        settings = self.settings
         last = len(gradients) - 1
         for layer in range(last, -1, -1):
             dW, db = gradients[layer]
-            into(db, self.matmul, dZ, buffers.ones)
+            self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
                 regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
             if layer == 0 and self.factor != 1.0:
                 dZ *= self.factor
-            into(dW, self.matmul, dZ, buffers.A[layer].T)
+            self.matmul(dZ, buffers.A[layer].T, out=dW)
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
-                into(dA, self.matmul, self.params[layer][0].T, dZ)
+                self.matmul(self.params[layer][0].T, dZ, out=dA)
                 dA = self.from_all_units(layer, dA, buffers)
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]

@@ -164,11 +164,13 @@ class UnitShard(Shard):
 
 def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
     """Views of a vector in the shapes of these layers; of W_1 it has the transpose."""
-    views, start = [], 0
+    views: list[network.Layer] = []
+    start = 0
     for W, b in like:
         end = start + W.size
-        weights = vector[start:end].reshape(W.shape if views else W.T.shape)
-        views.append((weights if views else weights.T, vector[end : end + b.size, None]))
+        numbers = vector[start:end]
+        weights = numbers.reshape(W.shape) if views else numbers.reshape(W.T.shape).T
+        views.append((weights, vector[end : end + b.size, None]))
         start = end + b.size
     return views
 

@@ -13,7 +13,7 @@ import pytest
 from tape import CaptureError, Tape, Taped, TapeRecorder
 
 from mnistgpu import backend, cuda_graph, shard, training
-from mnistgpu.backend import NUMPY, select
+from mnistgpu.backend import NUMPY, select, with_out
 from mnistgpu.cuda_graph import CudaRecorder, StepGraph, stepping
 from mnistgpu.data import Digits
 from mnistgpu.errors import BackendError, UsageError
@@ -389,7 +389,8 @@ def test_no_shape_and_no_index_of_a_step_depends_on_data(digits, changes):
     strict.set_array_api_strict_flags(boolean_indexing=False, data_dependent_shapes=False)
     try:
         trainer.step()
-        own = types.SimpleNamespace(matmul=strict.matmul, matmul_float32=strict.matmul)
+        matmul = with_out(strict.matmul, trainer.theta)
+        own = types.SimpleNamespace(matmul=matmul, matmul_float32=strict.matmul)
         graph = StepGraph(trainer, own, print)
         graph.point_to(1)
         graph.body()

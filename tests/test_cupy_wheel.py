@@ -53,9 +53,8 @@ def uses():
             keywords = {k.arg for k in node.keywords if k.arg}  # **on_device_of has none
             if name := name_in_cupy(node.func):
                 found[name] = found.get(name, set()) | keywords
-            # into(out, xp.function, ...)
-            if isinstance(node.func, ast.Name) and node.func.id == "into":
-                if name := name_in_cupy(node.args[1]):
+            if isinstance(node.func, ast.Name) and node.func.id == "with_out":
+                if name := name_in_cupy(node.args[0]):
                     found.setdefault(name, set()).add("out")
     return found
 
