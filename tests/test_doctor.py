@@ -151,8 +151,8 @@ class Replaying(TapeRecorder):
         super().__init__(tape)
 
     def matmul(self, A, B, **keywords):
-        product = super().matmul(A, B, **keywords)
-        return product if self.tape.entries is None else product * (1 + self.error)
+        wrong = self.error if self.tape.entries is not None else 0.0
+        return super().matmul(A * (1 + wrong), B, **keywords)
 
     running = staticmethod(contextlib.nullcontext)
 
