@@ -60,8 +60,8 @@ def test_a_batch_with_an_image_without_ink_has_all_pixels(images):
 def test_images_are_sorted_where_it_pays(images, monkeypatch):
     """Not for a few epochs, not without end of memory, and not where every pixel carries ink."""
     batches = len(images) // 50
-    assert sort_where_it_pays(images, 50, 8 * batches) is not None
-    assert sort_where_it_pays(images, 50, 8 * batches - 1) is None
-    assert sort_where_it_pays(255 - images, 50, 8 * batches) is None
+    assert sort_where_it_pays(images, 50, 12 * batches) is not None
+    assert sort_where_it_pays(images, 50, 12 * batches - 1) is None
+    assert sort_where_it_pays(255 - images, 50, 12 * batches) is None
     monkeypatch.setattr(blank_pixels, "MOST_BYTES", images.nbytes - 1)
-    assert sort_where_it_pays(images, 50, 8 * batches) is None
+    assert sort_where_it_pays(images, 50, 12 * batches) is None
