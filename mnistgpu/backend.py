@@ -62,7 +62,7 @@ def array_namespace(*arrays: Array) -> Any:
 
 def has_out(array: Array) -> bool:
     """Whether functions of the array's namespace take `out=`; the array API standard has none."""
-    return type(array).__module__.partition(".")[0] in ("numpy", "cupy")
+    return array_namespace(array).__name__ in ("numpy", "cupy")
 
 
 def with_out(function: Callable[..., Array], array: Array) -> Callable[..., Array]:

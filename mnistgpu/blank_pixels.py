@@ -9,6 +9,8 @@ blank ones of a batch are the first so many. Of MNIST's 784 pixels about 590 rem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 PIECE = 250  # images at once, since a byte counts up to 255
@@ -35,11 +37,10 @@ class SortedImages:
             # of an image without ink this says 0, which keeps all of its batch's pixels
             self.blank[part] = (self.images[part] != 0).argmax(axis=1)
 
-    def batch(self, rows: np.ndarray | slice) -> np.ndarray:
-        """These images without the first pixels that are blank in all of them."""
-        images = self.images[rows] if isinstance(rows, slice) else self.images.take(rows, axis=0)
-        blank = int(self.blank[rows].min())
-        return images[:, blank - blank % MULTIPLE :]
+    def blank_in(self, rows: np.ndarray | slice, starts: Sequence[int]) -> list[int]:
+        """How many of the first pixels can be left out, of each batch of these rows."""
+        blank = np.minimum.reduceat(self.blank[rows], starts)
+        return (blank - blank % MULTIPLE).tolist()
 
 
 def counts_of_ink(images: np.ndarray) -> np.ndarray:

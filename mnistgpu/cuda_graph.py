@@ -137,8 +137,8 @@ class StepGraph:
         except CannotReplayError as error:
             self.give_up(error)
 
-    def step(self, rate: float | None = None) -> tuple[Array, Array, int]:
-        """As `Trainer.step`; the arrays it returns are valid until the next step."""
+    def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
+        """As `Trainer.step`, one step; the arrays it returns are valid until the next step."""
         trainer, taken = self.trainer, self.trainer.taken
         if rate is not None or self.given_up or not self.is_whole(taken):
             return trainer.step(rate)

@@ -35,7 +35,8 @@ GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
 
-Step = Callable[..., tuple[Array, Array, int]]  # what `Trainer.step` is
+# `Trainer.step`, or what takes its place, and may take up to `most` steps of an epoch together
+Step = Callable[..., tuple[Array, Array, int]]
 
 
 class Engine:

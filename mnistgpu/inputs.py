@@ -114,6 +114,16 @@ class Inputs:
             drop(X, counter_rng.fold_in(key, counter_rng.DROPOUT), settings.input_dropout)
         return X if deform else X.T
 
+    def fill(self, X: np.ndarray, images: np.ndarray) -> None:
+        """Write images (m, pixels) uint8 into X (m, n_0): what `columns` gives without a key, as
+        rows. Pixels may have been left out of both that are blank in all of the images.
+        """
+        np.copyto(X, images)
+        if self.factor == 1.0:
+            X *= 1.0 / 255.0
+        if self.mean is not None:
+            X -= self.mean.T
+
     def unfold(self, params: list[network.Layer], pixels: int) -> list[network.Layer]:
         """The same network on all pixels: W_1 (X - mean) + b_1 = W_1 X + (b_1 - W_1 mean)."""
         W, b = params[0]

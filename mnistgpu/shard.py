@@ -59,7 +59,7 @@ class Shard:
         starts anew. Sums are products with ones: BLAS adds faster than NumPy.
         """
         xp = self.xp
-        buffers = self._buffers_for(X.shape[1])
+        buffers = self.buffers_for(X.shape[1])
         Z, column_sums, dZ = self.forward(X, buffers, key), buffers.row, buffers.exp
         Z -= xp.max(Z, axis=0, keepdims=True)
         self._exp(Z, out=dZ)
@@ -169,7 +169,8 @@ class Shard:
         else:
             dA *= self.xp.astype(A > 0, dA.dtype)
 
-    def _buffers_for(self, m: int) -> Buffers:
+    def buffers_for(self, m: int) -> Any:
+        """The `new_buffers` for m images, made once."""
         if m not in self._buffers:
             if len(self._buffers) > 3:  # a full shard, the last of a batch, the last of an epoch
                 self._buffers.clear()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class ImageShares:
     """A trainer's vectors, gradients and sums in memory that all processes of a team see."""
 
+    together = 1  # steps
+
     def __init__(self, trainer: Trainer, team: Team):
         self.trainer, self.team = trainer, team
         engine, dtype, ranks = trainer.engine, trainer.theta.dtype, range(team.count)
@@ -48,6 +50,10 @@ class ImageShares:
         n = len(self.trainer.theta)
         return slice(n * rank // self.team.count, n * (rank + 1) // self.team.count)
 
+    def taker(self) -> ImageSteps:
+        """What takes this process's share of steps."""
+        return ImageSteps(self.mine())
+
     def mine(self) -> Trainer:
         """The trainer that takes this process's share of a step."""
         share, slice_ = copy.copy(self.trainer), self.slice_of(self.team.rank)
@@ -61,6 +67,18 @@ class ImageShares:
         """Bring these vectors, or all, into the trainer, between two steps."""
         for name in names or self.vectors:
             self.trainer.arrays()[name][...] = self.vectors[name]
+
+
+class ImageSteps:
+    """A process's share of steps, by a trainer that takes its part of each."""
+
+    def __init__(self, share: Trainer):
+        self.share = share
+
+    def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
+        """Take one step, the step `first`."""
+        self.share.taken = first
+        return self.share.step(rate)
 
 
 class ShareEngine(Engine):

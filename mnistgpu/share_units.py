@@ -7,194 +7,36 @@ told, and no gradient:
     forward    A_l of its units, to all, for l < L - 1; its part of W_L A_{L-1}, which all add up
     backward   its part of W_l^T dZ_l, for 1 < l < L, of which each adds up the rows of its units
 
-Softmax, of ten numbers an image, everybody computes alike. A step is `Trainer.step`, taken by
-a trainer of these units alone; results differ from those of one process by rounding.
+Softmax, of ten numbers an image, everybody computes alike. Results differ from
+those of one process by rounding.
 
 What belongs to an image, or to a pixel in W_1, lies in one piece of memory: so products with the
-images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`).
+images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`). The
+rest of a small step is mostly what calls cost. So a step is recorded and repeated (`tape`), and
+what does not depend on the weights is done for several steps together: their images are fetched
+before the first, and their losses and right answers counted after the last.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnistgpu import network
+from mnistgpu import network, regularize
 from mnistgpu.backend import Array
 from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
-from mnistgpu.engine import Engine
-from mnistgpu.settings import Settings
-from mnistgpu.shard import Buffers, Shard
+from mnistgpu.tape import Recorder, plain
 from mnistgpu.team import Team
+from mnistgpu.unit_shard import Told, UnitShard, cut, part
 
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
 
-
-def own(units: int, rank: int, count: int) -> slice:
-    """The units of a layer that are those of a process."""
-    return slice(units * rank // count, units * (rank + 1) // count)
-
-
-def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
-    """Views of the weights and biases of a process, from those of the whole network.
-
-    The biases of the last layer are everybody's: all change their copies alike.
-    """
-    *hidden, (W, b) = layers
-    mine = [own(len(b), rank, count) for _, b in hidden]
-    views = [(W[units], b[units]) for (W, b), units in zip(hidden, mine, strict=True)]
-    return [*views, (W[:, mine[-1]], b)]
-
-
-class Told:
-    """What the processes of a team tell each other in a step: memory that all of them see.
-
-    It is for columns of up to so many `rows`, the images of a batch. Nobody writes before all have
-    read: between the two there is always another meeting.
-    """
-
-    def __init__(self, team: Team, sizes: tuple[int, ...], rows: int, dtype: str):
-        self.team, self.sizes = team, sizes
-        ranks = range(team.count)
-        # A of each hidden layer but the last, of all units
-        self.activations = [team.shared(n * rows, dtype=dtype) for n in sizes[1:-2]]
-        # W^T dZ for all units of the same layers, from each process
-        self.errors = [[team.shared(n * rows, dtype=dtype) for _ in ranks] for n in sizes[1:-2]]
-        # W_L A_{L-1}, from each process
-        self.sums = [team.shared(sizes[-1] * rows, dtype=dtype) for _ in ranks]
-        self.loss, self.right = team.shared(dtype=dtype), team.shared(dtype="int64")
-
-
-class UnitBuffers(Buffers):
-    """Buffers for m images, of which some are memory that the other processes see."""
-
-    def __init__(self, like: Array, sizes: tuple[int, ...], m: int, told: Told):
-        super().__init__(like, sizes, m, batch_norm=False)
-
-        def columns(memory: np.ndarray, n: int) -> np.ndarray:
-            return memory[: n * m].reshape(m, n).T
-
-        for Zs in (self.Z, self.dZ):
-            Zs[: len(self.dZ)] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
-        self.sums[:-1] = self.Z[:-1]
-        *widths, _, classes = told.sizes[1:]
-        self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
-        self.errors = [
-            [columns(part, n) for part in parts]
-            for parts, n in zip(told.errors, widths, strict=True)
-        ]
-        self.all_sums = [part[: classes * m].reshape(classes, m) for part in told.sums]
-        self.sums[-1] = self.all_sums[told.team.rank]
-        for layer, parts in enumerate(self.errors):
-            self.dZ[layer] = parts[told.team.rank]
-
-
-class UnitShard(Shard):
-    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`."""
-
-    def __init__(
-        self, theta: Array, like: list[network.Layer], settings: Settings, factor: float, told: Told
-    ):
-        self.told, self._like = told, like
-        team, whole = told.team, told.sizes
-        self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
-        sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
-        super().__init__(theta, sizes, settings, factor)
-        self._whole = self.params[0], self.gradients[0]
-
-    def add(
-        self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
-    ) -> None:
-        """See `Shard`. X may have the last pixels alone, where the first are blank."""
-        (W, b), (dW, db) = self._whole
-        blank = W.shape[1] - len(X)
-        self.params[0], self.gradients[0] = (W[:, blank:], b), (dW[:, blank:], db)
-        dW[:, :blank] = 0.0
-        super().add(X, labels, targets, batch_rows, first, key)
-        self.params[0], self.gradients[0] = self._whole
-
-    def layers(self, vector: Array) -> list[network.Layer]:
-        """See `Shard`. W_l takes all units of the layer before, but for the last."""
-        return cut(vector, self._like)
-
-    def new_buffers(self, m: int) -> Buffers:
-        """See `Shard`."""
-        return UnitBuffers(self.gradient, self.sizes, m, self.told)
-
-    def for_all_units(self, layer: int, A: Array, buffers: UnitBuffers) -> Array:
-        """See `Shard`."""
-        if layer == len(self.own) - 1:
-            return A
-        everyone = buffers.activations[layer]
-        everyone[self.own[layer]] = A
-        self.told.team.meet()
-        return everyone
-
-    def of_all_units(self, sums: Array, buffers: UnitBuffers) -> Array:
-        """See `Shard`."""
-        self.told.team.meet()
-        return added(buffers.all_sums, buffers.Z[-1])
-
-    def from_all_units(self, layer: int, dA: Array, buffers: UnitBuffers) -> Array:
-        """See `Shard`. dA is this process's part, for all units."""
-        if layer == len(self.own):
-            return dA
-        self.told.team.meet()
-        rows = self.own[layer - 1]
-        parts = [part[rows] for part in buffers.errors[layer - 1]]
-        return added(parts, np.empty_like(parts[0]))
-
-    # What all would compute alike, one does, and another the other; it can be read after the step.
-
-    def right_answers(self, Z: Array, labels: Array) -> Array:
-        """See `Shard`."""
-        if self.told.team.rank == 0:
-            self.told.right[...] = super().right_answers(Z, labels)
-        return self.told.right
-
-    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> Array:
-        """See `Shard`."""
-        if self.told.team.rank == 1:
-            self.told.loss[...] = super().sum_of_losses(Z, targets, buffers)
-        return self.told.loss
-
-
-def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
-    """Views of a vector in the shapes of these layers; of W_1 it has the transpose."""
-    views: list[network.Layer] = []
-    start = 0
-    for W, b in like:
-        end = start + W.size
-        numbers = vector[start:end]
-        weights = numbers.reshape(W.shape) if views else numbers.reshape(W.T.shape).T
-        views.append((weights, vector[end : end + b.size, None]))
-        start = end + b.size
-    return views
-
-
-def added(parts: list[Array], out: Array) -> Array:
-    """The sum of the parts, in the order of their processes, in `out`."""
-    np.add(parts[0], parts[1], out=out)
-    for each in parts[2:]:
-        out += each
-    return out
-
-
-class UnitEngine(Engine):
-    """The engine of a process: its shard, and the images with their pixels sorted, if they are."""
-
-    def __init__(self, shares: UnitShares, theta: Array, like: list[network.Layer]):
-        self.__dict__.update(vars(shares.trainer.engine))
-        self.theta, self.sorted = theta, shares.images
-        self.inputs = self.inputs.for_units(len(like[0][1]))
-        self.shards = [UnitShard(theta, like, self.settings, self.inputs.factor, shares.told)]
-
-    def images_of(self, rows: Array | slice) -> Array:
-        """See `Engine`. Pixels that are blank in all of these images are left out."""
-        return super().images_of(rows) if self.sorted is None else self.sorted.batch(rows)
+# Images whose steps are taken together: as bytes, a few of a core's second-level cache
+TOGETHER = 512
 
 
 class UnitShares:
@@ -203,6 +45,7 @@ class UnitShares:
     def __init__(self, trainer: Trainer, team: Team):
         self.trainer, self.team = trainer, team
         self.sizes = trainer.engine.sizes
+        self.together = max(1, TOGETHER // trainer.batches.size)
         self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
         self.images: SortedImages | None = None
         if not trainer.settings.center:  # which leaves no pixel zero
@@ -225,15 +68,9 @@ class UnitShares:
         """The views of a process into a vector of the trainer."""
         return part(network.layers(whole, self.sizes), rank, self.team.count)
 
-    def mine(self) -> Trainer:
-        """The trainer of this process's units."""
-        share = copy.copy(self.trainer)
-        share.state = dict(self.vectors[self.team.rank])
-        share.theta = share.state.pop("theta")
-        like = self.part_of(self.trainer.theta, self.team.rank)
-        share.engine = UnitEngine(self, share.theta, like)
-        share.params = share.engine.shards[0].layers(share.theta)
-        return share
+    def taker(self) -> UnitSteps:
+        """What takes this process's share of steps."""
+        return UnitSteps(self)
 
     def collect(self, *names: str) -> None:
         """Bring the parts of these vectors, or of all, into the trainer, between two steps."""
@@ -244,3 +81,108 @@ class UnitShares:
                 for layer, ((W, b), (W_of, b_of)) in enumerate(zip(there, found, strict=True)):
                     W[:, self.pixels if layer == 0 else slice(None)] = W_of
                     b[...] = b_of
+
+
+class UnitSteps:
+    """A process's share of steps: its units, and a recording for every shape of a batch."""
+
+    def __init__(self, shares: UnitShares):
+        engine, told, rank = shares.trainer.engine, shares.told, shares.team.rank
+        like = shares.part_of(shares.trainer.theta, rank)
+        self.told, self.images = told, shares.images
+        self.all_images = engine.images if shares.images is None else shares.images.images
+        self.labels, self.targets = engine.labels, engine.targets
+        self.inputs = engine.inputs.for_units(len(like[0][1]))
+        self.recorder = recorder = Recorder()
+        self.trainer = trainer = copy.copy(shares.trainer)
+        trainer.state = {name: recorder.array(v) for name, v in shares.vectors[rank].items()}
+        trainer.theta = trainer.state.pop("theta")
+        self.shard = UnitShard(trainer.theta, like, trainer.settings, self.inputs.factor, told)
+        trainer.params = self.shard.params
+
+        # what recorded steps read, see `Trainer.numbers`, and what they have left, batch by batch
+        self.plain_numbers = np.zeros(len(trainer.numbers(0, 1.0)), trainer.theta.dtype)
+        self.numbers = recorder.array(self.plain_numbers)
+        self.last_numbers: tuple[float, ...] = ()
+        most = shares.together * trainer.batches.size
+        self.Z = np.empty((shares.sizes[-1], most), trainer.theta.dtype)
+        self.row = np.empty((1, most), trainer.theta.dtype)
+        self.steps: dict[tuple[int, int, int], UnitStep] = {}
+
+    def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
+        """Take so many steps from step `first` on, as `Trainer.step` takes one.
+
+        Losses and right answers can be read when all processes have taken them.
+        """
+        trainer, size = self.trainer, self.trainer.batches.size
+        rows = trainer.batches.rows(first, count)
+        images, labels = self.all_images[rows], self.labels[rows]
+        targets, m = self.targets[:, labels], len(labels)
+        starts = range(0, m, size)
+        blank = [0] * count if self.images is None else self.images.blank_in(rows, starts)
+        for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
+            part = slice(start, min(start + size, m))
+            X = images[part, left_out:]
+            step = self.step_for(len(X), X.shape[1], taken % 2)
+            self.inputs.fill(step.X, X)
+            np.copyto(step.targets, targets[:, part])
+            self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)
+            step.take()
+            np.copyto(self.Z[:, part], step.Z)
+            np.copyto(self.row[:, part], step.row)
+        self.tell_results(labels, targets)
+        return self.told.loss, self.told.right, m
+
+    def step_for(self, m: int, pixels: int, turn: int) -> UnitStep:
+        """The step with m images of so many pixels, even or odd."""
+        key = m, pixels, turn
+        if key not in self.steps:
+            self.steps[key] = UnitStep(self, *key)
+        return self.steps[key]
+
+    def set_numbers(self, taken: int, rate: float) -> None:
+        """Let the recorded steps read the numbers of the step after so many."""
+        numbers = self.trainer.numbers(taken, rate)
+        if numbers != self.last_numbers:
+            self.last_numbers = numbers
+            self.plain_numbers[...] = numbers
+
+    def tell_results(self, labels: Array, targets: Array) -> None:
+        """What all would compute alike, one does, and another the other."""
+        m = len(labels)
+        Z = self.Z[:, :m]
+        if self.told.team.rank == 0:
+            self.told.right[...] = np.count_nonzero(np.argmax(Z, axis=0) == labels)
+        if self.told.team.rank == 1:
+            self.told.loss[...] = np.sum(np.log(self.row[:, :m])) - np.sum(targets * Z)
+
+
+class UnitStep:
+    """A process's share of a step with m images of so many pixels, recorded when first taken."""
+
+    def __init__(self, of: UnitSteps, m: int, pixels: int, turn: int):
+        self.of, self.m, self.turn = of, m, turn
+        self.buffers = buffers = of.shard.buffers_for(m)
+        self.X_rows = buffers.X[:, -pixels:]
+        # what is written before it and read after it, see `UnitBuffers`
+        self.X, self.targets = plain(self.X_rows), plain(buffers.targets)
+        self.Z, self.row = plain(buffers.Z[-1]), plain(buffers.row)
+        self.repeat: Callable[[], None] | None = None
+
+    def take(self) -> None:
+        """Take the step."""
+        if self.repeat is None:
+            self.repeat = self.of.recorder.record(self.body)
+        else:
+            self.repeat()
+
+    def body(self) -> None:
+        """What is recorded, as in `Engine.gradient` and `Trainer.advance`."""
+        of, shard, l2 = self.of, self.of.shard, self.of.trainer.settings.l2
+        self.buffers.take_turn(self.turn)
+        shard.add(self.X_rows.T, None, self.buffers.targets, self.m, True, None)
+        if l2 > 0:
+            regularize.add_l2(shard.gradients, shard.params, l2)
+        numbers = of.numbers
+        each = (numbers[i : i + 1].reshape(()) for i in range(len(numbers)))
+        of.trainer.update(shard.gradient, tuple(each))

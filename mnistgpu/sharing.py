@@ -7,6 +7,7 @@ of a single shard by the units of the network (`share_units`).
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -60,16 +61,18 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
     team = Team(trainer.engine.processes)
     how = UnitShares if len(trainer.engine.shards) == 1 else ImageShares
     shares = how(trainer, team)
-    order = team.shared(2, dtype="float64")  # which step to take, and at which rate
+    order = team.shared(3, dtype="float64")  # the step to begin with, how many, and at which rate
+    per_epoch = trainer.batches.per_epoch
 
     def begin() -> Callable[[], tuple[Array, Array, int]]:
-        share = shares.mine()
+        steps = shares.taker()
 
         def take() -> tuple[Array, Array, int]:
             team.meet()
-            share.taken = int(order[0])
-            loss, right, images = share.step(float(order[1]))
+            first, count, rate = order.tolist()
+            result = steps.take(int(first), int(count), None if math.isnan(rate) else rate)
             team.meet()
+            loss, right, images = result
             return loss[()], right[()], images  # copies: the next step writes where these lie
 
         return take
@@ -77,18 +80,23 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
     with one_blas_thread(), team.working(begin):
         take, under_way = begin(), False
 
-        def step(rate: float | None = None) -> tuple[Array, Array, int]:
+        def step(rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
             nonlocal under_way
             if under_way:
                 raise RunError(
                     "a step was broken off, so its processes are out of step: begin anew"
                 )
-            rate = trainer.scheduled_rate(trainer.taken) if rate is None else rate
-            order[0], order[1] = trainer.taken, rate  # faster than as a slice
+            first = trainer.taken
+            # ends at the same steps wherever it begins: so a resumed run adds up losses alike
+            count = shares.together - first % per_epoch % shares.together
+            count = min(count, most, per_epoch - first % per_epoch)
+            order[:] = first, count, math.nan if rate is None else rate
             under_way = True
             result = take()
             under_way = False
-            trainer.taken, trainer.learning_rate = trainer.taken + 1, rate
+            trainer.taken = first + count
+            last = trainer.scheduled_rate(trainer.taken - 1) if rate is None else rate
+            trainer.learning_rate = last
             return result
 
         trainer.collect = shares.collect  # type: ignore[method-assign]

@@ -87,15 +87,16 @@ class Batches:
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
 
-    def rows(self, step: int) -> Array | slice:
+    def rows(self, step: int, count: int = 1) -> Array | slice:
         """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
 
-        The last batch of an epoch is short where the images do not divide evenly.
+        The last batch of an epoch is short where the images do not divide evenly. With a count,
+        the rows of so many steps of an epoch, one after the other.
         """
         if self.size == self.images:
             return slice(0, self.images)
         epoch, batch = divmod(step, self.per_epoch)
-        return self.order(epoch)[batch * self.size : (batch + 1) * self.size]
+        return self.order(epoch)[batch * self.size : (batch + count) * self.size]
 
     def order(self, epoch: int) -> Array:
         """All rows (images,) in the order of an epoch of batches."""
@@ -144,10 +145,11 @@ class Trainer:
         self.random = is_random(settings)
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
 
-    def step(self, rate: float | None = None) -> tuple[Array, Array, int]:
+    def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
         """Take one step; sum of losses and right answers of its batch (on the device), its size.
 
-        The schedule gives the learning rate unless `rate` does.
+        The schedule gives the learning rate unless `rate` does. `most` is for those who take
+        several steps together, see `engine.Step`.
         """
         taken = self.taken
         rows = self.batches.rows(taken)
@@ -169,9 +171,14 @@ class Trainer:
         All that changes from step to step comes in as an argument, so that on a GPU the step can be
         recorded once and replayed (see `cuda_graph`); `numbers` may then be arrays ().
         """
+        gradient, loss, right = self.engine.gradient(rows, key, deform)
+        self.update(gradient, numbers)
+        return loss, right
+
+    def update(self, gradient: Array, numbers: tuple[Any, ...]) -> None:
+        """Change everything that a step changes, by its gradient, which is used up."""
         settings = self.settings
         weights_kept, statistics_kept, statistics_new, *of_optimizer = numbers
-        gradient, loss, right = self.engine.gradient(rows, key, deform)
         if settings.batch_norm:
             self.engine.follow_statistics(statistics_kept, statistics_new)
         if settings.clip_norm is not None:
@@ -185,7 +192,6 @@ class Trainer:
             average = self.state["average"]
             average *= settings.ema
             average += (1.0 - settings.ema) * self.theta
-        return loss, right
 
     def collect(self, *names: str) -> None:
         """Bring here what other processes hold of these of `arrays`, or of all: see `sharing`."""
@@ -247,7 +253,7 @@ class Keeper:
         return Progress()
 
     def after_step(self, trainer: Trainer, progress: Progress) -> None:
-        """Called after every step; must cost next to nothing but when it saves."""
+        """Called when `on_step` is; must cost next to nothing but when it saves."""
 
     def at_row(self, row: Row, theta: Array) -> None:
         """Called for every row of history, with the parameters that it judges."""
@@ -265,8 +271,9 @@ def train(
 ) -> Outcome:
     """Train a network and evaluate it, once, on the test set.
 
-    on_step is called after every step, on_row for every row of history, and on_warning with a
-    sentence where data or network look as if not much will be learnt.
+    on_step is called after every step, or after some that are taken together, on_row for every row
+    of history, and on_warning with a sentence where data or network look as if not much will be
+    learnt.
     Raises UsageError where settings and data do not fit, DivergedError where training diverges.
     """
     check_fit(settings, dataset)
@@ -288,11 +295,13 @@ def train(
         stepping(trainer, on_warning) as step,
     ):
         while not progress.finished:
-            batch_loss, batch_right, batch_size = step()
+            # the first step has a row of history, and no row or epoch ends within steps together
+            most = per_epoch - trainer.taken % per_epoch if trainer.taken else 1
+            loss, right, images = step(most=min(most, steps - trainer.taken))
             iteration = trainer.taken
-            progress.loss, progress.right = progress.loss + batch_loss, progress.right + batch_right
-            progress.seen += batch_size
-            progress.images_seen += batch_size
+            progress.loss, progress.right = progress.loss + loss, progress.right + right
+            progress.seen += images
+            progress.images_seen += images
             progress.finished = iteration == steps
             epoch_ends = iteration % per_epoch == 0
             at_row = iteration % row_every == 0 or iteration in (1, steps)

@@ -85,10 +85,12 @@ def assert_same_bits(outcome, other):
 
 def check_resume(settings, dataset, directory, backend=backends.NUMPY, stops=2):
     """Stop at some random steps, resume each time, and compare with a run never stopped."""
-    whole = training.train(settings, dataset, backend)
+    ends: list[int] = []  # of steps, or of some that are taken together
+    whole = training.train(settings, dataset, backend, ends.append)
     steps = whole.results["iterations"]
+    assert ends.pop() == steps
     saved = None
-    for at in sorted(random.sample(range(1, steps), stops)):
+    for at in sorted(random.sample(ends, stops)):
         print(f"stopped after step {at} of {steps}")
         saved = stopped(settings, dataset, directory, at, backend, saved)
         assert saved.taken == at

@@ -76,16 +76,15 @@ def many(digits):
     return data.Digits(images[rows], labels[rows], "the first digits again and again")
 
 
-def after(settings, train, count, steps, workers=None):
+def after(settings, train, count, steps, workers=None, most=1):
     """What a trainer holds after so many steps by `count` processes, and what they told."""
     trainer = training.Trainer(settings, train, NUMPY, workers)
     trainer.engine.processes = count
     told = []
     with trainer.engine.running(), sharing.stepping(trainer) as step:
-        for _ in range(steps):
-            loss, right, images = step()
+        while trainer.taken < steps:
+            loss, right, images = step(most=min(most, steps - trainer.taken))
             told.append((float(loss), int(right), images))
-        assert trainer.taken == steps
         inside = trainer.vectors()
     for name, values in inside.items():
         assert np.array_equal(values, trainer.arrays()[name])
@@ -105,6 +104,50 @@ def test_units_shared_change_nothing_but_rounding(train, case, count):
     for name, values in alone.items():
         np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(told_shared, told, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", BY_UNITS)
+def test_steps_taken_together_are_those_taken_one_by_one(train, case):
+    """To the bit; with short batches in between, and ends of epochs, which no steps go across."""
+    settings = BASE.changed(**BY_UNITS[case], schedule="linear", iterations=100)
+    settings = settings.changed(batch_size=min(settings.batch_size, 150))
+    one_by_one, told, rate = after(settings, train, 2, 75)
+    together, told_together, rate_together = after(settings, train, 2, 75, most=75)
+    assert rate == rate_together
+    assert all(np.array_equal(together[name], one_by_one[name]) for name in one_by_one)
+    per_epoch, most = -(-len(train) // settings.batch_size), 512 // settings.batch_size
+    assert len(told_together) == sum(
+        -(-min(per_epoch, 75 - first) // most) for first in range(0, 75, per_epoch)
+    )
+    np.testing.assert_allclose(np.sum(told_together, axis=0), np.sum(told, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["plain", "deep"])
+@pytest.mark.parametrize("late", [0, 1])
+def test_nobody_writes_before_all_have_read(train, case, late, monkeypatch):
+    settings, meet = BASE.changed(**BY_UNITS[case]), team.Team.meet
+
+    def slowly(self):
+        meet(self)
+        if self.rank == late:
+            time.sleep(0.002)
+
+    expected = after(settings, train, 2, 16, most=16)
+    monkeypatch.setattr(team.Team, "meet", slowly)
+    found = after(settings, train, 2, 16, most=16)
+    assert found[1:] == expected[1:]
+    assert all(np.array_equal(values, expected[0][name]) for name, values in found[0].items())
+
+
+def test_steps_taken_together_end_where_they_would_without_a_pause(train):
+    """So that losses are added up in the same order, and are the same to the bit."""
+    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
+    trainer.engine.processes, ends = 2, []
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        for most in (1, 99, 3, 99, 99, 99, 2, 99):
+            step(most=most)
+            ends.append(trainer.taken)
+    assert ends == [1, 8, 11, 16, 24, 32, 34, 40]
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -133,9 +176,10 @@ def test_blank_pixels_are_left_out_unless_something_hides_them(train):
     left_out = {}
     for case, changes in BY_UNITS.items():
         trainer = training.Trainer(BASE.changed(**changes), train, NUMPY)
-        engine = share_units.UnitShares(trainer, team.Team(2)).mine().engine
-        batches = [engine.images_of(trainer.batches.rows(step)) for step in range(5)]
-        left_out[case] = {engine.sizes[0] - batch.shape[1] for batch in batches}
+        steps = share_units.UnitShares(trainer, team.Team(2)).taker()
+        size, rows = trainer.batches.size, trainer.batches.rows(0, 5)
+        starts = range(0, len(rows), size)
+        left_out[case] = {0} if steps.images is None else set(steps.images.blank_in(rows, starts))
     assert left_out.pop("centred") == left_out.pop("both") == {0}
     assert all(min(counts) > 0 for counts in left_out.values()), left_out
     assert len(left_out["plain"]) > 1
@@ -145,7 +189,7 @@ def test_what_belongs_to_an_image_lies_in_one_piece(train):
     """A tenth of a step."""
     settings = BASE.changed(**BY_UNITS["deep"])
     trainer = training.Trainer(settings, train, NUMPY)
-    shard = share_units.UnitShares(trainer, team.Team(2)).mine().engine.shards[0]
+    shard = share_units.UnitShares(trainer, team.Team(2)).taker().shard
     buffers = shard.new_buffers(64)
     of_images = [*buffers.Z[:-1], *buffers.dZ, *buffers.activations, *chain(*buffers.errors)]
     of_images += buffers.sums[:-1]

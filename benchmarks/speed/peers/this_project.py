@@ -21,11 +21,12 @@ class TaskBatches:
         self.task, self.per_epoch = task, len(task.order)
         self.images, self.size = task.images, task.batch or task.images
 
-    def rows(self, step: int) -> np.ndarray | slice:
-        """Rows of a step, as `training.Batches` gives them."""
+    def rows(self, step: int, count: int = 1) -> np.ndarray | slice:
+        """Rows of steps of an epoch, as `training.Batches` gives them."""
         if self.task.batch is None:
             return slice(0, self.task.images)
-        return self.task.order[step % len(self.task.order)]
+        first = step % len(self.task.order)
+        return self.task.order[first : first + count].reshape(-1)
 
 
 class ThisProject:
@@ -54,9 +55,9 @@ class ThisProject:
         loss = right = 0
         alone = self.trainer.engine.processes == 1
         with self.trainer.engine.running() if alone else one_blas_thread():
-            for _ in range(count):
-                batch_loss, batch_right, _ = self.step()
-                loss, right = loss + batch_loss, right + batch_right
+            while self.trainer.taken < first + count:
+                sums = self.step(most=first + count - self.trainer.taken)
+                loss, right = loss + sums[0], right + sums[1]
 
     def theta(self) -> np.ndarray:
         """See `Peer`."""

@@ -1,0 +1,126 @@
+"""A step's calls of NumPy, recorded once and repeated without the Python between them.
+
+Here for speed alone. On arrays of a few thousand numbers NumPy needs a microsecond for a call, and
+Python about as long to come from one to the next: to look up attributes, to cut views, to decide. A
+step makes the same calls on the same memory every time, so they are written down when it is taken
+first, as a CUDA graph is on a GPU (`cuda_graph`).
+
+Whatever changes from step to step must lie in arrays that the recorded calls read; and they are
+universal functions, their reductions, assignments to slices, and what `Recorder.call` is given.
+Everything else is refused while it is recorded, since a repeat would not do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+# What does all it does by universal functions, or computes nothing
+FUNCTIONS = (np.max, np.sum, np.reshape, np.empty_like, np.zeros_like, np.ones_like)
+METHODS = ("max", "min", "sum", "prod", "any", "all", "mean", "reshape", "transpose", "view")
+
+
+class Recorder:
+    """Records what happens to its arrays."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], object]] | None = None  # while it records
+
+    def array(self, array: np.ndarray) -> RecordedArray:
+        """The same memory as an array of this recorder; so are all views of it and results."""
+        recorded = array.view(RecordedArray)
+        recorded.recorder = self
+        return recorded
+
+    def record(self, body: Callable[[], object]) -> Callable[[], None]:
+        """Do what body does, and return what does it again."""
+        calls: list[Callable[[], object]] = []
+        self.calls = calls
+        try:
+            body()
+        finally:
+            self.calls = None
+
+        def repeat() -> None:
+            for call in calls:
+                call()
+
+        return repeat
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """Call the function, now and whenever the recording is repeated."""
+        if self.calls is not None:
+            self.calls.append(partial(function, *arguments, **keywords))
+        return function(*arguments, **keywords)
+
+
+class RecordedArray(np.ndarray):
+    """An array whose universal functions and assignments are recorded."""
+
+    recorder: Any  # its Recorder
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.recorder = getattr(source, "recorder", None)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        bare = [plain(each) for each in inputs]
+        if keywords.get("out") is None:  # the result of this first time is where others go too
+            result = np.asarray(function(*bare, **keywords))
+            if self.recorder.calls is not None:
+                self.recorder.calls.append(partial(function, *bare, **keywords | {"out": result}))
+        else:
+            (out,) = keywords["out"]
+            result = self.recorder.call(function, *bare, **keywords | {"out": plain(out)})
+        return self.recorder.array(result)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, keywords: Any) -> Any:
+        if function not in FUNCTIONS:
+            self.refuse(f"numpy.{function.__name__}")
+        return super().__array_function__(function, types, arguments, keywords)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.same_memory(super().__getitem__(key))
+
+    def reshape(self, *shape: Any, **keywords: Any) -> Any:
+        """As of NumPy, if nothing must be moved for it."""
+        return self.same_memory(super().reshape(*shape, **keywords))
+
+    def same_memory(self, part: Any) -> Any:
+        """The part, if it is a view."""
+        if part.size > 0 and not np.may_share_memory(plain(self), plain(part)):
+            self.refuse("a copy of elements")
+        return part
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        place = plain(self[key])
+        self.recorder.call(np.copyto, place, plain(value))
+
+    def refuse(self, what: str) -> None:
+        """RuntimeError while the recorder records; a TypeError would be caught by NumPy."""
+        if self.recorder.calls is not None:
+            raise RuntimeError(f"{what} cannot be recorded")
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    """A method as it is, but for a recording."""
+    method = getattr(np.ndarray, name)
+
+    def refused(self: RecordedArray, *arguments: Any, **keywords: Any) -> Any:
+        self.refuse(name)
+        return method(plain(self), *arguments, **keywords)
+
+    return refused
+
+
+for _name in ("__bool__", "__float__", "__int__", *filter(str.isalpha, dir(np.ndarray))):
+    if callable(getattr(np.ndarray, _name)) and _name not in METHODS:
+        setattr(RecordedArray, _name, _refused(_name))
+
+
+def plain(array: Any) -> Any:
+    """The array without its recorder; anything else as it is."""
+    return array.view(np.ndarray) if isinstance(array, RecordedArray) else array

@@ -1,0 +1,193 @@
+"""The gradient by the weights of a process's hidden units, which is told what it needs of others.
+
+Here for speed alone: a part of `share_units`, which says who holds and tells what.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import network
+from mnistgpu.backend import Array
+from mnistgpu.settings import Settings
+from mnistgpu.shard import Buffers, Shard
+from mnistgpu.tape import RecordedArray, Recorder, plain
+from mnistgpu.team import Team
+
+
+def own(units: int, rank: int, count: int) -> slice:
+    """The units of a layer that are those of a process."""
+    return slice(units * rank // count, units * (rank + 1) // count)
+
+
+def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
+    """Views of the weights and biases of a process, from those of the whole network.
+
+    The biases of the last layer are everybody's: all change their copies alike.
+    """
+    *hidden, (W, b) = layers
+    mine = [own(len(b), rank, count) for _, b in hidden]
+    views = [(W[units], b[units]) for (W, b), units in zip(hidden, mine, strict=True)]
+    return [*views, (W[:, mine[-1]], b)]
+
+
+class Told:
+    """What the processes of a team tell each other in a step: memory that all of them see.
+
+    It is for columns of up to so many `rows`, the images of a batch. Nobody writes before all have
+    read: between the two there is always another meeting, or another step's memory.
+    """
+
+    def __init__(self, team: Team, sizes: tuple[int, ...], rows: int, dtype: str):
+        self.team, self.sizes = team, sizes
+        ranks = range(team.count)
+        # A of each hidden layer but the last, of all units
+        self.activations = [team.shared(n * rows, dtype=dtype) for n in sizes[1:-2]]
+        # W^T dZ for all units of the same layers, from each process
+        self.errors = [[team.shared(n * rows, dtype=dtype) for _ in ranks] for n in sizes[1:-2]]
+        # W_L A_{L-1}, from each process, of even steps and of odd ones
+        self.sums = [[team.shared(sizes[-1] * rows, dtype=dtype) for _ in ranks] for _ in range(2)]
+        self.loss, self.right = team.shared(dtype=dtype), team.shared(dtype="int64")
+
+
+class UnitBuffers(Buffers):
+    """Buffers for m images, of which some are memory that the other processes see.
+
+    All are arrays of a recorder. A step begins with the images in `X`, as rows, and their `targets`
+    (classes, m); it leaves the logits less their largest in `Z[-1]`, and in `row` the sums of exp.
+    """
+
+    def __init__(self, like: Array, sizes: tuple[int, ...], m: int, told: Told, recorder: Recorder):
+        super().__init__(plain(like), sizes, m, batch_norm=False)
+        self.X = np.empty((m, sizes[0]), like.dtype)
+        self.targets = np.empty_like(self.Z[-1])
+
+        def columns(memory: np.ndarray, n: int) -> np.ndarray:
+            return memory[: n * m].reshape(m, n).T
+
+        for Zs in (self.Z, self.dZ):
+            Zs[: len(self.dZ)] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
+        self.sums[:-1] = self.Z[:-1]
+        *widths, _, classes = told.sizes[1:]
+        self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
+        self.errors = [
+            [columns(part, n) for part in parts]
+            for parts, n in zip(told.errors, widths, strict=True)
+        ]
+        for layer, parts in enumerate(self.errors):
+            self.dZ[layer] = parts[told.team.rank]
+        self.both_sums = [
+            [part[: classes * m].reshape(classes, m) for part in parts] for parts in told.sums
+        ]
+        for name, value in vars(self).items():
+            setattr(self, name, recorded(value, recorder))
+        self.rank = told.team.rank
+        self.take_turn(0)
+
+    def take_turn(self, turn: int) -> None:
+        """Use the sums of even steps, or of odd ones."""
+        self.all_sums = self.both_sums[turn]
+        self.sums[-1] = self.all_sums[self.rank]
+
+
+def recorded(value: Any, recorder: Recorder) -> Any:
+    """An array, or the arrays in a list, as those of a recorder; anything else as it is."""
+    if isinstance(value, list):
+        return [recorded(each, recorder) for each in value]
+    return recorder.array(value) if isinstance(value, np.ndarray) else value
+
+
+class UnitShard(Shard):
+    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`."""
+
+    def __init__(
+        self,
+        theta: RecordedArray,
+        like: list[network.Layer],
+        settings: Settings,
+        factor: float,
+        told: Told,
+    ):
+        self.told, self.recorder, self._like = told, theta.recorder, like
+        team, whole = told.team, told.sizes
+        self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
+        sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
+        super().__init__(theta, sizes, settings, factor)
+        self._whole = self.params[0], self.gradients[0]
+
+    def add(
+        self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
+    ) -> None:
+        """See `Shard`. X may have the last pixels alone, where the first are blank."""
+        (W, b), (dW, db) = self._whole
+        blank = W.shape[1] - len(X)
+        self.params[0], self.gradients[0] = (W[:, blank:], b), (dW[:, blank:], db)
+        dW[:, :blank] = 0.0
+        super().add(X, labels, targets, batch_rows, first, key)
+        self.params[0], self.gradients[0] = self._whole
+
+    def layers(self, vector: Array) -> list[network.Layer]:
+        """See `Shard`. W_l takes all units of the layer before, but for the last."""
+        return cut(vector, self._like)
+
+    def new_buffers(self, m: int) -> UnitBuffers:
+        """See `Shard`."""
+        return UnitBuffers(self.gradient, self.sizes, m, self.told, self.recorder)
+
+    def meet(self) -> None:
+        """Wait for the others, in this step and in those that repeat it."""
+        self.recorder.call(self.told.team.meet)
+
+    def for_all_units(self, layer: int, A: Array, buffers: UnitBuffers) -> Array:
+        """See `Shard`."""
+        if layer == len(self.own) - 1:
+            return A
+        everyone = buffers.activations[layer]
+        everyone[self.own[layer]] = A
+        self.meet()
+        return everyone
+
+    def of_all_units(self, sums: Array, buffers: UnitBuffers) -> Array:
+        """See `Shard`."""
+        self.meet()
+        return added(buffers.all_sums, buffers.Z[-1])
+
+    def from_all_units(self, layer: int, dA: Array, buffers: UnitBuffers) -> Array:
+        """See `Shard`. dA is this process's part, for all units."""
+        if layer == len(self.own):
+            return dA
+        self.meet()
+        rows = self.own[layer - 1]
+        parts = [part[rows] for part in buffers.errors[layer - 1]]
+        return added(parts, np.empty_like(parts[0]))
+
+    def right_answers(self, Z: Array, labels: Array) -> int:
+        """See `Shard`. They are counted for several steps together, as the losses are."""
+        return 0
+
+    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> float:
+        """See `right_answers`."""
+        return 0.0
+
+
+def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
+    """Views of a vector in the shapes of these layers; of W_1 it has the transpose."""
+    views: list[network.Layer] = []
+    start = 0
+    for W, b in like:
+        end = start + W.size
+        numbers = vector[start:end]
+        weights = numbers.reshape(W.shape) if views else numbers.reshape(W.T.shape).T
+        views.append((weights, vector[end : end + b.size, None]))
+        start = end + b.size
+    return views
+
+
+def added(parts: list[Array], out: Array) -> Array:
+    """The sum of the parts, in the order of their processes, in `out`."""
+    np.add(parts[0], parts[1], out=out)
+    for each in parts[2:]:
+        out += each
+    return out
