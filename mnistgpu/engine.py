@@ -19,8 +19,10 @@ from typing import Any
 from mnistgpu import counter_rng, network, regularize
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.inputs import Inputs
+from mnistgpu.recorded_shard import RecordedShard
 from mnistgpu.settings import Settings
 from mnistgpu.shard import Shard
+from mnistgpu.tape import plain
 from mnistgpu.threads import cores, one_blas_thread, workers
 
 SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
@@ -73,7 +75,8 @@ class Engine:
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
-        self.shards = [Shard(theta, self.sizes, settings, inputs.factor) for _ in range(count)]
+        self.recorded = on_cpu and is_plain(settings)
+        self.shards = [self.new_shard(theta) for _ in range(count)]
         self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
         if settings.batch_norm:
             self.running_statistics = [
@@ -85,6 +88,11 @@ class Engine:
         self.processes = 1  # among which steps are shared, see `sharing`
         self._no_key = counter_rng.key(0, like=theta)
         self._threads: Executor | None = None
+
+    def new_shard(self, theta: Array, gradient: Array | None = None) -> Shard:
+        """A worker's shard, of which steps are recorded and repeated where they can be."""
+        how = RecordedShard if self.recorded else Shard
+        return how(theta, self.sizes, self.settings, self.inputs.factor, gradient)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
@@ -126,7 +134,7 @@ class Engine:
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
             self.batch_statistics = weighted_means(found, count)
-        return total.gradient, total.loss, total.right
+        return plain(total.gradient), total.loss, total.right
 
     def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
         """How many images `rows` are, and where each worker's shards of them begin."""
@@ -168,6 +176,10 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
             images = self.images_of(part)
+            if isinstance(shard, RecordedShard):
+                first = start == starts[0]
+                shard.add_images(images, labels, self.inputs, self.targets, count, first)
+                continue
             shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
             X = self.inputs.columns(images, labels, shard_key, dtype, deform)
             targets = xp.take(self.targets, labels, axis=1)
@@ -222,6 +234,11 @@ def is_random(settings: Settings) -> bool:
     return is_deforming(settings) or any(getattr(settings, name) > 0 for name in rates)
 
 
+def is_plain(settings: Settings) -> bool:
+    """Whether the products are most of a step's work."""
+    return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
+
+
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
@@ -229,7 +246,7 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     much of the work is element by element, halves are faster, each on a core of its own; not so in
     a wide network, whose products rule. As noise depends on these cuts, a GPU has the same.
     """
-    if is_random(settings) or settings.batch_norm or settings.activation != "relu":
+    if not is_plain(settings):
         if sum(settings.sizes[1:]) > WIDE_UNITS:
             return min(WIDE_SHARD_ROWS, batch_rows)
         return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))

@@ -15,7 +15,6 @@ import numpy as np
 
 from mnistgpu.backend import Array
 from mnistgpu.engine import Engine, weighted_means
-from mnistgpu.shard import Shard
 from mnistgpu.team import Team
 
 if TYPE_CHECKING:
@@ -88,8 +87,8 @@ class ShareEngine(Engine):
         self.__dict__.update(vars(shares.trainer.engine))
         self.shares, self.rank = shares, shares.team.rank
         self.theta = shares.vectors["theta"]
-        gradient, factor = shares.gradients[self.rank], self.inputs.factor
-        self.shard = Shard(self.theta, self.sizes, self.settings, factor, gradient)
+        gradient = shares.gradients[self.rank]
+        self.shard = self.new_shard(self.theta, gradient)
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
         self.total = np.empty_like(gradient[slice_])

@@ -20,7 +20,6 @@ before the first, and their losses and right answers counted after the last.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +27,7 @@ import numpy as np
 from mnistgpu import network, regularize
 from mnistgpu.backend import Array
 from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
-from mnistgpu.tape import Recorder, plain
+from mnistgpu.recorded_shard import right_answers, sum_of_losses
 from mnistgpu.team import Team
 from mnistgpu.unit_shard import Told, UnitShard, cut, part
 
@@ -84,30 +83,30 @@ class UnitShares:
 
 
 class UnitSteps:
-    """A process's share of steps: its units, and a recording for every shape of a batch."""
+    """A process's share of steps: those of its units, recorded for every shape of a batch."""
 
     def __init__(self, shares: UnitShares):
-        engine, told, rank = shares.trainer.engine, shares.told, shares.team.rank
-        like = shares.part_of(shares.trainer.theta, rank)
-        self.told, self.images = told, shares.images
-        self.all_images = engine.images if shares.images is None else shares.images.images
+        engine, rank = shares.trainer.engine, shares.team.rank
+        self.told, self.images = shares.told, shares.images
+        self.rows = engine.images if shares.images is None else shares.images.images
         self.labels, self.targets = engine.labels, engine.targets
+        like = shares.part_of(shares.trainer.theta, rank)
         self.inputs = engine.inputs.for_units(len(like[0][1]))
-        self.recorder = recorder = Recorder()
+
         self.trainer = trainer = copy.copy(shares.trainer)
-        trainer.state = {name: recorder.array(v) for name, v in shares.vectors[rank].items()}
-        trainer.theta = trainer.state.pop("theta")
-        self.shard = UnitShard(trainer.theta, like, trainer.settings, self.inputs.factor, told)
-        trainer.params = self.shard.params
+        vectors, settings = shares.vectors[rank], trainer.settings
+        self.shard = shard = UnitShard(
+            vectors["theta"], like, settings, self.inputs.factor, self.told
+        )
+        trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
+        trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
 
         # what recorded steps read, see `Trainer.numbers`, and what they have left, batch by batch
-        self.plain_numbers = np.zeros(len(trainer.numbers(0, 1.0)), trainer.theta.dtype)
-        self.numbers = recorder.array(self.plain_numbers)
+        self.numbers = np.zeros(len(trainer.numbers(0, 1.0)), settings.dtype)
         self.last_numbers: tuple[float, ...] = ()
         most = shares.together * trainer.batches.size
-        self.Z = np.empty((shares.sizes[-1], most), trainer.theta.dtype)
-        self.row = np.empty((1, most), trainer.theta.dtype)
-        self.steps: dict[tuple[int, int, int], UnitStep] = {}
+        self.Z = np.empty((shares.sizes[-1], most), settings.dtype)
+        self.row = np.empty((1, most), settings.dtype)
 
     def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
         """Take so many steps from step `first` on, as `Trainer.step` takes one.
@@ -116,73 +115,48 @@ class UnitSteps:
         """
         trainer, size = self.trainer, self.trainer.batches.size
         rows = trainer.batches.rows(first, count)
-        images, labels = self.all_images[rows], self.labels[rows]
+        images, labels = self.rows[rows], self.labels[rows]
         targets, m = self.targets[:, labels], len(labels)
         starts = range(0, m, size)
         blank = [0] * count if self.images is None else self.images.blank_in(rows, starts)
         for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
             part = slice(start, min(start + size, m))
-            X = images[part, left_out:]
-            step = self.step_for(len(X), X.shape[1], taken % 2)
-            self.inputs.fill(step.X, X)
-            np.copyto(step.targets, targets[:, part])
             self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)
-            step.take()
-            np.copyto(self.Z[:, part], step.Z)
-            np.copyto(self.row[:, part], step.row)
-        self.tell_results(labels, targets)
-        return self.told.loss, self.told.right, m
+            self.step(images[part], targets[:, part], left_out, taken % 2)
+            buffers = self.shard.buffers_for(part.stop - start)
+            np.copyto(self.Z[:, part], buffers.plain_Z)
+            np.copyto(self.row[:, part], buffers.plain_row)
 
-    def step_for(self, m: int, pixels: int, turn: int) -> UnitStep:
-        """The step with m images of so many pixels, even or odd."""
-        key = m, pixels, turn
-        if key not in self.steps:
-            self.steps[key] = UnitStep(self, *key)
-        return self.steps[key]
+        # what all would compute alike, one does, and another the other
+        Z, row = self.Z[:, :m], self.row[:, :m]
+        if self.told.team.rank == 0:
+            self.told.right[...] = right_answers(Z, labels)
+        if self.told.team.rank == 1:
+            self.told.loss[...] = sum_of_losses(Z, targets, row)
+        return self.told.loss, self.told.right, m
 
     def set_numbers(self, taken: int, rate: float) -> None:
         """Let the recorded steps read the numbers of the step after so many."""
         numbers = self.trainer.numbers(taken, rate)
         if numbers != self.last_numbers:
             self.last_numbers = numbers
-            self.plain_numbers[...] = numbers
+            self.numbers[...] = numbers
 
-    def tell_results(self, labels: Array, targets: Array) -> None:
-        """What all would compute alike, one does, and another the other."""
-        m = len(labels)
-        Z = self.Z[:, :m]
-        if self.told.team.rank == 0:
-            self.told.right[...] = np.count_nonzero(np.argmax(Z, axis=0) == labels)
-        if self.told.team.rank == 1:
-            self.told.loss[...] = np.sum(np.log(self.row[:, :m])) - np.sum(targets * Z)
+    def step(self, images: Array, targets: Array, blank: int, turn: int) -> None:
+        """Take a step with these images, of which the first pixels are blank; even or odd."""
+        m, shard = len(images), self.shard
+        buffers = shard.buffers_for(m)
+        self.inputs.fill(buffers.plain_X[:, blank:], images[:, blank:])
+        np.copyto(buffers.plain_targets, targets)
 
+        def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
+            buffers.take_turn(turn)
+            shard.add(buffers.X[:, blank:].T, None, buffers.targets, m, True, None)
+            strength = self.trainer.settings.l2
+            if strength > 0:
+                regularize.add_l2(shard.gradients, shard.params, strength)
+            numbers = shard.recorder.array(self.numbers)
+            each = (numbers[i : i + 1].reshape(()) for i in range(len(numbers)))
+            self.trainer.update(shard.gradient, tuple(each))
 
-class UnitStep:
-    """A process's share of a step with m images of so many pixels, recorded when first taken."""
-
-    def __init__(self, of: UnitSteps, m: int, pixels: int, turn: int):
-        self.of, self.m, self.turn = of, m, turn
-        self.buffers = buffers = of.shard.buffers_for(m)
-        self.X_rows = buffers.X[:, -pixels:]
-        # what is written before it and read after it, see `UnitBuffers`
-        self.X, self.targets = plain(self.X_rows), plain(buffers.targets)
-        self.Z, self.row = plain(buffers.Z[-1]), plain(buffers.row)
-        self.repeat: Callable[[], None] | None = None
-
-    def take(self) -> None:
-        """Take the step."""
-        if self.repeat is None:
-            self.repeat = self.of.recorder.record(self.body)
-        else:
-            self.repeat()
-
-    def body(self) -> None:
-        """What is recorded, as in `Engine.gradient` and `Trainer.advance`."""
-        of, shard, l2 = self.of, self.of.shard, self.of.trainer.settings.l2
-        self.buffers.take_turn(self.turn)
-        shard.add(self.X_rows.T, None, self.buffers.targets, self.m, True, None)
-        if l2 > 0:
-            regularize.add_l2(shard.gradients, shard.params, l2)
-        numbers = of.numbers
-        each = (numbers[i : i + 1].reshape(()) for i in range(len(numbers)))
-        of.trainer.update(shard.gradient, tuple(each))
+        shard.repeat((m, blank, turn), body)

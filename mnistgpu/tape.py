@@ -28,6 +28,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], object]] | None = None  # while it records
+        self._rooms: dict[Any, list[np.ndarray]] = {}
+        self._taken: dict[Any, int] = {}
 
     def array(self, array: np.ndarray) -> RecordedArray:
         """The same memory as an array of this recorder; so are all views of it and results."""
@@ -38,7 +40,7 @@ class Recorder:
     def record(self, body: Callable[[], object]) -> Callable[[], None]:
         """Do what body does, and return what does it again."""
         calls: list[Callable[[], object]] = []
-        self.calls = calls
+        self.calls, self._taken = calls, {}
         try:
             body()
         finally:
@@ -56,6 +58,24 @@ class Recorder:
             self.calls.append(partial(function, *arguments, **keywords))
         return function(*arguments, **keywords)
 
+    def keep(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> np.ndarray:
+        """As `call`, for a function that returns a new array and can write to another `out`.
+
+        All recordings use the same memory for their results, as they are not repeated at once.
+        """
+        result = np.asarray(function(*arguments, **keywords))
+        if self.calls is None:
+            return result
+        kind = result.shape, result.strides, result.dtype
+        rooms, taken = self._rooms.setdefault(kind, []), self._taken.get(kind, 0)
+        self._taken[kind] = taken + 1
+        if taken == len(rooms):
+            rooms.append(result)
+        room = rooms[taken]
+        room[...] = result
+        self.calls.append(partial(function, *arguments, **keywords, out=room))
+        return room
+
 
 class RecordedArray(np.ndarray):
     """An array whose universal functions and assignments are recorded."""
@@ -68,13 +88,11 @@ class RecordedArray(np.ndarray):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         bare = [plain(each) for each in inputs]
-        if keywords.get("out") is None:  # the result of this first time is where others go too
-            result = np.asarray(function(*bare, **keywords))
-            if self.recorder.calls is not None:
-                self.recorder.calls.append(partial(function, *bare, **keywords | {"out": result}))
+        (out,) = keywords.pop("out", None) or (None,)
+        if out is None:
+            result = self.recorder.keep(function, *bare, **keywords)
         else:
-            (out,) = keywords["out"]
-            result = self.recorder.call(function, *bare, **keywords | {"out": plain(out)})
+            result = self.recorder.call(function, *bare, **keywords, out=plain(out))
         return self.recorder.array(result)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, keywords: Any) -> Any:

@@ -5,15 +5,13 @@ Here for speed alone: a part of `share_units`, which says who holds and tells wh
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
+from mnistgpu.recorded_shard import RecordedBuffers, RecordedShard
 from mnistgpu.settings import Settings
-from mnistgpu.shard import Buffers, Shard
-from mnistgpu.tape import RecordedArray, Recorder, plain
+from mnistgpu.tape import RecordedArray
 from mnistgpu.team import Team
 
 
@@ -52,20 +50,15 @@ class Told:
         self.loss, self.right = team.shared(dtype=dtype), team.shared(dtype="int64")
 
 
-class UnitBuffers(Buffers):
-    """Buffers for m images, of which some are memory that the other processes see.
+class UnitBuffers(RecordedBuffers):
+    """Buffers for m images, of which some are memory that the other processes see."""
 
-    All are arrays of a recorder. A step begins with the images in `X`, as rows, and their `targets`
-    (classes, m); it leaves the logits less their largest in `Z[-1]`, and in `row` the sums of exp.
-    """
+    def __init__(self, like: RecordedArray, sizes: tuple[int, ...], m: int, told: Told):
+        super().__init__(like, sizes, m)
+        array = like.recorder.array
 
-    def __init__(self, like: Array, sizes: tuple[int, ...], m: int, told: Told, recorder: Recorder):
-        super().__init__(plain(like), sizes, m, batch_norm=False)
-        self.X = np.empty((m, sizes[0]), like.dtype)
-        self.targets = np.empty_like(self.Z[-1])
-
-        def columns(memory: np.ndarray, n: int) -> np.ndarray:
-            return memory[: n * m].reshape(m, n).T
+        def columns(memory: np.ndarray, n: int) -> RecordedArray:
+            return array(memory[: n * m].reshape(m, n).T)
 
         for Zs in (self.Z, self.dZ):
             Zs[: len(self.dZ)] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
@@ -79,10 +72,9 @@ class UnitBuffers(Buffers):
         for layer, parts in enumerate(self.errors):
             self.dZ[layer] = parts[told.team.rank]
         self.both_sums = [
-            [part[: classes * m].reshape(classes, m) for part in parts] for parts in told.sums
+            [array(part[: classes * m].reshape(classes, m)) for part in parts]
+            for parts in told.sums
         ]
-        for name, value in vars(self).items():
-            setattr(self, name, recorded(value, recorder))
         self.rank = told.team.rank
         self.take_turn(0)
 
@@ -92,25 +84,18 @@ class UnitBuffers(Buffers):
         self.sums[-1] = self.all_sums[self.rank]
 
 
-def recorded(value: Any, recorder: Recorder) -> Any:
-    """An array, or the arrays in a list, as those of a recorder; anything else as it is."""
-    if isinstance(value, list):
-        return [recorded(each, recorder) for each in value]
-    return recorder.array(value) if isinstance(value, np.ndarray) else value
-
-
-class UnitShard(Shard):
+class UnitShard(RecordedShard):
     """The gradient by a process's parameters: the vector `theta`, cut like the views `like`."""
 
     def __init__(
         self,
-        theta: RecordedArray,
+        theta: np.ndarray,
         like: list[network.Layer],
         settings: Settings,
         factor: float,
         told: Told,
     ):
-        self.told, self.recorder, self._like = told, theta.recorder, like
+        self.told, self._like = told, like
         team, whole = told.team, told.sizes
         self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
         sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
@@ -134,7 +119,7 @@ class UnitShard(Shard):
 
     def new_buffers(self, m: int) -> UnitBuffers:
         """See `Shard`."""
-        return UnitBuffers(self.gradient, self.sizes, m, self.told, self.recorder)
+        return UnitBuffers(self.gradient, self.sizes, m, self.told)
 
     def meet(self) -> None:
         """Wait for the others, in this step and in those that repeat it."""
@@ -161,15 +146,7 @@ class UnitShard(Shard):
         self.meet()
         rows = self.own[layer - 1]
         parts = [part[rows] for part in buffers.errors[layer - 1]]
-        return added(parts, np.empty_like(parts[0]))
-
-    def right_answers(self, Z: Array, labels: Array) -> int:
-        """See `Shard`. They are counted for several steps together, as the losses are."""
-        return 0
-
-    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> float:
-        """See `right_answers`."""
-        return 0.0
+        return added(parts)
 
 
 def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
@@ -185,9 +162,9 @@ def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
     return views
 
 
-def added(parts: list[Array], out: Array) -> Array:
-    """The sum of the parts, in the order of their processes, in `out`."""
-    np.add(parts[0], parts[1], out=out)
+def added(parts: list[Array], out: Array | None = None) -> Array:
+    """The sum of the parts, in the order of their processes."""
+    total = np.add(parts[0], parts[1], out=out)
     for each in parts[2:]:
-        out += each
-    return out
+        total += each
+    return total

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from runs import write_small_set
 
-from mnistgpu import checkpoint, data, memory, training
+from mnistgpu import checkpoint, data, memory, sharing, training
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Digits
 from mnistgpu.engine import GPU_SHARD_ROWS, Engine, rows_of_a_shard
@@ -58,6 +58,12 @@ def small_gpu(monkeypatch, settings, free, images=900):
 
     monkeypatch.setattr(Engine, "gradient", gradient)
     monkeypatch.setattr(memory, "free_bytes", lambda backend: free)
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """As on a GPU."""
+    monkeypatch.setattr(sharing, "is_possible", lambda: False)
 
 
 @pytest.fixture

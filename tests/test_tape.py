@@ -46,6 +46,19 @@ def test_a_repeat_does_the_same_with_other_numbers(recorder, body):
         assert not np.all(expected == 7.0)
 
 
+def test_recordings_share_the_memory_of_their_results(recorder):
+    A = np.ones((100, 100), np.float32)
+    bodies = [lambda k=k: A.__iadd__(plain(recorder.array(A) * k + (k + 1.0))) for k in range(5)]
+    added = []
+    for body in bodies:
+        before = A.copy()
+        recorder.record(lambda body=body: recorder.array(A).__setitem__(slice(None), 1.0) or body())
+        added.append(A[0, 0])
+        assert np.all(before[0, 0] == before)
+    assert added == [1 + k + k + 1 for k in range(5)]
+    assert sum(len(rooms) for rooms in recorder._rooms.values()) == 2
+
+
 def test_the_first_time_counts_too(recorder):
     A = np.ones(3, np.float32)
     repeat = recorder.record(lambda: recorder.array(A).__iadd__(1.0))
