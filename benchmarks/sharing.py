@@ -56,8 +56,9 @@ def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callabl
 
     def take(count: int) -> None:
         with trainer.engine.running() if one else one_blas_thread():
-            for _ in range(count):
-                step()
+            end = trainer.taken + count
+            while trainer.taken < end:
+                step(most=end - trainer.taken)
 
     return take
 

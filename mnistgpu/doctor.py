@@ -236,14 +236,13 @@ def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
         with trainer.engine.running(), sharing.stepping(trainer) as step:
             step()
             backend.synchronize()
-            started, steps = time.perf_counter(), 0
+            started, before = time.perf_counter(), trainer.taken
             while time.perf_counter() - started < SPEED_SECONDS:
-                step()
-                steps += 1
-                if steps % 10 == 0 or settings.batch_size is None:
+                step(most=10)
+                if trainer.taken % 10 == 0 or settings.batch_size is None:
                     backend.synchronize()
             backend.synchronize()
-            seconds = (time.perf_counter() - started) / steps
+            seconds = (time.perf_counter() - started) / (trainer.taken - before)
         batch, processes = settings.batch_size or len(digits), trainer.engine.processes
         by = f" of {processes} processes" if processes > 1 else ""
         texts.append(f"{settings.layers} with {batch:,} images {1e3 * seconds:.2f} ms a step{by}")

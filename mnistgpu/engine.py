@@ -178,12 +178,12 @@ class Engine:
             images = self.images_of(part)
             if isinstance(shard, RecordedShard):
                 first = start == starts[0]
-                shard.add_images(images, labels, self.inputs, self.targets, count, first)
+                shard.add_images(images, labels, self.inputs, self.targets, 1.0 / count, first)
                 continue
             shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
             X = self.inputs.columns(images, labels, shard_key, dtype, deform)
             targets = xp.take(self.targets, labels, axis=1)
-            shard.add(X, labels, targets, count, start == starts[0], shard_key)
+            shard.add(X, labels, targets, 1.0 / count, start == starts[0], shard_key)
 
     def images_of(self, rows: Array | slice) -> Array:
         """The pixels (m, n_0) of these images."""

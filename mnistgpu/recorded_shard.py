@@ -42,7 +42,7 @@ class RecordedShard(Shard):
         labels: np.ndarray,
         inputs: Inputs,
         columns: np.ndarray,
-        batch_rows: int,
+        scale: float,
         first: bool,
     ) -> None:
         """As `add`, of images (m, n_0) uint8; `columns` (classes, classes) are the targets."""
@@ -52,8 +52,8 @@ class RecordedShard(Shard):
         inputs.fill(buffers.plain_X, images)
         np.take(columns, labels, axis=1, out=buffers.plain_targets, mode="clip")
         self.repeat(
-            (m, batch_rows, first),
-            lambda: self.add(buffers.X.T, None, buffers.targets, batch_rows, first, None),
+            (m, scale, first),
+            lambda: self.add(buffers.X.T, None, buffers.targets, scale, first, None),
         )
         Z, targets = buffers.plain_Z, buffers.plain_targets
         self.loss = loss + sum_of_losses(Z, targets, buffers.plain_row)

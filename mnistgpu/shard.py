@@ -50,13 +50,14 @@ class Shard:
         self._has_out = has_out(theta)
 
     def add(
-        self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
+        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
     ) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
         factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
-        one-hot columns. A gradient is the mean over the whole batch of batch_rows images. `first`
-        starts anew. Sums are products with ones: BLAS adds faster than NumPy.
+        one-hot columns. A gradient is `scale` times the sum over images, so with one over all of a
+        batch it is the mean. `first` starts anew. Sums are products with ones: BLAS adds faster
+        than NumPy.
         """
         xp = self.xp
         buffers = self.buffers_for(X.shape[1])
@@ -67,9 +68,9 @@ class Shard:
         right = self.right_answers(Z, labels)
         loss = self.sum_of_losses(Z, targets, buffers)
 
-        dZ /= column_sums  # (A_L - Y) / m, where A_L = exp(Z) / column sums
+        dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
         dZ -= targets
-        dZ *= 1.0 / batch_rows
+        dZ *= scale
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         if first:
             self.loss, self.right, self.statistics = loss, right, []

@@ -101,8 +101,15 @@ class UnitSteps:
         trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
         trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
 
+        # whether theta -= rate * gradient is all there is to an update
+        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
+        self.descends = settings.optimizer == "gradient-descent" and not others
+        shard.fills_blank = not self.descends
+
         # what recorded steps read, see `Trainer.numbers`, and what they have left, batch by batch
         self.numbers = np.zeros(len(trainer.numbers(0, 1.0)), settings.dtype)
+        array = shard.recorder.array(self.numbers)
+        self.recorded_numbers = tuple(array[i : i + 1].reshape(()) for i in range(len(array)))
         self.last_numbers: tuple[float, ...] = ()
         most = shares.together * trainer.batches.size
         self.Z = np.empty((shares.sizes[-1], most), settings.dtype)
@@ -144,19 +151,24 @@ class UnitSteps:
 
     def step(self, images: Array, targets: Array, blank: int, turn: int) -> None:
         """Take a step with these images, of which the first pixels are blank; even or odd."""
-        m, shard = len(images), self.shard
+        m, shard, settings = len(images), self.shard, self.trainer.settings
         buffers = shard.buffers_for(m)
         self.inputs.fill(buffers.plain_X[:, blank:], images[:, blank:])
         np.copyto(buffers.plain_targets, targets)
 
         def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
             buffers.take_turn(turn)
-            shard.add(buffers.X[:, blank:].T, None, buffers.targets, m, True, None)
-            strength = self.trainer.settings.l2
-            if strength > 0:
-                regularize.add_l2(shard.gradients, shard.params, strength)
-            numbers = shard.recorder.array(self.numbers)
-            each = (numbers[i : i + 1].reshape(()) for i in range(len(numbers)))
-            self.trainer.update(shard.gradient, tuple(each))
+            X, numbers = buffers.X[:, blank:].T, self.recorded_numbers
+            if self.descends:  # the rate joins in where numbers are few; what is blank stays
+                (*_, rate) = numbers
+                shard.add(X, None, buffers.targets, rate * (1.0 / m), True, None)
+                start = blank * len(shard.params[0][1])
+                moving = self.trainer.theta[start:]
+                moving -= shard.gradient[start:]
+                return
+            shard.add(X, None, buffers.targets, 1.0 / m, True, None)
+            if settings.l2 > 0:
+                regularize.add_l2(shard.gradients, shard.params, settings.l2)
+            self.trainer.update(shard.gradient, numbers)
 
         shard.repeat((m, blank, turn), body)

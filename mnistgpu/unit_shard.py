@@ -5,6 +5,8 @@ Here for speed alone: a part of `share_units`, which says who holds and tells wh
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mnistgpu import network
@@ -101,16 +103,18 @@ class UnitShard(RecordedShard):
         sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
         super().__init__(theta, sizes, settings, factor)
         self._whole = self.params[0], self.gradients[0]
+        self.fills_blank = True  # the gradient by weights of blank pixels, with zeros
 
     def add(
-        self, X: Array, labels: Array, targets: Array, batch_rows: int, first: bool, key: Array
+        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
     ) -> None:
         """See `Shard`. X may have the last pixels alone, where the first are blank."""
         (W, b), (dW, db) = self._whole
         blank = W.shape[1] - len(X)
         self.params[0], self.gradients[0] = (W[:, blank:], b), (dW[:, blank:], db)
-        dW[:, :blank] = 0.0
-        super().add(X, labels, targets, batch_rows, first, key)
+        if self.fills_blank:
+            dW[:, :blank] = 0.0
+        super().add(X, labels, targets, scale, first, key)
         self.params[0], self.gradients[0] = self._whole
 
     def layers(self, vector: Array) -> list[network.Layer]:

@@ -7,6 +7,7 @@ from mnistgpu import counter_rng, inputs, network, shard, tape
 from mnistgpu import engine as engine_module
 from mnistgpu.engine import Engine
 from mnistgpu.inputs import Inputs
+from mnistgpu.recorded_shard import RecordedShard, right_answers
 from mnistgpu.settings import Settings
 
 threadpool_info = pytest.importorskip(
@@ -71,6 +72,34 @@ def test_rows_by_index_and_a_short_last_batch(digits):
         expected, expected_loss, _ = plain(theta, images[rows], labels[rows])
         np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
         assert loss == pytest.approx(expected_loss)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (784, 10), (784, 9, 8, 7, 10)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_repeated_sees_other_images_and_weights(digits, sizes, workers):
+    """Shards of the same shape, in batches of other sizes too."""
+    images, labels = digits
+    theta = start(sizes)
+    engine = make_engine(theta, sizes, images, labels, 400, workers, shard_rows=100)
+    assert all(isinstance(each, RecordedShard) for each in engine.shards)
+    with engine.running():
+        for rows in (slice(0, 400), slice(500, 700), slice(900, 1300), slice(1300, 1650)):
+            expected, expected_loss, expected_right = plain(
+                theta, images[rows], labels[rows], sizes
+            )
+            gradient, loss, right = engine.gradient(rows)
+            np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+            assert loss == pytest.approx(expected_loss, rel=1e-12)
+            assert right == expected_right
+            theta -= 0.5 * gradient
+
+
+def test_of_equal_logits_the_first_counts():
+    Z = np.array([[0.0, -1, 0, 0], [0, 0, -2, 0], [-3, 0, -1, 0]])
+    assert right_answers(Z, np.array([0, 1, 0, 0])) == 4
+    assert right_answers(Z, np.array([1, 2, 2, 2])) == 0
+    assert right_answers(Z[:, 2:3], np.array([0])) == 1
+    assert right_answers(np.full((3, 1), np.nan), np.array([0])) == 1  # as argmax has it
 
 
 def test_repeated_runs_are_equal_to_the_bit(digits):
