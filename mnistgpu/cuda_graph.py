@@ -3,7 +3,7 @@
 A graph replays the same kernels on the same memory. So all that differs between two steps lies in
 arrays that the recorded step reads: a table of the numbers of the steps to come, the order of the
 epoch's images, and two counters that the step itself moves on. The step is `Trainer.advance`, the
-one that runs everywhere.
+one that runs wherever none is shared.
 
 `StepGraph` decides when to record, refill and replay, and checks itself; a `Recorder` owns the
 stream, the memory and the products that a capture needs.

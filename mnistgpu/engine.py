@@ -22,7 +22,7 @@ from mnistgpu.inputs import Inputs
 from mnistgpu.recorded_shard import RecordedShard
 from mnistgpu.settings import Settings
 from mnistgpu.shard import Shard
-from mnistgpu.tape import plain
+from mnistgpu.tape import bare
 from mnistgpu.threads import cores, one_blas_thread, workers
 
 SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
@@ -134,7 +134,7 @@ class Engine:
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
             self.batch_statistics = weighted_means(found, count)
-        return plain(total.gradient), total.loss, total.right
+        return bare(total.gradient), total.loss, total.right
 
     def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
         """How many images `rows` are, and where each worker's shards of them begin."""
@@ -171,11 +171,11 @@ class Engine:
             stop = min(start + self.shard_rows, count)
             if isinstance(rows, slice):
                 part = slice(rows.start + start, rows.start + stop)
-                labels = self.labels[part]
+                labels, images = self.labels[part], self.images[part, :]
             else:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
-            images = self.images_of(part)
+                images = xp.take(self.images, part, axis=0)
             if isinstance(shard, RecordedShard):
                 first = start == starts[0]
                 shard.add_images(images, labels, self.inputs, self.targets, 1.0 / count, first)
@@ -184,12 +184,6 @@ class Engine:
             X = self.inputs.columns(images, labels, shard_key, dtype, deform)
             targets = xp.take(self.targets, labels, axis=1)
             shard.add(X, labels, targets, 1.0 / count, start == starts[0], shard_key)
-
-    def images_of(self, rows: Array | slice) -> Array:
-        """The pixels (m, n_0) of these images."""
-        if isinstance(rows, slice):
-            return self.images[rows, :]
-        return self.xp.take(self.images, rows, axis=0)
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
@@ -235,7 +229,9 @@ def is_random(settings: Settings) -> bool:
 
 
 def is_plain(settings: Settings) -> bool:
-    """Whether the products are most of a step's work."""
+    """Whether a step draws no random numbers, keeps no statistics and has no units but ReLU: then
+    its products are most of it, and it can be recorded.
+    """
     return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
 
 

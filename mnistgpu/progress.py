@@ -29,7 +29,7 @@ class Silent(AbstractContextManager["Silent"]):
         """Called once before training, with what is about to happen."""
 
     def step(self, iteration: int) -> None:
-        """Called after every step; must cost next to nothing."""
+        """Called after every step, or a few; must cost next to nothing."""
 
     def row(self, row: Row) -> None:
         """Called for every row of history."""

@@ -1,7 +1,7 @@
 """A shard whose gradient is recorded once, for every shape, and then repeated.
 
-Here for speed alone: what `shard.Shard` computes, on NumPy, for settings without random numbers and
-without statistics. What it is given lies in buffers, where recorded calls find it; and losses and
+Here for speed alone: what `shard.Shard` computes, on NumPy, for settings that are plain (see
+`engine.is_plain`). What it is given lies in buffers, where recorded calls find it; and losses and
 right answers are counted afterwards, from what they leave.
 """
 
@@ -16,7 +16,7 @@ from mnistgpu.backend import Array
 from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
 from mnistgpu.shard import Buffers, Shard
-from mnistgpu.tape import RecordedArray, Recorder, plain
+from mnistgpu.tape import RecordedArray, Recorder, bare
 
 
 class RecordedShard(Shard):
@@ -31,7 +31,6 @@ class RecordedShard(Shard):
         gradient: np.ndarray | None = None,
     ):
         self.recorder = Recorder()
-        self._repeats: dict[Hashable, Callable[[], None]] = {}
         gradient = np.zeros_like(theta) if gradient is None else gradient
         array = self.recorder.array
         super().__init__(array(theta), sizes, settings, factor, array(gradient))
@@ -49,22 +48,15 @@ class RecordedShard(Shard):
         m = len(images)
         buffers = self.buffers_for(m)
         loss, right = (0.0, 0) if first else (self.loss, self.right)
-        inputs.fill(buffers.plain_X, images)
-        np.take(columns, labels, axis=1, out=buffers.plain_targets, mode="clip")
-        self.repeat(
-            (m, scale, first),
+        inputs.fill(buffers.bare_X, images)
+        np.take(columns, labels, axis=1, out=buffers.bare_targets)
+        buffers.repeat(
+            (scale, first),
             lambda: self.add(buffers.X.T, None, buffers.targets, scale, first, None),
         )
-        Z, targets = buffers.plain_Z, buffers.plain_targets
-        self.loss = loss + sum_of_losses(Z, targets, buffers.plain_row)
-        self.right = right + right_answers(Z, labels)
-
-    def repeat(self, key: Hashable, body: Callable[[], object]) -> None:
-        """Do what body does: itself at first, and from then on what was recorded of it."""
-        if key in self._repeats:
-            self._repeats[key]()
-        else:
-            self._repeats[key] = self.recorder.record(body)
+        Z, targets = buffers.bare_Z, buffers.bare_targets
+        self.loss = loss + total_loss(Z, targets, buffers.bare_row)
+        self.right = right + count_right(Z, labels)
 
     def new_buffers(self, m: int) -> RecordedBuffers:
         """See `Shard`."""
@@ -84,18 +76,27 @@ class RecordedBuffers(Buffers):
 
     A gradient begins with the images in `X`, as rows, and their `targets` (classes, m); it leaves
     the logits less their largest in `Z[-1]`, and in `row` the sums of their exp. The same four
-    without the recorder are `plain_X`, `plain_targets`, `plain_Z` and `plain_row`.
+    without the recorder are `bare_X`, `bare_targets`, `bare_Z` and `bare_row`.
     """
 
     def __init__(self, like: RecordedArray, sizes: tuple[int, ...], m: int):
-        super().__init__(plain(like), sizes, m, batch_norm=False)
+        super().__init__(bare(like), sizes, m, batch_norm=False)
+        self.recorder = like.recorder
+        self._repeats: dict[Hashable, Callable[[], None]] = {}
         self.X = np.empty((m, sizes[0]), like.dtype)
         self.targets = np.empty((sizes[-1], m), like.dtype)
-        self.plain_X, self.plain_targets = self.X, self.targets
-        self.plain_Z, self.plain_row = self.Z[-1], self.row
+        self.bare_X, self.bare_targets = self.X, self.targets
+        self.bare_Z, self.bare_row = self.Z[-1], self.row
         for name, value in vars(self).items():
-            if not name.startswith("plain"):
+            if not name.startswith("bare"):
                 setattr(self, name, recorded(value, like.recorder))
+
+    def repeat(self, key: Hashable, body: Callable[[], object]) -> None:
+        """Do what body does: itself at first, and from then on what was recorded of it."""
+        if key in self._repeats:
+            self._repeats[key]()
+        else:
+            self._repeats[key] = self.recorder.record(body)
 
 
 def recorded(value: Any, recorder: Recorder) -> Any:
@@ -105,12 +106,12 @@ def recorded(value: Any, recorder: Recorder) -> Any:
     return recorder.array(value) if isinstance(value, np.ndarray) else value
 
 
-def sum_of_losses(Z: np.ndarray, targets: np.ndarray, row: np.ndarray) -> Any:
+def total_loss(Z: np.ndarray, targets: np.ndarray, row: np.ndarray) -> Any:
     """Of images with logits less their largest Z (classes, m), and the sums of their exp (1, m)."""
     return np.log(row).sum() - np.vdot(targets, Z)
 
 
-def right_answers(Z: np.ndarray, labels: np.ndarray) -> Any:
+def count_right(Z: np.ndarray, labels: np.ndarray) -> Any:
     """How many columns of Z, logits less their largest, are largest at the label, and first so."""
     largest = Z == 0.0
     if np.count_nonzero(largest) == len(labels):  # one each: to look for the first takes longer

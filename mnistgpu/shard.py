@@ -145,7 +145,7 @@ class Shard:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
 
-    # What differs where this process has a share of the units alone, see `share_units`.
+    # What differs where this process has a share of the units alone, see `unit_shard`.
 
     def layers(self, vector: Array) -> list[network.Layer]:
         """The views (W_l, b_l) of a vector of parameters or of a gradient."""

@@ -27,15 +27,17 @@ import numpy as np
 from mnistgpu import network, regularize
 from mnistgpu.backend import Array
 from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
-from mnistgpu.recorded_shard import right_answers, sum_of_losses
+from mnistgpu.engine import is_plain
+from mnistgpu.recorded_shard import count_right, total_loss
 from mnistgpu.team import Team
-from mnistgpu.unit_shard import Told, UnitShard, cut, part
+from mnistgpu.unit_shard import Told, UnitShard, cut, own_layers
 
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
 
-# Images whose steps are taken together: as bytes, a few of a core's second-level cache
-TOGETHER = 512
+# How many steps are taken together at most: those of so many images, whose bytes a core's cache has
+# room for, and of so many parameters in all, which takes some ten milliseconds: a stop waits for it
+TOGETHER, PARAMETERS = 512, 2**24
 
 
 class UnitShares:
@@ -44,7 +46,8 @@ class UnitShares:
     def __init__(self, trainer: Trainer, team: Team):
         self.trainer, self.team = trainer, team
         self.sizes = trainer.engine.sizes
-        self.together = max(1, TOGETHER // trainer.batches.size)
+        few = min(TOGETHER // trainer.batches.size, PARAMETERS // len(trainer.theta))
+        self.together = max(1, few)
         self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
         self.images: SortedImages | None = None
         if not trainer.settings.center:  # which leaves no pixel zero
@@ -65,7 +68,7 @@ class UnitShares:
 
     def part_of(self, whole: Array, rank: int) -> list[network.Layer]:
         """The views of a process into a vector of the trainer."""
-        return part(network.layers(whole, self.sizes), rank, self.team.count)
+        return own_layers(network.layers(whole, self.sizes), rank, self.team.count)
 
     def taker(self) -> UnitSteps:
         """What takes this process's share of steps."""
@@ -95,16 +98,15 @@ class UnitSteps:
 
         self.trainer = trainer = copy.copy(shares.trainer)
         vectors, settings = shares.vectors[rank], trainer.settings
+        # whether theta -= rate * gradient is all of an update; what looks at whole layers or at a
+        # whole gradient is not shared, see `sharing.processes`
+        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
+        self.descends = settings.optimizer == "gradient-descent" and not others
         self.shard = shard = UnitShard(
-            vectors["theta"], like, settings, self.inputs.factor, self.told
+            vectors["theta"], like, settings, self.inputs.factor, self.told, not self.descends
         )
         trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
         trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
-
-        # whether theta -= rate * gradient is all there is to an update
-        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
-        self.descends = settings.optimizer == "gradient-descent" and not others
-        shard.fills_blank = not self.descends
 
         # what recorded steps read, see `Trainer.numbers`, and what they have left, batch by batch
         self.numbers = np.zeros(len(trainer.numbers(0, 1.0)), settings.dtype)
@@ -131,15 +133,15 @@ class UnitSteps:
             self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)
             self.step(images[part], targets[:, part], left_out, taken % 2)
             buffers = self.shard.buffers_for(part.stop - start)
-            np.copyto(self.Z[:, part], buffers.plain_Z)
-            np.copyto(self.row[:, part], buffers.plain_row)
+            np.copyto(self.Z[:, part], buffers.bare_Z)
+            np.copyto(self.row[:, part], buffers.bare_row)
 
         # what all would compute alike, one does, and another the other
         Z, row = self.Z[:, :m], self.row[:, :m]
         if self.told.team.rank == 0:
-            self.told.right[...] = right_answers(Z, labels)
+            self.told.right[...] = count_right(Z, labels)
         if self.told.team.rank == 1:
-            self.told.loss[...] = sum_of_losses(Z, targets, row)
+            self.told.loss[...] = total_loss(Z, targets, row)
         return self.told.loss, self.told.right, m
 
     def set_numbers(self, taken: int, rate: float) -> None:
@@ -153,8 +155,8 @@ class UnitSteps:
         """Take a step with these images, of which the first pixels are blank; even or odd."""
         m, shard, settings = len(images), self.shard, self.trainer.settings
         buffers = shard.buffers_for(m)
-        self.inputs.fill(buffers.plain_X[:, blank:], images[:, blank:])
-        np.copyto(buffers.plain_targets, targets)
+        self.inputs.fill(buffers.bare_X[:, blank:], images[:, blank:])
+        np.copyto(buffers.bare_targets, targets)
 
         def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
             buffers.take_turn(turn)
@@ -171,4 +173,7 @@ class UnitSteps:
                 regularize.add_l2(shard.gradients, shard.params, settings.l2)
             self.trainer.update(shard.gradient, numbers)
 
-        shard.repeat((m, blank, turn), body)
+        if is_plain(settings):
+            buffers.repeat((blank, turn), body)
+        else:  # of many new arrays a recording would keep the memory
+            body()

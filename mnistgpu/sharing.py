@@ -61,7 +61,8 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
     team = Team(trainer.engine.processes)
     how = UnitShares if len(trainer.engine.shards) == 1 else ImageShares
     shares = how(trainer, team)
-    order = team.shared(3, dtype="float64")  # the step to begin with, how many, and at which rate
+    # the step to begin with, how many, and at which rate: nan for that of the schedule
+    order = team.shared(3, dtype="float64")
     per_epoch = trainer.batches.per_epoch
 
     def begin() -> Callable[[], tuple[Array, Array, int]]:

@@ -1,4 +1,4 @@
-"""Requests to stop: the first is granted after the step that is under way, the second at once."""
+"""Requests to stop: the first is granted after the steps that are under way, the second at once."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ first, as a CUDA graph is on a GPU (`cuda_graph`).
 
 Whatever changes from step to step must lie in arrays that the recorded calls read; and they are
 universal functions, their reductions, assignments to slices, and what `Recorder.call` is given.
-Everything else is refused while it is recorded, since a repeat would not do it.
+Whatever else comes to an array's notice while it is recorded is refused: no repeat would do it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 # What does all it does by universal functions, or computes nothing
-FUNCTIONS = (np.max, np.sum, np.reshape, np.empty_like, np.zeros_like, np.ones_like)
+FUNCTIONS = (np.max, np.sum, np.reshape, np.empty_like)
 METHODS = ("max", "min", "sum", "prod", "any", "all", "mean", "reshape", "transpose", "view")
 
 
@@ -87,12 +87,19 @@ class RecordedArray(np.ndarray):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        bare = [plain(each) for each in inputs]
+        if method not in ("__call__", "reduce") or ufunc.nout > 1:
+            self.refuse(f"numpy.{ufunc.__name__}.{method}")
+        if any(isinstance(each, RecordedArray) for each in keywords.values()):
+            self.refuse(f"numpy.{ufunc.__name__} where an array says")
+        keywords = {name: bare(value) for name, value in keywords.items()}
+        inputs = tuple(bare(each) for each in inputs)
+        if ufunc.nout > 1 or method == "at":
+            return function(*inputs, **keywords)
         (out,) = keywords.pop("out", None) or (None,)
         if out is None:
-            result = self.recorder.keep(function, *bare, **keywords)
+            result = self.recorder.keep(function, *inputs, **keywords)
         else:
-            result = self.recorder.call(function, *bare, **keywords, out=plain(out))
+            result = self.recorder.call(function, *inputs, **keywords, out=bare(out))
         return self.recorder.array(result)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, keywords: Any) -> Any:
@@ -109,13 +116,19 @@ class RecordedArray(np.ndarray):
 
     def same_memory(self, part: Any) -> Any:
         """The part, if it is a view."""
-        if part.size > 0 and not np.may_share_memory(plain(self), plain(part)):
+        if part.size > 0 and not np.may_share_memory(bare(self), bare(part)):
             self.refuse("a copy of elements")
         return part
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        place = plain(self[key])
-        self.recorder.call(np.copyto, place, plain(value))
+        place = bare(self[key])
+        self.recorder.call(np.copyto, place, bare(value))
+
+    @property
+    def flat(self) -> Any:
+        """As of NumPy, where nothing is recorded."""
+        self.refuse("flat")
+        return bare(self).flat
 
     def refuse(self, what: str) -> None:
         """RuntimeError while the recorder records; a TypeError would be caught by NumPy."""
@@ -129,16 +142,17 @@ def _refused(name: str) -> Callable[..., Any]:
 
     def refused(self: RecordedArray, *arguments: Any, **keywords: Any) -> Any:
         self.refuse(name)
-        return method(plain(self), *arguments, **keywords)
+        return method(bare(self), *arguments, **keywords)
 
     return refused
 
 
-for _name in ("__bool__", "__float__", "__int__", *filter(str.isalpha, dir(np.ndarray))):
+_NUMBERS = ("__bool__", "__int__", "__float__", "__complex__", "__index__")
+for _name in (*_NUMBERS, *filter(str.isalpha, dir(np.ndarray))):
     if callable(getattr(np.ndarray, _name)) and _name not in METHODS:
         setattr(RecordedArray, _name, _refused(_name))
 
 
-def plain(array: Any) -> Any:
+def bare(array: Any) -> Any:
     """The array without its recorder; anything else as it is."""
     return array.view(np.ndarray) if isinstance(array, RecordedArray) else array

@@ -22,7 +22,7 @@ def own(units: int, rank: int, count: int) -> slice:
     return slice(units * rank // count, units * (rank + 1) // count)
 
 
-def part(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
+def own_layers(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
     """Views of the weights and biases of a process, from those of the whole network.
 
     The biases of the last layer are everybody's: all change their copies alike.
@@ -81,13 +81,16 @@ class UnitBuffers(RecordedBuffers):
         self.take_turn(0)
 
     def take_turn(self, turn: int) -> None:
-        """Use the sums of even steps, or of odd ones."""
+        """Use the sums of even steps, or of odd ones, in what is recorded now."""
         self.all_sums = self.both_sums[turn]
         self.sums[-1] = self.all_sums[self.rank]
 
 
 class UnitShard(RecordedShard):
-    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`."""
+    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`.
+
+    `fills_blank` says whether it has zeros for the weights of blank pixels, or what was there.
+    """
 
     def __init__(
         self,
@@ -96,14 +99,14 @@ class UnitShard(RecordedShard):
         settings: Settings,
         factor: float,
         told: Told,
+        fills_blank: bool,
     ):
-        self.told, self._like = told, like
+        self.told, self._like, self.fills_blank = told, like, fills_blank
         team, whole = told.team, told.sizes
         self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
         sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
         super().__init__(theta, sizes, settings, factor)
         self._whole = self.params[0], self.gradients[0]
-        self.fills_blank = True  # the gradient by weights of blank pixels, with zeros
 
     def add(
         self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array

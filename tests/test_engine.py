@@ -7,7 +7,7 @@ from mnistgpu import counter_rng, inputs, network, shard, tape
 from mnistgpu import engine as engine_module
 from mnistgpu.engine import Engine
 from mnistgpu.inputs import Inputs
-from mnistgpu.recorded_shard import RecordedShard, right_answers
+from mnistgpu.recorded_shard import RecordedShard, count_right
 from mnistgpu.settings import Settings
 
 threadpool_info = pytest.importorskip(
@@ -94,12 +94,24 @@ def test_what_is_repeated_sees_other_images_and_weights(digits, sizes, workers):
             theta -= 0.5 * gradient
 
 
+def test_shards_of_many_sizes(digits):
+    """More than there are buffers for."""
+    images, labels = digits
+    theta = start()
+    engine = make_engine(theta, SIZES, images, labels, 60)
+    for count in (10, 20, 30, 40, 50, 10, 20, 60, 10):
+        expected, *results = plain(theta, images[:count], labels[:count])
+        gradient, loss, right = engine.gradient(slice(0, count))
+        np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose((loss, right), results, rtol=1e-12)
+
+
 def test_of_equal_logits_the_first_counts():
     Z = np.array([[0.0, -1, 0, 0], [0, 0, -2, 0], [-3, 0, -1, 0]])
-    assert right_answers(Z, np.array([0, 1, 0, 0])) == 4
-    assert right_answers(Z, np.array([1, 2, 2, 2])) == 0
-    assert right_answers(Z[:, 2:3], np.array([0])) == 1
-    assert right_answers(np.full((3, 1), np.nan), np.array([0])) == 1  # as argmax has it
+    assert count_right(Z, np.array([0, 1, 0, 0])) == 4
+    assert count_right(Z, np.array([1, 2, 2, 2])) == 0
+    assert count_right(Z[:, 2:3], np.array([0])) == 1
+    assert count_right(np.full((3, 1), np.nan), np.array([0])) == 1  # as argmax has it
 
 
 def test_repeated_runs_are_equal_to_the_bit(digits):

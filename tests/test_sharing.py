@@ -18,6 +18,7 @@ from runs import one_sentence, run, start, wait_for
 from mnistgpu import (
     checkpoint,
     data,
+    engine,
     optimizers,
     share_units,
     sharing,
@@ -26,6 +27,7 @@ from mnistgpu import (
     threads,
     training,
 )
+from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import RunError
 from mnistgpu.settings import Settings
@@ -104,6 +106,28 @@ def test_units_shared_change_nothing_but_rounding(train, case, count):
     for name, values in alone.items():
         np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(told_shared, told, rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu"}))
+def test_wide_networks_with_other_activations_are_shared_too(train, activation, monkeypatch):
+    monkeypatch.setattr(engine, "WIDE_UNITS", 5)
+    settings = BASE.changed(layers="784-16-12-10", batch_size=64, activation=activation)
+    settings = settings.changed(precision="float64", learning_rate=0.05)
+    alone, told, _ = after(settings, train, 1, 40)
+    shared, told_shared, _ = after(settings, train, 2, 40, most=40)
+    for name, values in alone.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(np.sum(told_shared, axis=0), np.sum(told, axis=0), rtol=1e-9)
+
+
+def test_a_stop_waits_for_few_steps(train):
+    """For those of 512 images, and of large networks for fewer."""
+    together = []
+    for layers, batch in (("784-128-10", 32), ("784-128-10", 1), ("784-2500-2000-10", 1)):
+        settings = BASE.changed(layers=layers, batch_size=batch)
+        trainer = training.Trainer(settings, train, NUMPY)
+        together.append(share_units.UnitShares(trainer, team.Team(2)).together)
+    assert together == [16, 164, 2]
 
 
 @pytest.mark.parametrize("case", BY_UNITS)

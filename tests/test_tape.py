@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnistgpu.tape import RecordedArray, Recorder, plain
+from mnistgpu.tape import RecordedArray, Recorder, bare
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ BODIES = {
     "numbers": lambda A, B, C: C.__setitem__(slice(None), 0.5),
     "shapes": lambda A, B, C: np.add(A.reshape(2, -1), B.T.T.reshape(2, -1), out=C.reshape(2, -1)),
     "rooms": lambda A, B, C: np.add(np.empty_like(A).__iadd__(A) * 0 + A, B, out=C),
-    "read of plain": lambda A, B, C: np.add(plain(A), B, out=C),
-    "write to plain": lambda A, B, C: np.add(A, B, out=plain(C)),
+    "read of plain": lambda A, B, C: np.add(bare(A), B, out=C),
+    "write to plain": lambda A, B, C: np.add(A, B, out=bare(C)),
 }
 
 
@@ -48,7 +48,7 @@ def test_a_repeat_does_the_same_with_other_numbers(recorder, body):
 
 def test_recordings_share_the_memory_of_their_results(recorder):
     A = np.ones((100, 100), np.float32)
-    bodies = [lambda k=k: A.__iadd__(plain(recorder.array(A) * k + (k + 1.0))) for k in range(5)]
+    bodies = [lambda k=k: A.__iadd__(bare(recorder.array(A) * k + (k + 1.0))) for k in range(5)]
     added = []
     for body in bodies:
         before = A.copy()
@@ -87,8 +87,8 @@ def test_views_and_results_are_recorded_as_well(recorder):
     for each in (A[1:], A.T, A.reshape(-1), A + 1, np.exp(A), A > 0, np.max(A, axis=0), A.sum()):
         assert type(each) is RecordedArray
         assert each.recorder is recorder
-    assert type(plain(A)) is np.ndarray
-    assert np.shares_memory(plain(A), A)
+    assert type(bare(A)) is np.ndarray
+    assert np.shares_memory(bare(A), A)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,12 @@ def test_views_and_results_are_recorded_as_well(recorder):
         lambda A: A[0, 0],
         lambda A: A.T.reshape(-1),
         lambda A: np.reshape(A[:, 1:], (-1,)),
+        lambda A: A.flat,
+        lambda A: np.modf(A),
+        lambda A: np.add.at(A, [0], 1.0),
+        lambda A: np.add.accumulate(A),
+        lambda A: np.exp(A, where=A > 0),
+        lambda A: np.zeros_like(A),
         lambda A: 1 if A.sum() > 0 else 2,
         lambda A: float(A.sum()),
         lambda A: A.__setitem__([0, 1], 1.0),
@@ -118,11 +124,15 @@ def test_what_a_repeat_could_not_know_is_refused(recorder, body):
 
 def test_outside_a_recording_arrays_are_as_ever(recorder):
     A = recorder.array(numbers(4, 4))
-    assert np.array_equal(np.where(A > 0, A, 0), np.maximum(plain(A), 0))
-    assert A[0, 0] == plain(A)[0, 0]
-    assert float(A.max()) == plain(A).max()
+    assert np.array_equal(np.where(A > 0, A, 0), np.maximum(bare(A), 0))
+    assert A[0, 0] == bare(A)[0, 0]
+    assert float(A.max()) == bare(A).max()
     assert bool(A.max() > A.max()) is False
-    assert A.argmax() == plain(A).argmax()
+    assert A.argmax() == bare(A).argmax()
+    assert next(iter(A.flat)) == A[0, 0]
+    assert np.array_equal(np.modf(A)[1], np.trunc(bare(A)))
+    assert np.array_equal(np.add.accumulate(A), np.cumsum(bare(A), axis=0))
+    np.add.at(A, [0], 1.0)
     A[0] = 2.0
-    assert plain(A)[0].tolist() == [2.0] * 4
+    assert bare(A)[0].tolist() == [2.0] * 4
     assert recorder.calls is None
