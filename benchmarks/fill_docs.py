@@ -20,6 +20,7 @@ TABLES = {  # name between the marks, file that holds it
     "ablation": RESULTS / "ablation.md",
     "transcript": RESULTS / "transcript.md",
     "cpu": RESULTS / "cpu.md",
+    "versions": RESULTS / "versions.md",
     "pieces": RESULTS / "pieces.md",
     "sharing": RESULTS / "sharing.md",
     "watching": RESULTS / "watching.md",

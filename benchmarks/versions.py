@@ -1,0 +1,131 @@
+"""What a change is worth: steps of this version and of an earlier one, in turn, beside a peer's.
+
+Run:  python benchmarks/versions.py d8d113d [--repeats 15]
+
+Each is a process of its own, that of the earlier version in a checkout of its commit; between its
+turns it sleeps. Writes benchmarks/results/versions.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+from speed import peers
+from speed.report import duration
+from speed.tasks import Task
+
+from mnistgpu.backend import NUMPY
+from mnistgpu.threads import blas_architecture
+
+ROOT = Path(__file__).parent.parent
+TASKS = [
+    Task("784-10-10", None, rate=0.5, images=59_000),
+    Task("784-128-10", 32),
+    Task("784-128-10", 128),
+    Task("784-128-10", 128, "adam", 0.001),
+    Task("784-1024-1024-10", 256),
+    Task("784-1024-1024-10", 1024),
+]
+BLOCK = 0.3  # seconds of steps in a turn
+PAUSE = 0.1
+
+STEPS = """
+import sys, time
+sys.path[:0] = [{root!r}, {root!r} + "/benchmarks"]
+from speed import clock, peers
+from speed.tasks import Task
+peer = peers.PEERS[{peer!r}]({task!r})
+count = clock.count_for(lambda n: peer.steps(0, n), {block})
+print("ready", flush=True)
+for _ in sys.stdin:
+    started = time.perf_counter()
+    peer.steps(0, count)
+    print((time.perf_counter() - started) / count, flush=True)
+"""
+
+
+class Turns:
+    """A process that takes a block of steps whenever it is asked to."""
+
+    def __init__(self, root: Path, peer: str, task: Task):
+        code = STEPS.format(root=str(root), peer=peer, task=task, block=BLOCK)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True
+        )
+        self.answer()
+
+    def answer(self) -> str:
+        """The next line that it prints."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a process has ended with status {self.process.wait()}")
+        return line
+
+    def seconds(self) -> float:
+        """Take a block of steps: seconds of one."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.answer())
+
+
+def row(task: Task, works: dict[str, tuple[Path, str]], repeats: int) -> list[str]:
+    """A line of the table."""
+    turns = {name: Turns(root, peer, task) for name, (root, peer) in works.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for _ in range(repeats):
+        for name, turn in turns.items():
+            time.sleep(PAUSE)
+            seconds[name].append(turn.seconds())
+    for turn in turns.values():
+        turn.process.kill()
+        turn.process.wait()
+    before, now, peer = (statistics.median(each) for each in seconds.values())
+    cells = [
+        f"{duration(statistics.median(s))} ({duration(min(s))} to {duration(max(s))})"
+        for s in seconds.values()
+    ]
+    line = [task.name, *cells, f"{now / before:.2f}", f"{before / peer:.2f}", f"{now / peer:.2f}"]
+    print(*line, sep="  ", flush=True)
+    return line
+
+
+def main() -> None:
+    """Measure, show and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("earlier", help="a commit, such as main or d8d113d")
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    packed = subprocess.run(
+        ["git", "archive", arguments.earlier], cwd=ROOT, check=True, capture_output=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=BytesIO(packed.stdout)) as files:
+            files.extractall(folder, filter="data")
+        works = {
+            "before": (Path(folder), peers.THIS_PROJECT),
+            "now": (ROOT, peers.THIS_PROJECT),
+            peers.JAX: (ROOT, peers.JAX),
+        }
+        head = ["a step of", "before", "now", peers.JAX]
+        head += ["now / before", f"before / {peers.JAX}", f"now / {peers.JAX}"]
+        rows = [head, ["---"] * len(head)]
+        rows += [row(task, works, arguments.repeats) for task in TASKS]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    text = (
+        f"{NUMPY.describe()['device']}, OpenBLAS for {blas_architecture()}, before: "
+        f"{arguments.earlier}; medians and ranges of {arguments.repeats} in turn.\n\n{table}\n"
+    )
+    (ROOT / "benchmarks" / "results" / "versions.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
