@@ -41,3 +41,19 @@ def test_training_needs_little_more_memory_than_its_images(monkeypatch):
 
     _, memory = processes.growth(200_000, repeats=1)
     assert memory < 1.3
+
+
+def test_two_versions_take_turns(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import versions
+    from speed.tasks import Task
+
+    turns = versions.Turns(ROOT, "mnistgpu", Task("784-12-10", 64, images=2000))
+    try:
+        assert 0 < turns.seconds() < 1
+        turns.process.kill()
+        with pytest.raises(RuntimeError, match="status -9"):
+            turns.answer()
+    finally:
+        turns.process.kill()
+        turns.process.wait()
