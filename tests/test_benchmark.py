@@ -50,7 +50,7 @@ def test_two_versions_take_turns(monkeypatch):
 
     turns = versions.Turns(ROOT, "mnistgpu", Task("784-12-10", 64, images=2000))
     try:
-        assert 0 < turns.seconds() < 1
+        assert turns.seconds() > 0
         turns.process.kill()
         with pytest.raises(RuntimeError, match="status -9"):
             turns.answer()
