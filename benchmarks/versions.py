@@ -9,16 +9,16 @@ turns it sleeps. Writes benchmarks/results/versions.md.
 from __future__ import annotations
 
 import argparse
-import statistics
+import contextlib
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from io import BytesIO
 from pathlib import Path
 
-from speed import peers
+from cpu import FULL, tasks
+from speed import clock, peers
 from speed.report import duration
 from speed.tasks import Task
 
@@ -26,16 +26,7 @@ from mnistgpu.backend import NUMPY
 from mnistgpu.threads import blas_architecture
 
 ROOT = Path(__file__).parent.parent
-TASKS = [
-    Task("784-10-10", None, rate=0.5, images=59_000),
-    Task("784-128-10", 32),
-    Task("784-128-10", 128),
-    Task("784-128-10", 128, "adam", 0.001),
-    Task("784-1024-1024-10", 256),
-    Task("784-1024-1024-10", 1024),
-]
 BLOCK = 0.3  # seconds of steps in a turn
-PAUSE = 0.1
 
 STEPS = """
 import sys, time
@@ -79,19 +70,14 @@ class Turns:
 
 def row(task: Task, works: dict[str, tuple[Path, str]], repeats: int) -> list[str]:
     """A line of the table."""
-    turns = {name: Turns(root, peer, task) for name, (root, peer) in works.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(repeats):
-        for name, turn in turns.items():
-            time.sleep(PAUSE)
-            seconds[name].append(turn.seconds())
-    for turn in turns.values():
-        turn.process.kill()
-        turn.process.wait()
-    before, now, peer = (statistics.median(each) for each in seconds.values())
+    with contextlib.ExitStack() as stack:
+        turns = {name: Turns(root, peer, task) for name, (root, peer) in works.items()}
+        for turn in turns.values():
+            stack.callback(turn.process.kill)
+        times = clock.told({name: turn.seconds for name, turn in turns.items()}, repeats)
+    before, now, peer = (found.median for found in times.values())
     cells = [
-        f"{duration(statistics.median(s))} ({duration(min(s))} to {duration(max(s))})"
-        for s in seconds.values()
+        f"{duration(t.median)} ({duration(t.low)} to {duration(t.high)})" for t in times.values()
     ]
     line = [task.name, *cells, f"{now / before:.2f}", f"{before / peer:.2f}", f"{now / peer:.2f}"]
     print(*line, sep="  ", flush=True)
@@ -118,7 +104,7 @@ def main() -> None:
         head = ["a step of", "before", "now", peers.JAX]
         head += ["now / before", f"before / {peers.JAX}", f"now / {peers.JAX}"]
         rows = [head, ["---"] * len(head)]
-        rows += [row(task, works, arguments.repeats) for task in TASKS]
+        rows += [row(task, works, arguments.repeats) for task, _ in tasks(FULL)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     text = (
         f"{NUMPY.describe()['device']}, OpenBLAS for {blas_architecture()}, before: "

@@ -75,7 +75,6 @@ class Engine:
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
-        self.recorded = on_cpu and is_plain(settings)
         self.shards = [self.new_shard(theta) for _ in range(count)]
         self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
         if settings.batch_norm:
@@ -91,7 +90,8 @@ class Engine:
 
     def new_shard(self, theta: Array, gradient: Array | None = None) -> Shard:
         """A worker's shard, of which steps are recorded and repeated where they can be."""
-        how = RecordedShard if self.recorded else Shard
+        recorded = self.xp.__name__ == "numpy" and is_plain(self.settings)
+        how = RecordedShard if recorded else Shard
         return how(theta, self.sizes, self.settings, self.inputs.factor, gradient)
 
     @contextlib.contextmanager

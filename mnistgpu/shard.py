@@ -65,8 +65,7 @@ class Shard:
         Z -= xp.max(Z, axis=0, keepdims=True)
         self._exp(Z, out=dZ)
         self.matmul(buffers.ones_by_class, dZ, out=column_sums)
-        right = self.right_answers(Z, labels)
-        loss = self.sum_of_losses(Z, targets, buffers)
+        loss, right = self.results(Z, labels, targets, buffers)
 
         dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
         dZ -= targets
@@ -80,15 +79,16 @@ class Shard:
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
 
-    def right_answers(self, Z: Array, labels: Array) -> Array:
-        """How many columns of Z are largest at their label."""
-        return self.xp.count_nonzero(self.xp.argmax(Z, axis=0) == labels)
-
-    def sum_of_losses(self, Z: Array, targets: Array, buffers: Buffers) -> Array:
-        """From logits less their largest, and the column sums of exp(Z) in the buffers."""
+    def results(
+        self, Z: Array, labels: Array, targets: Array, buffers: Buffers
+    ) -> tuple[Array, Array]:
+        """The sum of losses, and how many columns of Z are largest at their label: from logits less
+        their largest, and the column sums of exp(Z) in the buffers.
+        """
         xp = self.xp
+        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
         log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
-        return (xp.log(buffers.row) @ buffers.ones - log_likelihood)[0, 0]
+        return (xp.log(buffers.row) @ buffers.ones - log_likelihood)[0, 0], right
 
     def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""

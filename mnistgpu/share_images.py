@@ -9,6 +9,7 @@ alone changes, and of which it alone remembers what the optimiser does.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,9 +50,15 @@ class ImageShares:
         n = len(self.trainer.theta)
         return slice(n * rank // self.team.count, n * (rank + 1) // self.team.count)
 
-    def taker(self) -> ImageSteps:
-        """What takes this process's share of steps."""
-        return ImageSteps(self.mine())
+    def taker(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
+        """What takes this process's share of one step: see `share_units.UnitSteps.take`."""
+        share = self.mine()
+
+        def take(first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
+            share.taken = first
+            return share.step(rate)
+
+        return take
 
     def mine(self) -> Trainer:
         """The trainer that takes this process's share of a step."""
@@ -66,18 +73,6 @@ class ImageShares:
         """Bring these vectors, or all, into the trainer, between two steps."""
         for name in names or self.vectors:
             self.trainer.arrays()[name][...] = self.vectors[name]
-
-
-class ImageSteps:
-    """A process's share of steps, by a trainer that takes its part of each."""
-
-    def __init__(self, share: Trainer):
-        self.share = share
-
-    def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
-        """Take one step, the step `first`."""
-        self.share.taken = first
-        return self.share.step(rate)
 
 
 class ShareEngine(Engine):

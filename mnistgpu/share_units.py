@@ -7,8 +7,8 @@ told, and no gradient:
     forward    A_l of its units, to all, for l < L - 1; its part of W_L A_{L-1}, which all add up
     backward   its part of W_l^T dZ_l, for 1 < l < L, of which each adds up the rows of its units
 
-Softmax, of ten numbers an image, everybody computes alike. Results differ from
-those of one process by rounding.
+Softmax, of ten numbers an image, everybody computes alike. Results differ from those of one process
+by rounding.
 
 What belongs to an image, or to a pixel in W_1, lies in one piece of memory: so products with the
 images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`). The
@@ -20,6 +20,7 @@ before the first, and their losses and right answers counted after the last.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,9 +71,9 @@ class UnitShares:
         """The views of a process into a vector of the trainer."""
         return own_layers(network.layers(whole, self.sizes), rank, self.team.count)
 
-    def taker(self) -> UnitSteps:
+    def taker(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """What takes this process's share of steps."""
-        return UnitSteps(self)
+        return UnitSteps(self).take
 
     def collect(self, *names: str) -> None:
         """Bring the parts of these vectors, or of all, into the trainer, between two steps."""
@@ -90,8 +91,8 @@ class UnitSteps:
 
     def __init__(self, shares: UnitShares):
         engine, rank = shares.trainer.engine, shares.team.rank
-        self.told, self.images = shares.told, shares.images
-        self.rows = engine.images if shares.images is None else shares.images.images
+        self.told, self.sorted = shares.told, shares.images
+        self.images = engine.images if self.sorted is None else self.sorted.images
         self.labels, self.targets = engine.labels, engine.targets
         like = shares.part_of(shares.trainer.theta, rank)
         self.inputs = engine.inputs.for_units(len(like[0][1]))
@@ -124,10 +125,10 @@ class UnitSteps:
         """
         trainer, size = self.trainer, self.trainer.batches.size
         rows = trainer.batches.rows(first, count)
-        images, labels = self.rows[rows], self.labels[rows]
+        images, labels = self.images[rows], self.labels[rows]
         targets, m = self.targets[:, labels], len(labels)
         starts = range(0, m, size)
-        blank = [0] * count if self.images is None else self.images.blank_in(rows, starts)
+        blank = [0] * count if self.sorted is None else self.sorted.blank_in(rows, starts)
         for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
             part = slice(start, min(start + size, m))
             self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)

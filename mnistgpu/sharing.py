@@ -66,12 +66,12 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
     per_epoch = trainer.batches.per_epoch
 
     def begin() -> Callable[[], tuple[Array, Array, int]]:
-        steps = shares.taker()
+        take_share = shares.taker()
 
         def take() -> tuple[Array, Array, int]:
             team.meet()
             first, count, rate = order.tolist()
-            result = steps.take(int(first), int(count), None if math.isnan(rate) else rate)
+            result = take_share(int(first), int(count), None if math.isnan(rate) else rate)
             team.meet()
             loss, right, images = result
             return loss[()], right[()], images  # copies: the next step writes where these lie

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from runs import write_small_set
 
-from mnistgpu import checkpoint, data, memory, sharing, training
+from mnistgpu import checkpoint, data, memory, sharing, team, training, unit_shard
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Digits
 from mnistgpu.engine import GPU_SHARD_ROWS, Engine, rows_of_a_shard
@@ -60,7 +60,7 @@ def small_gpu(monkeypatch, settings, free, images=900):
     monkeypatch.setattr(memory, "free_bytes", lambda backend: free)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def one_process(monkeypatch):
     """As on a GPU."""
     monkeypatch.setattr(sharing, "is_possible", lambda: False)
@@ -71,6 +71,7 @@ def dataset(tmp_path):
     return data.load(write_small_set(tmp_path))
 
 
+@pytest.mark.usefixtures("one_process")
 def test_the_batch_size_that_is_named_fits(monkeypatch, dataset):
     settings = SETTINGS.changed(batch_size=900, iterations=3)
     small_gpu(monkeypatch, settings, memory.needed(settings, 900, 300))
@@ -83,6 +84,7 @@ def test_the_batch_size_that_is_named_fits(monkeypatch, dataset):
     training.train(settings.changed(batch_size=256), dataset, NUMPY)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_what_fits_at_no_batch_size_is_said(monkeypatch, dataset):
     small_gpu(monkeypatch, SETTINGS, 1000)
     with pytest.raises(OutOfMemoryError, match="do not fit at any batch size; stop other"):
@@ -94,6 +96,7 @@ def test_without_a_figure_for_free_memory_half_is_proposed(monkeypatch):
     assert message.endswith("100 images a step were too many; --batch-size 64 would fit")
 
 
+@pytest.mark.usefixtures("one_process")
 def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
     """The run is saved before it stops, and resumes from there when there is memory again."""
     settings = SETTINGS.changed(batch_size=100, iterations=20)
@@ -119,6 +122,7 @@ def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
     np.testing.assert_array_equal(resumed.model.theta, expected)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_other_errors_pass_through(monkeypatch, dataset):
     def gradient(self, *arguments):
         raise RuntimeError("cudaErrorIllegalAddress")
@@ -160,3 +164,17 @@ def test_shards_of_wide_networks_are_smaller_on_a_gpu():
     rows = rows_of_a_shard(wide, 10**6, on_cpu=False)
     assert rows == 16384
     assert rows * memory.bytes_of_an_image(wide) < 2 * 2**30
+
+
+@pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_share_a_step_say_it_too(monkeypatch, dataset, rank):
+    def add(self, *arguments):
+        if self.told.team.rank == rank:
+            raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(unit_shard.UnitShard, "add", add)
+    monkeypatch.setattr(sharing, "cores", lambda: 2)
+    settings = SETTINGS.changed(batch_size=500, iterations=3)
+    with pytest.raises(OutOfMemoryError, match="500 images a step were too many"):
+        training.train(settings, dataset, NUMPY)

@@ -240,12 +240,12 @@ def test_every_product_of_a_step_is_the_one_chosen(monkeypatch, digits):
     from mnistgpu.backend import NUMPY
     from mnistgpu.data import Digits
 
-    def coarse(A, B, out):
+    def larger(A, B, out):
         return np.matmul(A * 1.001, B, out=out)
 
     settings = Settings(layers="784-9-8-10").changed(batch_size=64, init="he")
     results = []
-    for matmul in (np.matmul, coarse):
+    for matmul in (np.matmul, larger):
         monkeypatch.setattr(shard.products, "matmul_in", lambda *_, chosen=matmul: chosen)
         trainer = Trainer(settings, Digits(*digits, "digits"), NUMPY)
         trainer.step()

@@ -200,10 +200,10 @@ def test_blank_pixels_are_left_out_unless_something_hides_them(train):
     left_out = {}
     for case, changes in BY_UNITS.items():
         trainer = training.Trainer(BASE.changed(**changes), train, NUMPY)
-        steps = share_units.UnitShares(trainer, team.Team(2)).taker()
+        steps = share_units.UnitSteps(share_units.UnitShares(trainer, team.Team(2)))
         size, rows = trainer.batches.size, trainer.batches.rows(0, 5)
         starts = range(0, len(rows), size)
-        left_out[case] = {0} if steps.images is None else set(steps.images.blank_in(rows, starts))
+        left_out[case] = {0} if steps.sorted is None else set(steps.sorted.blank_in(rows, starts))
     assert left_out.pop("centred") == left_out.pop("both") == {0}
     assert all(min(counts) > 0 for counts in left_out.values()), left_out
     assert len(left_out["plain"]) > 1
@@ -213,7 +213,7 @@ def test_what_belongs_to_an_image_lies_in_one_piece(train):
     """A tenth of a step."""
     settings = BASE.changed(**BY_UNITS["deep"])
     trainer = training.Trainer(settings, train, NUMPY)
-    shard = share_units.UnitShares(trainer, team.Team(2)).taker().shard
+    shard = share_units.UnitSteps(share_units.UnitShares(trainer, team.Team(2))).shard
     buffers = shard.new_buffers(64)
     of_images = [*buffers.Z[:-1], *buffers.dZ, *buffers.activations, *chain(*buffers.errors)]
     of_images += buffers.sums[:-1]
