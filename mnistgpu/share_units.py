@@ -31,14 +31,14 @@ from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
 from mnistgpu.engine import is_plain
 from mnistgpu.recorded_shard import count_right, total_loss
 from mnistgpu.team import Team
-from mnistgpu.unit_shard import Told, UnitShard, cut, own_layers
+from mnistgpu.unit_shard import Told, UnitBuffers, UnitShard, cut, own_layers
 
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
 
-# How many steps are taken together at most: those of so many images, whose bytes a core's cache has
-# room for, and of so many parameters in all, which takes some ten milliseconds: a stop waits for it
-TOGETHER, PARAMETERS = 512, 2**24
+# How many steps are taken together at most, of so many multiply-adds, which take some ten
+# milliseconds: a stop waits for them. What is done once for a step is like so many images more.
+TOGETHER, WORK, BESIDE = 16, 2**29, 64
 
 
 class UnitShares:
@@ -47,8 +47,8 @@ class UnitShares:
     def __init__(self, trainer: Trainer, team: Team):
         self.trainer, self.team = trainer, team
         self.sizes = trainer.engine.sizes
-        few = min(TOGETHER // trainer.batches.size, PARAMETERS // len(trainer.theta))
-        self.together = max(1, few)
+        work = len(trainer.theta) * (trainer.batches.size + BESIDE)
+        self.together = max(1, min(TOGETHER, WORK // work))
         self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
         self.images: SortedImages | None = None
         if not trainer.settings.center:  # which leaves no pixel zero
@@ -101,6 +101,7 @@ class UnitSteps:
         vectors, settings = shares.vectors[rank], trainer.settings
         # whether theta -= rate * gradient is all of an update; what looks at whole layers or at a
         # whole gradient is not shared, see `sharing.processes`
+        self.is_recorded = is_plain(settings)  # of many new arrays it would keep the memory
         others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
         self.descends = settings.optimizer == "gradient-descent" and not others
         self.shard = shard = UnitShard(
@@ -117,6 +118,11 @@ class UnitSteps:
         most = shares.together * trainer.batches.size
         self.Z = np.empty((shares.sizes[-1], most), settings.dtype)
         self.row = np.empty((1, most), settings.dtype)
+        # rows of images to fetch, the last first, and those fetched, in a room of their own
+        self.to_fetch: list[np.ndarray] = []
+        self.fetched: np.ndarray | None = None
+        self.room = np.empty((trainer.batches.size, self.images.shape[1]), self.images.dtype)
+        shard.meanwhile = self.fetch
 
     def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
         """Take so many steps from step `first` on, as `Trainer.step` takes one.
@@ -125,15 +131,18 @@ class UnitSteps:
         """
         trainer, size = self.trainer, self.trainer.batches.size
         rows = trainer.batches.rows(first, count)
-        images, labels = self.images[rows], self.labels[rows]
+        if isinstance(rows, slice):
+            rows = np.arange(rows.start, rows.stop)
+        labels = self.labels[rows]
         targets, m = self.targets[:, labels], len(labels)
         starts = range(0, m, size)
         blank = [0] * count if self.sorted is None else self.sorted.blank_in(rows, starts)
+        self.to_fetch = [rows[start : start + size] for start in reversed(starts)]
+        self.fetch()
         for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
             part = slice(start, min(start + size, m))
             self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)
-            self.step(images[part], targets[:, part], left_out, taken % 2)
-            buffers = self.shard.buffers_for(part.stop - start)
+            buffers = self.step(targets[:, part], left_out, taken % 2)
             np.copyto(self.Z[:, part], buffers.bare_Z)
             np.copyto(self.row[:, part], buffers.bare_row)
 
@@ -145,6 +154,13 @@ class UnitSteps:
             self.told.loss[...] = total_loss(Z, targets, row)
         return self.told.loss, self.told.right, m
 
+    def fetch(self) -> None:
+        """Fetch the images of the next step, if there is one and they are not there yet."""
+        if self.to_fetch and self.fetched is None:
+            rows = self.to_fetch.pop()
+            self.fetched = self.room[: len(rows)]
+            np.take(self.images, rows, axis=0, out=self.fetched, mode="clip")
+
     def set_numbers(self, taken: int, rate: float) -> None:
         """Let the recorded steps read the numbers of the step after so many."""
         numbers = self.trainer.numbers(taken, rate)
@@ -152,11 +168,12 @@ class UnitSteps:
             self.last_numbers = numbers
             self.numbers[...] = numbers
 
-    def step(self, images: Array, targets: Array, blank: int, turn: int) -> None:
-        """Take a step with these images, of which the first pixels are blank; even or odd."""
-        m, shard, settings = len(images), self.shard, self.trainer.settings
+    def step(self, targets: Array, blank: int, turn: int) -> UnitBuffers:
+        """Take a step with the images fetched, whose first pixels are blank; even or odd."""
+        m, shard, settings = targets.shape[1], self.shard, self.trainer.settings
         buffers = shard.buffers_for(m)
-        self.inputs.fill(buffers.bare_X[:, blank:], images[:, blank:])
+        self.inputs.fill(buffers.bare_X[:, blank:], self.fetched[:, blank:])
+        self.fetched = None
         np.copyto(buffers.bare_targets, targets)
 
         def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
@@ -174,7 +191,8 @@ class UnitSteps:
                 regularize.add_l2(shard.gradients, shard.params, settings.l2)
             self.trainer.update(shard.gradient, numbers)
 
-        if is_plain(settings):
+        if self.is_recorded:
             buffers.repeat((blank, turn), body)
-        else:  # of many new arrays a recording would keep the memory
+        else:
             body()
+        return buffers

@@ -93,7 +93,8 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
             count = min(count, most, per_epoch - first % per_epoch)
             order[:] = first, count, math.nan if rate is None else rate
             under_way = True
-            result = take()
+            with team.on_own_cores():
+                result = take()
             under_way = False
             trainer.taken = first + count
             last = trainer.scheduled_rate(trainer.taken - 1) if rate is None else rate

@@ -5,6 +5,7 @@ Here for speed alone: a part of `share_units`, which says who holds and tells wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,8 @@ from mnistgpu import network
 from mnistgpu.backend import Array
 from mnistgpu.recorded_shard import RecordedBuffers, RecordedShard
 from mnistgpu.settings import Settings
-from mnistgpu.tape import RecordedArray
-from mnistgpu.team import Team
-
-
-def own(units: int, rank: int, count: int) -> slice:
-    """The units of a layer that are those of a process."""
-    return slice(units * rank // count, units * (rank + 1) // count)
+from mnistgpu.tape import RecordedArray, bare
+from mnistgpu.team import Team, own
 
 
 def own_layers(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
@@ -65,6 +61,7 @@ class UnitBuffers(RecordedBuffers):
         for Zs in (self.Z, self.dZ):
             Zs[: len(self.dZ)] = [columns(np.empty(Z.size, Z.dtype), len(Z)) for Z in self.dZ]
         self.sums[:-1] = self.Z[:-1]
+        self.zero = [array(np.zeros_like(bare(Z))) for Z in self.dZ]
         *widths, _, classes = told.sizes[1:]
         self.activations = [columns(*each) for each in zip(told.activations, widths, strict=True)]
         self.errors = [
@@ -102,6 +99,7 @@ class UnitShard(RecordedShard):
         fills_blank: bool,
     ):
         self.told, self._like, self.fills_blank = told, like, fills_blank
+        self.meanwhile: Callable[[], object] = int  # nothing
         team, whole = told.team, told.sizes
         self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
         sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
@@ -130,7 +128,12 @@ class UnitShard(RecordedShard):
 
     def meet(self) -> None:
         """Wait for the others, in this step and in those that repeat it."""
-        self.recorder.call(self.told.team.meet)
+        self.recorder.call(self._meet)
+
+    def _meet(self) -> None:
+        self.told.team.tell()
+        self.meanwhile()
+        self.told.team.hear()
 
     def for_all_units(self, layer: int, A: Array, buffers: UnitBuffers) -> Array:
         """See `Shard`."""

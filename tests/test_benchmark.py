@@ -57,3 +57,21 @@ def test_two_versions_take_turns(monkeypatch):
     finally:
         turns.process.kill()
         turns.process.wait()
+
+
+@pytest.mark.parametrize("call", [1e-5, 1e-2])
+def test_a_block_of_steps_takes_the_time_asked_for(call, monkeypatch):
+    """Whatever it costs to begin one: at first, at each new count, and at each call."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from speed import clock
+
+    seen, now, step = set(), 0.0, 5e-5
+
+    def work(count):
+        nonlocal now
+        now += call + count * step + (0.5 if count not in seen else 0.0)
+        seen.add(count)
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    count = clock.count_for(work, 0.3)
+    assert 0.2 < call + count * step < 0.4

@@ -1,11 +1,6 @@
-"""Steps shared among processes are the steps of one, and nothing is left of the processes."""
+"""Steps shared among processes are the steps of one."""
 
-import fcntl
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,23 +8,10 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from runs import one_sentence, run, start, wait_for
 
-from mnistgpu import (
-    checkpoint,
-    data,
-    engine,
-    optimizers,
-    share_units,
-    sharing,
-    signals,
-    team,
-    threads,
-    training,
-)
+from mnistgpu import data, engine, optimizers, share_units, sharing, team, training
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY
-from mnistgpu.errors import RunError
 from mnistgpu.settings import Settings
 
 pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
@@ -121,13 +103,13 @@ def test_wide_networks_with_other_activations_are_shared_too(train, activation, 
 
 
 def test_a_stop_waits_for_few_steps(train):
-    """For those of 512 images, and of large networks for fewer."""
+    """Some ten milliseconds."""
     together = []
     for layers, batch in (("784-128-10", 32), ("784-128-10", 1), ("784-2500-2000-10", 1)):
         settings = BASE.changed(layers=layers, batch_size=batch)
         trainer = training.Trainer(settings, train, NUMPY)
         together.append(share_units.UnitShares(trainer, team.Team(2)).together)
-    assert together == [16, 164, 2]
+    assert together == [16, 16, 1]
 
 
 @pytest.mark.parametrize("case", BY_UNITS)
@@ -139,7 +121,7 @@ def test_steps_taken_together_are_those_taken_one_by_one(train, case):
     together, told_together, rate_together = after(settings, train, 2, 75, most=75)
     assert rate == rate_together
     assert all(np.array_equal(together[name], one_by_one[name]) for name in one_by_one)
-    per_epoch, most = -(-len(train) // settings.batch_size), 512 // settings.batch_size
+    per_epoch, most = -(-len(train) // settings.batch_size), share_units.TOGETHER
     assert len(told_together) == sum(
         -(-min(per_epoch, 75 - first) // most) for first in range(0, 75, per_epoch)
     )
@@ -149,15 +131,15 @@ def test_steps_taken_together_are_those_taken_one_by_one(train, case):
 @pytest.mark.parametrize("case", ["plain", "deep"])
 @pytest.mark.parametrize("late", [0, 1])
 def test_nobody_writes_before_all_have_read(train, case, late, monkeypatch):
-    settings, meet = BASE.changed(**BY_UNITS[case]), team.Team.meet
+    settings, hear = BASE.changed(**BY_UNITS[case]), team.Team.hear
 
     def slowly(self):
-        meet(self)
+        hear(self)
         if self.rank == late:
             time.sleep(0.002)
 
     expected = after(settings, train, 2, 16, most=16)
-    monkeypatch.setattr(team.Team, "meet", slowly)
+    monkeypatch.setattr(team.Team, "hear", slowly)
     found = after(settings, train, 2, 16, most=16)
     assert found[1:] == expected[1:]
     assert all(np.array_equal(values, expected[0][name]) for name, values in found[0].items())
@@ -171,7 +153,7 @@ def test_steps_taken_together_end_where_they_would_without_a_pause(train):
         for most in (1, 99, 3, 99, 99, 99, 2, 99):
             step(most=most)
             ends.append(trainer.taken)
-    assert ends == [1, 8, 11, 16, 24, 32, 34, 40]
+    assert ends == [1, 16, 19, 32, 48, 64, 66, 80]
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -290,205 +272,9 @@ def test_nothing_is_shared_where_nobody_can_be_forked(train, monkeypatch):
     assert processes_for(train, layers="784-512-10", batch_size=64) == 1
 
 
-def children(process=None):
-    """The processes that a process, or this one, has started and that have not ended."""
-    process = process or os.getpid()
-    with open(f"/proc/{process}/task/{process}/children") as listed:
-        return [int(each) for each in listed.read().split()]
-
-
-def others(before):
-    """The processes that this one has started since it had started those."""
-    return [each for each in children() if each not in before]
-
-
-def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
-    before, processes = threads._blas().info(), children()
-    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes = 2
-    with (
-        pytest.raises(ZeroDivisionError),
-        trainer.engine.running(),
-        sharing.stepping(trainer) as step,
-    ):
-        step()
-        assert len(others(processes)) == 1
-        blas = [each for each in threads._blas().info() if each["user_api"] == "blas"]
-        assert {each["num_threads"] for each in blas} == {1}
-        raise ZeroDivisionError
-    assert children() == processes
-    assert threads._blas().info() == before
-
-
-def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
-    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes, before = 3, children()
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
-        step()
-        taken = trainer.vectors()["theta"]
-        os.kill(others(before)[1], signal.SIGKILL)
-        with pytest.raises(RunError, match=r"one of the 3 processes .*killed by signal 9"):
-            step()
-        with pytest.raises(RunError, match="broken off"):
-            step()
-    assert children() == before
-    assert np.array_equal(trainer.theta, taken)
-    assert trainer.taken == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"), [(MemoryError("much"), MemoryError), (ValueError("so"), RunError)]
-)
-def test_an_error_in_another_process_reaches_this_one(error, raised):
-    group = team.Team(2)
-
-    def begin():
-        def work():
-            if group.rank == 1:
-                raise error
-            group.meet()
-
-        return work
-
-    with pytest.raises(raised, match=str(error)), group.working(begin):
-        begin()()
-
-
-def test_a_stop_is_not_heard_by_other_processes(train):
-    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes, before = 2, children()
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
-        for number in signals.SIGNALS:
-            os.kill(others(before)[0], number)
-        losses = [step()[0] for _ in range(3)]
-        assert len(others(before)) == 1
-    assert len(set(map(float, losses))) == 3  # each of its own step, also when kept
-
-
 def test_steps_are_shared_outside_the_main_thread(train):
     settings = BASE.changed(**BY_UNITS["plain"])
     with ThreadPoolExecutor(1) as thread:
         there = thread.submit(after, settings, train, 2, 5).result()
     here = after(settings, train, 2, 5)
     assert there[1:] == here[1:]
-
-
-def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
-    def full():
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(os, "fork", full)
-    trainer = training.Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes = 2
-    refused = pytest.raises(RunError, match=r"temporarily unavailable.*end some programs")
-    with refused, sharing.stepping(trainer):
-        pass
-
-
-def test_where_there_is_no_room_to_meet_a_sentence_says_so(monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("multiprocessing.context.BaseContext.Semaphore", full)
-    with pytest.raises(RunError, match=r"3 processes cannot meet .*No space left.*/dev/shm"):
-        team.Team(3)
-    team.is_possible.cache_clear()
-    assert not team.is_possible()
-    monkeypatch.undo()
-    team.is_possible.cache_clear()
-    assert team.is_possible()
-
-
-def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
-    texts = {"/proc/self/cgroup": "1:cpu:/x\n0::/mine\n"}
-    monkeypatch.setattr(threads.Path, "read_text", lambda path: texts[str(path)])
-    found = []
-    for limit in ("max 100000", "150000 100000", "50000 100000", "6400000 100000", "odd"):
-        texts["/sys/fs/cgroup/mine/cpu.max"] = f"{limit}\n"
-        threads.quota.cache_clear()
-        found.append(threads.quota())
-        here = len(os.sched_getaffinity(0))
-        assert threads.cores() == min(here, found[-1] or here)
-    assert found == [None, 1, 1, 64, None]
-    monkeypatch.undo()
-    threads.quota.cache_clear()
-
-
-def test_memory_that_cannot_be_had_is_a_memory_error():
-    """Which the command line explains, see `memory`."""
-    with pytest.raises(MemoryError, match="no memory to share"):
-        team.Team(2).shared(2**50)
-
-
-def test_no_process_outlives_a_leader_that_is_killed():
-    """Nor does it hold the leader's pipes and locks."""
-    code = (
-        "import fcntl, sys\n"
-        "from mnistgpu.team import Team\n"
-        "lock = open(sys.argv[1], 'w')\n"
-        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
-        "team = Team(3)\n"
-        "with team.working(lambda: team.meet):\n"
-        "    team.meet()\n"
-        "    print(*team._others, flush=True)\n"
-        "    input()\n"
-    )
-    with tempfile.NamedTemporaryFile() as lock:
-        command = [sys.executable, "-c", code, lock.name]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, **pipes) as leader:
-            others = [int(each) for each in leader.stdout.readline().split()]
-            assert len(others) == 2
-            leader.kill()
-            leader.wait()
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            assert leader.stdout.read() == ""
-    end = time.monotonic() + 2.0
-    while any(is_running(each) for each in others):
-        assert time.monotonic() < end, "a process lives on"
-        time.sleep(0.02)
-
-
-def is_running(process):
-    try:
-        with open(f"/proc/{process}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
-LENGTH = ("--iterations", 12000, "--checkpoint-every", "0.1s")
-
-
-def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
-    """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
-    whole, path = tmp_path / "whole", tmp_path / "run"
-    done = run(*OPTIONS, *LENGTH, "--out", whole)
-    assert done.returncode == 0, done.stderr
-    process = start(*OPTIONS, *LENGTH, "--out", path, start_new_session=True)
-    wait_for((path / checkpoint.FILE).exists, process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130, errors
-    assert "go on with" in one_sentence(errors)
-    saved = checkpoint.load(path)
-    assert 0 < saved.taken < LENGTH[1]
-    assert saved.workers == min(16, threads.cores())
-    assert run("--resume", path).returncode == 0
-    for name, values in checkpoint.load(whole).vectors.items():
-        assert np.array_equal(checkpoint.load(path).vectors[name], values), name
-
-
-@pytest.mark.skipif(threads.cores() < 2, reason="one core: there is nobody to share with")
-def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
-    path = tmp_path / "run"
-    process = start(*OPTIONS, *LENGTH, "--out", path)
-    wait_for((path / checkpoint.FILE).exists, process)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 1
-    said = one_sentence(errors)
-    assert "killed by signal 9" in said
-    assert "keeps the run as it was after iteration" in said
-    assert run("--resume", path).returncode == 0

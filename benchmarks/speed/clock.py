@@ -59,6 +59,15 @@ def told(works: Mapping[str, Callable[[], float]], repeats: int, per: int = 1) -
 
 
 def count_for(work: Callable[[int], object], seconds: float) -> int:
-    """How many steps `work(count)` takes in about so many seconds, after a warm-up."""
-    work(3)
-    return max(2, round(seconds / (stopwatch(lambda: work(3)) / 3)))
+    """How many steps `work(count)` takes in about so many seconds, once it is warm.
+
+    Counts double until they take a quarter of the time, since a few steps are mostly what it costs
+    to call for them. Each is taken twice, as some systems compile for every count.
+    """
+    count = 2
+    while True:
+        work(count)
+        taken = stopwatch(lambda count=count: work(count))
+        if taken >= seconds / 4:
+            return max(2, round(count * seconds / taken))
+        count *= 2
