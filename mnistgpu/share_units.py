@@ -118,9 +118,9 @@ class UnitSteps:
         most = shares.together * trainer.batches.size
         self.Z = np.empty((shares.sizes[-1], most), settings.dtype)
         self.row = np.empty((1, most), settings.dtype)
-        # rows of images to fetch, the last first, and those fetched, in a room of their own
+        # rows of images to fetch, those of the last step first, and the room for the next step's
         self.to_fetch: list[np.ndarray] = []
-        self.fetched: np.ndarray | None = None
+        self.is_fetched = False
         self.room = np.empty((trainer.batches.size, self.images.shape[1]), self.images.dtype)
         shard.meanwhile = self.fetch
 
@@ -156,10 +156,10 @@ class UnitSteps:
 
     def fetch(self) -> None:
         """Fetch the images of the next step, if there is one and they are not there yet."""
-        if self.to_fetch and self.fetched is None:
+        if self.to_fetch and not self.is_fetched:
             rows = self.to_fetch.pop()
-            self.fetched = self.room[: len(rows)]
-            np.take(self.images, rows, axis=0, out=self.fetched, mode="clip")
+            np.take(self.images, rows, axis=0, out=self.room[: len(rows)], mode="clip")
+            self.is_fetched = True
 
     def set_numbers(self, taken: int, rate: float) -> None:
         """Let the recorded steps read the numbers of the step after so many."""
@@ -172,8 +172,8 @@ class UnitSteps:
         """Take a step with the images fetched, whose first pixels are blank; even or odd."""
         m, shard, settings = targets.shape[1], self.shard, self.trainer.settings
         buffers = shard.buffers_for(m)
-        self.inputs.fill(buffers.bare_X[:, blank:], self.fetched[:, blank:])
-        self.fetched = None
+        self.inputs.fill(buffers.bare_X[:, blank:], self.room[:m, blank:])
+        self.is_fetched = False
         np.copyto(buffers.bare_targets, targets)
 
         def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
