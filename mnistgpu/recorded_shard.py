@@ -17,6 +17,7 @@ from mnistgpu.inputs import Inputs
 from mnistgpu.settings import Settings
 from mnistgpu.shard import Buffers, Shard
 from mnistgpu.tape import RecordedArray, Recorder, bare
+from mnistgpu.threads import empty_lines
 
 
 class RecordedShard(Shard):
@@ -31,7 +32,9 @@ class RecordedShard(Shard):
         gradient: np.ndarray | None = None,
     ):
         self.recorder = Recorder()
-        gradient = np.zeros_like(theta) if gradient is None else gradient
+        if gradient is None:
+            gradient = empty_lines(theta.shape, theta.dtype)
+            gradient[...] = 0.0
         array = self.recorder.array
         super().__init__(array(theta), sizes, settings, factor, array(gradient))
 
@@ -81,7 +84,7 @@ class RecordedBuffers(Buffers):
         super().__init__(bare(like), sizes, m, batch_norm=False)
         self.recorder = like.recorder
         self._repeats: dict[Hashable, Callable[[], None]] = {}
-        self.X = np.empty((m, sizes[0]), like.dtype)
+        self.X = empty_lines((m, sizes[0]), like.dtype)
         self.targets = np.empty((sizes[-1], m), like.dtype)
         self.bare_X, self.bare_targets = self.X, self.targets
         self.bare_Z, self.bare_row = self.Z[-1], self.row

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from mnistgpu import data, engine, optimizers, share_units, sharing, team, training
+from mnistgpu import data, engine, optimizers, share_units, sharing, team, threads, training
 from mnistgpu.activations import ACTIVATIONS
 from mnistgpu.backend import NUMPY
 from mnistgpu.settings import Settings
@@ -202,6 +202,8 @@ def test_what_belongs_to_an_image_lies_in_one_piece(train):
     assert len(of_images) == 3 + 3 + 2 + 2 * 2 + 3
     assert all(each.flags.f_contiguous and each.shape[1] == 64 for each in of_images)
     assert shard.params[0][0].flags.f_contiguous
+    for large in (buffers.bare_X, shard.gradient):  # and begins with a cache line
+        assert large.__array_interface__["data"][0] % threads.CACHE_LINE == 0
 
 
 def slowly(settings):
