@@ -110,8 +110,9 @@ class UnitSteps:
         trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
         trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
 
-        # what recorded steps read, see `Trainer.numbers`, and what they have left, batch by batch
-        self.numbers = np.zeros(len(trainer.numbers(0, 1.0)), settings.dtype)
+        # what recorded steps read, `Trainer.numbers` and the rate for an image, and what they have
+        # left, batch by batch
+        self.numbers = np.zeros(len(trainer.numbers(0, 1.0)) + 1, settings.dtype)
         array = shard.recorder.array(self.numbers)
         self.recorded_numbers = tuple(array[i : i + 1].reshape(()) for i in range(len(array)))
         self.last_numbers: tuple[float, ...] = ()
@@ -141,7 +142,8 @@ class UnitSteps:
         self.fetch()
         for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
             part = slice(start, min(start + size, m))
-            self.set_numbers(taken, trainer.scheduled_rate(taken) if rate is None else rate)
+            own_rate = trainer.scheduled_rate(taken) if rate is None else rate
+            self.set_numbers(*trainer.numbers(taken, own_rate), own_rate / (part.stop - start))
             buffers = self.step(targets[:, part], left_out, taken % 2)
             np.copyto(self.Z[:, part], buffers.bare_Z)
             np.copyto(self.row[:, part], buffers.bare_row)
@@ -161,9 +163,8 @@ class UnitSteps:
             np.take(self.images, rows, axis=0, out=self.room[: len(rows)], mode="clip")
             self.is_fetched = True
 
-    def set_numbers(self, taken: int, rate: float) -> None:
-        """Let the recorded steps read the numbers of the step after so many."""
-        numbers = self.trainer.numbers(taken, rate)
+    def set_numbers(self, *numbers: float) -> None:
+        """Let the recorded steps read these."""
         if numbers != self.last_numbers:
             self.last_numbers = numbers
             self.numbers[...] = numbers
@@ -178,10 +179,9 @@ class UnitSteps:
 
         def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
             buffers.take_turn(turn)
-            X, numbers = buffers.X[:, blank:].T, self.recorded_numbers
+            X, (*numbers, rate) = buffers.X[:, blank:].T, self.recorded_numbers
             if self.descends:  # the rate joins in where numbers are few; what is blank stays
-                (*_, rate) = numbers
-                shard.add(X, None, buffers.targets, rate * (1.0 / m), True, None)
+                shard.add(X, None, buffers.targets, rate, True, None)
                 start = blank * len(shard.params[0][1])
                 moving = self.trainer.theta[start:]
                 moving -= shard.gradient[start:]
@@ -189,7 +189,7 @@ class UnitSteps:
             shard.add(X, None, buffers.targets, 1.0 / m, True, None)
             if settings.l2 > 0:
                 regularize.add_l2(shard.gradients, shard.params, settings.l2)
-            self.trainer.update(shard.gradient, numbers)
+            self.trainer.update(shard.gradient, tuple(numbers))
 
         if self.is_recorded:
             buffers.repeat((blank, turn), body)
