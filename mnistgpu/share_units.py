@@ -13,8 +13,9 @@ by rounding.
 What belongs to an image, or to a pixel in W_1, lies in one piece of memory: so products with the
 images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`). The
 rest of a small step is mostly what calls cost. So a step is recorded and repeated (`tape`), and
-what does not depend on the weights is done for several steps together: their images are fetched
-before the first, and their losses and right answers counted after the last.
+what does not depend on the weights is done for several steps together: their labels are looked up
+before the first, losses and right answers counted after the last. The images of a step are fetched
+in the one before, between coming to a meeting and waiting for those who are late.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # goes on with more is not known, so there are not many more.
 MULTIPLY_ADDS, UNITS = 2**20, 16
 MOST = 16
+# Seconds without a step, and of steps, after which processes spread over the cores again
+PAUSE, OFTEN = 0.001, 0.1
 
 
 def processes(engine: Engine, batch_rows: int, workers: int | None) -> int:
@@ -67,12 +70,19 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
 
     def begin() -> Callable[[], tuple[Array, Array, int]]:
         take_share = shares.taker()
+        stopped = spread = -math.inf
 
         def take() -> tuple[Array, Array, int]:
+            nonlocal stopped, spread
             team.meet()
+            now = time.perf_counter()
+            if now - stopped > PAUSE or now - spread > OFTEN:
+                team.spread()
+                spread = now
             first, count, rate = order.tolist()
             result = take_share(int(first), int(count), None if math.isnan(rate) else rate)
             team.meet()
+            stopped = time.perf_counter()
             loss, right, images = result
             return loss[()], right[()], images  # copies: the next step writes where these lie
 
@@ -93,8 +103,7 @@ def stepping(trainer: Trainer) -> Iterator[Step]:
             count = min(count, most, per_epoch - first % per_epoch)
             order[:] = first, count, math.nan if rate is None else rate
             under_way = True
-            with team.on_own_cores():
-                result = take()
+            result = take()
             under_way = False
             trainer.taken = first + count
             last = trainer.scheduled_rate(trainer.taken - 1) if rate is None else rate

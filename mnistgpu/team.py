@@ -101,18 +101,17 @@ class Team:
                 while not hear(True, ASLEEP):
                     self._look()
 
-    @contextlib.contextmanager
-    def on_own_cores(self) -> Iterator[None]:
-        """Within it, this process has the cores that no other of the team has, if there are enough.
+    def spread(self) -> None:
+        """Go to cores that no other of the team goes to, from where the system may move it on.
 
-        Two that woke up on one core would share it for seconds, with another one idle (seen on
-        Linux 6.18): who waits for the other every 50 microseconds seems too warm to be moved.
+        Two that woke up on one core would share it for seconds with another one idle (seen on
+        Linux 6.18): who waits for the other every 50 microseconds seems too warm to be moved. To
+        stay would be wrong, too: where somebody else needs a core, steps took twice as long.
         """
         before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, before & self._own_cores or before)
-        try:
-            yield
-        finally:
+        own = before & self._own_cores
+        if own and own != before:
+            os.sched_setaffinity(0, own)
             os.sched_setaffinity(0, before)
 
     @contextlib.contextmanager
@@ -161,9 +160,8 @@ class Team:
                         os.close(number)
             self._take_rank(rank)
             work = begin()
-            with self.on_own_cores():
-                while True:
-                    work()
+            while True:
+                work()
         except BaseException as error:
             text = f"{type(error).__name__}: {error}".encode()[: LONGEST_REASON - 1]
             self._reason[: len(text)] = text

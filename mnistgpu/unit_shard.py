@@ -87,6 +87,7 @@ class UnitShard(RecordedShard):
     """The gradient by a process's parameters: the vector `theta`, cut like the views `like`.
 
     `fills_blank` says whether it has zeros for the weights of blank pixels, or what was there.
+    `meanwhile` is done at every meeting, before this process waits for the others.
     """
 
     def __init__(

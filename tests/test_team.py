@@ -61,51 +61,56 @@ def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
 CORES = sorted(os.sched_getaffinity(0))
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to be on")
-def test_processes_in_step_have_a_core_each(train, monkeypatch):
-    """Or two wake up on one, and stay there."""
-    seen = np.frombuffer(mmap.mmap(-1, 4096), np.int64).reshape(2, -1)
-    hear = team.Team.hear
+@pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
+def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch):
+    """Or two that wake up on one stay there; and they may leave it again."""
+    leader, move = os.getpid(), os.sched_setaffinity
+    moves = np.frombuffer(mmap.mmap(-1, 4096), np.int64).reshape(2, -1)  # a row a process
 
-    def looking(self):
-        for core in os.sched_getaffinity(0):
-            seen[self.rank, core] += 1
-        hear(self)
+    def moving(process, cores):
+        own = moves[int(os.getpid() != leader)]
+        own[0] += 1
+        own[own[0]] = sum(1 << core for core in cores)
+        move(process, cores)
 
-    monkeypatch.setattr(team.Team, "hear", looking)
+    monkeypatch.setattr(os, "sched_setaffinity", moving)
+    monkeypatch.setattr(sharing, "PAUSE", 1.0)
+    monkeypatch.setattr(sharing, "OFTEN", 1000.0)
     trainer = training.Trainer(PLAIN, train, NUMPY)
     trainer.engine.processes = 2
     with trainer.engine.running(), sharing.stepping(trainer) as step:
-        step(most=5)
-        assert sorted(os.sched_getaffinity(0)) == CORES
-        first, second = (set(np.flatnonzero(each).tolist()) for each in seen)
-        assert first | second == set(CORES)
-        assert not first & second
+        step()
+        step(most=5)  # at once
+        assert moves[:, 0].tolist() == [2, 2]
+        (first, *_), (second, *_) = moves[:, 1:].tolist()
+        every = sum(1 << core for core in CORES)
+        assert (first | second, first & second) == (every, 0)
+        assert moves[:, 2].tolist() == [every, every]
 
-        seen[...] = 0
-        os.sched_setaffinity(0, second)  # as `taskset -p` does: it is obeyed
+        time.sleep(1.1)
+        step()
+        assert moves[:, 0].tolist() == [4, 4]
+        monkeypatch.setattr(sharing, "OFTEN", 0.0)  # here; in the other process it is as it was
+        step()
+        assert moves[:, 0].tolist() == [6, 4]
+
+        move(0, {core for core in CORES if second >> core & 1})  # as `taskset -p` does
         try:
             step()
-            assert set(np.flatnonzero(seen[0]).tolist()) == second
-            assert os.sched_getaffinity(0) == second
+            assert moves[0, 0] == 6
         finally:
-            os.sched_setaffinity(0, CORES)
+            move(0, CORES)
 
 
 def test_there_may_be_more_processes_than_cores(train):
-    """And a step that fails leaves this process its cores."""
     os.sched_setaffinity(0, CORES[:1])
     try:
         trainer = training.Trainer(PLAIN, train, NUMPY)
         trainer.engine.processes, before = 3, children()
         with trainer.engine.running(), sharing.stepping(trainer) as step:
             step()
-            assert {len(os.sched_getaffinity(each)) for each in others(before)} == {1}
-            os.sched_setaffinity(0, CORES)
-            os.kill(others(before)[0], signal.SIGKILL)
-            with pytest.raises(RunError):
-                step()
-            assert sorted(os.sched_getaffinity(0)) == CORES
+            for process in (0, *others(before)):
+                assert sorted(os.sched_getaffinity(process)) == CORES[:1]
     finally:
         os.sched_setaffinity(0, CORES)
 
