@@ -4,7 +4,8 @@ Here for speed alone. Many pixels of a digit near the edge are blank in every im
 batch, and what they add to a product are zeros. So that they can be left out without copying any
 weights, the pixels are sorted, those that the fewest images have ink at first: then most of the
 blank ones of a batch are the first so many. Of MNIST's 784 pixels about 590 remain for 32 images,
-640 for 128 and 690 for 1024.
+640 for 128 and 690 for 1024. 67 are blank in all images: their weights have no gradient. One of
+them gives its place to a pixel that is 255 in every image, whose weights are the biases.
 """
 
 from __future__ import annotations
@@ -22,19 +23,23 @@ MULTIPLE = 16  # of which as many are left out, so that `small_products` can cut
 
 
 class SortedImages:
-    """images (N, pixels) uint8 with their pixels in another order: `order` (pixels,) of the old.
+    """images (N, pixels) uint8 with their pixels in another order: `order` (kept,) of the old.
 
     The rarest come first, and `blank` (N,) says how many pixels an image has before its first ink.
+    The `dropped` rarest are not there; with `bias` there is a last pixel, 255 in every image.
     """
 
-    def __init__(self, images: np.ndarray, counts: np.ndarray):
-        self.order = np.argsort(counts, kind="stable")
-        self.images = np.empty_like(images)
+    def __init__(
+        self, images: np.ndarray, counts: np.ndarray, dropped: int = 0, bias: bool = False
+    ):
+        self.order, self.bias = np.argsort(counts, kind="stable")[dropped:], bias
+        kept = len(self.order)
+        self.images = np.full((len(images), kept + bias), 255, np.uint8)
         self.blank = np.empty(len(images), np.int32)
         for start in range(0, len(images), PIECE):
             part = slice(start, start + PIECE)
-            np.take(images[part], self.order, axis=1, out=self.images[part], mode="clip")
-            # of an image without ink this says 0, which keeps all of its batch's pixels
+            self.images[part, :kept] = np.take(images[part], self.order, axis=1, mode="clip")
+            # of an image without ink this says 0, which keeps all of its batch's pixels, or all
             self.blank[part] = (self.images[part] != 0).argmax(axis=1)
 
     def blank_in(self, rows: np.ndarray | slice, starts: Sequence[int]) -> list[int]:
@@ -52,11 +57,23 @@ def counts_of_ink(images: np.ndarray) -> np.ndarray:
     return counts
 
 
-def sort_where_it_pays(images: np.ndarray, batch_rows: int, steps: int) -> SortedImages | None:
-    """The images sorted, for so many steps with batches of them; None if that does not pay."""
+def sort_where_it_pays(
+    images: np.ndarray, batch_rows: int, steps: int, drop: bool
+) -> SortedImages | None:
+    """The images sorted, for so many steps with batches of them; None if that does not pay.
+
+    `drop` says that weights without a gradient stay as they are: then pixels that are blank in all
+    images are dropped for one of the biases, as many as leave a multiple.
+    """
     if steps * batch_rows < EPOCHS * len(images) or images.nbytes > MOST_BYTES:
         return None
     counts = counts_of_ink(images)
     # the first pixels that together have ink in less than an image of a batch
     blank = np.searchsorted(np.cumsum(np.sort(counts)), len(images) / batch_rows)
-    return SortedImages(images, counts) if blank >= LEAST * len(counts) else None
+    if blank < LEAST * len(counts):
+        return None
+    never = int(np.count_nonzero(counts == 0))
+    dropped = never - (never - len(counts) - 1) % MULTIPLE
+    if drop and dropped > 0:
+        return SortedImages(images, counts, dropped, bias=True)
+    return SortedImages(images, counts)

@@ -105,7 +105,8 @@ class Shard:
                 return Z
             if settings.batch_norm:
                 buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
-            self._add(sums, b, out=Z)
+            if b is not None:  # or it is a column of W, and sums are Z
+                self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
                 noise_key = _layer_key(key, counter_rng.NOISE, layer)
                 regularize.add_noise(Z, noise_key, settings.hidden_noise)
@@ -127,7 +128,8 @@ class Shard:
         last = len(gradients) - 1
         for layer in range(last, -1, -1):
             dW, db = gradients[layer]
-            self.matmul(dZ, buffers.ones, out=db)
+            if db is not None:
+                self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
                 regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
             if layer == 0 and self.factor != 1.0:

@@ -51,10 +51,15 @@ class UnitShares:
         work = len(trainer.theta) * (trainer.batches.size + BESIDE)
         self.together = max(1, min(TOGETHER, WORK // work))
         self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
+        settings = trainer.settings
+        # whether what has no gradient does not move; what looks at whole layers or at a whole
+        # gradient is not shared, see `sharing.processes`
+        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
+        self.by_gradient_alone = not others
         self.images: SortedImages | None = None
-        if not trainer.settings.center:  # which leaves no pixel zero
+        if not settings.center:  # which leaves no pixel zero
             images, rows = trainer.engine.images, trainer.batches.size
-            self.images = sort_where_it_pays(images, rows, trainer.steps)
+            self.images = sort_where_it_pays(images, rows, trainer.steps, self.by_gradient_alone)
         self.pixels = slice(None) if self.images is None else self.images.order
         self.vectors = [self.vectors_of(rank) for rank in range(team.count)]
 
@@ -72,6 +77,13 @@ class UnitShares:
         """The views of a process into a vector of the trainer."""
         return own_layers(network.layers(whole, self.sizes), rank, self.team.count)
 
+    def shapes(self, rank: int) -> list[tuple[int, int]]:
+        """The shapes of the weights in a process's vectors: of W_1 for the pixels kept."""
+        (units, kept), *others = [W.shape for W, _ in self.part_of(self.trainer.theta, rank)]
+        if self.images is not None:
+            kept = len(self.images.order)
+        return [(units, kept), *others]
+
     def taker(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """What takes this process's share of steps."""
         return UnitSteps(self).take
@@ -81,7 +93,7 @@ class UnitShares:
         for name in names or self.vectors[0]:
             for rank, vectors in enumerate(self.vectors):
                 there = self.part_of(self.trainer.arrays()[name], rank)
-                found = cut(vectors[name], there)
+                found = cut(vectors[name], self.shapes(rank))
                 for layer, ((W, b), (W_of, b_of)) in enumerate(zip(there, found, strict=True)):
                     W[:, self.pixels if layer == 0 else slice(None)] = W_of
                     b[...] = b_of
@@ -95,18 +107,23 @@ class UnitSteps:
         self.told, self.sorted = shares.told, shares.images
         self.images = engine.images if self.sorted is None else self.sorted.images
         self.labels, self.targets = engine.labels, engine.targets
-        like = shares.part_of(shares.trainer.theta, rank)
-        self.inputs = engine.inputs.for_units(len(like[0][1]))
+        shapes = shares.shapes(rank)
+        self.inputs = engine.inputs.for_units(shapes[0][0])
 
         self.trainer = trainer = copy.copy(shares.trainer)
         vectors, settings = shares.vectors[rank], trainer.settings
-        # whether theta -= rate * gradient is all of an update; what looks at whole layers or at a
-        # whole gradient is not shared, see `sharing.processes`
         self.is_recorded = is_plain(settings)  # of many new arrays it would keep the memory
-        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
-        self.descends = settings.optimizer == "gradient-descent" and not others
+        # whether theta -= rate * gradient is all of an update
+        self.descends = settings.optimizer == "gradient-descent" and shares.by_gradient_alone
+        bias = self.sorted is not None and self.sorted.bias
         self.shard = shard = UnitShard(
-            vectors["theta"], like, settings, self.inputs.factor, self.told, not self.descends
+            vectors["theta"],
+            shapes,
+            bias,
+            settings,
+            self.inputs.factor,
+            self.told,
+            not self.descends,
         )
         trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
         trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
@@ -183,7 +200,7 @@ class UnitSteps:
             X, (*numbers, rate) = buffers.X[:, blank:].T, self.recorded_numbers
             if self.descends:  # the rate joins in where numbers are few; what is blank stays
                 shard.add(X, None, buffers.targets, rate, True, None)
-                start = blank * len(shard.params[0][1])
+                start = blank * len(shard.params[0][0])
                 moving = self.trainer.theta[start:]
                 moving -= shard.gradient[start:]
                 return

@@ -17,6 +17,8 @@ from mnistgpu.settings import Settings
 from mnistgpu.tape import RecordedArray, bare
 from mnistgpu.team import Team, own
 
+Shapes = list[tuple[int, int]]  # of weights: units, and inputs of each
+
 
 def own_layers(layers: list[network.Layer], rank: int, count: int) -> list[network.Layer]:
     """Views of the weights and biases of a process, from those of the whole network.
@@ -84,8 +86,9 @@ class UnitBuffers(RecordedBuffers):
 
 
 class UnitShard(RecordedShard):
-    """The gradient by a process's parameters: the vector `theta`, cut like the views `like`.
+    """The gradient by a process's parameters: the vector `theta`, of weights in these `shapes`.
 
+    With `bias` the last pixel is that of the biases, whose weights these are.
     `fills_blank` says whether it has zeros for the weights of blank pixels, or what was there.
     `meanwhile` is done at every meeting, before this process waits for the others.
     """
@@ -93,17 +96,19 @@ class UnitShard(RecordedShard):
     def __init__(
         self,
         theta: np.ndarray,
-        like: list[network.Layer],
+        shapes: Shapes,
+        bias: bool,
         settings: Settings,
         factor: float,
         told: Told,
         fills_blank: bool,
     ):
-        self.told, self._like, self.fills_blank = told, like, fills_blank
+        self.told, self.fills_blank = told, fills_blank
+        self._shapes, self._bias = shapes, bias
         self.meanwhile: Callable[[], object] = int  # nothing
         team, whole = told.team, told.sizes
         self.own = [own(n, team.rank, team.count) for n in whole[1:-1]]
-        sizes = (whole[0], *(units.stop - units.start for units in self.own), whole[-1])
+        sizes = (shapes[0][1] + bias, *(units.stop - units.start for units in self.own), whole[-1])
         super().__init__(theta, sizes, settings, factor)
         self._whole = self.params[0], self.gradients[0]
 
@@ -121,7 +126,12 @@ class UnitShard(RecordedShard):
 
     def layers(self, vector: Array) -> list[network.Layer]:
         """See `Shard`. W_l takes all units of the layer before, but for the last."""
-        return cut(vector, self._like)
+        layers = cut(vector, self._shapes)
+        if self._bias:
+            (units, pixels), *_ = self._shapes
+            biased = vector[: (pixels + 1) * units].reshape(pixels + 1, units).T
+            layers[0] = (biased, None)
+        return layers
 
     def new_buffers(self, m: int) -> UnitBuffers:
         """See `Shard`."""
@@ -160,16 +170,16 @@ class UnitShard(RecordedShard):
         return added(parts)
 
 
-def cut(vector: Array, like: list[network.Layer]) -> list[network.Layer]:
-    """Views of a vector in the shapes of these layers; of W_1 it has the transpose."""
+def cut(vector: Array, shapes: Shapes) -> list[network.Layer]:
+    """Views (W_l, b_l) of a vector, with W_l in these shapes; of W_1 it has the transpose."""
     views: list[network.Layer] = []
     start = 0
-    for W, b in like:
-        end = start + W.size
+    for units, inputs in shapes:
+        end = start + units * inputs
         numbers = vector[start:end]
-        weights = numbers.reshape(W.shape) if views else numbers.reshape(W.T.shape).T
-        views.append((weights, vector[end : end + b.size, None]))
-        start = end + b.size
+        weights = numbers.reshape(units, inputs) if views else numbers.reshape(inputs, units).T
+        views.append((weights, vector[end : end + units, None]))
+        start = end + units
     return views
 
 

@@ -64,8 +64,39 @@ def test_a_batch_with_an_image_without_ink_has_all_pixels(images):
 def test_images_are_sorted_where_it_pays(images, monkeypatch):
     """Not for a few epochs, not without end of memory, and not where every pixel carries ink."""
     batches = len(images) // 50
-    assert sort_where_it_pays(images, 50, 12 * batches) is not None
-    assert sort_where_it_pays(images, 50, 12 * batches - 1) is None
-    assert sort_where_it_pays(255 - images, 50, 12 * batches) is None
+    assert sort_where_it_pays(images, 50, 12 * batches, True) is not None
+    assert sort_where_it_pays(images, 50, 12 * batches - 1, True) is None
+    assert sort_where_it_pays(255 - images, 50, 12 * batches, True) is None
     monkeypatch.setattr(blank_pixels, "MOST_BYTES", images.nbytes - 1)
-    assert sort_where_it_pays(images, 50, 12 * batches) is None
+    assert sort_where_it_pays(images, 50, 12 * batches, True) is None
+
+
+def test_pixels_without_any_ink_give_way_to_one_that_is_always_255(images):
+    """As many as leave a multiple; where there are none, or weights decay, all stay."""
+    steps = 12 * (len(images) // 50)
+    every, some = (sort_where_it_pays(images, 50, steps, drop) for drop in (False, True))
+    never = np.count_nonzero(images.any(axis=0) == 0)
+    assert (some.bias, every.bias) == (True, False)
+    assert every.images.shape == images.shape
+    dropped = 784 - len(some.order)
+    assert never - MULTIPLE < dropped <= never
+    assert some.images.shape[1] == len(some.order) + 1
+    assert some.images.shape[1] % MULTIPLE == 0
+    assert np.array_equal(some.order, every.order[dropped:])
+    assert np.array_equal(some.images[:, :-1], images[:, some.order])
+    assert (some.images[:, -1] == 255).all()
+    assert np.array_equal(some.blank, every.blank - dropped)
+
+    inked = images.copy()
+    inked[np.arange(784), np.arange(784)] |= 1  # each pixel somewhere
+    assert not sort_where_it_pays(inked, 5, 10**6, True).bias
+
+
+def test_an_image_without_ink_leaves_no_pixel_but_that_of_the_biases(images):
+    images = images[:100].copy()
+    images[7] = 0
+    in_order = SortedImages(images, counts_of_ink(images), 17, bias=True)
+    assert in_order.images.shape[1] == 768
+    assert in_order.blank_in(np.array([7]), [0]) == [767 // MULTIPLE * MULTIPLE]
+    alone = in_order.blank_in(np.array([8]), [0])
+    assert in_order.blank_in(np.array([7, 8]), [0]) == alone

@@ -179,16 +179,19 @@ def test_shared_steps_are_repeated_to_the_bit(train, case):
 
 def test_blank_pixels_are_left_out_unless_something_hides_them(train):
     """So that the cases above have both: batches of all pixels, and of some."""
-    left_out = {}
+    left_out, biased = {}, {}
     for case, changes in BY_UNITS.items():
         trainer = training.Trainer(BASE.changed(**changes), train, NUMPY)
         steps = share_units.UnitSteps(share_units.UnitShares(trainer, team.Team(2)))
         size, rows = trainer.batches.size, trainer.batches.rows(0, 5)
         starts = range(0, len(rows), size)
         left_out[case] = {0} if steps.sorted is None else set(steps.sorted.blank_in(rows, starts))
+        biased[case] = steps.sorted is not None and steps.sorted.bias
     assert left_out.pop("centred") == left_out.pop("both") == {0}
-    assert all(min(counts) > 0 for counts in left_out.values()), left_out
+    assert all(max(counts) > 0 for counts in left_out.values()), left_out
     assert len(left_out["plain"]) > 1
+    # biases are weights of a pixel where some pixels never have ink, and weights do not decay
+    assert {case for case in biased if biased[case]} == {"plain", "deep", "adam", "momentum"}
 
 
 def test_what_belongs_to_an_image_lies_in_one_piece(train):
