@@ -4,8 +4,9 @@ Here for speed alone. Many pixels of a digit near the edge are blank in every im
 batch, and what they add to a product are zeros. So that they can be left out without copying any
 weights, the pixels are sorted, those that the fewest images have ink at first: then most of the
 blank ones of a batch are the first so many. Of MNIST's 784 pixels about 590 remain for 32 images,
-640 for 128 and 690 for 1024. 67 are blank in all images: their weights have no gradient. One of
-them gives its place to a pixel that is 255 in every image, whose weights are the biases.
+640 for 128 and 690 for 1024. 67 are blank in all images, and their weights have no gradient: where
+such weights stay as they are, most are dropped for a pixel that is 255 in every image, and whose
+weights are the biases.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class SortedImages:
         for start in range(0, len(images), PIECE):
             part = slice(start, start + PIECE)
             self.images[part, :kept] = np.take(images[part], self.order, axis=1, mode="clip")
-            # of an image without ink this says 0, which keeps all of its batch's pixels, or all
+            # of an image without ink this says 0, which keeps all of its batch's pixels; but with
+            # `bias` that its last pixel is the first with ink
             self.blank[part] = (self.images[part] != 0).argmax(axis=1)
 
     def blank_in(self, rows: np.ndarray | slice, starts: Sequence[int]) -> list[int]:

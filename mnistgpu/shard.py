@@ -150,7 +150,7 @@ class Shard:
     # What differs where this process has a share of the units alone, see `unit_shard`.
 
     def layers(self, vector: Array) -> list[network.Layer]:
-        """The views (W_l, b_l) of a vector of parameters or of a gradient."""
+        """The views (W_l, b_l) of a vector of parameters or of a gradient; b_l may be None."""
         return network.layers(vector, self.sizes)
 
     def for_all_units(self, layer: int, A: Array, buffers: Any) -> Array:

@@ -105,14 +105,18 @@ class Team:
         """Go to cores that no other of the team goes to, from where the system may move it on.
 
         Two that woke up on one core would share it for seconds with another one idle (seen on
-        Linux 6.18): who waits for the other every 50 microseconds seems too warm to be moved. To
-        stay would be wrong, too: where somebody else needs a core, steps took twice as long.
+        Linux 6.18): who waits for the other every few microseconds seems too warm to be moved. To
+        stay would be wrong, too: where somebody else needs a core, steps took two to three times
+        as long.
         """
-        before = os.sched_getaffinity(0)
-        own = before & self._own_cores
-        if own and own != before:
-            os.sched_setaffinity(0, own)
-            os.sched_setaffinity(0, before)
+        with contextlib.suppress(OSError):  # it may be forbidden, and is for speed alone
+            before = os.sched_getaffinity(0)
+            own = before & self._own_cores
+            if own and own != before:
+                try:
+                    os.sched_setaffinity(0, own)
+                finally:
+                    os.sched_setaffinity(0, before)
 
     @contextlib.contextmanager
     def working(self, begin: Callable[[], Callable[[], object]]) -> Iterator[None]:

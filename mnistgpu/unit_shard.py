@@ -125,7 +125,10 @@ class UnitShard(RecordedShard):
         self.params[0], self.gradients[0] = self._whole
 
     def layers(self, vector: Array) -> list[network.Layer]:
-        """See `Shard`. W_l takes all units of the layer before, but for the last."""
+        """See `Shard`. W_l takes all units of the layer before, but for the last.
+
+        Where b_1 is a column of W_1, it is None apart.
+        """
         layers = cut(vector, self._shapes)
         if self._bias:
             (units, pixels), *_ = self._shapes

@@ -1,7 +1,6 @@
 """Processes that share steps: how they begin, meet and end, and that nothing is left of them."""
 
 import fcntl
-import mmap
 import os
 import signal
 import subprocess
@@ -58,20 +57,23 @@ def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
     assert threads._blas().info() == before
 
 
-CORES = sorted(os.sched_getaffinity(0))
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
-def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch):
+def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path):
     """Or two that wake up on one stay there; and they may leave it again."""
     leader, move = os.getpid(), os.sched_setaffinity
-    moves = np.frombuffer(mmap.mmap(-1, 4096), np.int64).reshape(2, -1)  # a row a process
+    lists = [tmp_path / "leader", tmp_path / "other"]
 
     def moving(process, cores):
-        own = moves[int(os.getpid() != leader)]
-        own[0] += 1
-        own[own[0]] = sum(1 << core for core in cores)
+        with open(lists[os.getpid() != leader], "a") as moves:
+            print(*sorted(cores), file=moves)
         move(process, cores)
+
+    def moves():
+        lines = [each.read_text().splitlines() for each in lists]
+        return [[[*map(int, line.split())] for line in each] for each in lines]
 
     monkeypatch.setattr(os, "sched_setaffinity", moving)
     monkeypatch.setattr(sharing, "PAUSE", 1.0)
@@ -81,25 +83,51 @@ def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch):
     with trainer.engine.running(), sharing.stepping(trainer) as step:
         step()
         step(most=5)  # at once
-        assert moves[:, 0].tolist() == [2, 2]
-        (first, *_), (second, *_) = moves[:, 1:].tolist()
-        every = sum(1 << core for core in CORES)
-        assert (first | second, first & second) == (every, 0)
-        assert moves[:, 2].tolist() == [every, every]
+        (first, back), (second, back_again) = moves()
+        assert sorted(first + second) == back == back_again == CORES
 
         time.sleep(1.1)
         step()
-        assert moves[:, 0].tolist() == [4, 4]
+        assert [len(each) for each in moves()] == [4, 4]
         monkeypatch.setattr(sharing, "OFTEN", 0.0)  # here; in the other process it is as it was
         step()
-        assert moves[:, 0].tolist() == [6, 4]
+        assert [len(each) for each in moves()] == [6, 4]
 
-        move(0, {core for core in CORES if second >> core & 1})  # as `taskset -p` does
+        move(0, second)  # as `taskset -p` does
         try:
             step()
-            assert moves[0, 0] == 6
+            assert len(moves()[0]) == 6
         finally:
             move(0, CORES)
+
+
+def test_where_no_process_may_choose_its_cores_steps_are_taken_all_the_same(train, monkeypatch):
+    def forbidden(process, cores):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    trainer = training.Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes = 2
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        step()
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
+def test_a_break_on_the_way_leaves_nobody_on_a_core(monkeypatch):
+    move = os.sched_setaffinity
+
+    def moving(process, cores):
+        move(process, cores)
+        if len(cores) < len(CORES):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "sched_setaffinity", moving)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            team.Team(2).spread()
+        assert sorted(os.sched_getaffinity(0)) == CORES
+    finally:
+        move(0, CORES)
 
 
 def test_there_may_be_more_processes_than_cores(train):
