@@ -32,7 +32,7 @@ from mnistgpu.blank_pixels import SortedImages, sort_where_it_pays
 from mnistgpu.engine import is_plain
 from mnistgpu.recorded_shard import count_right, total_loss
 from mnistgpu.team import Team
-from mnistgpu.unit_shard import Told, UnitBuffers, UnitShard, cut, own_layers
+from mnistgpu.unit_shard import Shapes, Told, UnitBuffers, UnitShard, cut, own_layers
 
 if TYPE_CHECKING:
     from mnistgpu.training import Trainer
@@ -77,7 +77,7 @@ class UnitShares:
         """The views of a process into a vector of the trainer."""
         return own_layers(network.layers(whole, self.sizes), rank, self.team.count)
 
-    def shapes(self, rank: int) -> list[tuple[int, int]]:
+    def shapes(self, rank: int) -> Shapes:
         """The shapes of the weights in a process's vectors: of W_1 for the pixels kept."""
         (units, kept), *others = [W.shape for W, _ in self.part_of(self.trainer.theta, rank)]
         if self.images is not None:

@@ -111,10 +111,10 @@ class Team:
         """
         with contextlib.suppress(OSError):  # it may be forbidden, and is for speed alone
             before = os.sched_getaffinity(0)
-            own = before & self._own_cores
-            if own and own != before:
+            alone = before & self._own_cores
+            if alone and alone != before:
                 try:
-                    os.sched_setaffinity(0, own)
+                    os.sched_setaffinity(0, alone)
                 finally:
                     os.sched_setaffinity(0, before)
 
