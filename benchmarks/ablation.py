@@ -15,9 +15,10 @@ import json
 import statistics
 from pathlib import Path
 
-from mnistgpu import backend, data, training
-from mnistgpu.augment import CIRESAN
+from mnistgpu import backend, data
+from mnistgpu.maths.augment import CIRESAN
 from mnistgpu.recipes import RECIPES
+from mnistgpu.runs import training
 
 RESULTS = Path(__file__).parent / "results"
 CHANGES = {

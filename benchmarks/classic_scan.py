@@ -13,8 +13,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from mnistgpu import backend, data, training
+from mnistgpu import backend, data
 from mnistgpu.recipes import RECIPES
+from mnistgpu.runs import training
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = (400, 800, 1200, 1600, 2000)  # iterations of which the history has rows

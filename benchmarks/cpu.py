@@ -26,7 +26,7 @@ from speed.tasks import Task, mnist
 from threadpoolctl import threadpool_info
 
 from mnistgpu.backend import NUMPY
-from mnistgpu.threads import one_blas_thread
+from mnistgpu.engine.threads import one_blas_thread
 
 PACKAGES = ("numpy", "torch", "jax", "scikit-learn", "onnxruntime", "pandas", "matplotlib")
 TOLERANCE = 0.01  # of the loss after CHECKED_STEPS, between systems

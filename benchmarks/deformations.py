@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistgpu import augment, backend, counter_rng, data
+from mnistgpu import backend, counter_rng, data
 from mnistgpu.backend import Array
+from mnistgpu.engine.threads import keep_freed_memory, one_blas_thread
+from mnistgpu.maths import augment
 from mnistgpu.recipes import RECIPES
-from mnistgpu.threads import keep_freed_memory, one_blas_thread
 
 BATCH, REPEATS = 512, 15
 

@@ -96,7 +96,9 @@ def images_and_labels() -> tuple[Any, Any]:
 def ours(work: Work, backend: str, graph: bool = False) -> Iterator[Prepared]:
     """This package's own step, eager or replayed; that it falls back to eager is an error here."""
     from mnistgpu import backend as backends
-    from mnistgpu import cuda_graph, data, training
+    from mnistgpu import data
+    from mnistgpu.engine.gpu import cuda_graph
+    from mnistgpu.engine.trainer import Trainer
     from mnistgpu.settings import Settings
 
     def fail(reason: str) -> None:
@@ -111,7 +113,7 @@ def ours(work: Work, backend: str, graph: bool = False) -> Iterator[Prepared]:
         iterations=10**9,
         graph=graph,
     )
-    trainer = training.Trainer(settings, data.load().train, chosen)
+    trainer = Trainer(settings, data.load().train, chosen)
     with trainer.engine.running(), cuda_graph.stepping(trainer, fail) as step:
         yield step, chosen.synchronize, 1
 
@@ -318,7 +320,8 @@ def run_peer(peer: str, names: list[str], device: str, seconds: float) -> None:
 
 def run_limits(seconds: float) -> None:
     """What the chip can do: copies in its memory, and a large product in each precision."""
-    from mnistgpu import backend, counter_rng, products
+    from mnistgpu import backend, counter_rng
+    from mnistgpu.engine import products
 
     cp = backend.select("cupy").xp
     wait = cp.cuda.get_current_stream().synchronize
@@ -523,8 +526,8 @@ def check_machine(device: str) -> None:
         "-q",
         "-m",
         chosen,
-        "tests/test_backends_agree.py",
-        "tests/test_gpu.py",
+        "tests/core/test_backends_agree.py",
+        "tests/engine/gpu/test_gpu.py",
     ]
     if device == "cuda":
         suite = ["-m", "pytest", "-q", "-m", "gpu", "-rP"]

@@ -17,12 +17,12 @@ import numpy as np
 from speed import clock
 from speed.tasks import Task
 
-from mnistgpu import small_products
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine import Engine
-from mnistgpu.inputs import Inputs
+from mnistgpu.engine.cpu import small_products
+from mnistgpu.engine.gradient import Engine
+from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.threads import blas_architecture, one_blas_thread
 from mnistgpu.settings import Settings
-from mnistgpu.threads import blas_architecture, one_blas_thread
 
 SHAPES = [(10, 512), (10, 1000), (64, 512), (128, 32), (128, 64), (128, 128)]  # units, images
 CALLS = 200

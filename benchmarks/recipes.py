@@ -18,8 +18,11 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from mnistgpu import backend, committee, data, metrics, training
+from mnistgpu import backend, data
+from mnistgpu.models import committee
 from mnistgpu.recipes import RECIPES
+from mnistgpu.reports import metrics
+from mnistgpu.runs import training
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = [name for name in RECIPES if name != "record"]

@@ -17,10 +17,12 @@ from speed import clock
 from speed.report import duration
 from threadpoolctl import threadpool_limits
 
-from mnistgpu import data, recipes, sharing, training
+from mnistgpu import data, recipes
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.threads import blas_architecture, cores, one_blas_thread
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.settings import Settings
-from mnistgpu.threads import blas_architecture, cores, one_blas_thread
 
 BLOCK = 0.4  # seconds of steps between two readings of the clock
 PLAIN = Settings(init="he", validation=0)
@@ -48,7 +50,7 @@ digits = data.load().train
 def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callable[[int], None]:
     """A function that takes so many steps, in one process or in as many as pay."""
     endless = settings.changed(iterations=10**9, epochs=None, validation=0, clean_ending=0.0)
-    trainer = training.Trainer(endless, digits, NUMPY)
+    trainer = Trainer(endless, digits, NUMPY)
     if one:
         trainer.engine.processes = 1
     step = stack.enter_context(sharing.stepping(trainer))
@@ -65,7 +67,7 @@ def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callabl
 
 def row(name: str, settings: Settings) -> list[str]:
     """A line of the table."""
-    shards = len(training.Trainer(settings, digits, NUMPY).engine.shards)
+    shards = len(Trainer(settings, digits, NUMPY).engine.shards)
     with contextlib.ExitStack() as stack:
         alone, shared = (steps(settings, one, stack) for one in (True, False))
         count = clock.count_for(alone, BLOCK)

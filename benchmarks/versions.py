@@ -23,7 +23,7 @@ from speed.report import duration
 from speed.tasks import Task
 
 from mnistgpu.backend import NUMPY
-from mnistgpu.threads import blas_architecture
+from mnistgpu.engine.threads import blas_architecture
 
 ROOT = Path(__file__).parent.parent
 BLOCK = 0.3  # seconds of steps in a turn

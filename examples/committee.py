@@ -7,8 +7,10 @@ import argparse
 
 import numpy as np
 
-from mnistgpu import backend, data, errors, metrics, recipes, training
-from mnistgpu.committee import Committee
+from mnistgpu import backend, data, errors, recipes
+from mnistgpu.models.committee import Committee
+from mnistgpu.reports import metrics
+from mnistgpu.runs import training
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--members", type=int, default=5)

@@ -6,7 +6,9 @@ Run:  python examples/deformations.py [--preset ciresan] [--out deformations.png
 import argparse
 from pathlib import Path
 
-from mnistgpu import augment, data, errors, plots, study_plots
+from mnistgpu import data, errors
+from mnistgpu.maths import augment
+from mnistgpu.reports import plots, study_plots
 from mnistgpu.settings import Settings
 
 errors.said_in_one_sentence()

@@ -9,7 +9,8 @@ FOLDER holds train-images-idx3-ubyte and its three companions, plain or as .gz. 
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, errors, training
+from mnistgpu import backend, data, errors
+from mnistgpu.runs import training
 from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

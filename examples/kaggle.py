@@ -10,7 +10,9 @@ the answers.
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, errors, submission, training
+from mnistgpu import backend, data, errors
+from mnistgpu.reports import submission
+from mnistgpu.runs import training
 from mnistgpu.settings import Settings
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -7,7 +7,8 @@ First a search for a good rate, then the same short run with several rates and s
 
 import argparse
 
-from mnistgpu import backend, data, errors, lr_finder, recipes, training
+from mnistgpu import backend, data, errors, recipes
+from mnistgpu.runs import lr_finder, training
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=1)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistgpu import committee, errors, images, models
+from mnistgpu import errors, models
+from mnistgpu.models import committee
+from mnistgpu.pictures import images
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("picture", type=Path)

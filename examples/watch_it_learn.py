@@ -8,7 +8,9 @@ Run:  python examples/watch_it_learn.py [--iterations 400] [--out learning.gif]
 import argparse
 from pathlib import Path
 
-from mnistgpu import animation, backend, data, errors, training, watching
+from mnistgpu import backend, data, errors
+from mnistgpu.reports import animation
+from mnistgpu.runs import training, watching
 from mnistgpu.settings import Settings
 
 errors.said_in_one_sentence()

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnistgpu import __version__, files
+from mnistgpu import __version__
 from mnistgpu.errors import DataError, MnistGpuError, UsageError
+from mnistgpu.storage import files
 from mnistgpu.train import command_from_settings, train_command
 
 if TYPE_CHECKING:
     from mnistgpu.backend import Backend
-    from mnistgpu.committee import Committee
     from mnistgpu.data import Digits
-    from mnistgpu.model import Model
+    from mnistgpu.models.committee import Committee
+    from mnistgpu.models.model import Model
 
 app = typer.Typer(
     add_completion=False,
@@ -71,7 +72,7 @@ def evaluate(
     import shlex
 
     from mnistgpu import backend as backends
-    from mnistgpu import evaluation, html_report
+    from mnistgpu.reports import evaluation, html_report
 
     path = report or (run if run.is_dir() else Path()) / "report.html"
     files.check_ours("--report", path, ".html", html_report.MARK)
@@ -107,11 +108,11 @@ def predict(
 
     A file that cannot be read is said so, after which the others are read all the same.
     """
-    from mnistgpu import answers
     from mnistgpu import backend as backends
+    from mnistgpu.pictures import answers
 
     if explain is not None:
-        from mnistgpu import plots
+        from mnistgpu.reports import plots
 
         files.check_ours("--explain", explain, ".png", plots.MARK)
     trained, chosen = load(run), backends.select(backend)
@@ -124,7 +125,7 @@ def predict(
             print(f"error: {error}", file=sys.stderr)
             failed = True
     if explain is not None and given:
-        from mnistgpu import explain as explanation
+        from mnistgpu.pictures import explain as explanation
 
         shown = given[: explanation.MOST]
         plots.save(explanation.figure(trained, shown), explain)
@@ -149,7 +150,8 @@ def submit(
 ) -> None:
     """Write a submission to Kaggle's "Digit Recognizer": ImageId,Label for every image."""
     from mnistgpu import backend as backends
-    from mnistgpu import data, submission
+    from mnistgpu import data
+    from mnistgpu.reports import submission
 
     trained = load(run)
     if out.exists() and not force:  # before the work, not after it
@@ -234,7 +236,9 @@ def plot(
         animate_run(run, out or run / "training.gif")
         return
     from mnistgpu import data as readers
-    from mnistgpu import model, plots, run_directory, study_plots
+    from mnistgpu.models import model
+    from mnistgpu.reports import plots, study_plots
+    from mnistgpu.runs import run_directory
     from mnistgpu.settings import from_dict
 
     trained = model.load(run)
@@ -278,10 +282,12 @@ def lr_find(
 
     Takes the settings of `train`; the length of a run and the schedule of its rate do not matter.
     """
-    from mnistgpu import augment, lr_finder, plots, study_plots
     from mnistgpu import backend as backends
     from mnistgpu import data as readers
     from mnistgpu import recipes as known
+    from mnistgpu.maths import augment
+    from mnistgpu.reports import plots, study_plots
+    from mnistgpu.runs import lr_finder
 
     if out.exists() and not force:
         raise UsageError(f"--out {out}: the file exists; choose another or add --force")
@@ -300,7 +306,7 @@ app.command("lr-find")(command_from_settings(lr_find))
 @app.command()
 def doctor(backend: BackendOption = None) -> None:
     """Check this machine: versions, devices, gradients, equality of backends, speed."""
-    from mnistgpu import doctor as checks
+    from mnistgpu.commands import doctor as checks
 
     good = True
     for finding in checks.examine(backend):
@@ -323,7 +329,7 @@ def committee_command(
 ) -> None:
     """Let several trained networks vote with their mean probabilities; save and evaluate that."""
     from mnistgpu import backend as backends
-    from mnistgpu import committee
+    from mnistgpu.models import committee
 
     committee.check_free(out, force)
     joined = committee.Committee(tuple(member(run) for run in runs), maps)
@@ -343,7 +349,7 @@ def compare(
     import numpy as np
 
     from mnistgpu import backend as backends
-    from mnistgpu import metrics
+    from mnistgpu.reports import metrics
 
     chosen, networks = backends.select(backend), [load(first), load(second)]
     if networks[0].sizes[-1] != networks[1].sizes[-1]:
@@ -366,7 +372,7 @@ def compare(
 
 def print_evaluation(trained: Model | Committee, path: Path | None, backend: Backend) -> None:
     """How right a network is on labelled digits, for a terminal."""
-    from mnistgpu import evaluation
+    from mnistgpu.reports import evaluation
 
     digits = labelled_digits(path, trained.sizes[-1])
     found = evaluation.evaluate(trained, digits, backend, robustness=False)
@@ -375,7 +381,8 @@ def print_evaluation(trained: Model | Committee, path: Path | None, backend: Bac
 
 def animate_run(run: Path, path: Path) -> None:
     """Draw a run as an animated picture."""
-    from mnistgpu import animation, run_directory, watching
+    from mnistgpu.reports import animation
+    from mnistgpu.runs import run_directory, watching
 
     snapshots = watching.load(run / watching.FILE)
     settings, _ = run_directory.read_record(run / "settings.json")
@@ -385,14 +392,15 @@ def animate_run(run: Path, path: Path) -> None:
 
 def load(run: Path) -> Model | Committee:
     """The trained network a RUN argument names."""
-    from mnistgpu import committee, models
+    from mnistgpu import models
+    from mnistgpu.models import committee
 
     return committee.load(models.SHIPPED if str(run) == "shipped" else run)
 
 
 def member(run: Path) -> Model:
     """The one network a RUN argument names; UsageError for a committee."""
-    from mnistgpu import model
+    from mnistgpu.models import model
 
     found = load(run)
     if not isinstance(found, model.Model):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mnistgpu.augment import CIRESAN, STRONG
 from mnistgpu.errors import UsageError, did_you_mean
+from mnistgpu.maths.augment import CIRESAN, STRONG
 from mnistgpu.settings import Settings
 
 

@@ -17,11 +17,11 @@ from mnistgpu.settings import Settings, flags_of
 
 if TYPE_CHECKING:
     from mnistgpu.backend import Backend
-    from mnistgpu.checkpoint import Every, FileKeeper
+    from mnistgpu.commands.progress import Silent
     from mnistgpu.data import Dataset
-    from mnistgpu.progress import Silent
-    from mnistgpu.signals import Stop
-    from mnistgpu.watching import Snapshots
+    from mnistgpu.runs.checkpoint import Every, FileKeeper
+    from mnistgpu.runs.signals import Stop
+    from mnistgpu.runs.watching import Snapshots
 
 
 def run(
@@ -43,8 +43,9 @@ def run(
     Without flags: the network of the documents, 784-10-10, full-batch gradient descent, on the
     embedded MNIST.
     """
-    from mnistgpu import augment, checkpoint
-    from mnistgpu.signals import Stop, heard
+    from mnistgpu.maths import augment
+    from mnistgpu.runs import checkpoint
+    from mnistgpu.runs.signals import Stop, heard
 
     if deform is not None:
         changes = augment.preset(deform) | changes
@@ -76,8 +77,9 @@ def begin(
 ) -> None:
     """Begin a new run."""
     from mnistgpu import backend as backends
-    from mnistgpu import checkpoint, recipes, run_directory, training
     from mnistgpu import data as readers
+    from mnistgpu import recipes
+    from mnistgpu.runs import checkpoint, run_directory, training
 
     settings = recipes.named(recipe).settings.changed(**changes)
     chosen = backends.select(backend)
@@ -107,8 +109,8 @@ def go_on(
     import os
 
     from mnistgpu import backend as backends
-    from mnistgpu import checkpoint, run_directory
     from mnistgpu import data as readers
+    from mnistgpu.runs import checkpoint, run_directory
 
     if recipe is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
@@ -165,8 +167,10 @@ def carry_out(
     notes: Sequence[str],
 ) -> None:
     """Train and write the run directory, or stop as asked, or say why not and what is left."""
-    from mnistgpu import files, progress, run_directory, training, watching
+    from mnistgpu.commands import progress
     from mnistgpu.errors import RunError, StoppedError
+    from mnistgpu.runs import run_directory, training, watching
+    from mnistgpu.storage import files
 
     stop, title = keeper.stop, f"{settings.layers} on {dataset.source}"
     display = progress.Guarded(progress.display(show.quiet), stop)

@@ -1,16 +1,13 @@
 """What the tests share: one body for every backend, and a small set of real digits."""
 
-import gzip
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.mnist import read_idx
 
 from mnistgpu import backend
 from mnistgpu.errors import BackendError
-
-MNIST = Path(__file__).parent.parent / "data" / "mnist"
 
 
 class Space:
@@ -80,16 +77,6 @@ def space(request) -> Space:
 def other_space(request) -> Space:
     """Every backend that is compared with NumPy."""
     return Space(request.param)
-
-
-def read_idx(name: str, count: int) -> np.ndarray:
-    """The first items of an embedded IDX file, read without the project's own reader."""
-    with gzip.open(MNIST / f"{name}.gz") as file:
-        dimensions = 3 if "images" in name else 1
-        file.read(4 + 4 * dimensions)
-        size = 784 if dimensions == 3 else 1
-        flat = np.frombuffer(file.read(count * size), dtype=np.uint8)
-    return flat.reshape(count, 784) if dimensions == 3 else flat
 
 
 @pytest.fixture(scope="session")

@@ -35,24 +35,19 @@ else:
     instrumented = contextlib.nullcontext()
 
 with instrumented:
-    from mnistgpu import (
-        checkpoint,
-        committee,
-        data,
-        images,
-        model,
-        run_directory,
-        tensor_file,
-        watching,
-    )
+    from mnistgpu import data
+    from mnistgpu.data import idx, npz, table
     from mnistgpu.errors import MnistGpuError
-    from mnistgpu.readers import idx, npz, table
+    from mnistgpu.models import committee, model
+    from mnistgpu.pictures import images
+    from mnistgpu.runs import checkpoint, run_directory, watching
+    from mnistgpu.storage import tensor_file
 
 import numpy as np  # noqa: E402
-from digit_files import csv_bytes, idx_bytes, npz_bytes  # noqa: E402
+from helpers.digit_files import csv_bytes, idx_bytes, npz_bytes  # noqa: E402
 
+from mnistgpu.runs.training import Progress, Row  # noqa: E402
 from mnistgpu.settings import Settings  # noqa: E402
-from mnistgpu.training import Progress, Row  # noqa: E402
 
 IMAGES = (np.arange(3 * 28 * 28) % 251).astype(np.uint8).reshape(3, 28, 28)
 SMALL = np.ascontiguousarray(IMAGES[:, :4, :3])

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from mnistgpu import small_products
-from mnistgpu.shard import is_narrow
-from mnistgpu.threads import cores, one_blas_thread, workers
+from mnistgpu.engine.cpu import small_products
+from mnistgpu.engine.shard import is_narrow
+from mnistgpu.engine.threads import cores, one_blas_thread, workers
 from speed.tasks import Task, floats
 
 CHUNK = 1000  # images of a full batch that are multiplied at once

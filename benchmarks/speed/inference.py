@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mnistgpu import model
+from mnistgpu.models import model
 from speed import peers
 from speed.peers import pytorch
 from speed.tasks import Task

@@ -19,10 +19,11 @@ MNIST = Path(__file__).parent.parent.parent / "data" / "mnist"
 
 FIRST_STEP = """
 import sys
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu import training
 def first(*arguments, **named):
     sys.exit(0)
-training.Trainer.step = first
+Trainer.step = first
 sys.argv = ["train", "--quiet", "--force", "--out", {out!r}]
 from mnistgpu import train
 train.main()
@@ -83,7 +84,7 @@ before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize(
 rows = np.arange({images}) % len(train.labels)
 images, labels = train.images[rows], train.labels[rows]
 digits = data.Digits(images, labels, "repeated MNIST")
-trainer = training.Trainer(Settings(iterations=10**9, validation=0), digits, NUMPY)
+trainer = Trainer(Settings(iterations=10**9, validation=0), digits, NUMPY)
 seconds = []
 with trainer.engine.running(), sharing.stepping(trainer) as step:
     step()

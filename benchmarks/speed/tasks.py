@@ -7,7 +7,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from mnistgpu import counter_rng, data, inference, network
+from mnistgpu import counter_rng, data, network
+from mnistgpu.engine import inference
 
 SEED = 0
 CLASSES = 10

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnistgpu import counter_rng, data, inference, network, optimizers, training
+from mnistgpu import counter_rng, data, network
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine import inference
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.maths import optimizers
 from mnistgpu.recipes import RECIPES
+from mnistgpu.runs import training
 from speed import peers
 from speed.clock import stopwatch
 from speed.peers import pytorch
@@ -43,7 +47,7 @@ def torch_fused(train: data.Digits, seed: int) -> Run:
     """PyTorch, fed with what a `Trainer` of this project would train on."""
     import torch
 
-    trainer = training.Trainer(SETTINGS.changed(seed=seed), train, NUMPY)
+    trainer = Trainer(SETTINGS.changed(seed=seed), train, NUMPY)
     engine, no_key = trainer.engine, counter_rng.key(0, like=trainer.theta)
     A = engine.inputs.columns(engine.images, engine.labels, no_key, np.float32, False)
     A *= engine.inputs.factor

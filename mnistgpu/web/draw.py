@@ -12,10 +12,12 @@ from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from mnistgpu import images, model, network
-from mnistgpu.activations import ACTIVATIONS
-from mnistgpu.committee import Committee
+from mnistgpu import network
 from mnistgpu.errors import MnistGpuError
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.models import model
+from mnistgpu.models.committee import Committee
+from mnistgpu.pictures import images
 from mnistgpu.web.guard import Guard, RefusedError, json_body, not_here, policy_of, refused
 from mnistgpu.web.keep import Kept
 

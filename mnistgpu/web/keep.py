@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistgpu import data, files
+from mnistgpu import data
 from mnistgpu.errors import DataError, RunError, UsageError
+from mnistgpu.storage import files
 
 HEADER = ",".join(["label", *(f"pixel{i}" for i in range(784))]).encode() + b"\n"
 MOST_BYTES = 2**25  # some ten thousand drawings; the file is written anew for each

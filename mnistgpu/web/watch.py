@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from mnistgpu.watching import Snapshots
+from mnistgpu.runs.watching import Snapshots
 from mnistgpu.web import server
 from mnistgpu.web.guard import Guard, RefusedError, not_here, policy_of, refused
 

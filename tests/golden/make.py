@@ -9,10 +9,10 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
-from conftest import read_idx  # noqa: E402
-from pictures import drawing, photograph  # noqa: E402
+from helpers.mnist import read_idx  # noqa: E402
+from helpers.pictures import drawing, photograph  # noqa: E402
 
-from mnistgpu import images  # noqa: E402
+from mnistgpu.pictures import images  # noqa: E402
 
 test = read_idx("t10k-images-idx3-ubyte", 20)
 small = {"size": (450, 600), "share": 0.5}

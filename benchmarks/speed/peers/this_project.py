@@ -1,4 +1,4 @@
-"""mnistgpu, as `mnistgpu train` runs it: `training.Trainer`, with the task's batches."""
+"""mnistgpu, as `mnistgpu train` runs it: `Trainer`, with the task's batches."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import contextlib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnistgpu import data, sharing, training
+from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.threads import cores, one_blas_thread
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.settings import Settings
-from mnistgpu.threads import cores, one_blas_thread
 from speed.tasks import Task
 
 
@@ -22,7 +24,7 @@ class TaskBatches:
         self.images, self.size = task.images, task.batch or task.images
 
     def rows(self, step: int, count: int = 1) -> np.ndarray | slice:
-        """Rows of steps of an epoch, as `training.Batches` gives them."""
+        """Rows of steps of an epoch, as `Batches` gives them."""
         if self.task.batch is None:
             return slice(0, self.task.images)
         first = step % len(self.task.order)
@@ -42,7 +44,7 @@ class ThisProject:
             validation=0,
         )
         digits = data.Digits(task.rows, mnist_labels(task), "the first images")
-        self.trainer = training.Trainer(settings, digits, NUMPY)
+        self.trainer = Trainer(settings, digits, NUMPY)
         self.trainer.batches = TaskBatches(task)  # type: ignore[assignment]
         self.trainer.theta[...] = task.start
         self.processes = contextlib.ExitStack()  # between the blocks they sleep

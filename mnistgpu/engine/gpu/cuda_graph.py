@@ -1,0 +1,301 @@
+"""One step, one launch: a training step recorded once as a CUDA graph, and replayed.
+
+A graph replays the same kernels on the same memory. So all that differs between two steps lies in
+arrays that the recorded step reads: a table of the numbers of the steps to come, the order of the
+epoch's images, and two counters that the step itself moves on. The step is `Trainer.advance`, the
+one that runs wherever none is shared.
+
+`StepGraph` decides when to record, refill and replay, and checks itself; a `Recorder` owns the
+stream, the memory and the products that a capture needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mnistgpu import counter_rng
+from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
+from mnistgpu.engine.gpu.cublas import Cublas
+from mnistgpu.engine.gradient import Step
+from mnistgpu.errors import UsageError
+
+if TYPE_CHECKING:
+    from mnistgpu.engine.trainer import Trainer
+
+FULL_BATCHES = 256  # steps of a full batch whose numbers are sent to the device together
+CHECKED_STEPS = 3
+TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the same, to the bit
+
+
+class Recorder(Protocol):
+    """Who turns a function of no arguments into a replay of what it computes."""
+
+    matmul: Callable[..., Array]  # the network's products
+    matmul_float32: Callable[..., Array]  # those of deformations, whatever the precision
+
+    def record(self, body: Callable[[], None]) -> Callable[[], None]:
+        """Record what body asks of the device; it has run here before. Returns the replay."""
+
+
+class CudaRecorder:
+    """Stream, memory pool and cuBLAS of a recording; they live as long as it does.
+
+    The pool serves recording alone. A graph goes on writing where its temporary arrays were, so
+    that nobody else may be given that memory.
+    """
+
+    def __init__(self, cupy: Any, precision: str):
+        self._cupy = cupy
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.pool = cupy.cuda.MemoryPool()
+        self.matmul = Cublas(cupy, precision).matmul
+        self.matmul_float32 = Cublas(cupy, "float32").matmul
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Let everything within happen on the recorder's stream, in order with what is around."""
+        self._cupy.cuda.get_current_stream().synchronize()
+        with self.stream:
+            try:
+                yield
+            finally:
+                self.stream.synchronize()
+
+    def record(self, body: Callable[[], None]) -> Callable[[], None]:
+        """The replay of body, captured on the stream; whatever the capture raises."""
+        with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
+            body()  # compiles its kernels, and leaves the pool the memory that it needs
+            self.stream.synchronize()
+            self.stream.begin_capture()
+            try:
+                body()
+            except BaseException:
+                with contextlib.suppress(Exception):  # the capture is void: only leave it
+                    self.stream.end_capture()
+                raise
+            graph = self.stream.end_capture()
+        return functools.partial(graph.launch, self.stream)
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """What Python collected in here, such as an old graph, would be freed in mid-capture."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class StepGraph:
+    """The steps of a trainer, by replays where they are alike, and as ever where they are not.
+
+    The short last batch of an epoch and a step at a given rate run eagerly, and so do steps before
+    which too few alike ones are left to compare; for a clean ending a step is recorded anew. If a
+    recording fails, or its first replays differ from eager steps, `say` is told why and all steps
+    run eagerly.
+    """
+
+    def __init__(self, trainer: Trainer, recorder: Recorder, say: Callable[[str], None]):
+        xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
+        batches = trainer.batches
+        self.trainer, self.recorder, self.say = trainer, recorder, say
+        self.full = batches.size == batches.images
+        self.last_is_short = batches.images % batches.size != 0
+        self.period = FULL_BATCHES if self.full else batches.per_epoch
+        self.deform = trainer.deforms(trainer.taken)
+        width = len(trainer.numbers(0, 1.0))
+        self.table = xp.zeros((self.period, width), dtype=trainer.theta.dtype, **where)
+        self.place = xp.zeros((1,), dtype=xp.int64, **where)  # of the next step, in the table
+        self.counter = xp.zeros((1,), dtype=xp.uint64, **where)  # of the next step, in the run
+        self.order = xp.arange(batches.images, dtype=xp.int64, **where)
+        self.within = xp.arange(batches.size, dtype=xp.int64, **where)
+        self.loss = xp.zeros((), dtype=trainer.theta.dtype, **where)
+        self.right = xp.zeros((), dtype=xp.int64, **where)
+        self.first = -1  # the step that the table begins with
+        self.expected = -1  # the step that the counters point to
+        self.replay: Callable[[], None] | None = None
+        self.given_up = False
+        # eager steps use the recorder's products too: so it is all one which steps are replayed
+        self.products: list[tuple[Any, Callable[..., Array]]] = [
+            (shard, recorder.matmul) for shard in trainer.engine.shards
+        ]
+        if trainer.engine.inputs.fields is not None:
+            self.products.append((trainer.engine.inputs.fields, recorder.matmul_float32))
+        self.exchange_products()
+        try:
+            refuse(trainer, self.last_is_short)
+        except CannotReplayError as error:
+            self.give_up(error)
+
+    def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
+        """As `Trainer.step`, one step; the arrays it returns are valid until the next step."""
+        trainer, taken = self.trainer, self.trainer.taken
+        if rate is not None or self.given_up or not self.is_whole(taken):
+            return trainer.step(rate)
+        if trainer.deforms(taken) != self.deform:
+            self.deform, self.replay = not self.deform, None
+        if self.replay is None:
+            checked = range(taken, taken + CHECKED_STEPS)
+            if not all(self.is_alike(each) for each in checked):
+                return trainer.step()
+            self.begin()
+            return self.step()
+        self.carry_out(self.replay, taken)
+        trainer.taken = taken + 1
+        trainer.learning_rate = trainer.scheduled_rate(taken)
+        return self.loss, self.right, trainer.batches.size
+
+    def is_whole(self, taken: int) -> bool:
+        """Whether the step after so many has a whole batch."""
+        per_epoch = self.trainer.batches.per_epoch
+        return not (self.last_is_short and taken % per_epoch == per_epoch - 1)
+
+    def is_alike(self, taken: int) -> bool:
+        """Whether there is a step after so many which the recorded one can be replayed for."""
+        trainer = self.trainer
+        alike = taken < trainer.steps and trainer.deforms(taken) == self.deform
+        return alike and self.is_whole(taken)
+
+    def body(self) -> None:
+        """What is recorded: a step whose every variable is read from the device."""
+        trainer, xp = self.trainer, array_namespace(self.table)
+        row = xp.take(self.table, self.place, axis=0)
+        numbers = tuple(row[0, i] for i in range(row.shape[1]))
+        size = trainer.batches.size
+        rows: Array | slice = slice(0, size)
+        if not self.full:
+            start = self.place * size
+            rows = xp.take(self.order, start + self.within)
+        key = counter_rng.fold_in(trainer.step_key, self.counter) if trainer.random else None
+        loss, right = trainer.advance(rows, key, self.deform, numbers)
+        self.loss[...] = loss
+        self.right[...] = right
+        self.place += 1
+        self.counter += 1
+
+    def carry_out(self, replay: Callable[[], None], taken: int) -> None:
+        """Replay the step after so many."""
+        self.point_to(taken)
+        replay()
+        self.expected = taken + 1
+
+    def point_to(self, taken: int) -> None:
+        """Make the arrays that the recorded step reads those of the step after so many."""
+        if not 0 <= taken - self.first < self.period or self.first < 0:
+            self.first = taken if self.full else taken - taken % self.period
+            self.fill_table()
+            self.expected = -1
+        if self.expected != taken:
+            self.place[...] = taken - self.first
+            self.counter[...] = taken
+            self.expected = taken
+
+    def fill_table(self) -> None:
+        """The numbers of the steps from `first` on, and the order of their epoch's images."""
+        trainer, xp = self.trainer, array_namespace(self.table)
+        steps = range(self.first, min(self.first + self.period, trainer.steps))
+        numbers = np.zeros(self.table.shape)
+        for i, taken in enumerate(steps):
+            numbers[i] = trainer.numbers(taken, trainer.scheduled_rate(taken))
+        there = xp.asarray(numbers, **on_device_of(self.table))
+        self.table[...] = xp.astype(there, self.table.dtype)
+        if not self.full:
+            self.order[...] = trainer.batches.order(self.first // self.period)
+
+    def begin(self) -> None:
+        """Record, and hold the first replays against eager steps; nothing is taken by that."""
+        trainer, start = self.trainer, self.trainer.taken
+        arrays = trainer.arrays()
+        before = {name: array + 0.0 for name, array in arrays.items()}
+
+        def restore() -> None:
+            for name, array in arrays.items():
+                array[...] = before[name]
+            trainer.taken, self.expected = start, -1
+
+        try:
+            for _ in range(CHECKED_STEPS):
+                trainer.step()
+            eager = {name: array + 0.0 for name, array in arrays.items()}
+            restore()
+            self.point_to(start)
+            replay = self.recorder.record(self.body)
+            restore()
+            for taken in range(start, start + CHECKED_STEPS):
+                self.carry_out(replay, taken)
+            for name, array in arrays.items():
+                check_equal(name, array, eager[name], before[name])
+            self.replay = replay
+        except Exception as error:
+            self.give_up(error)
+        restore()
+
+    def give_up(self, error: Exception) -> None:
+        """Take all steps from here on eagerly, with their own products, and say why."""
+        self.given_up = True
+        self.exchange_products()
+        why = str(error) if isinstance(error, CannotReplayError) else gist(error)
+        self.say(f"steps are not replayed: {why}")
+
+    def exchange_products(self) -> None:
+        """Give everybody who multiplies the product that is kept here for them, and keep theirs."""
+        for i, (owner, product) in enumerate(self.products):
+            self.products[i], owner.matmul = (owner, owner.matmul), product
+
+
+class CannotReplayError(Exception):
+    """Why the steps of a trainer cannot be replayed."""
+
+
+def refuse(trainer: Trainer, last_is_short: bool) -> None:
+    """Raise CannotReplayError where no recorded step can do what eager ones do."""
+    if len(trainer.engine.shards) > 1:
+        raise CannotReplayError("batches are shared out among several workers")
+    in_a_row = trainer.steps - trainer.taken
+    if last_is_short:
+        in_a_row = min(in_a_row, trainer.batches.per_epoch - 1)
+    if 0 < in_a_row < CHECKED_STEPS:  # of a run that is over nothing need be said
+        raise CannotReplayError(f"there are no {CHECKED_STEPS} alike steps to compare")
+
+
+def check_equal(name: str, found: Array, expected: Array, before: Array) -> None:
+    """Raise CannotReplayError unless replays moved a vector as eager steps did. A sync point."""
+    xp = array_namespace(found)
+    moved = float(xp.sqrt(xp.sum((expected - before) ** 2)))
+    apart = float(xp.sqrt(xp.sum((found - expected) ** 2)))
+    if not apart <= TOLERANCE * moved:
+        share = apart / moved if moved else float("inf")
+        raise CannotReplayError(
+            f"replays moved {name} differently than eager steps, by {share:.0e} of the way"
+        )
+
+
+def require_gpu(backend: Backend) -> None:
+    """UsageError where there is nothing to replay on."""
+    if backend.name != "cupy":
+        raise UsageError("--graph replays steps on an NVIDIA GPU: add --backend cupy, or leave it")
+
+
+@contextlib.contextmanager
+def stepping(trainer: Trainer, say: Callable[[str], None]) -> Iterator[Step]:
+    """The function that takes a step of the trainer: replays if its settings ask for them.
+
+    Raises UsageError where there is no GPU to replay on, BackendError without nvmath-python.
+    """
+    if not trainer.settings.graph:
+        yield trainer.step
+        return
+    require_gpu(trainer.backend)
+    recorder = CudaRecorder(trainer.backend.xp, trainer.settings.precision)
+    with recorder.running():
+        yield StepGraph(trainer, recorder, say).step

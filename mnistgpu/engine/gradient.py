@@ -1,0 +1,257 @@
+"""The gradient of a batch as a sum over shards, shared out among workers.
+
+A shard is a part of a batch whose arrays stay in the cache between the products that use them. A
+worker is a thread with buffers of its own (`shard.Shard`), or a process: see `sharing`. With one
+shard there is one worker, and BLAS uses all cores if the products are large enough; with more, each
+core has a worker and BLAS is held at one thread. On a GPU there is one worker, the GPU. How many
+workers there are changes a gradient by rounding alone; where the shards are cut is a matter of the
+settings, since batch normalisation and noise depend on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from itertools import pairwise, repeat
+from typing import Any
+
+from mnistgpu import counter_rng, network
+from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.engine.cpu.recorded_shard import RecordedShard
+from mnistgpu.engine.cpu.tape import bare
+from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.shard import Shard
+from mnistgpu.engine.threads import cores, one_blas_thread, workers
+from mnistgpu.maths import regularize
+from mnistgpu.settings import Settings
+
+SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
+NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element
+ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
+WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take a step's time
+WIDE_SHARD_ROWS = 4096
+GPU_SHARD_ROWS = 65536
+GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
+# Multiply-adds in the largest product of a step, from which on a second BLAS thread pays. Below, it
+# saves little at best, and waits long for its turn on a machine that has something else to do.
+ONE_THREAD_BELOW = 2**22
+STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
+
+# `Trainer.step`, or what takes its place, and may take up to `most` steps of an epoch together
+Step = Callable[..., tuple[Array, Array, int]]
+
+
+class Engine:
+    """Gradients of the mean cross-entropy over batches of one training set.
+
+    theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
+    integer type. `workers` is the number of threads for batches of many shards (default: the cores
+    on NumPy, one elsewhere); `sharing` may put processes in their place. Use it inside
+    `with engine.running():`, which holds BLAS at the right number of threads and gives them back
+    afterwards.
+    """
+
+    def __init__(
+        self,
+        theta: Array,
+        settings: Settings,
+        images: Array,
+        labels: Array,
+        inputs: Inputs,
+        batch_rows: int,
+        workers: int | None = None,
+        shard_rows: int | None = None,
+    ):
+        self.xp = xp = array_namespace(theta, images, labels)
+        on_cpu = xp.__name__ == "numpy"
+        self.settings, self.inputs, self.theta = settings, inputs, theta
+        self.sizes = (inputs.pixels, *settings.sizes[1:])
+        self.images = inputs.crop(images)
+        self.labels = xp.astype(labels, xp.int64)
+        classes = xp.arange(self.sizes[-1], **on_device_of(theta))
+        one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
+        smoothing = settings.label_smoothing
+        self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
+        self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        most = workers or (cores() if on_cpu else 1)
+        count = max(1, min(most, -(-batch_rows // self.shard_rows)))
+        self.shards = [self.new_shard(theta) for _ in range(count)]
+        self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
+        if settings.batch_norm:
+            self.running_statistics = [
+                (xp.zeros_like(b), xp.ones_like(b)) for _, b in self.shards[0].params[:-1]
+            ]
+        self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
+        largest_weights = max(a * b for a, b in pairwise(self.sizes))
+        self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
+        self.processes = 1  # among which steps are shared, see `sharing`
+        self._no_key = counter_rng.key(0, like=theta)
+        self._threads: Executor | None = None
+
+    def new_shard(self, theta: Array, gradient: Array | None = None) -> Shard:
+        """A worker's shard, of which steps are recorded and repeated where they can be."""
+        recorded = self.xp.__name__ == "numpy" and is_plain(self.settings)
+        how = RecordedShard if recorded else Shard
+        return how(theta, self.sizes, self.settings, self.inputs.factor, gradient)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Engine]:
+        """Hold the threads: one for each worker, and for BLAS as many as pay."""
+        with contextlib.ExitStack() as stack:
+            self._threads = stack.enter_context(workers(len(self.shards)))
+            small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
+            if small and self.xp.__name__ == "numpy":
+                stack.enter_context(one_blas_thread())
+            try:
+                yield self
+            finally:
+                self._threads = None
+
+    def gradient(
+        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+    ) -> tuple[Array, Array, Array]:
+        """Mean gradient (parameter_count,) over the images of `rows`, sum of losses, right answers.
+
+        rows: indices (m,) or a slice. The step's key decides noise, dropout and deformations, which
+        `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
+        and count are 0-d arrays on the device, so nothing waits for them.
+        """
+        count, shares = self.cut(rows)
+        busy = self.shards[: len(shares)]
+        if self._threads is None or len(busy) == 1:
+            for shard, own in zip(busy, shares, strict=True):
+                self.work(shard, own, rows, count, key, deform)
+        else:
+            others = (repeat(each) for each in (rows, count, key, deform))
+            list(self._threads.map(self.work, busy, shares, *others))
+
+        total = busy[0]
+        for shard in busy[1:]:
+            total.gradient += shard.gradient
+            total.loss, total.right = total.loss + shard.loss, total.right + shard.right
+        if self.settings.l2 > 0:
+            regularize.add_l2(total.gradients, total.params, self.settings.l2)
+        if self.settings.batch_norm:
+            found = [each for shard in busy for each in shard.statistics]
+            self.batch_statistics = weighted_means(found, count)
+        return bare(total.gradient), total.loss, total.right
+
+    def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
+        """How many images `rows` are, and where each worker's shards of them begin."""
+        count = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
+        starts = range(0, count, self.shard_rows)
+        share = -(-len(starts) // len(self.shards))
+        return count, [starts[i : i + share] for i in range(0, len(starts), share)]
+
+    def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
+        """The parameters of the plain network on all pixels that answers as this one does.
+
+        Batch normalisation, with its running statistics, centring and pixel selection are linear
+        and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
+        """
+        params = network.layers(self.theta if theta is None else theta, self.sizes)
+        for i, (mean, variance) in enumerate(self.running_statistics):
+            (W, b), deviation = params[i], self.xp.sqrt(variance)
+            params[i] = (W / deviation, b - mean / deviation)
+        return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
+
+    def work(
+        self,
+        shard: Shard,
+        starts: range,
+        rows: Array | slice,
+        count: int,
+        key: Array | None,
+        deform: bool,
+    ) -> None:
+        """One worker's share: its shards one after the other, summed in its own buffers."""
+        xp, dtype = self.xp, self.theta.dtype
+        deform = deform and self.inputs.deforming
+        for start in starts:
+            stop = min(start + self.shard_rows, count)
+            if isinstance(rows, slice):
+                part = slice(rows.start + start, rows.start + stop)
+                labels, images = self.labels[part], self.images[part, :]
+            else:
+                part = rows[start:stop]
+                labels = xp.take(self.labels, part)
+                images = xp.take(self.images, part, axis=0)
+            if isinstance(shard, RecordedShard):
+                first = start == starts[0]
+                shard.add_images(images, labels, self.inputs, self.targets, 1.0 / count, first)
+                continue
+            shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
+            X = self.inputs.columns(images, labels, shard_key, dtype, deform)
+            targets = xp.take(self.targets, labels, axis=1)
+            shard.add(X, labels, targets, 1.0 / count, start == starts[0], shard_key)
+
+    def follow_statistics(self, kept: Any, taken_in: Any) -> None:
+        """Move the running statistics in place towards those of the last gradient's batch.
+
+        The shares of `statistics_shares`, floats or arrays (): so much of the old is kept, and so
+        much of the new taken in.
+        """
+        for running, newest in zip(self.running_statistics, self.batch_statistics, strict=True):
+            for old, new in zip(running, newest, strict=True):
+                old *= kept
+                old += taken_in * new
+
+
+def statistics_shares(taken: int) -> tuple[float, float]:
+    """How much of the running statistics the step after so many keeps, and takes in.
+
+    All is new at first; then they move quickly, while the weights still change much.
+    """
+    steps = taken + 1
+    kept = min(STATISTICS_DECAY, steps / (steps + 10)) if taken > 0 else 0.0
+    return kept, 1.0 - kept
+
+
+def weighted_means(
+    found: list[tuple[int, list[tuple[Array, Array]]]], count: int
+) -> list[tuple[Array, Array]]:
+    """Means and variances by layer, from what the shards of a batch of `count` images found."""
+    shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
+    newest = []
+    for layer in layers:
+        means = [share * mean for share, (mean, _) in zip(shares, layer, strict=True)]
+        variances = [share * v for share, (_, v) in zip(shares, layer, strict=True)]
+        newest.append((sum(means), sum(variances)))
+    return newest
+
+
+def is_random(settings: Settings) -> bool:
+    """Whether a step draws random numbers besides its batch."""
+    from mnistgpu.maths.augment import is_deforming
+
+    rates = ("input_noise", "hidden_noise", "input_dropout", "hidden_dropout")
+    return is_deforming(settings) or any(getattr(settings, name) > 0 for name in rates)
+
+
+def is_plain(settings: Settings) -> bool:
+    """Whether a step draws no random numbers, keeps no statistics and has no units but ReLU: then
+    its products are most of it, and it can be recorded.
+    """
+    return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
+
+
+def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
+    """Where batches are cut: the largest shard's number of images.
+
+    A plain batch of up to ONE_SHARD_UP_TO images is one: BLAS alone shares out its products. Where
+    much of the work is element by element, halves are faster, each on a core of its own; not so in
+    a wide network, whose products rule. As noise depends on these cuts, a GPU has the same.
+    """
+    if not is_plain(settings):
+        if sum(settings.sizes[1:]) > WIDE_UNITS:
+            return min(WIDE_SHARD_ROWS, batch_rows)
+        return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))
+    if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
+        return batch_rows
+    if on_cpu:
+        return SHARD_ROWS
+    rows = GPU_SHARD_ROWS
+    while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
+        rows //= 2
+    return rows

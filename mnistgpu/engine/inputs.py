@@ -1,0 +1,138 @@
+"""From uint8 rows to the first activations: deform, select, scale, centre, disturb.
+
+What training does to the pixels lives here, and so does its undoing: `Inputs.unfold` spreads the
+parameters of a network trained on selected and centred pixels to the network on all the pixels of
+an image that gives the same answers. A saved model is always that plain network.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import counter_rng, network
+from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.maths import augment
+from mnistgpu.maths.regularize import add_noise, drop
+from mnistgpu.settings import Settings
+
+FEW_UNITS = 8  # times so many units in the first layer there must be pixels
+
+
+class Inputs:
+    """How the images of one training set become columns of activations.
+
+    images (N, pixels) uint8 on the host decide the selected pixels and the mean; `like` says where
+    the arrays live.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        settings: Settings,
+        image_shape: tuple[int, int],
+        like: Array,
+    ):
+        xp, where = array_namespace(like), on_device_of(like)
+        self.settings, self.image_shape = settings, image_shape
+        self.deforming = augment.is_deforming(settings)
+        self.fields: augment.SmoothFields | None = None
+        if settings.elastic > 0:
+            self.fields = augment.SmoothFields(like, image_shape, settings.elastic_sigma)
+        # what is left to multiply the columns with: cheaper on the products of few units than on
+        # all pixels, for the same result but rounding
+        disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
+        self._may_be_unscaled = xp.__name__ == "numpy" and not disturbed and not settings.center
+        self.factor = self._factor(settings.sizes[1])
+        # an array, since as a float it would make the product of uint8 a float64
+        self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
+        self.selected: Array | None = None
+        self.mean: Array | None = None
+        keep = np.arange(images.shape[1])
+        if settings.min_ink > 0:
+            keep = np.flatnonzero(np.count_nonzero(images, axis=0) > settings.min_ink * len(images))
+            self.selected = xp.asarray(keep, **where)
+        self.pixels = len(keep)
+        if settings.center:
+            mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
+            self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
+
+    def _factor(self, units: int) -> float:
+        unscaled = self._may_be_unscaled and FEW_UNITS * units <= self.settings.sizes[0]
+        return 1.0 / 255.0 if unscaled else 1.0
+
+    def for_units(self, units: int) -> Inputs:
+        """The same for a first layer of so many units."""
+        inputs = copy.copy(self)
+        inputs.factor = self._factor(units)
+        return inputs
+
+    def crop(self, images: Array) -> Array:
+        """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""
+        if self.selected is None or self.deforming:
+            return images
+        return array_namespace(images).take(images, self.selected, axis=1)
+
+    def columns(self, images: Array, labels: Array, key: Array, dtype: Any, deform: bool) -> Array:
+        """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
+
+        The key decides deformation, noise and dropout. Each is done in the order in which the
+        numbers lie in memory: images as columns after a deformation, as rows without one.
+        """
+        xp, settings = array_namespace(images), self.settings
+        if deform:
+            is_1_or_7 = None
+            if settings.rotation_1_7 is not None:
+                is_1_or_7 = (labels == 1) | (labels == 7)
+            deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
+            X = augment.deform(
+                images,
+                deform_key,
+                settings,
+                self.image_shape,
+                is_1_or_7,
+                self.selected,
+                fields=self.fields,
+            )
+            X = xp.astype(X, dtype, copy=False)
+            X *= 1.0 / 255.0
+        else:
+            if self.selected is not None and self.deforming:  # the clean ending
+                images = xp.take(images, self.selected, axis=1)
+            if xp.__name__ == "cupy":  # one pass over the memory: what a full batch waits for
+                X = xp.multiply(images, self._scale)
+            else:  # the same bits; faster on NumPy, and all that the array API standard allows
+                X = xp.astype(images, dtype)
+                if self.factor == 1.0:
+                    X *= 1.0 / 255.0
+        if self.mean is not None:
+            X -= self.mean if deform else self.mean.T
+        if settings.input_noise > 0:
+            add_noise(X, counter_rng.fold_in(key, counter_rng.NOISE), settings.input_noise)
+        if settings.input_dropout > 0:
+            drop(X, counter_rng.fold_in(key, counter_rng.DROPOUT), settings.input_dropout)
+        return X if deform else X.T
+
+    def fill(self, X: np.ndarray, images: np.ndarray) -> None:
+        """Write images (m, pixels) uint8 into X (m, n_0): what `columns` gives without a key, as
+        rows. Pixels may have been left out of both that are blank in all of the images.
+        """
+        np.copyto(X, images)
+        if self.factor == 1.0:
+            X *= 1.0 / 255.0
+        if self.mean is not None:
+            X -= self.mean.T
+
+    def unfold(self, params: list[network.Layer], pixels: int) -> list[network.Layer]:
+        """The same network on all pixels: W_1 (X - mean) + b_1 = W_1 X + (b_1 - W_1 mean)."""
+        W, b = params[0]
+        xp = array_namespace(W)
+        if self.mean is not None:
+            b = b - W @ self.mean
+        if self.selected is not None:
+            place = xp.arange(pixels, **on_device_of(W))
+            spread = xp.astype(self.selected[:, None] == place[None, :], W.dtype)
+            W = W @ spread  # a column of zeros for every pixel left out
+        return [(W, b), *params[1:]]

@@ -1,0 +1,126 @@
+"""What a run needs of a device's memory, and what to say where there is not enough.
+
+A gradient is summed over shards, so that a batch may be larger than the memory; what must fit are
+the data, the parameters and one shard. The estimates lie above what a step really takes.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from mnistgpu import network
+from mnistgpu.backend import Backend
+from mnistgpu.data import Dataset
+from mnistgpu.engine.gradient import rows_of_a_shard
+from mnistgpu.errors import OutOfMemoryError
+from mnistgpu.maths import optimizers
+from mnistgpu.maths.augment import is_deforming
+from mnistgpu.settings import Settings
+
+FAILED_ALLOCATIONS = ("cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
+
+Train = TypeVar("Train", bound=Callable[..., Any])
+
+
+def explained(train: Train) -> Train:
+    """train(settings, dataset, backend, ...), whose MemoryError says what would fit instead."""
+
+    @functools.wraps(train)
+    def explaining(
+        settings: Settings, dataset: Dataset, backend: Backend, *rest: Any, **more: Any
+    ) -> Any:
+        free = free_bytes(backend)
+        try:
+            return train(settings, dataset, backend, *rest, **more)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            images = len(dataset.train) - settings.validation
+            message = sentence(settings, images, free, backend)
+        raise OutOfMemoryError(message)
+
+    return cast(Train, explaining)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """NumPy and CuPy raise a MemoryError; CUDA and cuBLAS name the status of a failed call."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(name in text for name in FAILED_ALLOCATIONS)
+
+
+def sentence(settings: Settings, images: int, free: int | None, backend: Backend) -> str:
+    """What did not fit where, and the largest batch size, a power of 2, that would."""
+    batch = settings.batch_size or images
+    device = backend.describe()["device"]
+    there = f"; {free / 2**30:.1f} GiB were free when the run began" if free is not None else ""
+    start = f"out of memory on {device}{there}"
+    smaller = [2**i for i in range(31) if 2**i < batch]
+    fits = [size for size in smaller if free is None or needed(settings, images, size) <= free]
+    if not fits:
+        return (
+            f"{start}: {settings.layers} and its {images:,} images do not fit at any batch size; "
+            "stop other programs on the device, choose smaller --layers, or another --backend"
+        )
+    # without a figure for the free memory: half of what was tried
+    return f"{start}: {batch:,} images a step were too many; --batch-size {fits[-1]} would fit"
+
+
+def free_bytes(backend: Backend) -> int | None:
+    """The memory that is not in use, or that CuPy holds for later; None where nobody says."""
+    if backend.name == "cupy":
+        cupy = backend.xp
+        unused = cupy.get_default_memory_pool().free_bytes()
+        return int(cupy.cuda.Device(backend.device).mem_info[0] + unused)
+    if "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return None
+
+
+def needed(settings: Settings, images: int, batch_size: int) -> int:
+    """Bytes for the data, parameters, and steps of so many images on a GPU."""
+    rows = min(batch_size, rows_of_a_shard(settings, batch_size, on_cpu=False))
+    sizes_of_shards = 2 if rows < images else 1  # buffers stay, for the full and for the last ones
+    return fixed(settings, images) + sizes_of_shards * rows * bytes_of_an_image(settings)
+
+
+def fixed(settings: Settings, images: int) -> int:
+    """Bytes that do not depend on the batch: images, labels, an epoch's order, parameters."""
+    pixels, parameters = settings.sizes[0], network.parameter_count(settings.sizes)
+    # theta, gradient, addend, two to compute with, and what optimiser and average remember
+    remembered = len(optimizers.OPTIMIZERS[settings.optimizer].remembers)
+    remembered += settings.ema is not None
+    return images * (pixels + 40) + (5 + remembered) * parameters * item_bytes(settings)
+
+
+def bytes_of_an_image(settings: Settings) -> int:
+    """Bytes of a step for each image of a shard: the pixels, and what stands in every layer."""
+    random_words = 24  # uint64 words and their parts, while a random number is made
+    pixels = 2 + item_bytes(settings)
+    if is_deforming(settings):
+        pixels += 40
+    if settings.input_noise > 0 or settings.input_dropout > 0:
+        pixels += random_words
+    unit = 3 * item_bytes(settings)  # Z, dZ and one to compute with
+    if settings.batch_norm:
+        unit += 2 * item_bytes(settings)
+    if settings.activation != "relu":
+        unit += 5 * item_bytes(settings)
+    if settings.hidden_dropout > 0:
+        unit += item_bytes(settings)
+    if settings.hidden_dropout > 0 or settings.hidden_noise > 0:
+        unit += random_words
+    classes = 3 * item_bytes(settings)
+    return (
+        settings.sizes[0] * pixels
+        + sum(settings.sizes[1:]) * unit
+        + settings.sizes[-1] * classes
+        + 64  # indices, labels and sums
+    )
+
+
+def item_bytes(settings: Settings) -> int:
+    """Bytes of a number of the arithmetic."""
+    return 8 if settings.dtype == "float64" else 4

@@ -1,0 +1,183 @@
+"""A training run between two steps: its batches, its parameters, and what a step changes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import counter_rng, network
+from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.data import Digits
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.gradient import Engine, is_random, statistics_shares
+from mnistgpu.engine.inputs import Inputs
+from mnistgpu.maths import optimizers, regularize
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.settings import Settings
+
+
+class Batches:
+    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed."""
+
+    def __init__(self, key: Array, images: int, batch_size: int | None):
+        self.images, self.size = images, batch_size or images
+        self.per_epoch = math.ceil(images / self.size)
+        self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
+        self._epoch, self._order = -1, None
+
+    def rows(self, step: int, count: int = 1) -> Array | slice:
+        """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
+
+        The last batch of an epoch is short where the images do not divide evenly. With a count,
+        the rows of so many steps of an epoch, one after the other.
+        """
+        if self.size == self.images:
+            return slice(0, self.images)
+        epoch, batch = divmod(step, self.per_epoch)
+        return self.order(epoch)[batch * self.size : (batch + count) * self.size]
+
+    def order(self, epoch: int) -> Array:
+        """All rows (images,) in the order of an epoch of batches."""
+        if epoch != self._epoch:
+            key = counter_rng.fold_in(self._key, epoch)
+            self._epoch, self._order = epoch, counter_rng.permutation(key, self.images)
+        return self._order
+
+
+class Trainer:
+    """A training run between two steps: parameters, what the optimiser remembers, the step count.
+
+    Everything else follows from settings, seed and data, so `arrays` are all there is to save.
+    """
+
+    def __init__(
+        self, settings: Settings, digits: Digits, backend: Backend, workers: int | None = None
+    ):
+        labels = backend.asarray(digits.labels)
+        self.settings, self.backend = settings, backend
+        self.key = counter_rng.key(settings.seed, like=labels)
+        self.batches = Batches(self.key, len(digits), settings.batch_size)
+        self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
+        inputs = Inputs(digits.images, settings, digits.image_shape, labels)
+        sizes = (inputs.pixels, *settings.sizes[1:])
+        init_key = counter_rng.fold_in(self.key, counter_rng.INIT)
+        gain = ACTIVATIONS[settings.activation].gain
+        self.theta = network.init(init_key, sizes, settings.init, settings.dtype, gain)
+        self.params = network.layers(self.theta, sizes)
+        self.engine = Engine(
+            self.theta,
+            settings,
+            backend.asarray(digits.images),
+            labels,
+            inputs,
+            self.batches.size,
+            workers,
+        )
+        self.engine.processes = sharing.processes(self.engine, self.batches.size, workers)
+        self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
+        self.state = self.optimizer.start(self.theta)
+        if settings.ema is not None:
+            self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        self.taken = 0
+        self.learning_rate = math.nan
+        self.random = is_random(settings)
+        self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
+
+    def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
+        """Take one step; sum of losses and right answers of its batch (on the device), its size.
+
+        The schedule gives the learning rate unless `rate` does. `most` is for those who take
+        several steps together, see `engine.Step`.
+        """
+        taken = self.taken
+        rows = self.batches.rows(taken)
+        key = counter_rng.fold_in(self.step_key, taken) if self.random else None
+        rate = self.scheduled_rate(taken) if rate is None else rate
+        loss, right = self.advance(rows, key, self.deforms(taken), self.numbers(taken, rate))
+        self.taken, self.learning_rate = taken + 1, rate
+        return loss, right, rows.stop if isinstance(rows, slice) else rows.shape[0]
+
+    def advance(
+        self,
+        rows: Array | slice,
+        key: Array | None,
+        deform: bool,
+        numbers: tuple[Any, ...],
+    ) -> tuple[Array, Array]:
+        """The step itself, on the device alone: sum of losses and right answers of these rows.
+
+        All that changes from step to step comes in as an argument, so that on a GPU the step can be
+        recorded once and replayed (see `cuda_graph`); `numbers` may then be arrays ().
+        """
+        gradient, loss, right = self.engine.gradient(rows, key, deform)
+        self.update(gradient, numbers)
+        return loss, right
+
+    def update(self, gradient: Array, numbers: tuple[Any, ...]) -> None:
+        """Change everything that a step changes, by its gradient, which is used up."""
+        settings = self.settings
+        weights_kept, statistics_kept, statistics_new, *of_optimizer = numbers
+        if settings.batch_norm:
+            self.engine.follow_statistics(statistics_kept, statistics_new)
+        if settings.clip_norm is not None:
+            regularize.clip(gradient, settings.clip_norm)
+        if settings.weight_decay > 0:
+            regularize.decay(self.params, weights_kept)
+        self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
+        if settings.max_norm is not None:
+            regularize.limit_norms(self.params, settings.max_norm)
+        if settings.ema is not None:
+            average = self.state["average"]
+            average *= settings.ema
+            average += (1.0 - settings.ema) * self.theta
+
+    def collect(self, *names: str) -> None:
+        """Bring here what other processes hold of these of `arrays`, or of all: see `sharing`."""
+
+    def scheduled_rate(self, taken: int) -> float:
+        """The learning rate of the step after so many."""
+        settings = self.settings
+        return optimizers.learning_rate(
+            settings.learning_rate, settings.schedule, settings.warmup, taken, self.steps
+        )
+
+    def numbers(self, taken: int, rate: float) -> tuple[float, ...]:
+        """What a step needs besides its batch: the shares that weights and running statistics keep,
+        and that the latter take in, and the optimiser's numbers. Each is a factor or a term as it
+        is, so that it is rounded alike as a float and as an array of the device.
+        """
+        weights_kept = 1.0 - rate * self.settings.weight_decay
+        shares = statistics_shares(taken) if self.settings.batch_norm else (1.0, 0.0)
+        return weights_kept, *shares, *self.optimizer.numbers(rate, taken)
+
+    def deforms(self, taken: int) -> bool:
+        """Whether the step after so many may deform its images, which a clean ending does not."""
+        return taken < (1.0 - self.settings.clean_ending) * self.steps
+
+    def arrays(self) -> dict[str, Array]:
+        """All that a run computes, by name, where it lives; a step changes them in place."""
+        arrays = {"theta": self.theta, **self.state}
+        for i, (mean, variance) in enumerate(self.engine.running_statistics):
+            arrays |= {f"mean.{i}": mean, f"variance.{i}": variance}
+        return arrays
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """`arrays` on the host. A sync point."""
+        self.collect()
+        return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
+
+    def restore(self, vectors: dict[str, np.ndarray], taken: int) -> None:
+        """Go back to where `vectors` were taken, after so many steps."""
+        for name, array in self.arrays().items():
+            array[...] = self.backend.asarray(vectors[name])
+        self.taken = taken
+
+    def plain(self) -> Array:
+        """The parameters to predict with: averaged if asked for, for all pixels, normalised."""
+        self.collect()
+        theta = self.theta
+        if self.settings.ema is not None and self.taken > 0:
+            theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+        return self.engine.plain(theta)

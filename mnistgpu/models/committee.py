@@ -1,0 +1,164 @@
+"""Several trained networks as one: the mean of their probabilities decides.
+
+Ciresan, Meier, Gambardella and Schmidhuber 2011, "Better digit recognition with a committee of
+simple neural nets". A committee is a directory with its members' models and committee.json; it
+predicts and evaluates like a model. `averaged` also asks each member about deformed copies of the
+image (test-time augmentation).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import counter_rng
+from mnistgpu.backend import NUMPY, Array, Backend
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.maths import augment
+from mnistgpu.models import model
+from mnistgpu.settings import from_dict
+from mnistgpu.storage import files, lock
+
+FILE = "committee.json"
+RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")  # signs of a run
+MOST_MEMBERS = 100
+MAPS = 16
+STRENGTH = 0.5  # of the training's deformations; whole ones cost more than they give
+
+
+@dataclass(frozen=True)
+class Committee:
+    """Members with the same images and classes, which answer with their mean probabilities.
+
+    maps: how many deformed copies of an image each member sees; 0 for the image alone.
+    """
+
+    members: tuple[model.Model, ...]
+    maps: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise UsageError("a committee needs at least one model")
+        if len(self.members) > MOST_MEMBERS:
+            raise UsageError(
+                f"a committee of {len(self.members)} models; give at most {MOST_MEMBERS}"
+            )
+        first = self.members[0]
+        for i, member in enumerate(self.members[1:], 2):
+            same = (member.image_shape, member.sizes[-1]) == (first.image_shape, first.sizes[-1])
+            if not same:
+                raise UsageError(
+                    f"model {i} reads {member.image_shape[0]}x{member.image_shape[1]} images of "
+                    f"{member.sizes[-1]} classes, model 1 {first.image_shape[0]}x"
+                    f"{first.image_shape[1]} of {first.sizes[-1]}: they cannot vote together"
+                )
+        for i, member in enumerate(self.members, 1):
+            if self.maps and not augment.is_deforming(from_dict(member.settings, f"model {i}")):
+                raise UsageError(
+                    f"--maps needs models trained with deformations (such as --recipe strong); "
+                    f"model {i} would be shown images it has never learnt"
+                )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The layer sizes of the first member; of the others only both ends are the same."""
+        return self.members[0].sizes
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """The image size that every member reads."""
+        return self.members[0].image_shape
+
+    def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
+        """Images (N, pixels) uint8 to mean probabilities (classes, N)."""
+        total: Any = 0.0
+        for member in self.members:
+            total = total + averaged(member, images, backend, self.maps)
+        return total / len(self.members)
+
+    def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
+        """The most probable class of each image: (N,) int64 on the host."""
+        return backend.to_numpy(backend.xp.argmax(self.probabilities(images, backend), axis=0))
+
+
+def averaged(member: model.Model, images: Array, backend: Backend, maps: int) -> Array:
+    """Mean probabilities (classes, N) over `maps` gentle deformations of every image.
+
+    The maps are those the member was trained with, at half strength, and the same for all images.
+    """
+    if maps == 0:
+        return member.probabilities(images, backend)
+    settings = from_dict(member.settings, "model").changed(images_per_map=2**31)
+    images = backend.asarray(images)
+    total: Any = 0.0
+    for i in range(maps):
+        key = counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i)
+        moved = augment.deform(images, key, settings, member.image_shape, strength=STRENGTH)
+        grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
+        total = total + member.probabilities(grey.T, backend)
+    return total / maps
+
+
+def save(committee: Committee, path: Path, sources: Sequence[str], force: bool = False) -> None:
+    """Write the members and FILE into a directory, made if need be; the latter last.
+
+    Members have names of their own in every committee, so that one that is replaced stays whole
+    until the new one is. UsageError where a run is, or where a committee is and force is not given.
+    """
+    check_free(path, force)
+    files.make_directory(path)
+    with lock.only_writer(path):
+        names = [
+            f"member-{i}-{digest(member)}.safetensors"
+            for i, member in enumerate(committee.members, 1)
+        ]
+        for member, name in zip(committee.members, names, strict=True):
+            model.save(member, path / name)
+        record = {"members": names, "sources": list(sources), "maps": committee.maps}
+        files.replace_json(path / FILE, record)
+        for old in path.glob("member-*.safetensors"):
+            if old.name not in names:
+                files.remove(old)
+
+
+def check_free(path: Path, force: bool) -> None:
+    """UsageError unless a committee may be written into this directory."""
+    if any((path / name).exists() for name in RUN_FILES):
+        raise UsageError(f"--out {path}: a run is there; choose another")
+    if (path / FILE).exists() and not force:
+        raise UsageError(f"--out {path}: a committee is there; choose another or add --force")
+
+
+def digest(member: model.Model) -> str:
+    """What tells a member from others: a few digits of a SHA-256."""
+    content = hashlib.sha256(np.ascontiguousarray(member.theta).tobytes())
+    content.update(json.dumps([member.sizes, member.activation, member.settings]).encode())
+    return content.hexdigest()[:12]
+
+
+def load(path: Path) -> Committee | model.Model:
+    """The committee in a directory, or the one model of a run directory or file.
+
+    DataError where FILE is not what `save` writes: each member is a file beside it, named once.
+    """
+    record_path = Path(path) / FILE
+    if not files.is_file(record_path):
+        return model.load(path)
+    record: dict[str, Any] = files.read_json(record_path)
+    names, maps = record.get("members"), record.get("maps")
+    well_named = (
+        isinstance(names, list)
+        and 0 < len(names) <= MOST_MEMBERS
+        and all(isinstance(name, str) and Path(name).name == name for name in names)
+        and {"", ".."}.isdisjoint(names)
+        and len(set(names)) == len(names)
+    )
+    if not well_named or type(maps) is not int or not 0 <= maps <= 1024:
+        raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
+    return Committee(tuple(model.load(Path(path) / name) for name in names), maps)  # type: ignore[union-attr]

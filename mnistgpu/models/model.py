@@ -1,0 +1,164 @@
+"""A trained network as one thing: parameters, layer sizes, settings and where they came from."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import network
+from mnistgpu.backend import NUMPY, Array, Backend
+from mnistgpu.engine.inference import logits
+from mnistgpu.errors import DataError, RunError, ShapeError
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.settings import from_dict
+from mnistgpu.storage import files, tensor_file
+
+FORMAT = "mnistgpu-model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """Parameters theta (parameter_count,) of a network of `sizes`, and their history.
+
+    `settings` and `data_digest` say how theta came about; they are saved with it.
+    """
+
+    theta: np.ndarray
+    sizes: tuple[int, ...]
+    image_shape: tuple[int, int] = (28, 28)
+    activation: str = "relu"
+    settings: dict[str, Any] = field(default_factory=dict)
+    data_digest: str = ""
+
+    def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
+        """Images (N, pixels) uint8 to probabilities (classes, N), on the backend's device."""
+        theta, images = backend.asarray(self.theta), backend.asarray(images)
+        if images.ndim != 2 or images.shape[1] != self.sizes[0]:
+            raise ShapeError(
+                f"this model reads images of {self.sizes[0]} pixels as rows, not an array of shape "
+                f"{images.shape}"
+            )
+        return network.softmax(logits(theta, self.sizes, self.activation, images))
+
+    def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
+        """The most probable class of each image: (N,) int64 on the host."""
+        return backend.to_numpy(backend.xp.argmax(self.probabilities(images, backend), axis=0))
+
+
+def save(model: Model, path: Path) -> None:
+    """Write model.safetensors: one array, and the rest as texts in its header.
+
+    RunError, and an old file stays, if the parameters are not finite, since `load` would refuse it.
+    """
+    if not np.isfinite(model.theta).all():
+        raise RunError(
+            f"{path}: not written, for the parameters are not finite numbers; train again with a "
+            "smaller --alpha"
+        )
+    texts = {
+        "layers": "-".join(map(str, model.sizes)),
+        "activation": model.activation,
+        "image_shape": "x".join(map(str, model.image_shape)),
+        "settings": json.dumps(model.settings, sort_keys=True),
+        "data_digest": model.data_digest,
+    }
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
+
+
+def load(path: Path) -> Model:
+    """Read a model file, or the model of a run directory; DataError if anything disagrees."""
+    path = Path(path)
+    if os.path.isdir(path):
+        path = path / "model.safetensors"
+    if not files.is_file(path):
+        raise DataError(
+            f"{path}: no model here; give a run directory that `mnistgpu train` has finished, or "
+            "finish it with `mnistgpu train --resume`"
+        )
+    where = str(path)
+    return from_texts(
+        *tensor_file.read_file(path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)),
+        where,
+    )
+
+
+def from_bytes(content: bytes, where: str) -> Model:
+    """The model in the bytes of a safetensors file; `where` names it in messages."""
+    stream = io.BytesIO(content)
+    return from_texts(
+        *tensor_file.read(
+            stream,
+            len(content),
+            where,
+            FORMAT,
+            FORMAT_VERSION,
+            lambda texts: expected(texts, where),
+        ),
+        where,
+    )
+
+
+def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str) -> Model:
+    """The model of texts and arrays that `expected` found to agree."""
+    sizes = sizes_of(texts["layers"], "-", where)
+    height, width = sizes_of(texts["image_shape"], "x", where)
+    settings = json.loads(texts["settings"])
+    return Model(
+        tensors["theta"],
+        sizes,
+        (height, width),
+        texts["activation"],
+        settings,
+        texts["data_digest"],
+    )
+
+
+def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expected]:
+    """The one array of a model with these texts; DataError if they contradict each other."""
+    names = ("layers", "activation", "image_shape", "settings", "data_digest")
+    missing = [name for name in names if name not in texts]
+    if missing:
+        raise DataError(f"{where}: says nothing about {missing[0]!r}; copy it or train it again")
+    sizes = sizes_of(texts["layers"], "-", where)
+    shape = sizes_of(texts["image_shape"], "x", where)
+    if len(sizes) < 2 or len(shape) != 2 or shape[0] * shape[1] != sizes[0]:
+        raise DataError(
+            f"{where}: layers {texts['layers'][:60]!r} do not fit images of "
+            f"{texts['image_shape'][:20]!r}; copy it or train it again"
+        )
+    if sizes[-1] < 2:
+        raise DataError(f"{where}: tells no classes apart, for it has but one; train another model")
+    if texts["activation"] not in ACTIVATIONS:
+        raise DataError(
+            f"{where}: unknown activation {texts['activation'][:40]!r}; upgrade mnistgpu"
+        )
+    if not re.fullmatch("([0-9a-f]{64})?", texts["data_digest"]):
+        raise DataError(f"{where}: its data digest is no SHA-256; copy it or train it again")
+    try:
+        settings = json.loads(texts["settings"])
+    except (ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise DataError(f"{where}: its settings are no JSON object; copy it or train it again")
+    if settings:  # a model made by hand may have none
+        used = from_dict(settings, f"{where}, settings")
+        if used.sizes != sizes or used.activation != texts["activation"]:
+            raise DataError(
+                f"{where}: its settings are those of another network; copy it or train it again"
+            )
+    return {"theta": tensor_file.Expected((network.parameter_count(sizes),))}
+
+
+def sizes_of(text: str, separator: str, where: str) -> tuple[int, ...]:
+    """Sizes joined by a separator, as 784-10-10 or 28x28."""
+    if not re.fullmatch(f"[1-9][0-9]{{0,8}}({separator}[1-9][0-9]{{0,8}}){{1,99}}", text):
+        raise DataError(f"{where}: {text[:60]!r} are no sizes; copy it or train it again")
+    return tuple(int(size) for size in text.split(separator))

@@ -1,0 +1,91 @@
+"""What a network says about pictures: which digit, how sure, what else it might be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistgpu.backend import NUMPY, Backend
+from mnistgpu.pictures import images as pictures
+
+if TYPE_CHECKING:
+    from mnistgpu.models.committee import Committee
+    from mnistgpu.models.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to one image, with what it was given to."""
+
+    name: str  # of the file, and the number of the image where the file holds several
+    levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture, as a person sees it
+    box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
+    image: np.ndarray  # (pixels,) uint8: what the network saw
+    probabilities: np.ndarray  # (classes,)
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """The classes, the most probable first: (classes,)."""
+        return np.argsort(-self.probabilities, kind="stable")
+
+    def sentence(self) -> str:
+        """For a person: the digit, its probability, and the runner-up."""
+        first, second = self.ranked[:2]
+        return (
+            f"{self.name}: {first} ({self.probabilities[first]:.1%}), "
+            f"then {second} ({self.probabilities[second]:.1%})"
+        )
+
+    def record(self) -> dict[str, object]:
+        """For a program: JSON types."""
+        first, second = (int(digit) for digit in self.ranked[:2])
+        return {
+            "image": self.name,
+            "digit": first,
+            "probability": round(float(self.probabilities[first]), 6),
+            "runner_up": second,
+            "probabilities": [round(float(p), 6) for p in self.probabilities],
+        }
+
+
+def answers(
+    trained: Model | Committee,
+    paths: list[Path],
+    backend: Backend = NUMPY,
+    many: bool = False,
+    as_is: bool = False,
+) -> Iterator[Answer]:
+    """The answer to each image of each file, in order.
+
+    many: a picture may show several digits. as_is: a picture already looks like the network's data.
+    DataError for a file that cannot be read, or a picture without a digit.
+    """
+    shape = trained.image_shape
+    for path in paths:
+        if pictures.is_picture(path):
+            picture = (
+                pictures.read_as_is(path, shape)
+                if as_is
+                else pictures.read_picture(path, shape, many)
+            )
+            images, boxes = picture.images, picture.boxes
+        else:
+            images = pictures.read(path)
+        probabilities = backend.to_numpy(trained.probabilities(images, backend))
+        for i in range(len(images)):
+            if pictures.is_picture(path):
+                levels, box = picture.levels, tuple(int(edge) for edge in boxes[i])
+            else:
+                levels, box = images[i].reshape(shape), (0, 0, *shape)
+            name = str(path) if len(images) == 1 else f"{path}[{i}]"
+            yield Answer(name, levels, box, images[i], probabilities[:, i])  # type: ignore[arg-type]
+
+
+def as_json(given: list[Answer]) -> str:
+    """The answers as a JSON array."""
+    return json.dumps([answer.record() for answer in given], indent=1)

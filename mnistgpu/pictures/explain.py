@@ -1,0 +1,126 @@
+"""Why this digit: a picture of what the network saw and which pixels spoke for its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnistgpu import network
+from mnistgpu.errors import UsageError
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.models.committee import Committee
+from mnistgpu.reports import page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mnistgpu.models.model import Model
+    from mnistgpu.pictures.answers import Answer
+
+MOST = 12  # answers on one picture
+ROW, SIDE = 2.2, 1.75  # inches: height of a row, side of a picture in it
+COLUMNS = (0.6, 2.85, 5.1, 7.45)  # inches: where the four parts of a row begin
+
+
+def contributions(
+    trained: Model | Committee, image: np.ndarray, first: int, second: int
+) -> np.ndarray:
+    """How much the ink of each pixel spoke for `first` rather than `second`: (pixels,).
+
+    The gradient of their log-odds by the pixels, times the pixels (Shrikumar et al. 2016, "Not just
+    a black box"). For a committee, the mean over its members.
+    """
+    members = trained.members if isinstance(trained, Committee) else (trained,)
+    x = image.astype(np.float64) / 255.0
+    return np.mean([input_gradient(one, x, first, second) for one in members], axis=0) * x
+
+
+def input_gradient(trained: Model, x: np.ndarray, first: int, second: int) -> np.ndarray:
+    """Derivatives (pixels,) of Z_L[first] - Z_L[second] by the pixels x (pixels,) in 0 to 1."""
+    activation = ACTIVATIONS[trained.activation]
+    params = network.layers(trained.theta.astype(np.float64), trained.sizes)
+    A, Z = network.forward(params, x[:, None], activation.value)
+    dZ = np.zeros_like(Z[-1])
+    dZ[first], dZ[second] = 1.0, -1.0
+    for layer in reversed(range(1, len(params))):
+        dZ = (params[layer][0].T @ dZ) * activation.derivative(Z[layer - 1], A[layer])
+    return (params[0][0].T @ dZ)[:, 0]
+
+
+def figure(trained: Model | Committee, answers: Sequence[Answer]) -> Figure:
+    """A row for each answer: the picture, what the network saw, what spoke for it, how sure it is.
+
+    UsageError for more than 12 answers, which nobody could read on one page.
+    """
+    if len(answers) > MOST:
+        raise UsageError(
+            f"--explain: {len(answers):,} images, but a picture has room for {MOST}; give fewer"
+        )
+    with page.styled():
+        drawn = page.blank(0.25 + len(answers) * (ROW + 0.25))
+        for i, answer in enumerate(answers):
+            draw(drawn, 0.1 + i * (ROW + 0.25), trained, answer)
+    return drawn
+
+
+def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer) -> None:
+    """One answer, its four parts side by side."""
+    from matplotlib.patches import Rectangle
+
+    first, second = (int(digit) for digit in answer.ranked[:2])
+    shape = trained.image_shape
+    ax = page.panel(figure, COLUMNS[0], top, SIDE, SIDE, shortened(Path(answer.name).name))
+    ax.imshow(answer.levels, cmap="gray", vmin=0, vmax=255)
+    above, left, below, right = answer.box
+    frame = Rectangle((left - 0.5, above - 0.5), right - left, below - above, fill=False)
+    frame.set(edgecolor=page.ORANGE, linewidth=1.5)
+    ax.add_patch(frame)
+    outline(ax)
+
+    ax = page.panel(figure, COLUMNS[1], top, SIDE, SIDE, "What it saw")
+    ax.imshow(answer.image.reshape(shape), cmap="gray", vmin=0, vmax=255)
+    outline(ax)
+
+    spoke = contributions(trained, answer.image, first, second)
+    limit = float(np.max(np.abs(spoke))) or 1.0
+    ax = page.panel(figure, COLUMNS[2], top, SIDE, SIDE, f"Why {first} and not {second}")
+    ax.imshow(spoke.reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    outline(ax)
+    ax.set_xlabel(f"red ink is for {first}, blue for {second}")
+
+    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{first}, {percent(answer)} sure")
+    shown = np.sort(answer.ranked[:10])
+    colours = [page.BLUE if digit == first else page.GREY for digit in shown]
+    ax.barh(range(len(shown)), np.ones(len(shown)), color=page.PALE, height=0.72)
+    ax.barh(range(len(shown)), answer.probabilities[shown], color=colours, height=0.72)
+    for row, share in enumerate(answer.probabilities[shown]):
+        if share >= 0.005 or shown[row] == second:  # in the bar if it is long
+            inside = share > 0.5
+            look: dict[str, Any] = {"ha": "right" if inside else "left", "va": "center"}
+            place = share - 0.02 if inside else share + 0.02
+            ax.text(place, row, f"{share:.1%}", color="white" if inside else page.INK, **look)
+    ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6), xticks=[0, 0.5, 1])
+    ax.set_xticklabels(["0", "50%", "100%"])
+    ax.set_yticks(range(len(shown)), [str(digit) for digit in shown])
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+
+
+def shortened(name: str) -> str:
+    """A name as long as its picture is wide, without its middle if it has to be."""
+    return name if len(name) <= 22 else name[:9] + "..." + name[-10:]
+
+
+def outline(ax: Axes) -> None:
+    """A thin line around a picture, for white on white has no edge; no ticks."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color=page.GREY, linewidth=0.5)
+
+
+def percent(answer: Answer) -> str:
+    """The probability of the answer, as 98.7%."""
+    return f"{answer.probabilities.max():.1%}"

@@ -1,0 +1,144 @@
+"""Everything there is to say about a trained network on labelled digits, and how to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistgpu.backend import Backend
+from mnistgpu.reports import metrics
+from mnistgpu.reports.robustness import TRIALS, Trial
+
+if TYPE_CHECKING:
+    from mnistgpu.data import Digits
+    from mnistgpu.models.committee import Committee
+    from mnistgpu.models.model import Model
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+ROBUSTNESS_IMAGES = 2000  # of the digits, evenly spread: a curve to within a percent, in seconds
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What is left if answers less probable than `confidence` are refused."""
+
+    confidence: float
+    refused: int
+    wrong: int  # of the answers that are left
+    accuracy: float  # of the answers that are left; nan if none is
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy at each strength of a change, and how many images it was measured on."""
+
+    trial: Trial
+    right: tuple[int, ...]
+    count: int
+
+    @property
+    def accuracy(self) -> list[float]:
+        """The share of right answers at each strength."""
+        return [right / self.count for right in self.right]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A network's answers to labelled digits, and what follows from them."""
+
+    digits: Digits
+    probabilities: np.ndarray  # (classes, N)
+    right: int
+    interval: tuple[float, float]  # of the accuracy, 95%, after Wilson
+    confusion: np.ndarray  # (classes, classes)
+    classes: metrics.PerClass
+    calibration_error: float
+    reliability: metrics.Reliability
+    thresholds: list[Threshold]
+    worst: np.ndarray  # indices of the wrong answers, the surest first
+    curves: list[Curve]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return self.right / len(self.digits)
+
+
+def evaluate(
+    trained: Model | Committee, digits: Digits, backend: Backend, robustness: bool = True
+) -> Evaluation:
+    """Ask the network about all digits, which must have labels, and about worse copies of some."""
+    classes = trained.sizes[-1]
+    probabilities = backend.to_numpy(trained.probabilities(digits.images, backend))
+    labels = np.asarray(digits.labels, dtype=np.int64)
+    predicted = np.argmax(probabilities, axis=0)
+    right = int(np.sum(predicted == labels))
+    confusion = metrics.confusion_matrix(predicted, labels, classes)
+    confidence = probabilities.max(axis=0)
+    wrong = np.flatnonzero(predicted != labels)
+    return Evaluation(
+        digits,
+        probabilities,
+        right,
+        metrics.wilson_interval(right, len(labels)),
+        confusion,
+        metrics.per_class(confusion),
+        metrics.expected_calibration_error(probabilities, labels),
+        metrics.reliability_bins(probabilities, labels),
+        [threshold(confidence, predicted == labels, at) for at in THRESHOLDS],
+        wrong[np.argsort(-confidence[wrong], kind="stable")],
+        [curve(trained, digits, trial, backend) for trial in TRIALS] if robustness else [],
+    )
+
+
+def threshold(confidence: np.ndarray, right: np.ndarray, at: float) -> Threshold:
+    """Refuse answers (N,) less probable than `at`: how many, and how right the rest is."""
+    kept = confidence >= at
+    wrong = int(np.sum(kept & ~right))
+    left = int(np.sum(kept))
+    return Threshold(at, len(right) - left, wrong, (left - wrong) / left if left else float("nan"))
+
+
+def curve(trained: Model | Committee, digits: Digits, trial: Trial, backend: Backend) -> Curve:
+    """The network's accuracy on changed copies of some of the digits."""
+    some = np.unique(np.linspace(0, len(digits) - 1, ROBUSTNESS_IMAGES).astype(np.int64))
+    images = digits.images[some].reshape(-1, *digits.image_shape).astype(np.float32)
+    labels = np.asarray(digits.labels)[some]
+    right = []
+    for strength in trial.strengths:
+        changed = np.round(trial.change(images, strength)).astype(np.uint8)
+        answers = trained.predict(changed.reshape(len(some), -1), backend)
+        right.append(int(np.sum(answers == labels)))
+    return Curve(trial, tuple(right), len(some))
+
+
+def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
+    """The evaluation for a terminal."""
+    low, high = found.interval
+    say(f"{found.digits.source}: {found.right:,} of {len(found.digits):,} right")
+    say(f"accuracy {found.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
+    say("rows are the digits meant, columns the answers")
+    classes = len(found.confusion)
+    say("     " + "".join(f"{column:>6}" for column in range(classes)) + "  precision  recall")
+    for digit, row in enumerate(found.confusion):
+        counts = "".join(f"{count:>6}" for count in row)
+        precision, recall = found.classes.precision[digit], found.classes.recall[digit]
+        say(f"{digit:>5}{counts}  {share(precision):>9}  {share(recall):>6}")
+    say(f"calibration error {found.calibration_error:.4f} (how far probabilities are from truth)")
+    say("if less sure answers are refused:   surer than   refused   right of the rest")
+    for row in found.thresholds:
+        say(f"{row.confidence:>46.0%}{row.refused:>10,}{share(row.accuracy, 2):>20}")
+    if found.curves:
+        say(f"right of changed copies of {found.curves[0].count:,} of the digits:")
+    for line in found.curves:
+        pairs = zip(line.trial.strengths, line.accuracy, strict=True)
+        figures = "  ".join(f"{strength:g}: {share(part)}" for strength, part in pairs)
+        say(f"{line.trial.name.lower()} ({line.trial.unit})  {figures}")
+
+
+def share(value: float, digits: int = 1) -> str:
+    """A share as 98.3%, or - where there is none."""
+    return "-" if np.isnan(value) else f"{value:.{digits}%}"

@@ -1,0 +1,476 @@
+"""checkpoint.safetensors: a run between two steps, whole, so that it can go on bit for bit.
+
+Batches, noise and deformations are functions of seed and step (`counter_rng`), so a run is its
+settings and its data, which the file names, and what it has computed so far, which the file holds:
+parameters, what the optimiser remembers, running statistics, the epoch's sums, the history and the
+best parameters seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import network, settings
+from mnistgpu.backend import Backend
+from mnistgpu.engine.cpu import process_group as team
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import DataError, StoppedError, UsageError
+from mnistgpu.maths import optimizers, regularize
+from mnistgpu.runs import health
+from mnistgpu.runs.signals import Stop
+from mnistgpu.runs.training import Keeper, Progress, Row
+from mnistgpu.settings import Settings
+from mnistgpu.storage import files, tensor_file
+from mnistgpu.storage.tensor_file import Expected
+
+FILE = "checkpoint.safetensors"
+FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
+COLUMNS = tuple(column.name for column in fields(Row))
+COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
+NUMBERS = ("loss", "right", "seconds", "best_epoch")
+MOST_ROWS = 100_000  # of history; of more, every second one is left out
+# Of Backend.describe, and whether processes share the steps: they decide the bits.
+WHO_COMPUTES = ("backend", "device", "numpy", "cupy", "steps")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run between two steps, on the host."""
+
+    settings: Settings
+    data: str | None  # the path of the data; None for the embedded MNIST
+    data_digest: str
+    machine: dict[str, str]  # what computed it
+    workers: int  # among which batches, or the network's units, were shared
+    pixels: int  # that the network looks at
+    taken: int  # steps
+    vectors: dict[str, np.ndarray]  # as in Trainer.vectors
+    progress: Progress
+
+
+def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str) -> Checkpoint:
+    """The state of a run as a checkpoint. A sync point: everything is copied to the host."""
+    return Checkpoint(
+        trainer.settings,
+        data,
+        data_digest,
+        machine(trainer.backend),
+        max(len(trainer.engine.shards), trainer.engine.processes),
+        trainer.engine.sizes[0],
+        trainer.taken,
+        trainer.vectors(),
+        progress,
+    )
+
+
+def machine(backend: Backend) -> dict[str, str]:
+    """What decides how numbers are rounded: equal machines give equal bits."""
+    facts = backend.describe()
+    if backend.name == "numpy":
+        facts["steps"] = "steps in processes" if team.is_possible() else "steps in threads"
+    return {name: facts[name] for name in WHO_COMPUTES if name in facts}
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint file, atomically. RunError, and the old file stays, if it is not finite.
+
+    What `load` would refuse never replaces what it takes: it is read here first.
+    """
+    check_finite(checkpoint)
+    texts, tensors = parts(checkpoint)
+    tensor_file.check_arrays(tensors, expected(texts, str(path)), str(path))
+    from_parts(texts, tensors, str(path))
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, tensors)
+
+
+def check_finite(checkpoint: Checkpoint) -> None:
+    """DivergedError if any number that a run goes on with, or is judged by, is not finite."""
+    progress = checkpoint.progress
+    numbers: dict[str, Any] = {**checkpoint.vectors, "the loss": float(progress.loss)}
+    if progress.best_theta is not None:
+        numbers |= {"the best network": progress.best_theta, "its score": progress.best_score}
+    for name, values in numbers.items():
+        if not np.isfinite(values).all():
+            raise health.diverged(
+                f"{name} is no longer finite", checkpoint.taken, checkpoint.settings
+            )
+
+
+def parts(checkpoint: Checkpoint) -> tuple[tensor_file.Texts, tensor_file.Tensors]:
+    """The texts and arrays of a checkpoint file.
+
+    The sums go through JSON, which keeps every bit of a float.
+    """
+    progress = checkpoint.progress
+    record = {
+        "taken": checkpoint.taken,
+        "followed": steps_followed(checkpoint.settings, checkpoint.taken),
+        "workers": checkpoint.workers,
+        "pixels": checkpoint.pixels,
+        "rows": len(progress.history),
+        "seen": progress.seen,
+        "images_seen": progress.images_seen,
+        "loss": float(progress.loss),
+        "right": float(progress.right),
+        "seconds": progress.seconds,
+        "best_epoch": progress.best_epoch,
+        "best_score": None if progress.best_theta is None else list(progress.best_score),
+        "finished": progress.finished,
+    }
+    tensors = dict(checkpoint.vectors)
+    if progress.best_theta is not None:
+        tensors["best"] = progress.best_theta
+    rows = [[getattr(row, column) for column in COLUMNS] for row in progress.history]
+    tensors["history"] = np.array(rows, dtype=np.float64).reshape(len(rows), len(COLUMNS))
+    texts = {
+        "settings": json.dumps(checkpoint.settings.as_dict(), sort_keys=True),
+        "data": json.dumps(checkpoint.data),
+        "data_digest": checkpoint.data_digest,
+        "machine": json.dumps(checkpoint.machine, sort_keys=True),
+        "record": json.dumps(record, sort_keys=True),
+    }
+    return texts, tensors
+
+
+def find(directory: Path) -> Path:
+    """The checkpoint file of a run directory; DataError if there is none."""
+    path = Path(directory) / FILE
+    if not files.is_file(path):
+        raise DataError(
+            f"{path}: no checkpoint is there, so there is nothing to resume; give the directory of "
+            "a run that `mnistgpu train` began, or train anew"
+        )
+    return path
+
+
+def load(directory: Path) -> Checkpoint:
+    """The checkpoint of a run directory; DataError if anything in it disagrees."""
+    path = find(directory)
+    where = str(path)
+    texts, tensors = tensor_file.read_file(
+        path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)
+    )
+    return from_parts(texts, tensors, where)
+
+
+def from_parts(
+    texts: Mapping[str, str], tensors: Mapping[str, np.ndarray], where: str
+) -> Checkpoint:
+    """The checkpoint of texts and arrays that `expected` found to agree; DataError otherwise."""
+    used, record = settings_of(texts, where), record_of(texts, where)
+    vectors = {name: array for name, array in tensors.items() if name not in ("best", "history")}
+    score = record["best_score"]
+    return Checkpoint(
+        used,
+        data_of(texts, where),
+        texts["data_digest"],
+        machine_of(texts, where),
+        record["workers"],
+        record["pixels"],
+        record["taken"],
+        vectors,
+        Progress(
+            record["loss"],
+            record["right"],
+            record["seen"],
+            record["images_seen"],
+            record["seconds"],
+            rows_of(tensors["history"], record, where),
+            Progress.best_score if score is None else (score[0], score[1]),
+            record["best_epoch"],
+            tensors.get("best"),
+            record["finished"],
+        ),
+    )
+
+
+# What the texts of a checkpoint must say, and which arrays that asks for
+
+
+def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
+    """The arrays of a checkpoint with these texts; DataError if they contradict each other."""
+    used, record = settings_of(texts, where), record_of(texts, where)
+    data_of(texts, where)
+    machine_of(texts, where)
+    if not re.fullmatch("[0-9a-f]{64}", texts.get("data_digest", "")):
+        raise wrong(where, "data_digest")
+    if (
+        not 1 <= record["pixels"] <= used.sizes[0]
+        or record["workers"] < 1
+        or record["followed"] != steps_followed(used, record["taken"])
+    ):
+        raise wrong(where, "record")
+    sizes = (record["pixels"], *used.sizes[1:])
+    vector = Expected((network.parameter_count(sizes),), (used.dtype,))
+    arrays = {"theta": vector}
+    for name in optimizers.OPTIMIZERS[used.optimizer].remembers:
+        arrays[name] = vector
+    if "second" in arrays:  # the mean of squares, whose root is taken
+        arrays["second"] = replace(vector, least=0.0)
+    if used.ema is not None:
+        arrays["average"] = vector
+    if used.batch_norm:
+        for layer, n in enumerate(sizes[1:-1]):
+            arrays[f"mean.{layer}"] = Expected((n, 1), (used.dtype,))
+            arrays[f"variance.{layer}"] = Expected(
+                (n, 1), (used.dtype,), least=regularize.VARIANCE_FLOOR / 2
+            )
+    if record["best_score"] is not None:
+        arrays["best"] = Expected((network.parameter_count(used.sizes),), (used.dtype,))
+    arrays["history"] = Expected((record["rows"], len(COLUMNS)), ("float64",), finite=False)
+    return arrays
+
+
+def steps_followed(used: Settings, taken: int) -> int:
+    """How many steps the running statistics of batch normalisation have followed, if there are."""
+    return taken if used.batch_norm else 0
+
+
+def settings_of(texts: Mapping[str, str], where: str) -> Settings:
+    """The settings in a checkpoint's texts."""
+    return settings.from_dict(json_of(texts, "settings", where), f"{where}, settings")
+
+
+def data_of(texts: Mapping[str, str], where: str) -> str | None:
+    """The path of the data, or None for the embedded MNIST."""
+    data = json_of(texts, "data", where)
+    if data is not None and not isinstance(data, str):
+        raise wrong(where, "data")
+    return data
+
+
+def machine_of(texts: Mapping[str, str], where: str) -> dict[str, str]:
+    """What computed the checkpoint."""
+    found = json_of(texts, "machine", where)
+    if (
+        not isinstance(found, dict)
+        or not set(found) <= set(WHO_COMPUTES)
+        or not all(isinstance(fact, str) and len(fact) < 1000 for fact in found.values())
+        or not re.fullmatch("[a-z-]{1,40}", found.get("backend", "numpy"))
+    ):
+        raise wrong(where, "machine")
+    return found
+
+
+def record_of(texts: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The counts, sums and marks of a checkpoint, each of the type that `save` writes."""
+    record = json_of(texts, "record", where)
+    names = {*COUNTS, *NUMBERS, "best_score", "finished"}
+    if not isinstance(record, dict) or set(record) != names:
+        raise wrong(where, "record")
+    score = record["best_score"]
+    counted = all(type(record[name]) is int and 0 <= record[name] < 2**63 for name in COUNTS)
+    measured = all(is_number(record[name]) for name in NUMBERS)
+    scored = score is None or (
+        isinstance(score, list) and len(score) == 2 and all(is_number(value) for value in score)
+    )
+    if not (counted and measured and scored and type(record["finished"]) is bool):
+        raise wrong(where, "record")
+    if record["rows"] > MOST_ROWS:
+        raise wrong(where, "rows")
+    return record
+
+
+def rows_of(history: np.ndarray, record: Mapping[str, Any], where: str) -> list[Row]:
+    """The rows of history in a checkpoint, such as `training.train` can have made them.
+
+    The first is of iteration 1, the last of no later one than was taken; where no images are held
+    out, and there alone, a figure is nan.
+    """
+    measured = [not name.startswith("validation") for name in COLUMNS]
+    iterations = history[:, COLUMNS.index("iteration")]
+    if (
+        len(history) == 0
+        or not np.isfinite(history[:, measured]).all()
+        or iterations[0] != 1
+        or not (np.diff(iterations) > 0).all()
+        or not iterations[-1] <= record["taken"]
+        or not (iterations == np.floor(iterations)).all()
+    ):
+        raise wrong(where, "history")
+    return [Row(int(row[0]), *row[1:]) for row in history.tolist()]
+
+
+def is_number(value: object) -> bool:
+    """Whether this is a finite float."""
+    return type(value) is float and math.isfinite(value)
+
+
+def json_of(texts: Mapping[str, str], name: str, where: str) -> Any:
+    """A text of the checkpoint that is JSON."""
+    try:
+        return json.loads(texts.get(name, ""))
+    except (ValueError, RecursionError):
+        raise wrong(where, name) from None
+
+
+def wrong(where: str, name: str) -> DataError:
+    """A checkpoint with a text or a row of history that `save` would not write."""
+    return DataError(
+        f"{where}: what it says under {name!r} is not what mnistgpu writes; copy it again, or "
+        "train again"
+    )
+
+
+# How often to write one
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often to write a checkpoint: after so much time or so many epochs, or never."""
+
+    seconds: float = math.inf
+    epochs: int | None = None
+
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_every(text: str) -> Every:
+    """What --checkpoint-every says: 60s, 5m, 1h, 2epochs or never; UsageError otherwise."""
+    if text == "never":
+        return Every()
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)", text)
+    if match:
+        return Every(float(match[1]) * UNITS[match[2]])
+    match = re.fullmatch(r"([1-9][0-9]{0,8})epochs?", text)
+    if match:
+        return Every(epochs=int(match[1]))
+    raise UsageError(
+        f"--checkpoint-every must be a time such as 60s, 5m or 1h, a number of epochs such as "
+        f"2epochs, or never; not {text!r}"
+    )
+
+
+# What may change when a run is resumed
+
+
+def changed_settings(checkpoint: Checkpoint, changes: Mapping[str, Any], where: str) -> Settings:
+    """The settings to go on with: those of the checkpoint, or with another --iterations, --epochs.
+
+    A run is a function of its settings, so it may only go on under settings with which it would
+    have come to where it is. UsageError names what may not change, and why.
+    """
+    begun = checkpoint.settings
+    for knob in fields(Settings):
+        name, flag = knob.name, settings.flags_of(knob)[0]
+        if name in ("iterations", "epochs") or name not in changes:
+            continue
+        if changes[name] != getattr(begun, name):
+            raise UsageError(
+                f"{flag} {changes[name]} cannot be given with --resume: {where} was trained with "
+                f"{getattr(begun, name)} so far, and only --iterations, --epochs, --data, "
+                "--backend, --out, --checkpoint-every and --quiet may change; train anew"
+            )
+    length = {name: changes[name] for name in ("iterations", "epochs") if name in changes}
+    changed = begun.changed(**length)
+    if changed == begun:
+        return begun
+    for name in ("schedule", "warmup", "clean_ending"):
+        value = getattr(begun, name)
+        if value not in ("constant", 0.0):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{' '.join('--' + name for name in length)} cannot change with --resume: {where} "
+                f"was trained with {flag} {value}, which spreads over the length of a run, so its "
+                "steps so far would have been others in a run of another length; train anew"
+            )
+    return changed
+
+
+def check_length(checkpoint: Checkpoint, steps: int, where: str) -> None:
+    """Refuse a length of fewer steps than were taken, or more where early stopping had its say."""
+    if steps < checkpoint.taken:
+        raise UsageError(
+            f"{where} has taken {checkpoint.taken:,} steps, more than the {steps:,} now asked for; "
+            "give more --iterations or --epochs, or train anew"
+        )
+    if checkpoint.progress.finished and checkpoint.settings.early_stopping is not None:
+        last = checkpoint.progress.history[-1].epoch
+        if last - checkpoint.progress.best_epoch >= checkpoint.settings.early_stopping:
+            raise UsageError(
+                f"{where} was ended by --early-stopping {checkpoint.settings.early_stopping}, and "
+                "would be again; train anew without it"
+            )
+
+
+# Who writes it
+
+
+class FileKeeper(Keeper):
+    """Keeps a run in checkpoint.safetensors: now and then, when asked to stop, and at the end."""
+
+    def __init__(
+        self,
+        directory: Path,
+        data: str | None,
+        data_digest: str,
+        every: Every,
+        stop: Stop,
+        resumed: Checkpoint | None = None,
+    ):
+        self.path, self.data, self.data_digest = directory / FILE, data, data_digest
+        self.every, self.stop, self.resumed = every, stop, resumed
+        self._kept_at: int | None = None if resumed is None else resumed.taken
+        self._due = math.inf
+
+    def begin(self, trainer: Trainer) -> Progress:
+        """The progress to begin with, and the trainer as it was, if the run is resumed."""
+        self._due = time.monotonic() + self.every.seconds
+        if self.resumed is None:
+            return Progress()
+        if trainer.engine.sizes[0] != self.resumed.pixels:
+            raise DataError(
+                f"{self.path}: its network looks at {self.resumed.pixels} pixels, but these "
+                f"settings and images leave {trainer.engine.sizes[0]}; train anew"
+            )
+        if trainer.settings != self.resumed.settings:
+            check_length(self.resumed, trainer.steps, str(self.path))
+        trainer.restore(self.resumed.vectors, self.resumed.taken)
+        progress = self.resumed.progress
+        progress.finished = trainer.taken >= trainer.steps or (
+            progress.finished and self.resumed.settings == trainer.settings
+        )
+        return progress
+
+    def after_step(self, trainer: Trainer, progress: Progress) -> None:
+        """Save if it is time, at the end, or if a stop is asked for, which raises StoppedError."""
+        if len(progress.history) > MOST_ROWS:
+            del progress.history[1:-1:2]  # at the same step, whether the run is resumed or not
+        if self.stop.asked or progress.finished or self.is_due(trainer):
+            self.save(trainer, progress)
+            if self.stop.asked and not progress.finished:
+                raise StoppedError(
+                    f"stopped by {self.stop.reason} after iteration {trainer.taken:,} of "
+                    f"{trainer.steps:,}; go on with: mnistgpu train --resume {self.path.parent}",
+                    self.stop.exit_status,
+                )
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Whether the time or the epochs between two checkpoints have passed."""
+        if self.every.epochs is not None:
+            return trainer.taken % (self.every.epochs * trainer.batches.per_epoch) == 0
+        return time.monotonic() >= self._due
+
+    def save(self, trainer: Trainer, progress: Progress) -> None:
+        """Replace the checkpoint."""
+        save(of(trainer, progress, self.data, self.data_digest), self.path)
+        self._kept_at = trainer.taken
+        self._due = time.monotonic() + self.every.seconds
+
+    def kept(self) -> str:
+        """What is left of the run if it breaks off now, in words."""
+        if self._kept_at is None:
+            return "no checkpoint of this run was written yet"
+        if not self.path.exists():
+            return "no checkpoint of it is left"
+        return f"{self.path} keeps the run as it was after iteration {self._kept_at:,}"

@@ -1,0 +1,88 @@
+"""Which learning rate? A short run in which it grows from step to step (Smith 2017, section 3.3).
+
+The loss first stays, then falls, then explodes. The suggestion is a third of the rate at which the
+smoothed loss was lowest: still falling fast, safely before the explosion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import data
+from mnistgpu.backend import Backend
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import DivergedError, RunError
+from mnistgpu.runs.training import check_fit
+from mnistgpu.settings import Settings
+
+SMOOTHING = 0.9
+EXPLODED = 4.0  # times the lowest loss so far
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Learning rates tried, the smoothed loss at each, and the rate suggested."""
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+def find(
+    settings: Settings,
+    dataset: data.Dataset,
+    backend: Backend,
+    lowest: float = 1e-5,
+    highest: float = 10.0,
+    steps: int = 100,
+) -> Curve:
+    """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor.
+
+    Raises DivergedError where the loss is not finite at the lowest rate, RunError where it is
+    lowest at an end of the range, which says nothing about the rates beyond.
+    """
+    check_fit(settings, dataset)
+    training, _ = data.split(dataset.train, settings.validation, settings.seed)
+    rising = settings.changed(
+        iterations=steps, schedule="constant", warmup=0.0, early_stopping=None, clean_ending=0.0
+    )
+    trainer = Trainer(rising, training, backend)
+    rates: list[float] = []
+    losses: list[float] = []
+    running = 0.0
+    # what overflows ends the search, and is no news
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        trainer.engine.running(),
+        sharing.stepping(trainer) as take,
+    ):
+        for step in range(steps):
+            rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
+            total, _, count = take(rate)
+            loss: Any = float(total) / count
+            if not math.isfinite(loss):
+                break
+            running = SMOOTHING * running + (1 - SMOOTHING) * loss
+            smooth = running / (1 - SMOOTHING ** (step + 1))
+            if losses and smooth > EXPLODED * min(losses):
+                break
+            rates.append(rate)
+            losses.append(smooth)
+    if not rates:
+        raise DivergedError(
+            f"the loss is not a finite number at a learning rate of {lowest:g} already, before the "
+            "network has learnt anything; try --init he, or fewer and narrower layers"
+        )
+    best = losses.index(min(losses))
+    if best in (0, len(losses) - 1):
+        only = "grows" if best == 0 else "falls"
+        raise RunError(
+            f"the loss only {only} from a learning rate of {rates[0]:.2g} to {rates[-1]:.2g}, so "
+            "no rate can be suggested; try another --init, --optimizer or more --steps"
+        )
+    return Curve(rates, losses, rates[best] / 3)

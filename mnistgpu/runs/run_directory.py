@@ -1,0 +1,204 @@
+"""A run on disk: FILES in a directory of its own, each whole at every moment."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import data
+from mnistgpu.errors import DataError, UsageError, printable
+from mnistgpu.models import committee, model
+from mnistgpu.runs.checkpoint import FILE as CHECKPOINT
+from mnistgpu.runs.checkpoint import MOST_ROWS
+from mnistgpu.runs.training import Outcome, Row
+from mnistgpu.runs.watching import FILE as SNAPSHOTS
+from mnistgpu.settings import Settings, from_dict
+from mnistgpu.storage import files, lock
+
+FILES = (
+    "settings.json",
+    CHECKPOINT,
+    "model.safetensors",
+    "history.csv",
+    "results.json",
+    "report.png",
+)
+GRID = 24  # predictions shown in the report
+
+
+def new_path() -> Path:
+    """Where a run goes that is given no directory: runs/ and the time."""
+    return Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the run directory and hold it, alone; clean up after a writer that was killed."""
+    files.make_directory(path)
+    with lock.only_writer(path):
+        files.remove_leftovers(path, (*FILES, SNAPSHOTS))
+        yield
+
+
+def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -> None:
+    """Record the settings of a new run in its directory, which also proves that it can be written.
+
+    A run that is there is kept unless `force`, and then until the new one replaces it: its
+    checkpoint until the first new one, everything else until the new run is finished.
+    """
+    if (path / committee.FILE).exists():
+        raise UsageError(f"--out {path}: a committee is there; choose another")
+    finished, begun = (path / "results.json").exists(), (path / CHECKPOINT).exists()
+    if not (finished or begun):
+        write_record(path, settings.as_dict(), dataset.source, dataset.digest)
+    elif not force:
+        what = "a finished run is there; choose another"
+        if not finished:
+            what = f"an unfinished run is there; go on with --resume {path}, choose another"
+        raise UsageError(f"--out {path}: {what} or add --force")
+
+
+def write(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> None:
+    """Write what a run leaves. results.json is the sign that all else but the report is there.
+
+    It goes first where it is of an older run: a directory never passes for finished with files of
+    two runs. The report comes after it, since it can be drawn again.
+    """
+    files.remove(path / "results.json")
+    files.remove(path / "report.png")
+    model.save(outcome.model, path / "model.safetensors")
+    write_history(path / "history.csv", outcome.history)
+    write_record(path, outcome.model.settings, dataset.source, dataset.digest)
+    files.replace_json(path / "results.json", outcome.results)
+    write_report(path, outcome, dataset, title)
+
+
+def write_record(path: Path, settings: dict[str, Any], source: str, digest: str) -> None:
+    """settings.json: the settings of a run, and its data by name and digest."""
+    record = {"settings": settings, "data": source, "data_digest": digest}
+    files.replace_json(path / "settings.json", record)
+
+
+def read_record(path: Path) -> tuple[Settings, str]:
+    """The settings and the data digest in a settings.json; DataError where it is none."""
+    record = files.read_json(path)
+    digest = record.get("data_digest")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise DataError(f"{path}: holds no data_digest of 64 hexadecimal digits; was it edited?")
+    return from_dict(record.get("settings"), str(path)), digest
+
+
+def is_finished(path: Path, settings: Settings, digest: str) -> bool:
+    """Whether the directory holds the results of a run with these settings on these data.
+
+    Where a file that says so is damaged, it does not.
+    """
+    try:
+        files.read_json(path / "results.json")
+        return read_record(path / "settings.json") == (settings, digest)
+    except DataError:
+        return False
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every file of a run is there; a run killed while its report is drawn lacks that."""
+    return all((path / name).exists() for name in FILES)
+
+
+def write_history(path: Path, history: Sequence[Row]) -> None:
+    """history.csv: a header and a line for each row; numbers read back as they were."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in fields(Row)])
+    writer.writerows(asdict(row).values() for row in history)
+    files.replace_bytes(path, text.getvalue().encode())
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """history.csv as columns; DataError where it is not what `write_history` writes."""
+    names = [column.name for column in fields(Row)]
+    content = files.read_bytes(path, limit=200 * MOST_ROWS)
+    if content.count(b"\n") > MOST_ROWS + 1:  # before they become objects many times as large
+        raise DataError(f"{path}: more than {MOST_ROWS:,} lines; was it edited?")
+    lines = content.decode(errors="replace").removesuffix("\n").split("\n")
+    if lines[0] != ",".join(names):
+        raise DataError(f"{path}: expected the columns {','.join(names)}; was it edited?")
+    columns: list[list[float]] = [[] for _ in names]
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.split(",", len(names))  # no more pieces than would be one too many
+        try:
+            for column, cell in zip(columns, cells, strict=True):
+                column.append(float(cell))
+        except ValueError:
+            raise DataError(
+                f"{path}, line {number}: not {len(names)} numbers; was it edited?"
+            ) from None
+    return dict(zip(names, columns, strict=True))
+
+
+def write_report(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> None:
+    """Draw report.png from the outcome of a run."""
+    from mnistgpu.reports import plots
+
+    if dataset.test is None or outcome.test_probabilities is None:
+        shown, probabilities = dataset.train, None
+    else:
+        shown, probabilities = dataset.test, outcome.test_probabilities
+    figure = report_figure(
+        outcome.model, history_columns(outcome.history), shown, title, probabilities
+    )
+    plots.save(figure, path / "report.png")
+
+
+def history_columns(history: Sequence[Row]) -> dict[str, list[float]]:
+    """Rows turned into columns, as the plots take them."""
+    return {c.name: [getattr(row, c.name) for row in history] for c in fields(Row)}
+
+
+def report_figure(
+    trained: model.Model,
+    history: dict[str, list[float]],
+    digits: data.Digits,
+    title: str,
+    probabilities: np.ndarray | None = None,
+) -> Any:
+    """The report of a model on labelled digits: curves, confusion, predictions, weights."""
+    from mnistgpu import network
+    from mnistgpu.reports import metrics, plots
+
+    if probabilities is None:
+        probabilities = np.asarray(trained.probabilities(digits.images))
+    labels = np.asarray(digits.labels)
+    predicted = np.argmax(probabilities, axis=0)
+    right = int(np.sum(predicted == labels))
+    low, high = metrics.wilson_interval(right, len(labels))
+    first_layer = np.asarray(network.layers(trained.theta, trained.sizes)[0][0])
+    return plots.report(
+        history,
+        metrics.confusion_matrix(predicted, labels, trained.sizes[-1]),
+        digits.images[:GRID],
+        labels[:GRID],
+        probabilities[:, :GRID],
+        first_layer,
+        printable(title),
+        printable(
+            f"{digits.source}: {right / len(labels):.2%} of {len(labels):,} right "
+            f"(95% interval {low:.2%} to {high:.2%})"
+        ),
+        trained.image_shape,
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure for people: 0.9201, or - where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"

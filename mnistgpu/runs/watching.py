@@ -1,0 +1,162 @@
+"""What there is to see while a network learns: first-layer weights and its answers to some digits.
+
+A `Watcher` takes a snapshot for every row of history. `mnistgpu train --watch` shows them on a
+page, and they are kept in the run directory for `mnistgpu plot RUN --animate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnistgpu import data, network
+from mnistgpu.backend import Array, Backend
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import DataError
+from mnistgpu.models import model
+from mnistgpu.runs.training import Keeper, Progress, Row
+from mnistgpu.settings import Settings
+from mnistgpu.storage import files, tensor_file
+
+FILE = "snapshots.safetensors"
+FORMAT, FORMAT_VERSION = "mnistgpu-snapshots", 1
+UNITS = 20  # first-layer units that are watched
+MOST = 10_000  # snapshots in a file
+LARGEST = 1e30  # number in a file that can be drawn
+COLUMNS = tuple(column.name for column in dataclasses.fields(Row))
+
+
+@dataclass(eq=False)
+class Snapshots:
+    """A run as it went, a snapshot for each row of history."""
+
+    image_shape: tuple[int, int]
+    images: np.ndarray  # (digits, pixels) uint8: the digits that are watched
+    labels: np.ndarray  # (digits,)
+    rows: list[Row]
+    units: list[np.ndarray]  # of each row: weights (units, pixels) float32
+    probabilities: list[np.ndarray]  # of each row: (digits, classes) float32
+    steps: int = 0  # that the run will take
+
+    @classmethod
+    def of(cls, dataset: data.Dataset) -> Snapshots:
+        """No snapshot yet, of the first digit of each class that the data has, up to ten."""
+        digits = dataset.test or dataset.train
+        labels = np.asarray(digits.labels)
+        first = np.unique(labels, return_index=True)[1][:10]
+        return cls(digits.image_shape, digits.images[first], labels[first], [], [], [])
+
+
+class Watcher(Keeper):
+    """Takes the snapshots of a run, besides what another keeper does."""
+
+    def __init__(self, keeper: Keeper, settings: Settings, snapshots: Snapshots, backend: Backend):
+        self.keeper, self.workers = keeper, keeper.workers
+        self.settings, self.snapshots, self.backend = settings, snapshots, backend
+        self.images = backend.asarray(snapshots.images)
+
+    def begin(self, trainer: Trainer) -> Progress:
+        self.snapshots.steps = trainer.steps
+        return self.keeper.begin(trainer)
+
+    def after_step(self, trainer: Trainer, progress: Progress) -> None:
+        self.keeper.after_step(trainer, progress)
+
+    def at_row(self, row: Row, theta: Array) -> None:
+        """Take a snapshot. A sync point, as the row was."""
+        self.keeper.at_row(row, theta)
+        settings, seen = self.settings, self.snapshots
+        W, _ = network.layers(theta, settings.sizes)[0]
+        watched = model.Model(theta, settings.sizes, seen.image_shape, settings.activation)
+        shares = self.backend.to_numpy(watched.probabilities(self.images, self.backend))
+        seen.units.append(np.array(self.backend.to_numpy(W[:UNITS, :]), dtype=np.float32))
+        seen.probabilities.append(shares.T.astype(np.float32))
+        seen.rows.append(row)  # last: a page that looks meanwhile finds all of it
+
+
+def save(snapshots: Snapshots, path: Path) -> None:
+    """Write the snapshots of a run, of more than MOST every second one, or third, and so on."""
+    seen, step = snapshots, -(-len(snapshots.rows) // MOST)
+    rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
+    tensors: dict[str, np.ndarray] = {
+        "images": seen.images.astype(np.float32),
+        "labels": seen.labels.astype(np.float32),
+        "rows": np.array(rows, dtype=np.float64),
+        "units": np.stack(seen.units[::step]),
+        "probabilities": np.stack(seen.probabilities[::step]),
+    }
+    count, units, _ = tensors["units"].shape
+    _, digits, classes = tensors["probabilities"].shape
+    shape = "x".join(map(str, seen.image_shape))
+    texts = {
+        "image_shape": shape,
+        "counts": " ".join(map(str, (count, units, digits, classes))),
+    }
+    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, tensors)
+
+
+def load(path: Path) -> Snapshots:
+    """Read them back; DataError where the file is none, or there is none."""
+    if not files.is_file(path):
+        raise DataError(
+            f"{path}: no snapshots here; train with --snapshots (or --watch) to animate the run"
+        )
+    texts, tensors = tensor_file.read_file(
+        path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, str(path))
+    )
+    height, width = shape_of(texts, str(path))
+    return Snapshots(
+        (height, width),
+        tensors["images"].astype(np.uint8),
+        tensors["labels"].astype(np.int64),
+        rows_of(tensors["rows"], str(path)),
+        list(tensors["units"]),
+        list(tensors["probabilities"]),
+    )
+
+
+def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expected]:
+    """The arrays that belong to these texts."""
+    pixels = int(np.prod(shape_of(texts, where)))
+    parts = texts.get("counts", "").split(" ")
+    if len(parts) != 4 or not all(map(is_count, parts)):
+        raise DataError(f"{where}: its counts are no four numbers; train the run again")
+    count, units, digits, classes = map(int, parts)
+    return {
+        "images": tensor_file.Expected((digits, pixels), least=0.0, most=255.0),
+        "labels": tensor_file.Expected((digits,), least=0.0, most=classes - 1.0),
+        "rows": tensor_file.Expected((count, len(COLUMNS)), finite=False),
+        "units": tensor_file.Expected((count, units, pixels), least=-LARGEST, most=LARGEST),
+        "probabilities": tensor_file.Expected((count, digits, classes), least=0.0, most=1.001),
+    }
+
+
+def rows_of(rows: np.ndarray, where: str) -> list[Row]:
+    """The rows of a file; where no images are held out, and there alone, a figure is nan."""
+    iterations = rows[:, COLUMNS.index("iteration")]
+    may_lack = [name.startswith("validation") for name in COLUMNS]
+    known = np.where(np.isnan(rows) & may_lack, 0.0, rows)
+    if (
+        not (np.abs(known) <= LARGEST).all()
+        or not (np.diff(iterations, prepend=0.0) > 0).all()
+        or not (iterations == np.floor(iterations)).all()
+    ):
+        raise DataError(f"{where}: its rows are not those of a run; train the run again")
+    return [Row(int(row[0]), *row[1:]) for row in rows.tolist()]
+
+
+def is_count(text: str) -> bool:
+    """Whether this is a whole number from 1 to MOST."""
+    return re.fullmatch("[1-9][0-9]{0,4}", text) is not None and int(text) <= MOST
+
+
+def shape_of(texts: dict[str, str], where: str) -> tuple[int, int]:
+    """The image shape in the texts of a file."""
+    parts = texts.get("image_shape", "").split("x")
+    if len(parts) != 2 or not all(map(is_count, parts)):
+        raise DataError(f"{where}: its image shape is none; train the run again")
+    return int(parts[0]), int(parts[1])

@@ -1,0 +1,291 @@
+"""One test body for NumPy, array-api-strict on a device of its own, and CuPy.
+
+Each function runs once on NumPy and once elsewhere, on the same numbers; the result must live
+where its arguments live and differ by rounding alone. The largest difference per tensor is
+printed (`pytest -rP`) and collected in a report when MNISTGPU_PARITY_REPORT names a file.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnistgpu import counter_rng, network
+from mnistgpu.backend import NUMPY, array_namespace
+from mnistgpu.data import Digits
+from mnistgpu.engine import inputs
+from mnistgpu.engine.gradient import Engine
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import BackendError
+from mnistgpu.maths import augment, optimizers, regularize
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.settings import Settings
+
+SIZES = (784, 20, 15, 10)
+NUMPY_ZERO = np.zeros(1)
+
+
+@pytest.fixture(scope="session")
+def differences():
+    """Largest differences, by backend and tensor; written as a report if one is asked for."""
+    found: dict[str, dict[str, float]] = {}
+    yield found
+    if report := os.environ.get("MNISTGPU_PARITY_REPORT"):
+        Path(report).write_text(json.dumps(found, indent=2) + "\n")
+
+
+@pytest.fixture
+def compare(other_space, differences):
+    """compare(name, there, here, tolerance): relative to the largest entry of `here`."""
+
+    def check(name, there, here, tolerance):
+        found, here = other_space.get(there), np.asarray(here)
+        assert found.dtype == here.dtype, name
+        assert found.shape == here.shape, name
+        scale = max(float(np.abs(here).max()), 1e-30)
+        largest = float(np.abs(found.astype(np.float64) - here.astype(np.float64)).max()) / scale
+        differences.setdefault(other_space.name, {})[name] = largest
+        print(f"{other_space.name:>16}  {name:<24} {largest:.2e}")
+        assert largest <= tolerance, name
+
+    return check
+
+
+def make_engine(put, theta, images, labels, batch_rows, **changes):
+    """An engine on the device that `put` puts arrays on."""
+    theta = put(theta)
+    settings = Settings(layers="-".join(map(str, SIZES)), **changes)
+    pixels = inputs.Inputs(images, settings, (28, 28), theta)
+    return Engine(theta, settings, put(images), put(labels), pixels, batch_rows)
+
+
+def batch(digits, count=64):
+    images, labels = digits
+    X = np.ascontiguousarray((images[:count].astype(np.float32) / 255).T)
+    theta = network.init(counter_rng.key(3, like=NUMPY_ZERO), SIZES, "he")
+    return theta, X, labels[:count]
+
+
+@pytest.mark.parametrize("how", ["uniform", "he"])
+def test_init(other_space, compare, how):
+    here = network.init(counter_rng.key(3, like=NUMPY_ZERO), SIZES, how)
+    there = network.init(counter_rng.key(3, like=other_space.put(NUMPY_ZERO)), SIZES, how)
+    compare(f"init {how}", there, here, 0.0 if how == "uniform" else 1e-6)
+
+
+def test_every_function(other_space, compare, digits):
+    theta, X, labels = batch(digits)
+    results = []
+    for put in (np.asarray, other_space.put):
+        params = network.layers(put(theta), SIZES)
+        A, Z = network.forward(params, put(X))
+        Y = network.one_hot(put(labels), 10)
+        gradient = network.flatten(network.backward(params, A, Z, Y))
+        results.append(
+            {
+                "relu": network.relu(put(X - 0.5)),
+                "softmax": network.softmax(Z[-1]),
+                "one_hot": Y,
+                "logits": Z[-1],
+                "probabilities": A[-1],
+                "hidden 1": A[1],
+                "hidden 2": A[2],
+                "loss": network.cross_entropy(Z[-1], Y),
+                "gradient": gradient,
+                "update": network.gradient_descent(put(theta), gradient, 0.1),
+            }
+        )
+    here, there = results
+    for name in here:
+        compare(name, there[name], here[name], 0.0 if name in ("relu", "one_hot") else 1e-5)
+
+
+def test_one_training_step_per_tensor(other_space, compare, digits):
+    theta, _, labels = batch(digits)
+    images = digits[0][:64]
+    tensors = []
+    for put in (np.asarray, other_space.put):
+        engine = make_engine(put, theta, images, labels, 64)
+        gradient, loss, right = engine.gradient(slice(0, 64))
+        stepped = network.gradient_descent(put(theta), gradient, 0.1)
+        named = {"step loss": loss, "step right": right}
+        for i, (W, b) in enumerate(network.layers(stepped, SIZES), 1):
+            named |= {f"step W{i}": W, f"step b{i}": b}
+        tensors.append(named)
+    for name, here in tensors[0].items():
+        compare(name, tensors[1][name], here, 1e-5)
+
+
+def loss_curve(put, theta, images, labels, steps):
+    engine = make_engine(put, theta, images, labels, 128)
+    theta = engine.theta
+    key, curve = counter_rng.key(1, like=theta), []
+    for step in range(steps):
+        rows = counter_rng.integers(counter_rng.fold_in(key, step), 128, images.shape[0])
+        gradient, loss, _ = engine.gradient(rows)
+        theta -= 0.1 * gradient
+        curve.append(float(loss) / 128)
+    return np.asarray(curve)
+
+
+def test_the_loss_curve_of_100_steps(other_space, digits, differences):
+    theta, _, _ = batch(digits)
+    here = loss_curve(np.asarray, theta.copy(), *digits, 100)
+    there = loss_curve(other_space.put, theta.copy(), *digits, 100)
+    relative = np.abs(there / here - 1)
+    differences.setdefault(other_space.name, {})["loss curve"] = float(relative.max())
+    assert here[-1] < 0.5 * here[0]
+    assert relative[0] < 1e-5
+    assert relative.max() < 1e-3
+
+
+def test_results_live_where_their_arguments_live(space, digits):
+    theta, X, labels = batch(digits, 8)
+    params = network.layers(space.put(theta), SIZES)
+    A, Z = network.forward(params, space.put(X))
+    Y = network.one_hot(space.put(labels), 10)
+    for array in (*A, *Z, Y, network.cross_entropy(Z[-1], Y), network.softmax(Z[-1])):
+        space.get(array)  # asserts type and device
+    for layer in network.backward(params, A, Z, Y):
+        for array in layer:
+            space.get(array)
+
+
+def test_mixing_backends_is_an_error_that_names_the_fix(other_space):
+    with pytest.raises(BackendError, match=r"numpy and .*backend\.asarray"):
+        array_namespace(NUMPY_ZERO, other_space.put(NUMPY_ZERO))
+    with pytest.raises(BackendError, match=r"asarray"):
+        network.cross_entropy(np.zeros((2, 3)), other_space.put(np.zeros((2, 3))))
+
+
+@pytest.mark.parametrize("thing", [[1.0, 2.0], 3.0, None, "x"])
+def test_what_is_no_array_is_refused(thing):
+    with pytest.raises(BackendError, match=r"backend\.asarray"):
+        array_namespace(thing)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(other_space, compare, name):
+    Z = counter_rng.normals(counter_rng.key(2, like=NUMPY_ZERO), (30, 40)) * 3
+    activation = ACTIVATIONS[name]
+    here = activation.value(Z)
+    there = activation.value(other_space.put(Z))
+    compare(name, there, here, 1e-6)
+    slope = activation.derivative(other_space.put(Z), there)
+    compare(f"{name}'", slope, activation.derivative(Z, here), 1e-5)
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_optimizers(other_space, compare, name):
+    theta = counter_rng.normals(counter_rng.key(1, like=NUMPY_ZERO), (500,))
+    results = []
+    for put in (np.array, other_space.put):
+        moved = put(theta)
+        state = optimizers.OPTIMIZERS[name].start(moved)
+        for step in range(5):
+            gradient = counter_rng.normals(counter_rng.key(step, like=moved), (500,))
+            optimizers.OPTIMIZERS[name].update(moved, gradient, state, 0.01, step)
+        results.append({"theta": moved, **state})
+    for tensor, here in results[0].items():
+        compare(f"{name} {tensor}", results[1][tensor], here, 1e-5)
+
+
+def test_regularisation(other_space, compare):
+    sizes, key = (30, 20, 10), counter_rng.key(4, like=NUMPY_ZERO)
+    theta = counter_rng.normals(key, (network.parameter_count(sizes),))
+    Z, dZ = (
+        counter_rng.normals(counter_rng.key(seed, like=NUMPY_ZERO), (20, 50)) for seed in (5, 6)
+    )
+    results = []
+    for put in (np.array, other_space.put):
+        there_key = counter_rng.key(4, like=put(NUMPY_ZERO))
+        noisy, dropped, normal, slope = (put(A.copy()) for A in (Z, Z, Z, dZ))
+        regularize.add_noise(noisy, there_key, 0.3)
+        regularize.drop(dropped, there_key, 0.3)
+        mean, deviation = regularize.normalize(normal)
+        regularize.normalize_backward(slope, normal, deviation)
+        weights, gradient = put(theta.copy()), put(theta.copy())
+        params = network.layers(weights, sizes)
+        regularize.add_l2(network.layers(gradient, sizes), params, 0.1)
+        regularize.clip(gradient, 1.5)
+        regularize.decay(params, 0.9)
+        regularize.limit_norms(params, 2.0)
+        results.append(
+            {
+                "noise": noisy,
+                "dropout": dropped,
+                "normalised": normal,
+                "mean": mean,
+                "deviation": deviation,
+                "normalised backward": slope,
+                "clipped": gradient,
+                "decayed and limited": weights,
+            }
+        )
+    for name, here in results[0].items():
+        compare(name, results[1][name], here, 1e-5)
+
+
+DEFORMED = {"rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "elastic": 1.1}
+
+
+def test_deformations(other_space, compare, digits):
+    images, labels = digits[0][:70], digits[1][:70]
+    settings = Settings().changed(**DEFORMED, rotation_1_7=6.0)
+    results = []
+    for put in (np.asarray, other_space.put):
+        there = put(labels)
+        is_1_or_7 = (there == 1) | (there == 7)
+        key = counter_rng.key(8, like=there)
+        rows, columns = augment.source(key, 3, settings, (28, 28))
+        moved = augment.deform(put(images), key, settings, is_1_or_7=is_1_or_7)
+        results.append({"source rows": rows, "source columns": columns, "deformed": moved})
+    for name, here in results[0].items():
+        compare(name, results[1][name], here, 1e-4)
+
+
+class OnePass:
+    """NumPy, under the name of the backend that scales pixels in one pass."""
+
+    __name__ = "cupy"
+
+    def __getattr__(self, name):
+        assert name != "astype", "a pass of its own"
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "tf32"])
+def test_pixels_scaled_in_one_pass_have_the_same_bits(monkeypatch, precision):
+    images = np.arange(256, dtype=np.uint8)[None, :]
+    settings = Settings(layers="784-128-10", precision=precision)
+    pixels = inputs.Inputs(images, settings, (16, 16), NUMPY_ZERO)
+    columns = images, None, None, np.dtype(settings.dtype), False
+    expected = pixels.columns(*columns)
+    monkeypatch.setattr(inputs, "array_namespace", lambda *arrays: OnePass())
+    found = pixels.columns(*columns)
+    assert found.dtype == expected.dtype == settings.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_regularised_training_step(other_space, compare, digits):
+    """Everything at once: deformed, cropped, centred, normalised, noisy, Adam, averaged."""
+    changes = DEFORMED | {
+        "batch_norm": True, "input_noise": 0.3, "hidden_noise": 0.3, "hidden_dropout": 0.1,
+        "input_dropout": 0.1, "label_smoothing": 0.05, "center": True, "min_ink": 0.01,
+        "l2": 1e-4, "weight_decay": 0.01, "clip_norm": 1.0, "max_norm": 3.0, "ema": 0.9,
+        "optimizer": "adam", "learning_rate": 0.01, "batch_size": 100, "init": "he",
+    }  # fmt: skip
+    settings = Settings(layers="784-20-15-10", iterations=100, rotation_1_7=6.0).changed(**changes)
+    train = Digits(*digits, "the first digits")
+    results = []
+    for chosen in (NUMPY, other_space.backend()):
+        trainer = Trainer(settings, train, chosen)
+        for _ in range(3):
+            loss, right, _ = trainer.step()
+        results.append(
+            {"theta": trainer.theta, "loss": loss, "right": right, "plain": trainer.plain()}
+        )
+    for name, here in results[0].items():
+        compare(f"3 regularised steps, {name}", results[1][name], here, 2e-3)

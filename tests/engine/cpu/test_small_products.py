@@ -1,0 +1,103 @@
+"""Products in pieces: the same numbers as the whole, and pieces as small as the kernels need."""
+
+import numpy as np
+import pytest
+
+from mnistgpu.engine import products
+from mnistgpu.engine.cpu import small_products
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.settings import Settings
+
+SHAPES = [
+    (10, 784, 1000), (10, 784, 128), (10, 784, 97), (10, 784, 1), (12, 784, 96), (128, 784, 32),
+    (10, 128, 512), (16, 1000, 784), (10, 1000, 784), (10, 997, 784), (37, 784, 300), (1, 10, 1000),
+    (64, 784, 60), (65, 784, 600), (784, 10, 128), (128, 32, 784), (3, 2000, 2000), (1, 1, 1),
+]  # fmt: skip
+
+
+def in_rows(array):
+    return np.ascontiguousarray(array)
+
+
+def in_columns(array):
+    return np.asfortranarray(array)
+
+
+@pytest.mark.parametrize("order_out", [in_rows, in_columns])
+@pytest.mark.parametrize("order_b", [in_rows, in_columns])
+@pytest.mark.parametrize("order_a", [in_rows, in_columns])
+@pytest.mark.parametrize(("m", "k", "n"), SHAPES)
+def test_pieces_make_the_whole(m, k, n, order_a, order_b, order_out):
+    random = np.random.default_rng(m + k + n)
+    A = order_a(random.integers(-4, 5, (m, k)).astype(np.float32))
+    B = order_b(random.integers(-4, 5, (k, n)).astype(np.float32))
+    out = order_out(np.full((m, n), np.nan, np.float32))
+    assert small_products.matmul(A, B, out=out) is out
+    # sums of so small whole numbers are exact in float32, in any order
+    np.testing.assert_array_equal(out, A.astype(np.float64) @ B.astype(np.float64))
+
+
+def test_only_the_part_that_is_asked_for_is_written():
+    random = np.random.default_rng(0)
+    A, B = random.random((10, 784), np.float32), random.random((500, 784), np.float32)[100:340].T
+    room = np.full((12, 400), 7, np.float32)
+    small_products.matmul(A, B, out=room[1:11, 80:320])
+    np.testing.assert_allclose(room[1:11, 80:320], A @ B, rtol=1e-4)
+    room[1:11, 80:320] = 7
+    assert (room == 7).all()
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+def test_every_piece_is_small_enough_and_none_is_left_out(transposed):
+    cut = 0
+    for m in (1, 3, 10, 12, 16, 32, 50, 64, 128, 512):
+        for k in (10, 32, 97, 128, 500, 784, 1000):
+            for n in (1, 10, 32, 96, 128, 512, 784, 1000, 1024):
+                how, rows, columns = small_products.plan(m, k, n, transposed)
+                cut += bool(how)
+                if how == "blocks":
+                    assert m % rows == n % columns == 0
+                    assert rows * columns * k <= small_products.MULTIPLY_ADDS
+                    assert not transposed or rows * columns <= small_products.ENTRIES
+                elif how == "sum":
+                    assert k % rows == 0
+                    assert m * n * rows <= small_products.MULTIPLY_ADDS
+    assert cut > 50
+
+
+def test_products_of_the_full_batch_are_cut():
+    """What pays most: W_1 X and dZ_1 X^T of 784-10-10 in shards of 1,000 images."""
+    assert small_products.plan(10, 784, 1000, True) == ("blocks", 10, 100)
+    assert small_products.plan(10, 1000, 784, False) == ("sum", 125, 0)
+    assert small_products.plan(1024, 784, 256, True) == ("", 0, 0)
+
+
+@pytest.mark.parametrize("layers", ["784-10-10", "784-128-10"])
+@pytest.mark.parametrize("batch", [None, 32])
+def test_training_in_pieces_is_training(digits, monkeypatch, layers, batch):
+    from mnistgpu import data
+    from mnistgpu.backend import NUMPY
+
+    train = data.Digits(*digits, "the first digits")
+    settings = Settings(layers=layers, batch_size=batch, iterations=100)
+    thetas = []
+    for pays in (False, True):
+        monkeypatch.setattr(small_products, "pays", lambda pays=pays: pays)
+        trainer = Trainer(settings, train, NUMPY)
+        with trainer.engine.running():
+            for _ in range(10):
+                trainer.step()
+        thetas.append(trainer.theta)
+    np.testing.assert_allclose(thetas[1], thetas[0], atol=2e-5)
+
+
+def test_pieces_are_for_processors_that_have_the_kernels(monkeypatch):
+    for architecture, expected in (("SkylakeX", True), ("Haswell", False), ("", False)):
+        monkeypatch.setattr(small_products, "blas_architecture", lambda a=architecture: a)
+        small_products.pays.cache_clear()
+        assert small_products.pays() is expected
+        chosen = products.matmul_in("float32", np)
+        assert chosen is (small_products.matmul if expected else np.matmul)
+        assert products.matmul_in("float64", np) is np.matmul
+    monkeypatch.undo()
+    small_products.pays.cache_clear()

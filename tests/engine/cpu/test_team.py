@@ -1,0 +1,314 @@
+"""Processes that share steps: how they begin, meet and end, and that nothing is left of them."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pytest
+from helpers.runs import one_sentence, run, start, wait_for
+
+from mnistgpu import data
+from mnistgpu.backend import NUMPY
+from mnistgpu.engine import threads
+from mnistgpu.engine.cpu import process_group as team
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import RunError
+from mnistgpu.runs import checkpoint, signals
+from mnistgpu.settings import Settings
+
+pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+
+PLAIN = Settings(init="he", validation=0, iterations=10**6, layers="784-16-10", batch_size=64)
+
+
+@pytest.fixture
+def train(digits):
+    return data.Digits(*digits, "the first digits")
+
+
+def children(process=None):
+    """The processes that a process, or this one, has started and that have not ended."""
+    process = process or os.getpid()
+    with open(f"/proc/{process}/task/{process}/children") as listed:
+        return [int(each) for each in listed.read().split()]
+
+
+def others(before):
+    """The processes that this one has started since it had started those."""
+    return [each for each in children() if each not in before]
+
+
+def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
+    before, processes = threads._blas().info(), children()
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes = 2
+    with (
+        pytest.raises(ZeroDivisionError),
+        trainer.engine.running(),
+        sharing.stepping(trainer) as step,
+    ):
+        step()
+        assert len(others(processes)) == 1
+        blas = [each for each in threads._blas().info() if each["user_api"] == "blas"]
+        assert {each["num_threads"] for each in blas} == {1}
+        raise ZeroDivisionError
+    assert children() == processes
+    assert threads._blas().info() == before
+
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
+def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path):
+    """Or two that wake up on one stay there; and they may leave it again."""
+    leader, move = os.getpid(), os.sched_setaffinity
+    lists = [tmp_path / "leader", tmp_path / "other"]
+
+    def moving(process, cores):
+        with open(lists[os.getpid() != leader], "a") as moves:
+            print(*sorted(cores), file=moves)
+        move(process, cores)
+
+    def moves():
+        lines = [each.read_text().splitlines() for each in lists]
+        return [[[*map(int, line.split())] for line in each] for each in lines]
+
+    monkeypatch.setattr(os, "sched_setaffinity", moving)
+    monkeypatch.setattr(sharing, "PAUSE", 1.0)
+    monkeypatch.setattr(sharing, "OFTEN", 1000.0)
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes = 2
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        step()
+        step(most=5)  # at once
+        (first, back), (second, back_again) = moves()
+        assert sorted(first + second) == back == back_again == CORES
+
+        time.sleep(1.1)
+        step()
+        assert [len(each) for each in moves()] == [4, 4]
+        monkeypatch.setattr(sharing, "OFTEN", 0.0)  # here; in the other process it is as it was
+        step()
+        assert [len(each) for each in moves()] == [6, 4]
+
+        move(0, second)  # as `taskset -p` does
+        try:
+            step()
+            assert len(moves()[0]) == 6
+        finally:
+            move(0, CORES)
+
+
+def test_where_no_process_may_choose_its_cores_steps_are_taken_all_the_same(train, monkeypatch):
+    def forbidden(process, cores):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes = 2
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        step()
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
+def test_a_break_on_the_way_leaves_nobody_on_a_core(monkeypatch):
+    move = os.sched_setaffinity
+
+    def moving(process, cores):
+        move(process, cores)
+        if len(cores) < len(CORES):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "sched_setaffinity", moving)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            team.Team(2).spread()
+        assert sorted(os.sched_getaffinity(0)) == CORES
+    finally:
+        move(0, CORES)
+
+
+def test_there_may_be_more_processes_than_cores(train):
+    os.sched_setaffinity(0, CORES[:1])
+    try:
+        trainer = Trainer(PLAIN, train, NUMPY)
+        trainer.engine.processes, before = 3, children()
+        with trainer.engine.running(), sharing.stepping(trainer) as step:
+            step()
+            for process in (0, *others(before)):
+                assert sorted(os.sched_getaffinity(process)) == CORES[:1]
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes, before = 3, children()
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        step()
+        taken = trainer.vectors()["theta"]
+        os.kill(others(before)[1], signal.SIGKILL)
+        with pytest.raises(RunError, match=r"one of the 3 processes .*killed by signal 9"):
+            step()
+        with pytest.raises(RunError, match="broken off"):
+            step()
+    assert children() == before
+    assert np.array_equal(trainer.theta, taken)
+    assert trainer.taken == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(MemoryError("much"), MemoryError), (ValueError("so"), RunError)]
+)
+def test_an_error_in_another_process_reaches_this_one(error, raised):
+    group = team.Team(2)
+
+    def begin():
+        def work():
+            if group.rank == 1:
+                raise error
+            group.meet()
+
+        return work
+
+    with pytest.raises(raised, match=str(error)), group.working(begin):
+        begin()()
+
+
+def test_a_stop_is_not_heard_by_other_processes(train):
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes, before = 2, children()
+    with trainer.engine.running(), sharing.stepping(trainer) as step:
+        for number in signals.SIGNALS:
+            os.kill(others(before)[0], number)
+        losses = [step()[0] for _ in range(3)]
+        assert len(others(before)) == 1
+    assert len(set(map(float, losses))) == 3  # each of its own step, also when kept
+
+
+def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
+    def full():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", full)
+    trainer = Trainer(PLAIN, train, NUMPY)
+    trainer.engine.processes = 2
+    refused = pytest.raises(RunError, match=r"temporarily unavailable.*end some programs")
+    with refused, sharing.stepping(trainer):
+        pass
+
+
+def test_where_there_is_no_room_to_meet_a_sentence_says_so(monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Semaphore", full)
+    with pytest.raises(RunError, match=r"3 processes cannot meet .*No space left.*/dev/shm"):
+        team.Team(3)
+    team.is_possible.cache_clear()
+    assert not team.is_possible()
+    monkeypatch.undo()
+    team.is_possible.cache_clear()
+    assert team.is_possible()
+
+
+def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
+    texts = {"/proc/self/cgroup": "1:cpu:/x\n0::/mine\n"}
+    monkeypatch.setattr(threads.Path, "read_text", lambda path: texts[str(path)])
+    found = []
+    for limit in ("max 100000", "150000 100000", "50000 100000", "6400000 100000", "odd"):
+        texts["/sys/fs/cgroup/mine/cpu.max"] = f"{limit}\n"
+        threads.quota.cache_clear()
+        found.append(threads.quota())
+        here = len(os.sched_getaffinity(0))
+        assert threads.cores() == min(here, found[-1] or here)
+    assert found == [None, 1, 1, 64, None]
+    monkeypatch.undo()
+    threads.quota.cache_clear()
+
+
+def test_memory_that_cannot_be_had_is_a_memory_error():
+    """Which the command line explains, see `memory`."""
+    with pytest.raises(MemoryError, match="no memory to share"):
+        team.Team(2).shared(2**50)
+
+
+def test_no_process_outlives_a_leader_that_is_killed():
+    """Nor does it hold the leader's pipes and locks."""
+    code = (
+        "import fcntl, sys\n"
+        "from mnistgpu.team import Team\n"
+        "lock = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "team = Team(3)\n"
+        "with team.working(lambda: team.meet):\n"
+        "    team.meet()\n"
+        "    print(*team._others, flush=True)\n"
+        "    input()\n"
+    )
+    with tempfile.NamedTemporaryFile() as lock:
+        command = [sys.executable, "-c", code, lock.name]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as leader:
+            others = [int(each) for each in leader.stdout.readline().split()]
+            assert len(others) == 2
+            leader.kill()
+            leader.wait()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            assert leader.stdout.read() == ""
+    end = time.monotonic() + 2.0
+    while any(is_running(each) for each in others):
+        assert time.monotonic() < end, "a process lives on"
+        time.sleep(0.02)
+
+
+def is_running(process):
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
+LENGTH = ("--iterations", 12000, "--checkpoint-every", "0.1s")
+
+
+def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
+    """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
+    whole, path = tmp_path / "whole", tmp_path / "run"
+    done = run(*OPTIONS, *LENGTH, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    process = start(*OPTIONS, *LENGTH, "--out", path, start_new_session=True)
+    wait_for((path / checkpoint.FILE).exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "go on with" in one_sentence(errors)
+    saved = checkpoint.load(path)
+    assert 0 < saved.taken < LENGTH[1]
+    assert saved.workers == min(16, threads.cores())
+    assert run("--resume", path).returncode == 0
+    for name, values in checkpoint.load(whole).vectors.items():
+        assert np.array_equal(checkpoint.load(path).vectors[name], values), name
+
+
+@pytest.mark.skipif(threads.cores() < 2, reason="one core: there is nobody to share with")
+def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
+    path = tmp_path / "run"
+    process = start(*OPTIONS, *LENGTH, "--out", path)
+    wait_for((path / checkpoint.FILE).exists, process)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    said = one_sentence(errors)
+    assert "killed by signal 9" in said
+    assert "keeps the run as it was after iteration" in said
+    assert run("--resume", path).returncode == 0

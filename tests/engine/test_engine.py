@@ -1,0 +1,190 @@
+"""The fast gradient equals the plain one, whatever the shards and workers."""
+
+import numpy as np
+import pytest
+
+from mnistgpu import counter_rng, network
+from mnistgpu.engine import gradient as engine_module
+from mnistgpu.engine import inputs, shard
+from mnistgpu.engine.cpu import tape
+from mnistgpu.engine.cpu.recorded_shard import RecordedShard, count_right
+from mnistgpu.engine.gradient import Engine
+from mnistgpu.engine.inputs import Inputs
+from mnistgpu.settings import Settings
+
+threadpool_info = pytest.importorskip(
+    "threadpoolctl", reason="threadpoolctl is missing"
+).threadpool_info
+
+SIZES = (784, 12, 10)
+
+
+def make_engine(theta, sizes, images, labels, batch_rows, workers=None, shard_rows=None):
+    """An engine for a plain network of these sizes."""
+    precision = "float32" if theta.dtype == np.float32 else "float64"
+    settings = Settings(layers="-".join(map(str, sizes)), precision=precision)
+    pixels = Inputs(images, settings, (28, 28), theta)
+    return Engine(theta, settings, images, labels, pixels, batch_rows, workers, shard_rows)
+
+
+def plain(theta, images, labels, sizes=SIZES):
+    X = (images.astype(theta.dtype) / 255).T
+    params = network.layers(theta, sizes)
+    A, Z = network.forward(params, X)
+    Y = network.one_hot(labels, sizes[-1], str(theta.dtype))
+    right = (A[-1].argmax(axis=0) == labels).sum()
+    loss = network.cross_entropy(Z[-1], Y) * len(labels)
+    return network.flatten(network.backward(params, A, Z, Y)), loss, right
+
+
+def start(sizes=SIZES, dtype="float64"):
+    return network.init(counter_rng.key(0, like=np.zeros(1)), sizes, "he", dtype)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000, 1023, 1025, 2000])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_shards_and_workers_change_nothing_but_rounding(digits, count, workers):
+    images, labels = digits
+    theta = start()
+    engine = make_engine(theta, SIZES, images, labels, count, workers, shard_rows=64)
+    expected, expected_loss, expected_right = plain(theta, images[:count], labels[:count])
+    with engine.running():
+        for _ in range(2):  # the second time in used buffers
+            gradient, loss, right = engine.gradient(slice(0, count))
+            np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+            assert loss == pytest.approx(expected_loss, rel=1e-12)
+            assert right == expected_right
+
+
+@pytest.mark.parametrize("sizes", [(784, 10), (784, 9, 8, 7, 10)])
+def test_any_depth(digits, sizes):
+    images, labels = digits
+    theta = start(sizes)
+    gradient, *_ = make_engine(theta, sizes, images, labels, 100).gradient(slice(100, 200))
+    expected, *_ = plain(theta, images[100:200], labels[100:200], sizes)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_rows_by_index_and_a_short_last_batch(digits):
+    images, labels = digits
+    theta = start()
+    engine = make_engine(theta, SIZES, images, labels, 128)
+    for rows in (np.arange(0, 2000, 16)[:125], np.asarray([7, 3, 3])):
+        gradient, loss, _ = engine.gradient(rows)
+        expected, expected_loss, _ = plain(theta, images[rows], labels[rows])
+        np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+        assert loss == pytest.approx(expected_loss)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (784, 10), (784, 9, 8, 7, 10)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_repeated_sees_other_images_and_weights(digits, sizes, workers):
+    """Shards of the same shape, in batches of other sizes too."""
+    images, labels = digits
+    theta = start(sizes)
+    engine = make_engine(theta, sizes, images, labels, 400, workers, shard_rows=100)
+    assert all(isinstance(each, RecordedShard) for each in engine.shards)
+    with engine.running():
+        for rows in (slice(0, 400), slice(500, 700), slice(900, 1300), slice(1300, 1650)):
+            expected, expected_loss, expected_right = plain(
+                theta, images[rows], labels[rows], sizes
+            )
+            gradient, loss, right = engine.gradient(rows)
+            np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+            assert loss == pytest.approx(expected_loss, rel=1e-12)
+            assert right == expected_right
+            theta -= 0.5 * gradient
+
+
+def test_shards_of_many_sizes(digits):
+    """More than there are buffers for."""
+    images, labels = digits
+    theta = start()
+    engine = make_engine(theta, SIZES, images, labels, 60)
+    for count in (10, 20, 30, 40, 50, 10, 20, 60, 10):
+        expected, *results = plain(theta, images[:count], labels[:count])
+        gradient, loss, right = engine.gradient(slice(0, count))
+        np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose((loss, right), results, rtol=1e-12)
+
+
+def test_of_equal_logits_the_first_counts():
+    Z = np.array([[0.0, -1, 0, 0], [0, 0, -2, 0], [-3, 0, -1, 0]])
+    assert count_right(Z, np.array([0, 1, 0, 0])) == 4
+    assert count_right(Z, np.array([1, 2, 2, 2])) == 0
+    assert count_right(Z[:, 2:3], np.array([0])) == 1
+    assert count_right(np.full((3, 1), np.nan), np.array([0])) == 1  # as argmax has it
+
+
+def test_repeated_runs_are_equal_to_the_bit(digits):
+    images, labels = digits
+    theta = start(dtype="float32")
+    results = []
+    for _ in range(3):
+        engine = make_engine(theta, SIZES, images, labels, 2000, workers=2, shard_rows=128)
+        with engine.running():
+            results.append(engine.gradient(slice(0, 2000))[0].copy())
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+
+
+class Recorder:
+    """NumPy, with a note of the type of every result."""
+
+    __name__ = "numpy"
+
+    def __init__(self):
+        self.dtypes = {}
+
+    def __getattr__(self, name):
+        real = getattr(np, name)
+        if not callable(real) or isinstance(real, type):
+            return real
+
+        def noted(*args, **kwargs):
+            result = real(*args, **kwargs)
+            self.dtypes.setdefault(str(result.dtype), []).append(name)
+            return result
+
+        return noted
+
+
+def test_a_float32_step_makes_no_float64_array(digits, monkeypatch):
+    images, labels = digits
+    recorder = Recorder()
+    theta = start(dtype="float32")
+    for module in (engine_module, inputs, shard, network):
+        monkeypatch.setattr(module, "array_namespace", lambda *arrays: recorder)
+    engine = make_engine(theta, SIZES, images, labels, 100)
+    seen, array = [], tape.Recorder.array
+    monkeypatch.setattr(tape.Recorder, "array", lambda r, a: seen.append(a.dtype) or array(r, a))
+    gradient, loss, right = engine.gradient(np.arange(100))
+    assert len(seen) > 30  # buffers and results of what is recorded
+    assert set(map(str, seen)) <= {"float32", "bool"}
+    assert (gradient.dtype, loss.dtype, right.dtype) == (np.float32, np.float32, np.int64)
+    assert len(recorder.dtypes["float32"]) > 10
+    assert set(recorder.dtypes) <= {"float32", "uint8", "int64", "bool"}, recorder.dtypes
+
+
+def blas_threads():
+    """Of NumPy's BLAS; SciPy, if another test has imported it, has one of its own."""
+    libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
+    return [lib["num_threads"] for lib in libraries if "scipy.libs" not in lib["filepath"]]
+
+
+def test_blas_threads_are_given_back_after_an_exception(digits):
+    images, labels = digits
+    before = blas_threads()
+    engine = make_engine(start(), SIZES, images, labels, 2000, workers=2, shard_rows=64)
+    with pytest.raises(ZeroDivisionError), engine.running():
+        assert set(blas_threads()) == {1}
+        raise ZeroDivisionError
+    assert blas_threads() == before
+
+
+def test_an_error_in_a_worker_reaches_the_caller(digits):
+    images, labels = digits
+    engine = make_engine(start(), SIZES, images, labels, 2000, workers=2, shard_rows=64)
+    engine.images = images[:, :700]
+    with engine.running(), pytest.raises(ValueError, match="700"):
+        engine.gradient(slice(0, 2000))

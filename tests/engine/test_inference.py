@@ -1,0 +1,36 @@
+"""The logits of many images equal the network's, whatever the shards."""
+
+import numpy as np
+import pytest
+
+from mnistgpu import counter_rng, network
+from mnistgpu.engine import inference
+from mnistgpu.maths.activations import ACTIVATIONS
+
+
+@pytest.mark.parametrize("sizes", [(784, 10), (784, 10, 10), (784, 150, 20, 10)])
+@pytest.mark.parametrize("count", [1, 7, 1023, 1024, 1025, 2000])
+def test_logits_equal_the_networks(digits, sizes, count):
+    images = digits[0][:count]
+    theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes, "he", "float64")
+    _, Z = network.forward(network.layers(theta, sizes), (images / 255).T)
+    found = inference.logits(theta, sizes, "relu", images)
+    np.testing.assert_allclose(found, Z[-1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(space, digits, activation):
+    sizes, images = (784, 12, 10), digits[0][:50]
+    theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes)
+    value = ACTIVATIONS[activation].value
+    _, Z = network.forward(network.layers(theta, sizes), (images / np.float32(255)).T, value)
+    found = inference.logits(space.put(theta), sizes, activation, space.put(images))
+    np.testing.assert_allclose(space.get(found), Z[-1], rtol=1e-3, atol=1e-5)
+
+
+def test_shards_are_answered_alike_on_every_backend(space, digits):
+    sizes, images = (784, 12, 10), digits[0]
+    theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes)
+    expected = inference.logits(theta, sizes, "relu", images)
+    found = inference.logits(space.put(theta), sizes, "relu", space.put(images))
+    np.testing.assert_allclose(space.get(found), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,186 @@
+"""Out of memory: one sentence with a batch size that fits, and nothing lost."""
+
+import tracemalloc
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.runs import write_small_set
+
+from mnistgpu import data
+from mnistgpu.backend import NUMPY
+from mnistgpu.data import Digits
+from mnistgpu.engine import memory
+from mnistgpu.engine.cpu import process_group as team
+from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.cpu import unit_shard
+from mnistgpu.engine.gradient import GPU_SHARD_ROWS, Engine, rows_of_a_shard
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import OutOfMemoryError, RunError
+from mnistgpu.runs import checkpoint, training
+from mnistgpu.runs.signals import Stop
+from mnistgpu.settings import Settings
+
+SETTINGS = Settings(layers="784-300-200-10").changed(iterations=9, init="he", validation=0)
+CHANGES = {
+    "full batch": {},
+    "mini-batches": {"batch_size": 500},
+    "adam": {"batch_size": 500, "optimizer": "adam", "ema": 0.9},
+    "gelu": {"batch_size": 1500, "activation": "gelu"},
+    "noise": {"batch_size": 1500, "batch_norm": True, "hidden_noise": 0.3, "input_noise": 0.3},
+    "dropout": {"batch_size": 1000, "hidden_dropout": 0.2},
+    "deformed": {"batch_size": 1024, "rotation": 10.0, "elastic": 1.0},
+    "float64": {"precision": "float64"},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_step_takes_no_more_than_estimated(changes):
+    settings = SETTINGS.changed(**changes)
+    images = np.random.default_rng(0).integers(0, 256, (3000, 784), dtype=np.uint8)
+    train = Digits(images, np.arange(3000, dtype=np.uint8) % 10, "random")
+    tracemalloc.start()
+    trainer = Trainer(settings, train, NUMPY, workers=1)
+    for _ in range(7):  # also the last batch of an epoch
+        trainer.step()
+    peak = tracemalloc.get_traced_memory()[1] + images.nbytes  # which NumPy does not copy
+    tracemalloc.stop()
+    rows = min(trainer.engine.shard_rows, trainer.batches.size)
+    shards = rows * memory.bytes_of_an_image(settings) * (2 if rows < 3000 else 1)
+    estimate = memory.fixed(settings, 3000) + shards
+    assert peak < estimate < 4 * peak
+
+
+def small_gpu(monkeypatch, settings, free, images=900):
+    """Let NumPy raise as an allocator does that has `free` bytes."""
+    right = Engine.gradient
+
+    def gradient(self, rows, *others):
+        count = rows.stop if isinstance(rows, slice) else rows.shape[0]
+        if memory.needed(settings, images, count) > free:
+            raise MemoryError("Out of memory allocating 1,073,741,824 bytes (allocated so far: 0).")
+        return right(self, rows, *others)
+
+    monkeypatch.setattr(Engine, "gradient", gradient)
+    monkeypatch.setattr(memory, "free_bytes", lambda backend: free)
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """As on a GPU."""
+    monkeypatch.setattr(sharing, "is_possible", lambda: False)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return data.load(write_small_set(tmp_path))
+
+
+@pytest.mark.usefixtures("one_process")
+def test_the_batch_size_that_is_named_fits(monkeypatch, dataset):
+    settings = SETTINGS.changed(batch_size=900, iterations=3)
+    small_gpu(monkeypatch, settings, memory.needed(settings, 900, 300))
+    with pytest.raises(OutOfMemoryError, match=r"GiB were free.*--batch-size 256 would fit") as e:
+        training.train(settings, dataset, NUMPY)
+    assert "900 images a step were too many" in str(e.value)
+    assert "\n" not in str(e.value)
+    assert isinstance(e.value, RunError)
+    assert e.value.exit_status == 1
+    training.train(settings.changed(batch_size=256), dataset, NUMPY)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_what_fits_at_no_batch_size_is_said(monkeypatch, dataset):
+    small_gpu(monkeypatch, SETTINGS, 1000)
+    with pytest.raises(OutOfMemoryError, match="do not fit at any batch size; stop other"):
+        training.train(SETTINGS, dataset, NUMPY)
+
+
+def test_without_a_figure_for_free_memory_half_is_proposed(monkeypatch):
+    message = memory.sentence(SETTINGS.changed(batch_size=100), 900, None, NUMPY)
+    assert message.endswith("100 images a step were too many; --batch-size 64 would fit")
+
+
+@pytest.mark.usefixtures("one_process")
+def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
+    """The run is saved before it stops, and resumes from there when there is memory again."""
+    settings = SETTINGS.changed(batch_size=100, iterations=20)
+    expected = training.train(settings, dataset, NUMPY).model.theta
+    every = checkpoint.parse_every("1epochs")
+    keeper = checkpoint.FileKeeper(tmp_path, None, dataset.digest, every, Stop())
+    right = Engine.gradient
+    calls = []
+
+    def gradient(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 13:
+            raise RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")
+        return right(self, *arguments)
+
+    monkeypatch.setattr(Engine, "gradient", gradient)
+    with pytest.raises(OutOfMemoryError):
+        training.train(settings, dataset, NUMPY, keeper=keeper)
+    saved = checkpoint.load(tmp_path)
+    assert saved.taken == 9
+    again = checkpoint.FileKeeper(tmp_path, None, dataset.digest, every, Stop(), saved)
+    resumed = training.train(settings, dataset, NUMPY, keeper=again)
+    np.testing.assert_array_equal(resumed.model.theta, expected)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_other_errors_pass_through(monkeypatch, dataset):
+    def gradient(self, *arguments):
+        raise RuntimeError("cudaErrorIllegalAddress")
+
+    monkeypatch.setattr(Engine, "gradient", gradient)
+    with pytest.raises(RuntimeError, match="IllegalAddress"):
+        training.train(SETTINGS, dataset, NUMPY)
+
+
+def test_free_memory_counts_what_the_pool_holds():
+    pool = types.SimpleNamespace(free_bytes=lambda: 50)
+    device = types.SimpleNamespace(mem_info=(1000, 4000))
+    cupy = types.SimpleNamespace(
+        get_default_memory_pool=lambda: pool,
+        cuda=types.SimpleNamespace(Device=lambda ordinal: device),
+    )
+    chosen = types.SimpleNamespace(name="cupy", xp=cupy, device=0)
+    assert memory.free_bytes(chosen) == 1050
+    if Path("/proc/meminfo").exists():
+        assert 2**20 < memory.free_bytes(NUMPY) < 2**50
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hidden_noise": 0.1}, {"batch_norm": True}, {"activation": "gelu"}, {"shift": 1.0}]
+)
+def test_where_a_gradient_depends_on_its_cuts_they_are_those_of_every_backend(changes):
+    narrow = Settings(layers="784-800-800-10").changed(**changes)
+    wide = Settings(layers="784-2500-2000-1500-1000-500-10").changed(**changes)
+    for batch in (1, 100, 512, 1024, 8192):
+        cuts = [rows_of_a_shard(narrow, batch, on_cpu) for on_cpu in (True, False)]
+        assert cuts == [min(512, -(-batch // 2))] * 2
+        cuts = [rows_of_a_shard(wide, batch, on_cpu) for on_cpu in (True, False)]
+        assert cuts == [min(4096, batch)] * 2  # the step of `record` is one piece
+
+
+def test_shards_of_wide_networks_are_smaller_on_a_gpu():
+    narrow, wide = Settings(), Settings(layers="784-2500-2000-1500-1000-500-10")
+    assert rows_of_a_shard(narrow, 10**6, on_cpu=False) == GPU_SHARD_ROWS
+    rows = rows_of_a_shard(wide, 10**6, on_cpu=False)
+    assert rows == 16384
+    assert rows * memory.bytes_of_an_image(wide) < 2 * 2**30
+
+
+@pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_share_a_step_say_it_too(monkeypatch, dataset, rank):
+    def add(self, *arguments):
+        if self.told.team.rank == rank:
+            raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(unit_shard.UnitShard, "add", add)
+    monkeypatch.setattr(sharing, "cores", lambda: 2)
+    settings = SETTINGS.changed(batch_size=500, iterations=3)
+    with pytest.raises(OutOfMemoryError, match="500 images a step were too many"):
+        training.train(settings, dataset, NUMPY)

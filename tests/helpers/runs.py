@@ -1,0 +1,65 @@
+"""Real training processes for the tests that disturb them, and a small set for them to train on."""
+
+import os
+import struct
+import subprocess
+import sys
+import time
+
+from helpers.mnist import ROOT, read_idx
+
+
+def write_small_set(folder):
+    """900 training and 300 test images of MNIST, as IDX files."""
+    for prefix, count in (("train", 900), ("t10k", 300)):
+        images = read_idx(f"{prefix}-images-idx3-ubyte", count)
+        labels = read_idx(f"{prefix}-labels-idx1-ubyte", count)
+        header = struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28)
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = struct.pack(">4BI", 0, 0, 8, 1, count)
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return folder
+
+
+def environment():
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "mnistgpu.cli", "train", *map(str, arguments)]
+
+
+def start(*arguments, **options):
+    """A training process that goes on by itself."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(*arguments), env=environment(), **(pipes | options))
+
+
+def run(*arguments, **options):
+    """A training process until its end."""
+    usual = {"env": environment(), "capture_output": True, "text": True, "timeout": 120}
+    return subprocess.run(command(*arguments), **(usual | options))
+
+
+def wait_for(condition, process, seconds=60.0):
+    """Wait until something is true that the process should bring about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "nothing came of it"
+        time.sleep(0.005)
+
+
+def one_sentence(text):
+    """What a person is told: a line without a traceback."""
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]

@@ -1,0 +1,217 @@
+"""Deformations: identity at strength 0, against SciPy, mass, limits, the same everywhere."""
+
+import numpy as np
+import pytest
+
+from mnistgpu import counter_rng
+from mnistgpu.maths import augment
+from mnistgpu.settings import Settings
+
+ZERO = np.zeros(1)
+KEY = counter_rng.key(3, like=ZERO)
+
+
+def settings(**changes):
+    return Settings().changed(**changes)
+
+
+ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
+
+
+@pytest.mark.parametrize("changes", [{}, ALL], ids=["nothing", "everything at strength 0"])
+def test_strength_zero_is_the_identity_to_the_bit(digits, changes):
+    images = digits[0][:70]
+    moved = augment.deform(images, KEY, settings(**changes), strength=0.0)
+    assert moved.shape == (784, 70)
+    assert moved.dtype == np.float32
+    np.testing.assert_array_equal(moved.T, images.astype(np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
+def test_any_number_of_images(digits, count):
+    moved = augment.deform(digits[0][:count], KEY, settings(**ALL))
+    assert moved.shape == (784, count)
+    assert np.isfinite(moved).all()
+    assert moved.min() >= 0
+    assert moved.max() <= 255.01
+
+
+def test_mass_is_roughly_kept(digits):
+    images = digits[0]
+    moved = augment.deform(images, KEY, settings(rotation=15.0, elastic=1.0, shift=1.0))
+    ratio = moved.sum(axis=0) / images.sum(axis=1)
+    assert ratio.mean() == pytest.approx(1.0, abs=0.03)
+    assert np.percentile(ratio, 1) > 0.75
+    assert np.percentile(ratio, 99) < 1.3
+
+
+def test_same_key_same_images_other_key_other_images(digits):
+    images = digits[0][:64]
+    first, again, other = (
+        augment.deform(images, key, settings(**ALL))
+        for key in (KEY, KEY, counter_rng.key(4, like=ZERO))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 5
+
+
+def test_a_group_shares_its_map_and_groups_differ(digits):
+    images = np.repeat(digits[0][:1], 64, axis=0)
+    moved = augment.deform(images, KEY, settings(**ALL, images_per_map=32))
+    np.testing.assert_array_equal(moved[:, 0], moved[:, 31])
+    assert np.abs(moved[:, 0] - moved[:, 32]).mean() > 2
+
+
+def test_against_scipy(digits):
+    """The bilinear gather is SciPy's map_coordinates of order 1 with zeros outside."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    changes = settings(**ALL)
+    rows, columns = augment.source(KEY, 2, changes, (28, 28))
+    moved = augment.deform(digits[0][:64], KEY, changes)
+    for i in (0, 5, 40):
+        group = i // 32
+        padded = np.pad(digits[0][i].reshape(28, 28).astype(np.float64), 20)
+        expected = ndimage.map_coordinates(padded, [rows[group] + 20, columns[group] + 20], order=1)
+        np.testing.assert_allclose(moved[:, i], expected, atol=0.02)
+
+
+def drawn(**changes):
+    """A smooth picture, that picture deformed, and the eight numbers in [-1, 1) drawn for it."""
+    y, x = np.mgrid[0:28, 0:28]
+    picture = 255 * np.exp(-((y - 11) ** 2 / 30 + (x - 16) ** 2 / 12 + (y - 11) * (x - 16) / 40))
+    picture = picture.round().astype(np.uint8)
+    moved = augment.deform(picture.reshape(1, 784), KEY, settings(**changes)).reshape(28, 28)
+    draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8,)) * 2.0 - 1.0
+    return picture.astype(np.float64), moved, draws.astype(np.float64)
+
+
+def test_a_known_shift():
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(shift=3.0)
+    expected = ndimage.shift(picture, (3 * u[4], 3 * u[5]), order=1)
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert np.abs(u[4:6]).min() > 0.1
+
+
+def test_a_known_rotation():
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(rotation=15.0)
+    expected = ndimage.rotate(picture, -15 * u[0], reshape=False, order=1)  # clockwise
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert abs(u[0]) > 0.1
+
+
+def test_a_known_scaling_and_shear():
+    """A stretch by 1 + 0.15 u along each axis, and a slant of 0.2 u columns a row."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    picture, moved, u = drawn(scaling=0.15, shear=0.2)
+    back = np.array([[1 / (1 + 0.15 * u[1]), 0], [0, 1 / (1 + 0.15 * u[2])]])
+    back = np.array([[1, 0], [0.2 * u[3], 1]]) @ back
+    centre = np.array([13.5, 13.5])
+    expected = ndimage.affine_transform(picture, back, centre - back @ centre, order=1)
+    np.testing.assert_allclose(moved[4:24, 4:24], expected[4:24, 4:24], atol=0.01)
+    assert np.abs(u[1:4]).min() > 0.1
+
+
+def limits(groups=4000, **changes):
+    """Extremes of the angle over many maps, in degrees."""
+    rows, columns = augment.source(KEY, groups, settings(**changes), (28, 28))
+    y0 = rows.reshape(groups, 28, 28)[:, 13, 27] - 13.5
+    x0 = columns.reshape(groups, 28, 28)[:, 13, 27] - 13.5
+    return np.degrees(np.arctan2(y0 + 0.5 * x0 / 13.5, x0))
+
+
+def test_rotations_fill_their_range():
+    angles = limits(rotation=15.0)
+    assert 14 < angles.max() < 15.2
+    assert -15.2 < angles.min() < -14
+
+
+def test_ones_and_sevens_turn_less():
+    changes = settings(rotation=15.0, rotation_1_7=0.0, images_per_map=1)
+    images = np.zeros((4, 784), dtype=np.uint8)
+    images[:, 28 * 5 + 14] = 255
+    moved = augment.deform(images, KEY, changes, is_1_or_7=np.asarray([True, False, True, False]))
+    still = (images == moved.T).all(axis=1)
+    assert still.tolist() == [True, False, True, False]
+
+
+def turns(labels, per_map):
+    """How far images of one upright stroke were turned, in degrees, by the moments of their ink."""
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[4:24, 13:15] = 255
+    images = np.repeat(image.reshape(1, 784), len(labels), axis=0)
+    changes = settings(rotation=15.0, rotation_1_7=7.5, images_per_map=per_map)
+    moved = augment.deform(images, KEY, changes, is_1_or_7=(labels == 1) | (labels == 7))
+    y, x = np.mgrid[0:28, 0:28].reshape(2, 784, 1) - 13.5
+    ink = moved / moved.sum(axis=0)
+    return np.degrees(0.5 * np.arctan2(2 * (ink * x * y).sum(0), (ink * (y * y - x * x)).sum(0)))
+
+
+@pytest.mark.parametrize("per_map", [1, 32])
+def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
+    """Also where images share maps: mixed labels do not narrow everybody's range."""
+    labels = np.tile(digits[1], 5)
+    angles, limited = turns(labels, per_map), np.isin(labels, (1, 7))
+    assert 7 < np.abs(angles[limited]).max() < 7.6
+    assert 14 < np.abs(angles[~limited]).max() < 15.1
+    wide = np.abs(angles[~limited]) > 7.6
+    assert wide.mean() == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize("per_map", [1, 32])
+def test_images_come_back_in_their_order(per_map, digits):
+    images, labels = digits[0][:100], digits[1][:100]
+    changes = settings(rotation=3.0, rotation_1_7=1.0, images_per_map=per_map)
+    moved = augment.deform(images, KEY, changes, is_1_or_7=np.isin(labels, (1, 7))).T
+    distances = ((images[:, None, :].astype(np.float32) - moved[None, :, :]) ** 2).sum(axis=2)
+    assert (distances.argmin(axis=1) == np.arange(100)).all()
+
+
+def test_elastic_fields_have_their_length():
+    displacement = []
+    for seed in range(40):
+        rows, columns = augment.source(
+            counter_rng.key(seed, like=ZERO), 8, settings(elastic=2.0), (28, 28)
+        )
+        y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
+        displacement.append(np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean(axis=1)))
+    lengths = np.concatenate(displacement)
+    # uniform between a quarter of the limit and the limit: 1.25 on average
+    assert lengths.mean() == pytest.approx(1.25, rel=0.08)
+
+
+def test_elastic_fields_are_as_smooth_as_asked():
+    """Neighbouring displacements correlate as a Gauss of sigma does: exp(-1 / (4 sigma^2))."""
+    fields, _ = augment.SmoothFields(KEY, (28, 28), 4.0).draw(KEY, 400)
+    inner = fields.reshape(400, 28, 28)[:, 8:20, 8:20]
+    correlation = (inner[:, :, 1:] * inner[:, :, :-1]).mean() / (inner**2).mean()
+    assert correlation == pytest.approx(np.exp(-1 / (4 * 16)), abs=0.005)
+
+
+def test_only_the_wanted_pixels_are_computed(digits):
+    images = digits[0][:40]
+    wanted = np.asarray([100, 101, 350, 406])
+    some = augment.deform(images, KEY, settings(**ALL), wanted=wanted)
+    np.testing.assert_array_equal(some, augment.deform(images, KEY, settings(**ALL))[wanted])
+
+
+def test_ciresans_fields_are_as_strong_as_the_papers():
+    """Uniform noise, smoothed by SciPy's Gauss of 5.5 pixels, times 37: the same mean square."""
+    ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 300, 28 + 60, 28 + 60))
+    fields = 37 * ndimage.gaussian_filter(noise, (0, 0, 5.5, 5.5))[..., 30:-30, 30:-30]
+    theirs = np.sqrt((fields**2).sum(axis=0).mean())
+    alone = settings(elastic=augment.CIRESAN["elastic"], elastic_sigma=5.5)
+    rows, columns = augment.source(KEY, 600, alone, (28, 28))
+    y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
+    ours = np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean())
+    assert ours == pytest.approx(theirs, rel=0.05)
+
+
+def test_the_presets_are_settings():
+    for name, preset in augment.PRESETS.items():
+        assert augment.is_deforming(settings(**preset)), name
+    assert not augment.is_deforming(Settings())
+    assert augment.CIRESAN["rotation"] == 15.0
+    assert augment.CIRESAN["rotation_1_7"] == 7.5

@@ -1,0 +1,78 @@
+"""The README and the docs stay true: tables, links, commands, and code beside the equations."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.mnist import ROOT
+
+from mnistgpu import models
+from mnistgpu.pictures import images
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_tables_are_those_of_the_results():
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "fill_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_code_of_the_explanation_is_the_code_of_the_example():
+    example = (ROOT / "examples" / "eight_equations.py").read_text()
+    lines = {line.partition("#")[0].strip() for line in example.splitlines()}
+    explanation = README.partition("## The explanation")[2].partition("That is all.")[0]
+    shown = re.findall(
+        r"`([A-Z][A-Za-z]*\d?(?:\[[^`]+\])? = [^`]+|[a-z]+[A-Z]?\d? = [^`]+)`", explanation
+    )
+    assert len(shown) >= 17
+    for line in shown:
+        assert line in lines, line
+
+
+def test_every_file_of_the_map_exists_and_every_module_is_on_it():
+    shown = set(re.findall(r"mnistgpu/([a-z_]+)(?:\.py)?\)", README))
+    modules = {path.stem for path in (ROOT / "mnistgpu").glob("*.py")}
+    assert modules - {"__init__"} <= shown, modules - shown
+
+
+def test_commands_of_the_readme_name_real_flags():
+    help_text = subprocess.run(
+        [sys.executable, "-m", "mnistgpu.train", "--help"],
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "200", "PATH": "", "TERM": "dumb"},
+    ).stdout
+    for line in re.findall(r"mnistgpu\.train (--[^#\n`]+)", README):
+        for flag in re.findall(r"--[a-z-]+", line):
+            assert flag in help_text, flag
+
+
+def test_the_python_of_using_runs_as_written(tmp_path, monkeypatch, capsys):
+    """Three pieces: your own digit, a run that is loaded, and the network by NumPy alone."""
+    run = tmp_path / "runs" / "MY-RUN"
+    run.mkdir(parents=True)
+    shutil.copy(models.SHIPPED, run / "model.safetensors")
+    shutil.copy(ROOT / "tests" / "golden" / "photo-7.jpg", tmp_path / "photo.jpg")
+    np.save(tmp_path / "digit.npy", images.read(tmp_path / "photo.jpg"))
+    monkeypatch.chdir(tmp_path)
+    using = (ROOT / "docs" / "using.md").read_text()
+    own_digit, loaded, elsewhere = re.findall("```python\n(.*?)```", using, re.DOTALL)
+    for code, expected in ((own_digit, "[7]"), (loaded, "[7 2 1 0 4]"), (elsewhere, "7")):
+        exec(code, {})
+        assert expected in capsys.readouterr().out
+    assert (tmp_path / "copy.safetensors").exists()
+    assert "mnistgpu" not in elsewhere
