@@ -1,4 +1,6 @@
-"""SHA-256 of the parameters after the first steps of each recipe: python recipe_digests.py [NAME ...]
+"""SHA-256 of the parameters after the first steps of each recipe, as a JSON object.
+
+    python tests/engine/recipe_digests.py [NAME ...] [--two-workers]
 
 One thread, OpenBLAS's Haswell kernels and NumPy's AVX2 loops, so that every x86-64 machine with
 AVX2 has the same digests with the same NumPy and OpenBLAS. Prints a JSON object. `made_with` says

@@ -17,12 +17,12 @@ LABELS = read_idx("t10k-labels-idx1-ubyte", 2000)
 
 
 def test_a_run_is_read():
-    settings, digest = run_directory.read_record(OLD / "finished")
+    settings, digest = run_directory.read_record(OLD / "finished" / "settings.json")
     assert settings.layers == "784-4-10"
     assert settings.ema == 0.9
     assert digest.startswith("61bfc99cee970065")
     assert run_directory.is_finished(OLD / "finished", settings, digest)
-    history = run_directory.read_history(OLD / "finished")
+    history = run_directory.read_history(OLD / "finished" / "history.csv")
     assert history["iteration"] == [1, 116, 232]
     assert len(watching.load(OLD / "finished" / watching.FILE).rows) == 3
 
@@ -48,7 +48,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
     shutil.copytree(OLD / "interrupted", tmp_path / "run")
     done = run("--resume", tmp_path / "run", "--quiet")
     assert done.returncode == 0, done.stderr
-    history = run_directory.read_history(tmp_path / "run")
+    history = run_directory.read_history(tmp_path / "run" / "history.csv")
     assert history["iteration"][-1] == 4640
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["test_accuracy"] == pytest.approx(0.85, abs=0.02)
