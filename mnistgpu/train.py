@@ -79,13 +79,14 @@ def begin(
     from mnistgpu import backend as backends
     from mnistgpu import data as readers
     from mnistgpu import recipes
+    from mnistgpu.engine import stepping
     from mnistgpu.runs import checkpoint, run_directory, training
 
     settings = recipes.named(recipe).settings.changed(**changes)
     chosen = backends.select(backend)
     dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
     training.check_fit(settings, dataset)
-    training.check_backend(settings, chosen)
+    stepping.check_backend(settings, chosen)
     path = out or run_directory.new_path()
     with run_directory.writing(path):
         run_directory.create(path, settings, dataset, force)

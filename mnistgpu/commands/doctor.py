@@ -18,11 +18,9 @@ import numpy as np
 from mnistgpu import __version__, counter_rng, data, network
 from mnistgpu.backend import INSTALL, INSTALL_CUPY, NUMPY, Backend, gist, select
 from mnistgpu.data import Digits
-from mnistgpu.engine.cpu import processes as sharing
-from mnistgpu.engine.gpu import cublas
-from mnistgpu.engine.gpu.cuda_graph import stepping
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.stepping import require_graphs, stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError, MnistGpuError
 from mnistgpu.settings import Settings
@@ -213,7 +211,7 @@ def parity(backends: list[Backend], digits: Digits) -> tuple[bool, str, str]:
 def graph(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
     """A few steps with --graph, which the engine holds against eager ones itself."""
     try:
-        cublas.binding()
+        require_graphs()
     except BackendError as error:
         return True, f"not tried: {error}", ""
     settings = Settings(layers="-".join(map(str, SIZES)), iterations=8, graph=True)
@@ -235,7 +233,7 @@ def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
         Settings(layers="784-128-10").changed(batch_size=128, init="he", learning_rate=0.1),
     ):
         trainer = Trainer(settings, digits, backend)
-        with trainer.engine.running(), sharing.stepping(trainer) as step:
+        with trainer.engine.running(), stepping(trainer) as step:
             step()
             backend.synchronize()
             started, before = time.perf_counter(), trainer.taken
@@ -245,7 +243,7 @@ def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
                     backend.synchronize()
             backend.synchronize()
             seconds = (time.perf_counter() - started) / (trainer.taken - before)
-        batch, processes = settings.batch_size or len(digits), trainer.engine.processes
+        batch, processes = settings.batch_size or len(digits), trainer.processes
         by = f" of {processes} processes" if processes > 1 else ""
         texts.append(f"{settings.layers} with {batch:,} images {1e3 * seconds:.2f} ms a step{by}")
     return True, "; ".join(texts), ""

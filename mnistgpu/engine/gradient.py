@@ -11,15 +11,14 @@ settings, since batch normalisation and noise depend on it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
 from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.engine.cpu.recorded_shard import RecordedShard
-from mnistgpu.engine.cpu.tape import bare
+from mnistgpu.engine.cpu.bound_calls import BoundShard
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import cores, one_blas_thread, workers
@@ -37,9 +36,6 @@ GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1
 # saves little at best, and waits long for its turn on a machine that has something else to do.
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
-
-# `Trainer.step`, or what takes its place, and may take up to `most` steps of an epoch together
-Step = Callable[..., tuple[Array, Array, int]]
 
 
 class Engine:
@@ -76,6 +72,7 @@ class Engine:
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
+        self.is_plain_form = False
         self.shards = [self.new_shard(theta) for _ in range(count)]
         self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
         if settings.batch_norm:
@@ -85,15 +82,19 @@ class Engine:
         self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
-        self.processes = 1  # among which steps are shared, see `sharing`
         self._no_key = counter_rng.key(0, like=theta)
         self._threads: Executor | None = None
 
     def new_shard(self, theta: Array, gradient: Array | None = None) -> Shard:
-        """A worker's shard, of which steps are recorded and repeated where they can be."""
-        recorded = self.xp.__name__ == "numpy" and is_plain(self.settings)
-        how = RecordedShard if recorded else Shard
-        return how(theta, self.sizes, self.settings, self.inputs.factor, gradient)
+        """A worker's shard: bound calls where it is plain and on NumPy."""
+        bound = self.xp.__name__ == "numpy" and is_plain(self.settings) and not self.is_plain_form
+        kind = BoundShard if bound else Shard
+        return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
+
+    def take_plain_form(self) -> None:
+        """Compute gradients without bound calls from here on: by `Shard` alone."""
+        self.is_plain_form = True
+        self.shards = [self.new_shard(self.theta) for _ in self.shards]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
@@ -135,7 +136,7 @@ class Engine:
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
             self.batch_statistics = weighted_means(found, count)
-        return bare(total.gradient), total.loss, total.right
+        return total.gradient, total.loss, total.right
 
     def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
         """How many images `rows` are, and where each worker's shards of them begin."""
@@ -166,7 +167,7 @@ class Engine:
         deform: bool,
     ) -> None:
         """One worker's share: its shards one after the other, summed in its own buffers."""
-        xp, dtype = self.xp, self.theta.dtype
+        xp = self.xp
         deform = deform and self.inputs.deforming
         for start in starts:
             stop = min(start + self.shard_rows, count)
@@ -177,14 +178,9 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
-            if isinstance(shard, RecordedShard):
-                first = start == starts[0]
-                shard.add_images(images, labels, self.inputs, self.targets, 1.0 / count, first)
-                continue
             shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
-            X = self.inputs.columns(images, labels, shard_key, dtype, deform)
-            targets = xp.take(self.targets, labels, axis=1)
-            shard.add(X, labels, targets, 1.0 / count, start == starts[0], shard_key)
+            first = start == starts[0]
+            shard.add_images(images, labels, 1.0 / count, first, shard_key, deform)
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.

@@ -13,6 +13,7 @@ from typing import Any
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_out
 from mnistgpu.engine import products
+from mnistgpu.engine.inputs import Inputs
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -21,7 +22,8 @@ from mnistgpu.settings import Settings
 class Shard:
     """One worker's parameters, buffers and sums. `theta` is shared with whoever updates it.
 
-    The first activations are `factor` times the X it is given (see `Inputs.factor`). `gradient` is
+    `inputs` turns images into the X of `add`, of which the first activations are `Inputs.factor`
+    times; `targets` (classes, classes) has the smoothed one-hot column of each class. `gradient` is
     the memory for the sum, if it matters where that lies.
     """
 
@@ -30,11 +32,13 @@ class Shard:
         theta: Array,
         sizes: tuple[int, ...],
         settings: Settings,
-        factor: float = 1.0,
+        inputs: Inputs,
+        targets: Array,
         gradient: Array | None = None,
     ):
         self.xp = xp = array_namespace(theta)
-        self.sizes, self.settings, self.factor = sizes, settings, factor
+        self.sizes, self.settings, self.inputs, self.targets = sizes, settings, inputs, targets
+        self.factor = inputs.factor
         self.activation = ACTIVATIONS[settings.activation]
         self.params = self.layers(theta)  # views: they follow theta
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
@@ -50,6 +54,14 @@ class Shard:
         self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
         self._maximum = with_out(xp.maximum, theta)
         self._has_out = has_out(theta)
+
+    def add_images(
+        self, images: Array, labels: Array, scale: float, first: bool, key: Array, deform: bool
+    ) -> None:
+        """As `add`, from the images (m, pixels) uint8 that `Inputs.crop` has left."""
+        X = self.inputs.columns(images, labels, key, self.gradient.dtype, deform)
+        targets = self.xp.take(self.targets, labels, axis=1)
+        self.add(X, labels, targets, scale, first, key)
 
     def add(
         self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
@@ -67,7 +79,9 @@ class Shard:
         Z -= xp.max(Z, axis=0, keepdims=True)
         self._exp(Z, out=dZ)
         self.matmul(buffers.ones_by_class, dZ, out=column_sums)
-        loss, right = self.results(Z, labels, targets, buffers)
+        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
+        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
+        loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
 
         dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
         dZ -= targets
@@ -81,17 +95,6 @@ class Shard:
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
 
-    def results(
-        self, Z: Array, labels: Array, targets: Array, buffers: Buffers
-    ) -> tuple[Array, Array]:
-        """The sum of losses, and how many columns of Z are largest at their label: from logits less
-        their largest, and the column sums of exp(Z) in the buffers.
-        """
-        xp = self.xp
-        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
-        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
-        return (xp.log(buffers.row) @ buffers.ones - log_likelihood)[0, 0], right
-
     def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
         settings = self.settings
@@ -103,12 +106,11 @@ class Shard:
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                self._add(self.of_all_units(sums, buffers), b, out=Z)
+                self._add(sums, b, out=Z)
                 return Z
             if settings.batch_norm:
                 buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
-            if b is not None:  # or it is a column of W, and sums are Z
-                self._add(sums, b, out=Z)
+            self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
                 noise_key = _layer_key(key, counter_rng.NOISE, layer)
                 regularize.add_noise(Z, noise_key, settings.hidden_noise)
@@ -121,7 +123,7 @@ class Shard:
             if settings.hidden_dropout > 0:
                 drop_key = _layer_key(key, counter_rng.DROPOUT, layer)
                 buffers.kept[layer] = regularize.drop(A, drop_key, settings.hidden_dropout)
-            buffers.A[layer + 1] = self.for_all_units(layer, A, buffers)
+            buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[network.Layer]) -> None:
@@ -130,8 +132,7 @@ class Shard:
         last = len(gradients) - 1
         for layer in range(last, -1, -1):
             dW, db = gradients[layer]
-            if db is not None:
-                self.matmul(dZ, buffers.ones, out=db)
+            self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
                 regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
             if layer == 0 and self.factor != 1.0:
@@ -140,7 +141,6 @@ class Shard:
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 self.matmul(self.params[layer][0].T, dZ, out=dA)
-                dA = self.from_all_units(layer, dA, buffers)
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if settings.activation == "relu":
@@ -149,23 +149,9 @@ class Shard:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
 
-    # What differs where this process has a share of the units alone, see `unit_shard`.
-
     def layers(self, vector: Array) -> list[network.Layer]:
-        """The views (W_l, b_l) of a vector of parameters or of a gradient; b_l may be None."""
+        """The views (W_l, b_l) of a vector of parameters or of a gradient."""
         return network.layers(vector, self.sizes)
-
-    def for_all_units(self, layer: int, A: Array, buffers: Any) -> Array:
-        """The activations of all units of a hidden layer 0, 1, ..., from those of these units."""
-        return A
-
-    def of_all_units(self, sums: Array, buffers: Any) -> Array:
-        """W_L A_{L-1} over all units, from the sums over these units."""
-        return sums
-
-    def from_all_units(self, layer: int, dA: Array, buffers: Any) -> Array:
-        """W^T dZ over all units of layer 1, 2, ... for these units before it."""
-        return dA
 
     def _keep_where_positive(self, dA: Array, A: Array) -> None:
         """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""

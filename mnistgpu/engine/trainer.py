@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data import Digits
-from mnistgpu.engine.cpu import processes as sharing
 from mnistgpu.engine.gradient import Engine, is_random, statistics_shares
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.maths import optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
+
+# What takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a faster form
+Step = Callable[..., tuple[Array, Array, int]]
+
+
+class Shared(Protocol):
+    """Where a trainer's vectors are while several processes share its steps."""
+
+    checked_steps: int  # how many of the first steps are compared with plain ones
+
+    def distribute(self) -> None:
+        """Copy the trainer's vectors to the processes."""
+
+    def collect(self, *names: str) -> None:
+        """Copy these vectors, or all, from the processes into the trainer."""
 
 
 class Batches:
@@ -75,21 +90,22 @@ class Trainer:
             self.batches.size,
             workers,
         )
-        self.engine.processes = sharing.processes(self.engine, self.batches.size, workers)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
         self.taken = 0
         self.learning_rate = math.nan
+        self.workers, self.processes = workers, 1  # `stepping` may choose more processes
+        self.shared: Shared | None = None
         self.random = is_random(settings)
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
         """Take one step; sum of losses and right answers of its batch (on the device), its size.
 
-        The schedule gives the learning rate unless `rate` does. `most` is for those who take
-        several steps together, see `engine.Step`.
+        The schedule gives the learning rate unless `rate` does. `most` is for forms that take
+        several steps together, see `Step`.
         """
         taken = self.taken
         rows = self.batches.rows(taken)
@@ -134,7 +150,9 @@ class Trainer:
             average += (1.0 - settings.ema) * self.theta
 
     def collect(self, *names: str) -> None:
-        """Bring here what other processes hold of these of `arrays`, or of all: see `sharing`."""
+        """Copy these of `arrays`, or all, from the processes that share the steps, if any do."""
+        if self.shared is not None:
+            self.shared.collect(*names)
 
     def scheduled_rate(self, taken: int) -> float:
         """The learning rate of the step after so many."""
@@ -173,6 +191,8 @@ class Trainer:
         for name, array in self.arrays().items():
             array[...] = self.backend.asarray(vectors[name])
         self.taken = taken
+        if self.shared is not None:
+            self.shared.distribute()
 
     def plain(self) -> Array:
         """The parameters to predict with: averaged if asked for, for all pixels, normalised."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from mnistgpu import network, settings
 from mnistgpu.backend import Backend
-from mnistgpu.engine.cpu import process_group as team
+from mnistgpu.engine import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, StoppedError, UsageError
 from mnistgpu.maths import optimizers, regularize
@@ -64,7 +64,7 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         data,
         data_digest,
         machine(trainer.backend),
-        max(len(trainer.engine.shards), trainer.engine.processes),
+        max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,
         trainer.vectors(),
@@ -76,7 +76,9 @@ def machine(backend: Backend) -> dict[str, str]:
     """What decides how numbers are rounded: equal machines give equal bits."""
     facts = backend.describe()
     if backend.name == "numpy":
-        facts["steps"] = "steps in processes" if team.is_possible() else "steps in threads"
+        facts["steps"] = (
+            "steps in processes" if stepping.processes_possible() else "steps in threads"
+        )
     return {name: facts[name] for name in WHO_COMPUTES if name in facts}
 
 

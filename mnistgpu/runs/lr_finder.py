@@ -14,7 +14,7 @@ import numpy as np
 
 from mnistgpu import data
 from mnistgpu.backend import Backend
-from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError, RunError
 from mnistgpu.runs.training import check_fit
@@ -59,7 +59,7 @@ def find(
     with (
         np.errstate(over="ignore", invalid="ignore"),
         trainer.engine.running(),
-        sharing.stepping(trainer) as take,
+        stepping(trainer) as take,
     ):
         for step in range(steps):
             rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))

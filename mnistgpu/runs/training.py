@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -13,12 +12,9 @@ import numpy as np
 
 from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
-from mnistgpu.engine import inference, products
-from mnistgpu.engine.cpu import processes as sharing
-from mnistgpu.engine.gpu import cuda_graph
-from mnistgpu.engine.gpu.cuda_graph import require_gpu
-from mnistgpu.engine.gradient import Step
+from mnistgpu.engine import inference
 from mnistgpu.engine.memory import explained
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import model
@@ -198,15 +194,6 @@ def train(
     return Outcome(trained, progress.history, results, test_probabilities)
 
 
-def stepping(
-    trainer: Trainer, on_warning: Callable[[str], None]
-) -> contextlib.AbstractContextManager[Step]:
-    """The function that takes a step of the trainer, in the fastest way there is here."""
-    if trainer.settings.graph:
-        return cuda_graph.stepping(trainer, on_warning)
-    return sharing.stepping(trainer)
-
-
 def judge(progress: Progress, row: Row, theta: Array, patience: int, backend: Backend) -> None:
     """Early stopping: remember the best parameters; finished if they have been that for long."""
     score = (row.validation_accuracy, -row.validation_loss)
@@ -259,13 +246,6 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         )
     if settings.early_stopping is not None and settings.validation == 0:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
-
-
-def check_backend(settings: Settings, backend: Backend) -> None:
-    """Refuse settings that the backend cannot carry out, before anything is written."""
-    products.matmul_in(settings.precision, backend.xp)
-    if settings.graph:
-        require_gpu(backend)
 
 
 def evaluate(

@@ -6,8 +6,7 @@ import pytest
 from mnistgpu import counter_rng, network
 from mnistgpu.engine import gradient as engine_module
 from mnistgpu.engine import inputs, shard
-from mnistgpu.engine.cpu import tape
-from mnistgpu.engine.cpu.recorded_shard import RecordedShard, count_right
+from mnistgpu.engine.cpu.bound_calls import BoundShard, count_right
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.settings import Settings
@@ -78,12 +77,12 @@ def test_rows_by_index_and_a_short_last_batch(digits):
 
 @pytest.mark.parametrize("sizes", [SIZES, (784, 10), (784, 9, 8, 7, 10)])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_repeated_sees_other_images_and_weights(digits, sizes, workers):
+def test_bound_calls_see_other_images_and_weights(digits, sizes, workers):
     """Shards of the same shape, in batches of other sizes too."""
     images, labels = digits
     theta = start(sizes)
     engine = make_engine(theta, sizes, images, labels, 400, workers, shard_rows=100)
-    assert all(isinstance(each, RecordedShard) for each in engine.shards)
+    assert all(isinstance(each, BoundShard) for each in engine.shards)
     with engine.running():
         for rows in (slice(0, 400), slice(500, 700), slice(900, 1300), slice(1300, 1650)):
             expected, expected_loss, expected_right = plain(
@@ -156,11 +155,15 @@ def test_a_float32_step_makes_no_float64_array(digits, monkeypatch):
     for module in (engine_module, inputs, shard, network):
         monkeypatch.setattr(module, "array_namespace", lambda *arrays: recorder)
     engine = make_engine(theta, SIZES, images, labels, 100)
-    seen, array = [], tape.Recorder.array
-    monkeypatch.setattr(tape.Recorder, "array", lambda r, a: seen.append(a.dtype) or array(r, a))
     gradient, loss, right = engine.gradient(np.arange(100))
-    assert len(seen) > 30  # buffers and results of what is recorded
-    assert set(map(str, seen)) <= {"float32", "bool"}
+    (calls,) = engine.shards[0].buffers_for(100).calls.values()
+    arrays = [each for call in calls for each in (*call.args, *call.keywords.values())]
+    seen = [str(each.dtype) for each in arrays if isinstance(each, np.ndarray)]
+    assert len(seen) > 30
+    assert set(seen) == {"float32", "bool"}
+    engine.take_plain_form()
+    plain_gradient, plain_loss, _ = engine.gradient(np.arange(100))
+    assert (plain_gradient.dtype, plain_loss.dtype) == (np.float32, np.float32)
     assert (gradient.dtype, loss.dtype, right.dtype) == (np.float32, np.float32, np.int64)
     assert len(recorder.dtypes["float32"]) > 10
     assert set(recorder.dtypes) <= {"float32", "uint8", "int64", "bool"}, recorder.dtypes

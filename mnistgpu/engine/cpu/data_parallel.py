@@ -1,105 +1,100 @@
-"""The images of a batch shared out among processes, for batches of many shards.
+"""Data parallel: the images of a batch shared out among processes, for batches of many shards.
 
-Here for speed alone. What `Engine` does with a thread for each worker is done here with a process
-for each: the same shards, summed in the same order, to the same bits. A process computes the
-gradient over its images; then it adds up those of all for its slice of the parameters, which it
-alone changes, and of which it alone remembers what the optimiser does.
+What `Engine` does with a thread for each worker is done here with a process for each: the same
+shards, summed in the same order, to the same bits. Each rank computes the gradient over its shards.
+After a barrier it sums the gradients of all ranks, but only for its slice of the parameters, which
+it alone updates, with its slice of the optimiser's state (a reduce-scatter).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnistgpu.backend import Array
-from mnistgpu.engine.cpu.process_group import Team
+from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
 from mnistgpu.engine.gradient import Engine, weighted_means
-
-if TYPE_CHECKING:
-    from mnistgpu.engine.trainer import Trainer
+from mnistgpu.engine.trainer import Trainer
 
 
-class ImageShares:
-    """A trainer's vectors, gradients and sums in memory that all processes of a team see."""
+class DataParallel:
+    """A trainer's vectors, gradients and sums in memory that all ranks see."""
 
-    together = 1  # steps
+    together = 1  # steps are taken one by one
+    checked_steps = 2
 
-    def __init__(self, trainer: Trainer, team: Team):
-        self.trainer, self.team = trainer, team
-        engine, dtype, ranks = trainer.engine, trainer.theta.dtype, range(team.count)
+    def __init__(self, trainer: Trainer, group: ProcessGroup):
+        self.trainer, self.group = trainer, group
+        engine, dtype, ranks = trainer.engine, trainer.theta.dtype, range(group.size)
         count = len(trainer.theta)
-        self.vectors = {"theta": trainer.theta, **trainer.state}
-        for name, vector in self.vectors.items():
-            self.vectors[name] = team.shared(count, dtype=dtype)
-            self.vectors[name][...] = vector
-        self.gradients = [team.shared(count, dtype=dtype) for _ in ranks]
-        self.losses = team.shared(team.count, dtype=dtype)
-        self.right = team.shared(team.count, dtype="int64")
+        self.vectors = {
+            name: group.shared_array(count, dtype=dtype) for name in ("theta", *trainer.state)
+        }
+        self.gradients = [group.shared_array(count, dtype=dtype) for _ in ranks]
+        self.losses = group.shared_array(group.size, dtype=dtype)
+        self.right = group.shared_array(group.size, dtype="int64")
         # for each shard of a batch, mean and variance of every normalised layer
         sizes = engine.sizes[1:-1] if trainer.settings.batch_norm else ()
         self.statistics = [
-            [team.shared(2, n, 1, dtype=dtype) for n in sizes]
+            [group.shared_array(2, n, 1, dtype=dtype) for n in sizes]
             for _ in range(0, trainer.batches.size, engine.shard_rows)
         ]
 
-    def slice_of(self, rank: int) -> slice:
-        """The parameters that a process changes."""
-        n = len(self.trainer.theta)
-        return slice(n * rank // self.team.count, n * (rank + 1) // self.team.count)
-
-    def taker(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
-        """What takes this process's share of one step: see `share_units.UnitSteps.take`."""
-        share = self.mine()
-
-        def take(first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
-            share.taken = first
-            return share.step(rate)
-
-        return take
-
-    def mine(self) -> Trainer:
-        """The trainer that takes this process's share of a step."""
-        share, slice_ = copy.copy(self.trainer), self.slice_of(self.team.rank)
-        share.state = {name: vector[slice_] for name, vector in self.vectors.items()}
-        share.theta = share.state.pop("theta")
-        share.engine = ShareEngine(self)
-        share.params = []  # a slice has no weights: what works on these is not shared
-        return share
+    def distribute(self) -> None:
+        """Copy the trainer's vectors to where the ranks have theirs, between two steps."""
+        for name, vector in self.vectors.items():
+            vector[...] = self.trainer.arrays()[name]
 
     def collect(self, *names: str) -> None:
-        """Bring these vectors, or all, into the trainer, between two steps."""
+        """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
         for name in names or self.vectors:
             self.trainer.arrays()[name][...] = self.vectors[name]
 
+    def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
+        """What takes this rank's share of a step: see `tensor_parallel.TensorParallel.begin`."""
+        own, slice_ = copy.copy(self.trainer), self.slice_of(self.group.rank)
+        own.state = {name: vector[slice_] for name, vector in self.vectors.items()}
+        own.theta = own.state.pop("theta")
+        own.engine = RankEngine(self)
+        own.params = []  # a slice has no weights: settings that need them are not shared
 
-class ShareEngine(Engine):
-    """An engine whose workers are the processes of a team; its gradient is this one's slice."""
+        def take(first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
+            own.taken = first
+            return own.step(rate)
 
-    def __init__(self, shares: ImageShares):
+        return take
+
+    def slice_of(self, rank: int) -> slice:
+        """The parameters that a rank updates."""
+        return part_of(len(self.trainer.theta), rank, self.group.size)
+
+
+class RankEngine(Engine):
+    """The trainer's engine with the ranks as its workers; its gradient is this rank's slice."""
+
+    def __init__(self, shares: DataParallel):
         self.__dict__.update(vars(shares.trainer.engine))
-        self.shares, self.rank = shares, shares.team.rank
+        self.shares, self.rank = shares, shares.group.rank
         self.theta = shares.vectors["theta"]
-        gradient = shares.gradients[self.rank]
-        self.shard = self.new_shard(self.theta, gradient)
+        self.shard = self.new_shard(self.theta, shares.gradients[self.rank])
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
-        self.total = np.empty_like(gradient[slice_])
+        self.total = np.empty_like(self.slices[0])
 
     def gradient(
         self, rows: Array | slice, key: Array | None = None, deform: bool = True
     ) -> tuple[Array, Array, Array]:
-        """As of `Engine`, but of the gradient this process's slice."""
+        """As `Engine.gradient`, of this rank's slice of the parameters."""
         shares, shard = self.shares, self.shard
         count, starts = self.cut(rows)
         if self.rank < len(starts):  # the last batch of an epoch may have few shards
             self.work(shard, starts[self.rank], rows, count, key, deform)
             shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
             if self.settings.batch_norm:
-                self.tell_statistics(starts[self.rank])
-        shares.team.meet()
+                self.write_statistics(starts[self.rank])
+        shares.group.barrier()
 
         np.copyto(self.total, self.slices[0])
         loss, right = shares.losses[0], shares.right[0]
@@ -107,18 +102,18 @@ class ShareEngine(Engine):
             self.total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
         if self.settings.batch_norm:
-            self.batch_statistics = weighted_means(self.all_statistics(count), count)
+            self.batch_statistics = weighted_means(self.read_statistics(count), count)
         return self.total, loss, right
 
-    def tell_statistics(self, starts: range) -> None:
-        """Means and variances of this process's shards, which begin there, to all."""
+    def write_statistics(self, starts: range) -> None:
+        """Write means and variances of this rank's shards, which begin there, for all ranks."""
         for start, (_, layers) in zip(starts, self.shard.statistics, strict=True):
             memories = self.shares.statistics[start // self.shard_rows]
             for memory, found in zip(memories, layers, strict=True):
                 memory[0], memory[1] = found
 
-    def all_statistics(self, count: int) -> list[tuple[int, list[tuple[Array, Array]]]]:
-        """For every shard of a batch of so many images, as `Shard.statistics`."""
+    def read_statistics(self, count: int) -> list[tuple[int, list[tuple[Array, Array]]]]:
+        """Of every shard of a batch of `count` images, as in `Shard.statistics`."""
         found = []
         for start in range(0, count, self.shard_rows):
             memories = self.shares.statistics[start // self.shard_rows]

@@ -1,9 +1,9 @@
-"""Processes that work in step, each with its share: what they need to begin, to meet and to end.
+"""A group of processes that compute in step: how they start, wait for each other and end.
 
-Here for speed alone. Threads of Python wait for each other at the interpreter lock, which for
-arrays of a few thousand numbers is most of the time; processes have a lock each. A team is forked
-from the process that leads it, so everybody has the images without a copy; what they tell each
-other lies in shared memory. Whoever leads may die in any way: the others end at their next meeting.
+Threads of Python wait for each other at the interpreter lock, which for arrays of a few thousand
+numbers is most of the time; every process has a lock of its own. Rank 0 is the process that makes
+the group; it forks the others, so all of them have the images without a copy. They exchange
+numbers in shared memory. If rank 0 ends in any way, the others end at their next barrier.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ import numpy as np
 
 from mnistgpu.engine.threads import blas_architecture
 from mnistgpu.errors import RunError
-from mnistgpu.runs.signals import SIGNALS
 
-# How often a process that waits looks, before it lets others have its core, and before it sleeps
-LOOKS, PATIENCE = 100, 1000  # some 10 microseconds, and a millisecond
-ASLEEP = 0.2  # seconds, after which it looks whether the others are still there
-LONGEST_REASON = 1000
+# A process that waits polls this often before it yields its core, and before it sleeps.
+POLLS_BEFORE_YIELD, POLLS_BEFORE_SLEEP = 100, 1000  # some 10 microseconds, and a millisecond
+SLEEP = 0.2  # seconds, after which it checks whether the other processes are still there
+LONGEST_REASON = 1000  # bytes
 OPEN_FILES = "/proc/self/fd"
 
 
 @functools.cache
 def is_possible() -> bool:
-    """Whether a forked process computes here: on Linux, with OpenBLAS, which outlives a fork."""
+    """Whether a forked process can compute here: on Linux, with OpenBLAS, which survives a fork."""
     if sys.platform != "linux" or not os.path.isdir(OPEN_FILES) or not blas_architecture():
         return False
     try:
@@ -46,32 +45,32 @@ def is_possible() -> bool:
     return True
 
 
-def own(things: int, rank: int, count: int) -> slice:
-    """Which of so many things, such as the units of a layer, are those of a process."""
-    return slice(things * rank // count, things * (rank + 1) // count)
+def part_of(length: int, rank: int, size: int) -> slice:
+    """The rank's part of `length` units or parameters, shared out evenly."""
+    return slice(length * rank // size, length * (rank + 1) // size)
 
 
-class Team:
-    """`count` processes: this one, which leads, has rank 0 and forks the others in `working`."""
+class ProcessGroup:
+    """`size` processes: this one has rank 0 and starts the others in `running`."""
 
-    def __init__(self, count: int):
+    def __init__(self, size: int):
         from multiprocessing import get_context
 
-        make = get_context("fork").Semaphore
+        semaphore = get_context("fork").Semaphore
         try:
-            # told[i][j] is how often i has told j that it has come to a meeting
-            self._told = [[make(0) for _ in range(count)] for _ in range(count)]
+            # signals[i][j] counts the barriers that rank i has reached and rank j has not yet seen
+            self._signals = [[semaphore(0) for _ in range(size)] for _ in range(size)]
         except OSError as error:
             raise RunError(
-                f"{count} processes cannot meet ({error}); make /dev/shm larger"
+                f"{size} processes cannot be synchronised ({error}); make /dev/shm larger"
             ) from None
         self._reason = mmap.mmap(-1, LONGEST_REASON)
-        self.count, self.rank, self._leader = count, 0, os.getpid()
-        self._others: list[int] = []
+        self.size, self.rank, self._parent = size, 0, os.getpid()
+        self._children: list[int] = []
         self._take_rank(0)
 
-    def shared(self, *shape: int, dtype: Any = np.float32) -> np.ndarray:
-        """An array of zeros that all processes see, if it is made before they are."""
+    def shared_array(self, *shape: int, dtype: Any = np.float32) -> np.ndarray:
+        """An array of zeros in memory that all ranks see, if it is made before they start."""
         count = math.prod(shape)
         try:
             memory = mmap.mmap(-1, max(1, count) * np.dtype(dtype).itemsize)
@@ -79,71 +78,71 @@ class Team:
             raise MemoryError(f"no memory to share an array of {shape}: {error}") from None
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
-    def meet(self) -> None:
-        """Wait until all have come here; what they wrote before can then be read."""
-        self.tell()
-        self.hear()
+    def barrier(self) -> None:
+        """Wait until every rank is here; what each wrote before can then be read."""
+        self.signal()
+        self.wait()
 
-    def tell(self) -> None:
-        """Come to a meeting, and go on with what depends on nobody."""
-        for tell in self._tell:
-            tell()
+    def signal(self) -> None:
+        """Tell every other rank that this one has reached the barrier, without waiting."""
+        for release in self._release:
+            release()
 
-    def hear(self) -> None:
-        """Wait until all have come to the meeting to which this process has."""
-        for hear in self._hear:
-            for look in range(PATIENCE):
-                if hear(False):
+    def wait(self) -> None:
+        """Wait until every other rank has reached the barrier."""
+        for acquire in self._acquire:
+            for poll in range(POLLS_BEFORE_SLEEP):
+                if acquire(False):
                     break
-                if look > LOOKS:
+                if poll > POLLS_BEFORE_YIELD:
                     os.sched_yield()
             else:
-                while not hear(True, ASLEEP):
-                    self._look()
+                while not acquire(True, SLEEP):
+                    self._check_alive()
 
-    def spread(self) -> None:
-        """Go to cores that no other of the team goes to, from where the system may move it on.
+    def spread_over_cores(self) -> None:
+        """Pin this process to its own cores once, then allow all cores again.
 
-        Two that woke up on one core would share it for seconds with another one idle (seen on
-        Linux 6.18): who waits for the other every few microseconds seems too warm to be moved. To
-        stay would be wrong, too: where somebody else needs a core, steps took two to three times
-        as long.
+        Two processes that woke up on one core would share it for seconds while another core is idle
+        (seen on Linux 6.18): they wait for each other every few microseconds, and the scheduler
+        does not move them. To stay pinned would be wrong, too: beside another busy program steps
+        took two to three times as long.
         """
-        with contextlib.suppress(OSError):  # it may be forbidden, and is for speed alone
+        with contextlib.suppress(OSError):  # it may be forbidden, and only speed depends on it
             before = os.sched_getaffinity(0)
-            alone = before & self._own_cores
-            if alone and alone != before:
+            own = before & self._own_cores
+            if own and own != before:
                 try:
-                    os.sched_setaffinity(0, alone)
+                    os.sched_setaffinity(0, own)
                 finally:
                     os.sched_setaffinity(0, before)
 
     @contextlib.contextmanager
-    def working(self, begin: Callable[[], Callable[[], object]]) -> Iterator[None]:
-        """Fork the others; each does again and again what `begin` returns, until the block ends."""
+    def running(self, begin: Callable[[], Callable[[], object]]) -> Iterator[None]:
+        """Start the other ranks; each calls `begin`, then again and again what that returned."""
         try:
-            for rank in range(1, self.count):
+            for rank in range(1, self.size):
                 self._fork(rank, begin)
             yield
         finally:
-            for process in self._others:
+            for process in self._children:
                 with contextlib.suppress(OSError):  # it is gone already
                     os.kill(process, signal.SIGKILL)
                     os.waitpid(process, 0)
-            self._others.clear()
+            self._children.clear()
 
     def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
-        """Start another process; RunError if there may be none."""
-        # a stop is for the leader to make, after a whole step: no other process hears of it
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        """Start a rank; RunError if the system refuses a process."""
+        # rank 0 alone answers a request to stop, after a whole step: the others block all signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             with warnings.catch_warnings():
-                # of threads, which a forked process has not: NumPy and the meetings need none
+                # Python warns of threads, which a forked process lacks: NumPy needs none here
                 warnings.simplefilter("ignore")
                 process = os.fork()
             if process == 0:
-                self._follow(rank, begin)
-            self._others.append(process)
+                self._run_rank(rank, begin)
+            self._children.append(process)
         except OSError as error:
             raise RunError(
                 f"no other process can be started to share a step with ({error}); end some "
@@ -152,10 +151,10 @@ class Team:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _follow(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
-        """What a process does that does not lead. It never returns."""
+    def _run_rank(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
+        """The whole life of a forked process. It never returns."""
         try:
-            null = os.open(os.devnull, os.O_RDWR)  # the leader's locks and pipes end with it
+            null = os.open(os.devnull, os.O_RDWR)  # so that rank 0's locks and pipes end with it
             for standard in range(3):
                 os.dup2(null, standard)
             for number in map(int, os.listdir(OPEN_FILES)):
@@ -173,33 +172,33 @@ class Team:
             os._exit(1)
 
     def _take_rank(self, rank: int) -> None:
-        others = [other for other in range(self.count) if other != rank]
+        others = [other for other in range(self.size) if other != rank]
         self.rank = rank
         cores = sorted(os.sched_getaffinity(0))
-        self._own_cores = set(cores[own(len(cores), rank, self.count)])
-        self._tell = [self._told[rank][other].release for other in others]
-        self._hear = [self._told[other][rank].acquire for other in others]
+        self._own_cores = set(cores[part_of(len(cores), rank, self.size)])
+        self._release = [self._signals[rank][other].release for other in others]
+        self._acquire = [self._signals[other][rank].acquire for other in others]
 
-    def _look(self) -> None:
-        """RunError if a process that another waits for is gone."""
+    def _check_alive(self) -> None:
+        """RunError on rank 0 if another rank has ended; another rank ends if rank 0 has."""
         if self.rank > 0:
-            if os.getppid() != self._leader:
+            if os.getppid() != self._parent:
                 os._exit(1)
             return
-        for process in self._others:
+        for process in self._children:
             try:
                 ended, status = os.waitpid(process, os.WNOHANG)
-            except ChildProcessError:  # somebody else has asked for it
+            except ChildProcessError:  # another part of the program has waited for it
                 ended, status = process, 0
             if ended:
-                self._others.remove(process)
+                self._children.remove(process)
                 reason = self._reason[:].rstrip(b"\0").decode(errors="replace")
                 if reason.startswith("MemoryError"):
                     raise MemoryError(reason)
                 if not reason:
-                    how = os.waitstatus_to_exitcode(status)
-                    reason = f"killed by signal {-how}" if how < 0 else f"exit status {how}"
+                    code = os.waitstatus_to_exitcode(status)
+                    reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
                 raise RunError(
-                    f"one of the {self.count} processes that share a step has ended ({reason}); "
+                    f"one of the {self.size} processes that share a step has ended ({reason}); "
                     "train again, or resume the run"
                 )

@@ -1,217 +1,304 @@
-"""The hidden units of a network shared out among processes, for batches of one shard.
+"""Tensor parallel: the hidden units shared out among processes, for plain batches of one shard.
 
-Here for speed alone. Each process holds the weights into its units and, of the last layer, the
-weights out of them: it reads, changes and remembers (in the optimiser) no others. So little must be
-told, and no gradient:
+Each rank holds the weights into its units and, of the last layer, the weights out of them; it
+reads, updates and keeps optimiser state for no others. So little is exchanged, and no gradient:
 
-    forward    A_l of its units, to all, for l < L - 1; its part of W_L A_{L-1}, which all add up
-    backward   its part of W_l^T dZ_l, for 1 < l < L, of which each adds up the rows of its units
+    forward    A_l of its units, which all ranks gather, for l < L - 1
+               its part of W_L A_{L-1}, which all ranks sum (an all-reduce of the logits)
+    backward   its part of W_l^T dZ_l, for 1 < l < L, of which each rank sums the rows of its units
 
-Softmax, of ten numbers an image, everybody computes alike. Results differ from those of one process
-by rounding.
+Every rank computes the softmax, ten numbers an image. Results differ from those of one process by
+rounding.
 
-What belongs to an image, or to a pixel in W_1, lies in one piece of memory: so products with the
-images are fastest, and pixels that are blank in a whole batch can be left out (`blank_pixels`). The
-rest of a small step is mostly what calls cost. So a step is recorded and repeated (`tape`), and
-what does not depend on the weights is done for several steps together: their labels are looked up
-before the first, losses and right answers counted after the last. The images of a step are fetched
-in the one before, between coming to a meeting and waiting for those who are late.
+A rank's gradient is a list of bound calls (`bound_calls`), with the exchanges between them. Work
+that does not depend on the weights is done for several steps together: labels are looked up before
+the first, losses and right answers are counted after the last. The images of the next step are
+fetched while a rank waits at a barrier.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
-from mnistgpu.engine.cpu.blank_pixels import SortedImages, sort_where_it_pays
-from mnistgpu.engine.cpu.process_group import Team
-from mnistgpu.engine.cpu.recorded_shard import count_right, total_loss
-from mnistgpu.engine.cpu.unit_shard import Shapes, Told, UnitBuffers, UnitShard, cut, own_layers
-from mnistgpu.engine.gradient import is_plain
+from mnistgpu.engine.cpu.bound_calls import (
+    BoundBuffers,
+    BoundShard,
+    Call,
+    count_right,
+    gradient_calls,
+    total_loss,
+)
+from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import regularize
 
-if TYPE_CHECKING:
-    from mnistgpu.engine.trainer import Trainer
-
-# How many steps are taken together at most, of so many multiply-adds, which take some ten
-# milliseconds: a stop waits for them. What is done once for a step is like so many images more.
+# At most so many steps are taken together, of at most so many multiply-adds, some ten milliseconds:
+# a request to stop waits for them. What is done once a step counts as so many images more.
 TOGETHER, WORK, BESIDE = 16, 2**29, 64
 
 
-class UnitShares:
-    """A trainer in parts, a part for each process of a team; see the sketch of this module."""
+class TensorParallel:
+    """A trainer's vectors in parts, one for each rank, in memory that all ranks see."""
 
-    def __init__(self, trainer: Trainer, team: Team):
-        self.trainer, self.team = trainer, team
-        self.sizes = trainer.engine.sizes
+    checked_steps = 3  # since even and odd steps use memory of their own
+
+    def __init__(self, trainer: Trainer, group: ProcessGroup):
+        self.trainer, self.group, self.sizes = trainer, group, trainer.engine.sizes
         work = len(trainer.theta) * (trainer.batches.size + BESIDE)
         self.together = max(1, min(TOGETHER, WORK // work))
-        self.told = Told(team, self.sizes, trainer.batches.size, trainer.settings.dtype)
-        settings = trainer.settings
-        # whether what has no gradient does not move; what looks at whole layers or at a whole
-        # gradient is not shared, see `sharing.processes`
-        others = settings.l2 > 0 or settings.weight_decay > 0 or settings.ema is not None
-        self.by_gradient_alone = not others
-        self.images: SortedImages | None = None
-        if not settings.center:  # which leaves no pixel zero
-            images, rows = trainer.engine.images, trainer.batches.size
-            self.images = sort_where_it_pays(images, rows, trainer.steps, self.by_gradient_alone)
-        self.pixels = slice(None) if self.images is None else self.images.order
-        self.vectors = [self.vectors_of(rank) for rank in range(team.count)]
+        self.exchange = Exchange(group, self.sizes, trainer.batches.size, dtype=trainer.theta.dtype)
+        self.shapes = [
+            [W.shape for W, _ in self.part_of(trainer.theta, rank)] for rank in range(group.size)
+        ]
+        counts = [sum(n * (n_in + 1) for n, n_in in shapes) for shapes in self.shapes]
+        self.vectors = [
+            {name: group.shared_array(n, dtype=v.dtype) for name, v in trainer.arrays().items()}
+            for n in counts
+        ]
 
-    def vectors_of(self, rank: int) -> dict[str, Array]:
-        """A process's part of all that a step changes, in memory that the leader sees too."""
-        vectors = {}
-        for name, whole in self.trainer.arrays().items():
-            (W, b), *others = self.part_of(whole, rank)
-            values = network.flatten([(W[:, self.pixels].T, b), *others])
-            vectors[name] = self.team.shared(len(values), dtype=values.dtype)
-            vectors[name][...] = values
-        return vectors
+    def part_of(self, vector: Array, rank: int) -> list[network.Layer]:
+        """Views of a rank's weights and biases in a vector of the trainer.
 
-    def part_of(self, whole: Array, rank: int) -> list[network.Layer]:
-        """The views of a process into a vector of the trainer."""
-        return own_layers(network.layers(whole, self.sizes), rank, self.team.count)
+        Every rank has the biases of the last layer; all update their copies alike.
+        """
+        *hidden, (W, b) = network.layers(vector, self.sizes)
+        own = [part_of(len(b), rank, self.group.size) for _, b in hidden]
+        views = [(W[units], b[units]) for (W, b), units in zip(hidden, own, strict=True)]
+        return [*views, (W[:, own[-1]], b)]
 
-    def shapes(self, rank: int) -> Shapes:
-        """The shapes of the weights in a process's vectors: of W_1 for the pixels kept."""
-        (units, kept), *others = [W.shape for W, _ in self.part_of(self.trainer.theta, rank)]
-        if self.images is not None:
-            kept = len(self.images.order)
-        return [(units, kept), *others]
-
-    def taker(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
-        """What takes this process's share of steps."""
-        return UnitSteps(self).take
+    def distribute(self) -> None:
+        """Copy the trainer's vectors to where the ranks have theirs, between two steps."""
+        self._copy(list(self.vectors[0]), to_ranks=True)
 
     def collect(self, *names: str) -> None:
-        """Bring the parts of these vectors, or of all, into the trainer, between two steps."""
-        for name in names or self.vectors[0]:
+        """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
+        self._copy(names or list(self.vectors[0]), to_ranks=False)
+
+    def _copy(self, names: Any, to_ranks: bool) -> None:
+        for name in names:
             for rank, vectors in enumerate(self.vectors):
-                there = self.part_of(self.trainer.arrays()[name], rank)
-                found = cut(vectors[name], self.shapes(rank))
-                for layer, ((W, b), (W_of, b_of)) in enumerate(zip(there, found, strict=True)):
-                    W[:, self.pixels if layer == 0 else slice(None)] = W_of
-                    b[...] = b_of
+                whole = self.part_of(self.trainer.arrays()[name], rank)
+                parts = rank_layers(vectors[name], self.shapes[rank])
+                for layer, part in zip(whole, parts, strict=True):
+                    for ours, theirs in zip(layer, part, strict=True):
+                        np.copyto(*((theirs, ours) if to_ranks else (ours, theirs)))
+
+    def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
+        """The function (first, count, rate) that takes this rank's share of `count` steps.
+
+        It returns sum of losses, right answers and images, which can be read after a barrier.
+        """
+        return RankSteps(self).take
 
 
-class UnitSteps:
-    """A process's share of steps: those of its units, recorded for every shape of a batch."""
+class Exchange:
+    """What the ranks exchange in a step: memory for columns of up to `rows` images.
 
-    def __init__(self, shares: UnitShares):
-        engine, rank = shares.trainer.engine, shares.team.rank
-        self.told, self.sorted = shares.told, shares.images
-        self.images = engine.images if self.sorted is None else self.sorted.images
-        self.labels, self.targets = engine.labels, engine.targets
-        shapes = shares.shapes(rank)
-        self.inputs = engine.inputs.for_units(shapes[0][0])
+    No rank writes to it before all have read: between the two there is another barrier, or the
+    memory is that of the other step (double buffering of the logits).
+    """
 
-        self.trainer = trainer = copy.copy(shares.trainer)
-        vectors, settings = shares.vectors[rank], trainer.settings
-        self.is_recorded = is_plain(settings)  # of many new arrays it would keep the memory
-        # whether theta -= rate * gradient is all of an update
-        self.descends = settings.optimizer == "gradient-descent" and shares.by_gradient_alone
-        bias = self.sorted is not None and self.sorted.bias
-        self.shard = shard = UnitShard(
-            vectors["theta"],
-            shapes,
-            bias,
-            settings,
-            self.inputs.factor,
-            self.told,
-            not self.descends,
+    def __init__(self, group: ProcessGroup, sizes: tuple[int, ...], rows: int, dtype: Any):
+        self.group, self.sizes = group, sizes
+        ranks, shared = range(group.size), partial(group.shared_array, dtype=dtype)
+        gathered = sizes[1:-2]  # units of all hidden layers but the last
+        self.activations = [shared(n * rows) for n in gathered]
+        self.gradients = [[shared(n * rows) for _ in ranks] for n in gathered]  # W^T dZ
+        self.logits = [[shared(sizes[-1] * rows) for _ in ranks] for _ in ("even", "odd")]
+        self.loss, self.right = shared(), group.shared_array(dtype="int64")
+
+
+def columns(memory: np.ndarray, n: int, m: int) -> np.ndarray:
+    """The first numbers of `memory` as (n, m), with what belongs to an image side by side."""
+    return memory[: n * m].reshape(m, n).T
+
+
+class RankBuffers(BoundBuffers):
+    """Buffers of a rank for m images: what other ranks read lies in the memory of the exchange."""
+
+    def __init__(
+        self, like: np.ndarray, sizes: tuple[int, ...], m: int, exchange: Exchange, barrier: Call
+    ):
+        super().__init__(like, sizes, m)
+        group, self.barrier = exchange.group, barrier
+        self.zero = [np.zeros((m, n), like.dtype).T for n in sizes[1:-1]]
+        self.positive = [np.zeros((m, n), bool).T for n in sizes[1:-1]]
+        for arrays in (self.Z, self.dZ):
+            arrays[: len(self.zero)] = [np.empty_like(zero) for zero in self.zero]
+        self.dA, self.A[len(self.dZ)] = list(self.dZ), self.Z[-2]
+        self.parts: list[list[np.ndarray]] = []  # of every rank, for the units of this one
+        for layer, memories in enumerate(exchange.gradients):
+            n = exchange.sizes[layer + 1]
+            own = part_of(n, group.rank, group.size)
+            self.A[layer + 1] = columns(exchange.activations[layer], n, m)
+            self.Z[layer] = self.A[layer + 1][own]
+            gradients = [columns(memory, n, m) for memory in memories]
+            self.dA[layer] = gradients[group.rank]
+            self.parts.append([gradient[own] for gradient in gradients])
+        self.sums[:-1] = self.products[:-1] = self.Z[:-1]
+        self.products[-1] = self.Z[-1]
+        classes = sizes[-1]
+        self._rank, self._logits = (
+            group.rank,
+            [
+                [memory[: classes * m].reshape(classes, m) for memory in parts]
+                for parts in exchange.logits
+            ],
         )
-        trainer.state = {name: shard.recorder.array(vector) for name, vector in vectors.items()}
-        trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
+        self.use(0)
 
-        # what recorded steps read, `Trainer.numbers` and the rate for an image, and what they have
-        # left, batch by batch
-        self.numbers = np.zeros(len(trainer.numbers(0, 1.0)) + 1, settings.dtype)
-        array = shard.recorder.array(self.numbers)
-        self.recorded_numbers = tuple(array[i : i + 1].reshape(()) for i in range(len(array)))
-        self.last_numbers: tuple[float, ...] = ()
-        most = shares.together * trainer.batches.size
-        self.Z = np.empty((shares.sizes[-1], most), settings.dtype)
-        self.row = np.empty((1, most), settings.dtype)
-        # rows of images to fetch, those of the last step first, and the room for the next step's
+    def use(self, parity: int) -> None:
+        """Use the memory of even steps (0) or of odd ones (1) for the logits of calls bound now."""
+        self.logits = self._logits[parity]
+        self.sums[-1] = self.logits[self._rank]
+
+    def gather_activations(self, layer: int) -> list[Call]:
+        """See `BoundBuffers`."""
+        return [self.barrier] if layer < len(self.parts) else []
+
+    def sum_logits(self) -> list[Call]:
+        """See `BoundBuffers`."""
+        return [self.barrier, *sum_calls(self.logits, self.Z[-1])]
+
+    def sum_gradients(self, layer: int) -> list[Call]:
+        """See `BoundBuffers`."""
+        if layer == len(self.parts):
+            return []
+        return [self.barrier, *sum_calls(self.parts[layer], self.dZ[layer])]
+
+
+def sum_calls(parts: list[np.ndarray], out: np.ndarray) -> list[Call]:
+    """Calls that write the sum of the parts, in the order of their ranks."""
+    first = partial(np.add, parts[0], parts[1], out=out)
+    return [first, *(partial(np.add, out, each, out=out) for each in parts[2:])]
+
+
+class RankShard(BoundShard):
+    """The gradient by a rank's parameters."""
+
+    def __init__(self, shares: TensorParallel, barrier: Call):
+        group, engine = shares.group, shares.trainer.engine
+        self._shapes, self._exchange = shares.shapes[group.rank], shares.exchange
+        self._barrier = barrier
+        units = [n for n, _ in self._shapes]
+        super().__init__(
+            shares.vectors[group.rank]["theta"],
+            (shares.sizes[0], *units),
+            shares.trainer.settings,
+            engine.inputs.for_units(units[0]),
+            engine.targets,
+        )
+
+    def layers(self, vector: Array) -> list[network.Layer]:
+        """See `Shard`. W_l takes all units of the layer before, except the last."""
+        return rank_layers(vector, self._shapes)
+
+    def new_buffers(self, m: int) -> RankBuffers:
+        """See `Shard`."""
+        return RankBuffers(self.gradient, self.sizes, m, self._exchange, self._barrier)
+
+    def step_calls(self, buffers: RankBuffers, parity: int) -> list[Call]:
+        """What writes the mean gradient in an even or an odd step, bound once."""
+        if parity not in buffers.calls:
+            buffers.use(parity)
+            buffers.calls[parity] = gradient_calls(
+                self.params, self.gradients, buffers, self.matmul, self.factor, 1.0 / len(buffers.X)
+            )
+        return buffers.calls[parity]
+
+
+class RankSteps:
+    """A rank's share of steps."""
+
+    def __init__(self, shares: TensorParallel):
+        engine, rank, size = shares.trainer.engine, shares.group.rank, shares.trainer.batches.size
+        self.group, self.exchange, self.engine = shares.group, shares.exchange, engine
+        self.shard = shard = RankShard(shares, self.barrier)
+        self.trainer = trainer = copy.copy(shares.trainer)
+        trainer.state = dict(shares.vectors[rank])
+        trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
+        # the results of steps, batch by batch
+        most, dtype = shares.together * size, trainer.theta.dtype
+        self.Z, self.row = np.empty((shares.sizes[-1], most), dtype), np.empty((1, most), dtype)
+        # rows of images to fetch, those of the last step first, and the memory for the next step's
         self.to_fetch: list[np.ndarray] = []
         self.is_fetched = False
-        self.room = np.empty((trainer.batches.size, self.images.shape[1]), self.images.dtype)
-        shard.meanwhile = self.fetch
+        self.fetched = np.empty((size, engine.images.shape[1]), engine.images.dtype)
+
+    def barrier(self) -> None:
+        """Signal, fetch the images of the next step, then wait."""
+        self.group.signal()
+        self.prefetch()
+        self.group.wait()
+
+    def prefetch(self) -> None:
+        """Fetch the images of the next step, if there is one and they are not there yet."""
+        if self.to_fetch and not self.is_fetched:
+            rows = self.to_fetch.pop()
+            out = self.fetched[: len(rows)]
+            np.take(self.engine.images, rows, axis=0, out=out, mode="clip")
+            self.is_fetched = True
 
     def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
-        """Take so many steps from step `first` on, as `Trainer.step` takes one.
-
-        Losses and right answers can be read when all processes have taken them.
-        """
+        """Take `count` steps from step `first` on, as `Trainer.step` takes one."""
         trainer, size = self.trainer, self.trainer.batches.size
         rows = trainer.batches.rows(first, count)
         if isinstance(rows, slice):
             rows = np.arange(rows.start, rows.stop)
-        labels = self.labels[rows]
-        targets, m = self.targets[:, labels], len(labels)
+        labels = self.engine.labels[rows]
+        Y, m = self.engine.targets[:, labels], len(labels)
         starts = range(0, m, size)
-        blank = [0] * count if self.sorted is None else self.sorted.blank_in(rows, starts)
         self.to_fetch = [rows[start : start + size] for start in reversed(starts)]
-        self.fetch()
-        for taken, start, left_out in zip(range(first, first + count), starts, blank, strict=True):
+        self.prefetch()
+        for taken, start in zip(range(first, first + count), starts, strict=True):
             part = slice(start, min(start + size, m))
-            own_rate = trainer.scheduled_rate(taken) if rate is None else rate
-            self.set_numbers(*trainer.numbers(taken, own_rate), own_rate / (part.stop - start))
-            buffers = self.step(targets[:, part], left_out, taken % 2)
-            np.copyto(self.Z[:, part], buffers.bare_Z)
-            np.copyto(self.row[:, part], buffers.bare_row)
+            step_rate = trainer.scheduled_rate(taken) if rate is None else rate
+            buffers = self.step(Y[:, part], taken, step_rate)
+            np.copyto(self.Z[:, part], buffers.Z[-1])
+            np.copyto(self.row[:, part], buffers.row)
 
-        # what all would compute alike, one does, and another the other
+        # every rank has these results: one counts the right answers, another adds up the losses
         Z, row = self.Z[:, :m], self.row[:, :m]
-        if self.told.team.rank == 0:
-            self.told.right[...] = count_right(Z, labels)
-        if self.told.team.rank == 1:
-            self.told.loss[...] = total_loss(Z, targets, row)
-        return self.told.loss, self.told.right, m
+        if self.group.rank == 0:
+            self.exchange.right[...] = count_right(Z, labels)
+        if self.group.rank == 1:
+            self.exchange.loss[...] = total_loss(Z, Y, row)
+        return self.exchange.loss, self.exchange.right, m
 
-    def fetch(self) -> None:
-        """Fetch the images of the next step, if there is one and they are not there yet."""
-        if self.to_fetch and not self.is_fetched:
-            rows = self.to_fetch.pop()
-            np.take(self.images, rows, axis=0, out=self.room[: len(rows)], mode="clip")
-            self.is_fetched = True
-
-    def set_numbers(self, *numbers: float) -> None:
-        """Let the recorded steps read these."""
-        if numbers != self.last_numbers:
-            self.last_numbers = numbers
-            self.numbers[...] = numbers
-
-    def step(self, targets: Array, blank: int, turn: int) -> UnitBuffers:
-        """Take a step with the images fetched, whose first pixels are blank; even or odd."""
-        m, shard, settings = targets.shape[1], self.shard, self.trainer.settings
+    def step(self, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
+        """Take the step after so many, with the images fetched and their targets Y (classes, m)."""
+        shard, m = self.shard, Y.shape[1]
         buffers = shard.buffers_for(m)
-        self.inputs.fill(buffers.bare_X[:, blank:], self.room[:m, blank:])
+        shard.inputs.fill(buffers.X, self.fetched[:m])
         self.is_fetched = False
-        np.copyto(buffers.bare_targets, targets)
-
-        def body() -> None:  # as in `Engine.gradient` and `Trainer.advance`
-            buffers.take_turn(turn)
-            X, (*numbers, rate) = buffers.X[:, blank:].T, self.recorded_numbers
-            if self.descends:  # the rate joins in where numbers are few; what is blank stays
-                shard.add(X, None, buffers.targets, rate, True, None)
-                start = blank * len(shard.params[0][0])
-                moving = self.trainer.theta[start:]
-                moving -= shard.gradient[start:]
-                return
-            shard.add(X, None, buffers.targets, 1.0 / m, True, None)
-            if settings.l2 > 0:
-                regularize.add_l2(shard.gradients, shard.params, settings.l2)
-            self.trainer.update(shard.gradient, tuple(numbers))
-
-        if self.is_recorded:
-            buffers.repeat((blank, turn), body)
-        else:
-            body()
+        np.copyto(buffers.Y, Y)
+        for call in shard.step_calls(buffers, taken % 2):
+            call()
+        if self.trainer.settings.l2 > 0:
+            regularize.add_l2(shard.gradients, shard.params, self.trainer.settings.l2)
+        self.trainer.update(shard.gradient, self.trainer.numbers(taken, rate))
         return buffers
+
+
+def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[network.Layer]:
+    """Views (W_l, b_l) of a rank's vector, with W_l in these shapes.
+
+    The numbers of W_1 that belong to a pixel lie side by side, as those of an image do in the
+    buffers: products with the images are fastest so.
+    """
+    views: list[network.Layer] = []
+    start = 0
+    for units, inputs in shapes:
+        end = start + units * inputs
+        numbers = vector[start:end]
+        W = numbers.reshape(units, inputs) if views else numbers.reshape(inputs, units).T
+        views.append((W, vector[end : end + units, None]))
+        start = end + units
+    return views

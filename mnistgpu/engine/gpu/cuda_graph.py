@@ -15,18 +15,15 @@ import contextlib
 import functools
 import gc
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
 from mnistgpu.engine.gpu.cublas import Cublas
-from mnistgpu.engine.gradient import Step
+from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import UsageError
-
-if TYPE_CHECKING:
-    from mnistgpu.engine.trainer import Trainer
 
 FULL_BATCHES = 256  # steps of a full batch whose numbers are sent to the device together
 CHECKED_STEPS = 3
@@ -105,7 +102,7 @@ class StepGraph:
     run eagerly.
     """
 
-    def __init__(self, trainer: Trainer, recorder: Recorder, say: Callable[[str], None]):
+    def __init__(self, trainer: Trainer, recorder: Recorder, say: Callable[[str], object]):
         xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
         batches = trainer.batches
         self.trainer, self.recorder, self.say = trainer, recorder, say
@@ -287,7 +284,7 @@ def require_gpu(backend: Backend) -> None:
 
 
 @contextlib.contextmanager
-def stepping(trainer: Trainer, say: Callable[[str], None]) -> Iterator[Step]:
+def stepping(trainer: Trainer, say: Callable[[str], object]) -> Iterator[Step]:
     """The function that takes a step of the trainer: replays if its settings ask for them.
 
     Raises UsageError where there is no GPU to replay on, BackendError without nvmath-python.

@@ -15,14 +15,17 @@ from helpers.runs import one_sentence, run, start, wait_for
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine import threads
-from mnistgpu.engine.cpu import process_group as team
-from mnistgpu.engine.cpu import processes as sharing
+from mnistgpu.engine.cpu import process_group, processes
+from mnistgpu.engine.cpu.process_group import ProcessGroup
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import RunError
 from mnistgpu.runs import checkpoint, signals
 from mnistgpu.settings import Settings
 
-pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+pytestmark = pytest.mark.skipif(
+    not process_group.is_possible(), reason="no forked processes compute here"
+)
 
 PLAIN = Settings(init="he", validation=0, iterations=10**6, layers="784-16-10", batch_size=64)
 
@@ -47,11 +50,10 @@ def others(before):
 def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
     before, processes = threads._blas().info(), children()
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes = 2
     with (
         pytest.raises(ZeroDivisionError),
         trainer.engine.running(),
-        sharing.stepping(trainer) as step,
+        stepping(trainer, processes=2) as step,
     ):
         step()
         assert len(others(processes)) == 1
@@ -81,11 +83,10 @@ def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path)
         return [[[*map(int, line.split())] for line in each] for each in lines]
 
     monkeypatch.setattr(os, "sched_setaffinity", moving)
-    monkeypatch.setattr(sharing, "PAUSE", 1.0)
-    monkeypatch.setattr(sharing, "OFTEN", 1000.0)
+    monkeypatch.setattr(processes, "PAUSE", 1.0)
+    monkeypatch.setattr(processes, "OFTEN", 1000.0)
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes = 2
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    with trainer.engine.running(), stepping(trainer, processes=2) as step:
         step()
         step(most=5)  # at once
         (first, back), (second, back_again) = moves()
@@ -94,7 +95,7 @@ def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path)
         time.sleep(1.1)
         step()
         assert [len(each) for each in moves()] == [4, 4]
-        monkeypatch.setattr(sharing, "OFTEN", 0.0)  # here; in the other process it is as it was
+        monkeypatch.setattr(processes, "OFTEN", 0.0)  # here; in the other process it is as it was
         step()
         assert [len(each) for each in moves()] == [6, 4]
 
@@ -112,8 +113,7 @@ def test_where_no_process_may_choose_its_cores_steps_are_taken_all_the_same(trai
 
     monkeypatch.setattr(os, "sched_setaffinity", forbidden)
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes = 2
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    with trainer.engine.running(), stepping(trainer, processes=2) as step:
         step()
 
 
@@ -129,7 +129,7 @@ def test_a_break_on_the_way_leaves_nobody_on_a_core(monkeypatch):
     monkeypatch.setattr(os, "sched_setaffinity", moving)
     try:
         with pytest.raises(KeyboardInterrupt):
-            team.Team(2).spread()
+            ProcessGroup(2).spread_over_cores()
         assert sorted(os.sched_getaffinity(0)) == CORES
     finally:
         move(0, CORES)
@@ -139,8 +139,8 @@ def test_there_may_be_more_processes_than_cores(train):
     os.sched_setaffinity(0, CORES[:1])
     try:
         trainer = Trainer(PLAIN, train, NUMPY)
-        trainer.engine.processes, before = 3, children()
-        with trainer.engine.running(), sharing.stepping(trainer) as step:
+        before = children()
+        with trainer.engine.running(), stepping(trainer, processes=3) as step:
             step()
             for process in (0, *others(before)):
                 assert sorted(os.sched_getaffinity(process)) == CORES[:1]
@@ -150,14 +150,14 @@ def test_there_may_be_more_processes_than_cores(train):
 
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes, before = 3, children()
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    before = children()
+    with trainer.engine.running(), stepping(trainer, processes=3) as step:
         step()
         taken = trainer.vectors()["theta"]
         os.kill(others(before)[1], signal.SIGKILL)
         with pytest.raises(RunError, match=r"one of the 3 processes .*killed by signal 9"):
             step()
-        with pytest.raises(RunError, match="broken off"):
+        with pytest.raises(RunError, match="interrupted"):
             step()
     assert children() == before
     assert np.array_equal(trainer.theta, taken)
@@ -168,24 +168,24 @@ def test_a_process_that_is_killed_ends_the_run_with_a_sentence(train):
     ("error", "raised"), [(MemoryError("much"), MemoryError), (ValueError("so"), RunError)]
 )
 def test_an_error_in_another_process_reaches_this_one(error, raised):
-    group = team.Team(2)
+    group = ProcessGroup(2)
 
     def begin():
         def work():
             if group.rank == 1:
                 raise error
-            group.meet()
+            group.barrier()
 
         return work
 
-    with pytest.raises(raised, match=str(error)), group.working(begin):
+    with pytest.raises(raised, match=str(error)), group.running(begin):
         begin()()
 
 
 def test_a_stop_is_not_heard_by_other_processes(train):
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes, before = 2, children()
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    before = children()
+    with trainer.engine.running(), stepping(trainer, processes=2) as step:
         for number in signals.SIGNALS:
             os.kill(others(before)[0], number)
         losses = [step()[0] for _ in range(3)]
@@ -199,9 +199,8 @@ def test_where_no_process_can_be_started_a_sentence_says_so(train, monkeypatch):
 
     monkeypatch.setattr(os, "fork", full)
     trainer = Trainer(PLAIN, train, NUMPY)
-    trainer.engine.processes = 2
     refused = pytest.raises(RunError, match=r"temporarily unavailable.*end some programs")
-    with refused, sharing.stepping(trainer):
+    with refused, stepping(trainer, processes=2):
         pass
 
 
@@ -210,13 +209,15 @@ def test_where_there_is_no_room_to_meet_a_sentence_says_so(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("multiprocessing.context.BaseContext.Semaphore", full)
-    with pytest.raises(RunError, match=r"3 processes cannot meet .*No space left.*/dev/shm"):
-        team.Team(3)
-    team.is_possible.cache_clear()
-    assert not team.is_possible()
+    with pytest.raises(
+        RunError, match=r"3 processes cannot be synchronised .*No space left.*/dev/shm"
+    ):
+        ProcessGroup(3)
+    process_group.is_possible.cache_clear()
+    assert not process_group.is_possible()
     monkeypatch.undo()
-    team.is_possible.cache_clear()
-    assert team.is_possible()
+    process_group.is_possible.cache_clear()
+    assert process_group.is_possible()
 
 
 def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
@@ -237,20 +238,20 @@ def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
 def test_memory_that_cannot_be_had_is_a_memory_error():
     """Which the command line explains, see `memory`."""
     with pytest.raises(MemoryError, match="no memory to share"):
-        team.Team(2).shared(2**50)
+        ProcessGroup(2).shared_array(2**50)
 
 
 def test_no_process_outlives_a_leader_that_is_killed():
     """Nor does it hold the leader's pipes and locks."""
     code = (
         "import fcntl, sys\n"
-        "from mnistgpu.team import Team\n"
+        "from mnistgpu.engine.cpu.process_group import ProcessGroup\n"
         "lock = open(sys.argv[1], 'w')\n"
         "fcntl.flock(lock, fcntl.LOCK_EX)\n"
-        "team = Team(3)\n"
-        "with team.working(lambda: team.meet):\n"
-        "    team.meet()\n"
-        "    print(*team._others, flush=True)\n"
+        "group = ProcessGroup(3)\n"
+        "with group.running(lambda: group.barrier):\n"
+        "    group.barrier()\n"
+        "    print(*group._children, flush=True)\n"
         "    input()\n"
     )
     with tempfile.NamedTemporaryFile() as lock:

@@ -4,27 +4,27 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 import pytest
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine import gradient as engine
 from mnistgpu.engine import threads
-from mnistgpu.engine.cpu import process_group as team
-from mnistgpu.engine.cpu import processes as sharing
-from mnistgpu.engine.cpu import tensor_parallel as share_units
+from mnistgpu.engine.cpu import process_group, processes, tensor_parallel
+from mnistgpu.engine.cpu.process_group import ProcessGroup
+from mnistgpu.engine.cpu.tensor_parallel import RankSteps, TensorParallel
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import optimizers
-from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
-pytestmark = pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+pytestmark = pytest.mark.skipif(
+    not process_group.is_possible(), reason="no forked processes compute here"
+)
 
 BASE = Settings(init="he", validation=0, iterations=10**6)
-BY_UNITS = {
+TENSOR_PARALLEL = {
     "plain": {"layers": "784-16-10", "batch_size": 64},
     "deep": {"layers": "784-12-9-7-10", "batch_size": 64},
     "adam": {"layers": "784-11-8-10", "batch_size": 300, "optimizer": "adam"},
@@ -36,7 +36,7 @@ BY_UNITS = {
     "averaged": {"layers": "784-16-10", "batch_size": 64, "ema": 0.9, "label_smoothing": 0.1},
     "momentum": {"layers": "784-16-12-10", "batch_size": 64, "optimizer": "nesterov"},
 }
-BY_IMAGES = {  # of 5,000; the last batch of an epoch is short, and may have fewer shards
+DATA_PARALLEL = {  # of 5,000; the last batch of an epoch is short, and may have fewer shards
     "full": {"layers": "784-10-10"},
     "short": {"layers": "784-12-10", "batch_size": 3500, "optimizer": "momentum"},
     "noise": {"layers": "784-12-9-10", "batch_size": 1600, "input_noise": 0.3, "hidden_noise": 0.3},
@@ -71,9 +71,8 @@ def many(digits):
 def after(settings, train, count, steps, workers=None, most=1):
     """What a trainer holds after so many steps by `count` processes, and what they told."""
     trainer = Trainer(settings, train, NUMPY, workers)
-    trainer.engine.processes = count
     told = []
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    with trainer.engine.running(), stepping(trainer, pytest.fail, count) as step:
         while trainer.taken < steps:
             loss, right, images = step(most=min(most, steps - trainer.taken))
             told.append((float(loss), int(right), images))
@@ -84,9 +83,9 @@ def after(settings, train, count, steps, workers=None, most=1):
 
 
 @pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("case", BY_UNITS)
-def test_units_shared_change_nothing_but_rounding(train, case, count):
-    settings = BASE.changed(**BY_UNITS[case], precision="float64", schedule="linear")
+@pytest.mark.parametrize("case", TENSOR_PARALLEL)
+def test_tensor_parallel_changes_nothing_but_rounding(train, case, count):
+    settings = BASE.changed(**TENSOR_PARALLEL[case], precision="float64", schedule="linear")
     # with the short batches of two epochs, but not so many that rounding grows
     steps = min(100, 2 * -(-len(train) // settings.batch_size) + 1)
     alone, told, rate = after(settings, train, 1, steps)
@@ -98,38 +97,26 @@ def test_units_shared_change_nothing_but_rounding(train, case, count):
     np.testing.assert_allclose(told_shared, told, rtol=1e-9)
 
 
-@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu"}))
-def test_wide_networks_with_other_activations_are_shared_too(train, activation, monkeypatch):
-    monkeypatch.setattr(engine, "WIDE_UNITS", 5)
-    settings = BASE.changed(layers="784-16-12-10", batch_size=64, activation=activation)
-    settings = settings.changed(precision="float64", learning_rate=0.05)
-    alone, told, _ = after(settings, train, 1, 40)
-    shared, told_shared, _ = after(settings, train, 2, 40, most=40)
-    for name, values in alone.items():
-        np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
-    np.testing.assert_allclose(np.sum(told_shared, axis=0), np.sum(told, axis=0), rtol=1e-9)
-
-
 def test_a_stop_waits_for_few_steps(train):
     """Some ten milliseconds."""
     together = []
     for layers, batch in (("784-128-10", 32), ("784-128-10", 1), ("784-2500-2000-10", 1)):
         settings = BASE.changed(layers=layers, batch_size=batch)
         trainer = Trainer(settings, train, NUMPY)
-        together.append(share_units.UnitShares(trainer, team.Team(2)).together)
+        together.append(TensorParallel(trainer, ProcessGroup(2)).together)
     assert together == [16, 16, 1]
 
 
-@pytest.mark.parametrize("case", BY_UNITS)
+@pytest.mark.parametrize("case", TENSOR_PARALLEL)
 def test_steps_taken_together_are_those_taken_one_by_one(train, case):
     """To the bit; with short batches in between, and ends of epochs, which no steps go across."""
-    settings = BASE.changed(**BY_UNITS[case], schedule="linear", iterations=100)
+    settings = BASE.changed(**TENSOR_PARALLEL[case], schedule="linear", iterations=100)
     settings = settings.changed(batch_size=min(settings.batch_size, 150))
     one_by_one, told, rate = after(settings, train, 2, 75)
     together, told_together, rate_together = after(settings, train, 2, 75, most=75)
     assert rate == rate_together
     assert all(np.array_equal(together[name], one_by_one[name]) for name in one_by_one)
-    per_epoch, most = -(-len(train) // settings.batch_size), share_units.TOGETHER
+    per_epoch, most = -(-len(train) // settings.batch_size), tensor_parallel.TOGETHER
     assert len(told_together) == sum(
         -(-min(per_epoch, 75 - first) // most) for first in range(0, 75, per_epoch)
     )
@@ -138,16 +125,16 @@ def test_steps_taken_together_are_those_taken_one_by_one(train, case):
 
 @pytest.mark.parametrize("case", ["plain", "deep"])
 @pytest.mark.parametrize("late", [0, 1])
-def test_nobody_writes_before_all_have_read(train, case, late, monkeypatch):
-    settings, hear = BASE.changed(**BY_UNITS[case]), team.Team.hear
+def test_no_rank_writes_before_all_have_read(train, case, late, monkeypatch):
+    settings, wait = BASE.changed(**TENSOR_PARALLEL[case]), ProcessGroup.wait
 
     def slowly(self):
-        hear(self)
+        wait(self)
         if self.rank == late:
             time.sleep(0.002)
 
     expected = after(settings, train, 2, 16, most=16)
-    monkeypatch.setattr(team.Team, "hear", slowly)
+    monkeypatch.setattr(ProcessGroup, "wait", slowly)
     found = after(settings, train, 2, 16, most=16)
     assert found[1:] == expected[1:]
     assert all(np.array_equal(values, expected[0][name]) for name, values in found[0].items())
@@ -155,9 +142,9 @@ def test_nobody_writes_before_all_have_read(train, case, late, monkeypatch):
 
 def test_steps_taken_together_end_where_they_would_without_a_pause(train):
     """So that losses are added up in the same order, and are the same to the bit."""
-    trainer = Trainer(BASE.changed(**BY_UNITS["plain"]), train, NUMPY)
-    trainer.engine.processes, ends = 2, []
-    with trainer.engine.running(), sharing.stepping(trainer) as step:
+    trainer = Trainer(BASE.changed(**TENSOR_PARALLEL["plain"]), train, NUMPY)
+    ends = []
+    with trainer.engine.running(), stepping(trainer, processes=2) as step:
         for most in (1, 99, 3, 99, 99, 99, 2, 99):
             step(most=most)
             ends.append(trainer.taken)
@@ -165,9 +152,9 @@ def test_steps_taken_together_end_where_they_would_without_a_pause(train):
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("case", BY_IMAGES)
-def test_images_shared_give_the_bits_of_threads(many, case, workers):
-    settings = BASE.changed(**BY_IMAGES[case])
+@pytest.mark.parametrize("case", DATA_PARALLEL)
+def test_data_parallel_gives_the_bits_of_threads(many, case, workers):
+    settings = BASE.changed(**DATA_PARALLEL[case])
     assert len(Trainer(settings, many, NUMPY, workers).engine.shards) == workers
     by_threads = after(settings, many, 1, 10, workers)
     by_processes = after(settings, many, workers, 10, workers)
@@ -178,42 +165,25 @@ def test_images_shared_give_the_bits_of_threads(many, case, workers):
 
 @pytest.mark.parametrize("case", ["plain", "adam"])
 def test_shared_steps_are_repeated_to_the_bit(train, case):
-    settings = BASE.changed(**BY_UNITS[case])
+    settings = BASE.changed(**TENSOR_PARALLEL[case])
     first, told, _ = after(settings, train, 2, 20)
     again, told_again, _ = after(settings, train, 2, 20)
     assert told == told_again
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-def test_blank_pixels_are_left_out_unless_something_hides_them(train):
-    """So that the cases above have both: batches of all pixels, and of some."""
-    left_out, biased = {}, {}
-    for case, changes in BY_UNITS.items():
-        trainer = Trainer(BASE.changed(**changes), train, NUMPY)
-        steps = share_units.UnitSteps(share_units.UnitShares(trainer, team.Team(2)))
-        size, rows = trainer.batches.size, trainer.batches.rows(0, 5)
-        starts = range(0, len(rows), size)
-        left_out[case] = {0} if steps.sorted is None else set(steps.sorted.blank_in(rows, starts))
-        biased[case] = steps.sorted is not None and steps.sorted.bias
-    assert left_out.pop("centred") == left_out.pop("both") == {0}
-    assert all(max(counts) > 0 for counts in left_out.values()), left_out
-    assert len(left_out["plain"]) > 1
-    # biases are weights of a pixel where some pixels never have ink, and weights do not decay
-    assert {case for case in biased if biased[case]} == {"plain", "deep", "adam", "momentum"}
-
-
 def test_what_belongs_to_an_image_lies_in_one_piece(train):
-    """A tenth of a step."""
-    settings = BASE.changed(**BY_UNITS["deep"])
+    """3 to 4% of a step with a thousand units."""
+    settings = BASE.changed(**TENSOR_PARALLEL["deep"])
     trainer = Trainer(settings, train, NUMPY)
-    shard = share_units.UnitSteps(share_units.UnitShares(trainer, team.Team(2))).shard
+    shard = RankSteps(TensorParallel(trainer, ProcessGroup(2))).shard
     buffers = shard.new_buffers(64)
-    of_images = [*buffers.Z[:-1], *buffers.dZ, *buffers.activations, *chain(*buffers.errors)]
-    of_images += buffers.sums[:-1]
-    assert len(of_images) == 3 + 3 + 2 + 2 * 2 + 3
+    gathered = [buffers.A[1], buffers.A[2], buffers.dA[0], buffers.dA[1]]
+    of_images = [*gathered, *buffers.dZ, buffers.Z[-2], *buffers.zero]
+    assert len(of_images) == 4 + 3 + 1 + 3
     assert all(each.flags.f_contiguous and each.shape[1] == 64 for each in of_images)
     assert shard.params[0][0].flags.f_contiguous
-    for large in (buffers.bare_X, shard.gradient):  # and begins with a cache line
+    for large in (buffers.X, shard.gradient):  # and begins with a cache line
         assert large.__array_interface__["data"][0] % threads.CACHE_LINE == 0
 
 
@@ -229,8 +199,8 @@ def slowly(settings):
     return replace(usual, apply=apply)
 
 
-@pytest.mark.parametrize("changes", [BY_UNITS["adam"], BY_IMAGES["full"]])
-def test_a_step_is_over_when_all_have_taken_it(train, changes, monkeypatch):
+@pytest.mark.parametrize("changes", [TENSOR_PARALLEL["adam"], DATA_PARALLEL["full"]])
+def test_a_step_is_over_when_every_rank_has_taken_it(train, changes, monkeypatch):
     settings = BASE.changed(**changes)
     expected = after(settings, train, 2, 3, 2)
     monkeypatch.setitem(optimizers.OPTIMIZERS, settings.optimizer, slowly(settings))
@@ -239,13 +209,12 @@ def test_a_step_is_over_when_all_have_taken_it(train, changes, monkeypatch):
     assert all(np.array_equal(values, expected[0][name]) for name, values in found[0].items())
 
 
-def test_all_take_the_step_that_the_trainer_is_at(train):
+def test_every_rank_takes_the_step_that_the_trainer_is_at(train):
     thetas = []
     for count in (1, 2):
-        settings = BASE.changed(**BY_UNITS["adam"], precision="float64")
+        settings = BASE.changed(**TENSOR_PARALLEL["adam"], precision="float64")
         trainer = Trainer(settings, train, NUMPY)
-        trainer.engine.processes = count
-        with trainer.engine.running(), sharing.stepping(trainer) as step:
+        with trainer.engine.running(), stepping(trainer, processes=count) as step:
             step()
             trainer.taken = 4
             step(0.003)
@@ -255,7 +224,7 @@ def test_all_take_the_step_that_the_trainer_is_at(train):
 
 
 def processes_for(train, workers=4, **changes):
-    return Trainer(BASE.changed(**changes), train, NUMPY, workers).engine.processes
+    return processes.number_of_processes(Trainer(BASE.changed(**changes), train, NUMPY, workers))
 
 
 def test_which_steps_are_shared(train):
@@ -278,15 +247,16 @@ def test_which_steps_are_shared(train):
     assert processes_for(train, layers="784-10-10", l2=0.1) == 1
     assert processes_for(train, layers="784-10-10", weight_decay=0.1) == 1
     assert processes_for(train, **wide, hidden_noise=0.1) == 2  # by images: two shards
+    assert processes_for(train, layers="784-4001-10", batch_size=64, activation="tanh") == 1
 
 
 def test_nothing_is_shared_where_nobody_can_be_forked(train, monkeypatch):
-    monkeypatch.setattr(sharing, "is_possible", lambda: False)
+    monkeypatch.setattr(processes, "is_possible", lambda: False)
     assert processes_for(train, layers="784-512-10", batch_size=64) == 1
 
 
 def test_steps_are_shared_outside_the_main_thread(train):
-    settings = BASE.changed(**BY_UNITS["plain"])
+    settings = BASE.changed(**TENSOR_PARALLEL["plain"])
     with ThreadPoolExecutor(1) as thread:
         there = thread.submit(after, settings, train, 2, 5).result()
     here = after(settings, train, 2, 5)

@@ -1,0 +1,138 @@
+"""The first steps of a run are compared with the plain form, which takes over where they differ."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from mnistgpu import data
+from mnistgpu.backend import NUMPY
+from mnistgpu.engine import stepping
+from mnistgpu.engine.cpu import bound_calls, data_parallel, process_group, tensor_parallel
+from mnistgpu.engine.cpu.bound_calls import BoundShard, gradient_calls
+from mnistgpu.engine.shard import Shard
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.settings import Settings
+
+BASE = Settings(init="he", validation=0, iterations=40, learning_rate=0.1)
+WAYS = {  # settings, and among how many processes
+    "bound calls": ({"layers": "784-12-10", "batch_size": 64}, 1),
+    "threads": ({"layers": "784-12-10", "batch_size": 1800}, 1),
+    "tensor parallel": ({"layers": "784-16-12-10", "batch_size": 64}, 2),
+    "data parallel": ({"layers": "784-12-10", "batch_size": 1800}, 2),
+    "with noise": ({"layers": "784-12-10", "batch_size": 64, "hidden_noise": 0.1}, 2),
+    "with batch normalisation": ({"layers": "784-12-10", "batch_size": 64, "batch_norm": True}, 2),
+    "adam": ({"layers": "784-16-10", "batch_size": 64, "optimizer": "adam"}, 2),
+}
+CASES = [
+    pytest.param(
+        *way,
+        id=name,
+        marks=pytest.mark.skipif(
+            way[1] > 1 and not process_group.is_possible(),
+            reason="no forked process can compute here",
+        ),
+    )
+    for name, way in WAYS.items()
+]
+
+
+@pytest.fixture
+def train(digits):
+    return data.Digits(*digits, "the first digits")
+
+
+def steps(trainer, processes, count=5):
+    """What a trainer holds after some steps, and the warnings."""
+    warnings = []
+    with (
+        np.errstate(all="ignore"),
+        trainer.engine.running(),
+        stepping.stepping(trainer, warnings.append, processes) as step,
+    ):
+        while trainer.taken < count:
+            step()
+    return {name: array.copy() for name, array in trainer.arrays().items()}, warnings
+
+
+@pytest.mark.parametrize(("changes", "processes"), CASES)
+def test_a_comparison_leaves_no_trace(train, changes, processes, monkeypatch):
+    settings = BASE.changed(**changes)
+    compared, warnings = steps(Trainer(settings, train, NUMPY, 2), processes)
+    assert warnings == []
+    monkeypatch.setattr(stepping, "difference", lambda trainer, step: "")
+    expected, _ = steps(Trainer(settings, train, NUMPY, 2), processes)
+    assert compared.keys() == expected.keys()
+    assert all(np.array_equal(compared[name], expected[name]) for name in expected)
+
+
+def without(calls, index):
+    return calls[:index] + calls[index + 1 :]
+
+
+@pytest.mark.parametrize(("changes", "processes"), CASES[:4])
+@pytest.mark.parametrize("index", [1, 2, 3, 8, 9, -1, -2, -6])
+def test_a_call_that_is_missing_is_noticed(train, changes, processes, index, monkeypatch):
+    """Steps are then taken in plain form, with a sentence, and have its results."""
+    settings = BASE.changed(**changes)
+    plain = Trainer(settings, train, NUMPY, 2)
+    plain.engine.take_plain_form()
+    with plain.engine.running():
+        for _ in range(5):
+            plain.step()
+
+    def planted(*arguments):
+        calls = gradient_calls(*arguments)
+        own = [i for i, call in enumerate(calls) if isinstance(call, partial)]
+        return without(calls, own[index])
+
+    for module in (bound_calls, tensor_parallel):
+        monkeypatch.setattr(module, "gradient_calls", planted)
+    trainer = Trainer(settings, train, NUMPY, 2)
+    found, warnings = steps(trainer, processes)
+    assert len(warnings) == 1
+    assert warnings[0].startswith(
+        "steps are taken in the plain form, which is slower: in a fast one"
+    )
+    assert np.array_equal(found["theta"], plain.theta)
+    assert all(type(shard) is Shard for shard in trainer.engine.shards)
+    assert trainer.processes == 1
+
+
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
+def test_a_wrong_share_is_noticed(train, monkeypatch):
+    """One rank updates fewer parameters than it should."""
+    slice_of = data_parallel.DataParallel.slice_of
+
+    def shorter(self, rank):
+        own = slice_of(self, rank)
+        return slice(own.start, own.stop - 2000 * rank)
+
+    monkeypatch.setattr(data_parallel.DataParallel, "slice_of", shorter)
+    settings = BASE.changed(layers="784-12-10", batch_size=1800)
+    _, warnings = steps(Trainer(settings, train, NUMPY, 2), 2)
+    assert len(warnings) == 1
+
+
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
+def test_even_and_odd_steps_are_compared(train, monkeypatch):
+    """Each has memory of its own for the logits."""
+    use = tensor_parallel.RankBuffers.use
+
+    def mixed(self, parity):
+        use(self, parity)
+        if parity == 1:
+            self.logits = self._logits[0]
+
+    monkeypatch.setattr(tensor_parallel.RankBuffers, "use", mixed)
+    _, warnings = steps(Trainer(BASE.changed(layers="784-16-10", batch_size=64), train, NUMPY), 2)
+    assert len(warnings) == 1
+
+
+def test_a_run_of_fewer_steps_is_compared_over_these(train):
+    trainer = Trainer(BASE.changed(layers="784-16-10", batch_size=64, iterations=1), train, NUMPY)
+    found, warnings = steps(trainer, 1, count=1)
+    assert warnings == []
+    assert trainer.taken == 1
+    assert isinstance(trainer.engine.shards[0], BoundShard)
+    assert np.any(found["theta"] != 0)
