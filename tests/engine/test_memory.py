@@ -11,10 +11,8 @@ from helpers.runs import write_small_set
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Digits
-from mnistgpu.engine import memory
-from mnistgpu.engine.cpu import process_group as team
-from mnistgpu.engine.cpu import processes as sharing
-from mnistgpu.engine.cpu import unit_shard
+from mnistgpu.engine import memory, stepping
+from mnistgpu.engine.cpu import process_group, processes, tensor_parallel
 from mnistgpu.engine.gradient import GPU_SHARD_ROWS, Engine, rows_of_a_shard
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import OutOfMemoryError, RunError
@@ -69,7 +67,7 @@ def small_gpu(monkeypatch, settings, free, images=900):
 @pytest.fixture
 def one_process(monkeypatch):
     """As on a GPU."""
-    monkeypatch.setattr(sharing, "is_possible", lambda: False)
+    monkeypatch.setattr(processes, "is_possible", lambda: False)
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
 
     def gradient(self, *arguments):
         calls.append(arguments)
-        if len(calls) == 13:
+        if len(calls) == 2 * stepping.BOUND_STEPS + 13:  # the first are compared
             raise RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")
         return right(self, *arguments)
 
@@ -172,15 +170,18 @@ def test_shards_of_wide_networks_are_smaller_on_a_gpu():
     assert rows * memory.bytes_of_an_image(wide) < 2 * 2**30
 
 
-@pytest.mark.skipif(not team.is_possible(), reason="no forked processes compute here")
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_processes_that_share_a_step_say_it_too(monkeypatch, dataset, rank):
-    def add(self, *arguments):
-        if self.told.team.rank == rank:
-            raise MemoryError("Unable to allocate 9 GiB")
+    right = tensor_parallel.RankSteps.step
 
-    monkeypatch.setattr(unit_shard.UnitShard, "add", add)
-    monkeypatch.setattr(sharing, "cores", lambda: 2)
+    def step(self, *arguments):
+        if self.group.rank == rank:
+            raise MemoryError("Unable to allocate 9 GiB")
+        return right(self, *arguments)
+
+    monkeypatch.setattr(tensor_parallel.RankSteps, "step", step)
+    monkeypatch.setattr(processes, "cores", lambda: 2)
     settings = SETTINGS.changed(batch_size=500, iterations=3)
     with pytest.raises(OutOfMemoryError, match="500 images a step were too many"):
         training.train(settings, dataset, NUMPY)

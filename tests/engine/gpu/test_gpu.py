@@ -144,13 +144,12 @@ sys.meta_path.insert(0, Absent)
 
 def without_extras(code):
     """A process that runs this code where none of EXTRAS can be imported."""
-    root = ROOT
     return subprocess.run(
         [sys.executable, "-c", ABSENT + code],
         capture_output=True,
         text=True,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -165,7 +164,8 @@ def test_the_gpu_suite_is_collected_without_what_a_gpu_machine_may_lack():
 def test_a_step_is_taken_without_what_a_gpu_machine_may_lack():
     """Also by several workers, each of which wants BLAS for itself."""
     done = without_extras(
-        "from mnistgpu import backend, data, settings, training; "
+        "from mnistgpu import backend, data, settings; "
+        "from mnistgpu.engine.trainer import Trainer; "
         "s = settings.Settings(iterations=1, hidden_dropout=0.1); "
         "t = Trainer(s, data.load().train, backend.NUMPY, workers=2); "
         "assert len(t.engine.shards) == 2\n"
