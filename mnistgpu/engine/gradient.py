@@ -72,7 +72,6 @@ class Engine:
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
-        self.is_plain_form = False
         self.shards = [self.new_shard(theta) for _ in range(count)]
         self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
         if settings.batch_norm:
@@ -85,16 +84,17 @@ class Engine:
         self._no_key = counter_rng.key(0, like=theta)
         self._threads: Executor | None = None
 
-    def new_shard(self, theta: Array, gradient: Array | None = None) -> Shard:
-        """A worker's shard: bound calls where it is plain and on NumPy."""
-        bound = self.xp.__name__ == "numpy" and is_plain(self.settings) and not self.is_plain_form
-        kind = BoundShard if bound else Shard
+    def new_shard(
+        self, theta: Array, gradient: Array | None = None, kind: type[Shard] | None = None
+    ) -> Shard:
+        """A worker's shard: bound calls where it is plain and on NumPy, unless `kind` says."""
+        bound = self.xp.__name__ == "numpy" and is_plain(self.settings)
+        kind = kind or (BoundShard if bound else Shard)
         return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
 
-    def take_plain_form(self) -> None:
-        """Compute gradients without bound calls from here on: by `Shard` alone."""
-        self.is_plain_form = True
-        self.shards = [self.new_shard(self.theta) for _ in self.shards]
+    def plain_shards(self) -> list[Shard]:
+        """Shards without bound calls, to take the place of `shards`."""
+        return [self.new_shard(self.theta, kind=Shard) for _ in self.shards]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:

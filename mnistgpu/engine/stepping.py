@@ -12,10 +12,9 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
-from mnistgpu.backend import Backend
+from mnistgpu.backend import Array, Backend
 from mnistgpu.engine import products
+from mnistgpu.engine.comparison import difference
 from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.cpu.bound_calls import BoundShard
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
@@ -66,49 +65,29 @@ def stepping(
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
-        why = difference(trainer, step)
+        why = check(trainer, step)
         if why:
             stack.close()
-            trainer.processes = 1
-            trainer.engine.take_plain_form()
-            on_warning(f"steps are taken in the plain form, which is slower: {why}")
-            step = trainer.step
+            trainer.processes, step = 1, trainer.step
+            trainer.engine.shards = trainer.engine.plain_shards()
+            on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
         yield step
 
 
-def difference(trainer: Trainer, step: Step) -> str:
-    """Why `step` must not be used: how it differs from plain steps; "" where it does not.
-
-    The trainer is left as it was. A step that is the plain form itself is not compared.
-    """
-    engine, taken = trainer.engine, trainer.taken
+def check(trainer: Trainer, step: Step) -> str:
+    """How the first steps differ from plain ones, if they are not plain themselves."""
+    engine = trainer.engine
     if trainer.shared is None and not isinstance(engine.shards[0], BoundShard):
         return ""
-    count = BOUND_STEPS if trainer.shared is None else trainer.shared.checked_steps
-    count = min(count, trainer.steps - taken)
-    start = copies(trainer)
-    shards, is_plain_form = engine.shards, engine.is_plain_form
-    engine.take_plain_form()
-    plain_loss = sum(float(trainer.step()[0]) for _ in range(count))
-    engine.shards, engine.is_plain_form = shards, is_plain_form
-    plain = copies(trainer)
-    trainer.restore(start, taken)
-    loss = sum(float(step()[0]) for _ in range(count))
-    trainer.collect()
-    found = copies(trainer)
-    trainer.restore(start, taken)
+    fast, plain = engine.shards, engine.plain_shards()
 
-    apart = {"the loss": (abs(loss - plain_loss), abs(plain_loss))}
-    for name, expected in plain.items():
-        moved = float(np.linalg.norm(expected - start[name]))
-        apart[name] = float(np.linalg.norm(found[name] - expected)), moved
-    for name, (distance, scale) in apart.items():
-        if not distance <= TOLERANCE * scale:
-            share = distance / scale if scale else float("inf")
-            return f"in a fast one {name} differs by {share:.0e} of how far it moves"
-    return ""
+    def plain_step() -> tuple[Array, Array, int]:
+        engine.shards = plain
+        try:
+            return trainer.step()
+        finally:
+            engine.shards = fast
 
-
-def copies(trainer: Trainer) -> dict[str, np.ndarray]:
-    """The trainer's arrays as they are now."""
-    return {name: array.copy() for name, array in trainer.arrays().items()}
+    steps = BOUND_STEPS if trainer.shared is None else trainer.shared.checked_steps
+    steps = min(steps, trainer.steps - trainer.taken)
+    return difference(trainer, plain_step, step, steps, TOLERANCE)

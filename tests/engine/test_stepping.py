@@ -60,7 +60,7 @@ def test_a_comparison_leaves_no_trace(train, changes, processes, monkeypatch):
     settings = BASE.changed(**changes)
     compared, warnings = steps(Trainer(settings, train, NUMPY, 2), processes)
     assert warnings == []
-    monkeypatch.setattr(stepping, "difference", lambda trainer, step: "")
+    monkeypatch.setattr(stepping, "check", lambda trainer, step: "")
     expected, _ = steps(Trainer(settings, train, NUMPY, 2), processes)
     assert compared.keys() == expected.keys()
     assert all(np.array_equal(compared[name], expected[name]) for name in expected)
@@ -76,7 +76,7 @@ def test_a_call_that_is_missing_is_noticed(train, changes, processes, index, mon
     """Steps are then taken in plain form, with a sentence, and have its results."""
     settings = BASE.changed(**changes)
     plain = Trainer(settings, train, NUMPY, 2)
-    plain.engine.take_plain_form()
+    plain.engine.shards = plain.engine.plain_shards()
     with plain.engine.running():
         for _ in range(5):
             plain.step()
@@ -86,13 +86,12 @@ def test_a_call_that_is_missing_is_noticed(train, changes, processes, index, mon
         own = [i for i, call in enumerate(calls) if isinstance(call, partial)]
         return without(calls, own[index])
 
-    for module in (bound_calls, tensor_parallel):
-        monkeypatch.setattr(module, "gradient_calls", planted)
+    monkeypatch.setattr(bound_calls, "gradient_calls", planted)
     trainer = Trainer(settings, train, NUMPY, 2)
     found, warnings = steps(trainer, processes)
     assert len(warnings) == 1
     assert warnings[0].startswith(
-        "steps are taken in the plain form, which is slower: in a fast one"
+        "steps are taken in the plain form, which is slower: fast ones moved "
     )
     assert np.array_equal(found["theta"], plain.theta)
     assert all(type(shard) is Shard for shard in trainer.engine.shards)
@@ -122,7 +121,7 @@ def test_even_and_odd_steps_are_compared(train, monkeypatch):
     def mixed(self, parity):
         use(self, parity)
         if parity == 1:
-            self.logits = self._logits[0]
+            self.logits = self.double[0]
 
     monkeypatch.setattr(tensor_parallel.RankBuffers, "use", mixed)
     _, warnings = steps(Trainer(BASE.changed(layers="784-16-10", batch_size=64), train, NUMPY), 2)

@@ -87,13 +87,14 @@ class RankEngine(Engine):
         self, rows: Array | slice, key: Array | None = None, deform: bool = True
     ) -> tuple[Array, Array, Array]:
         """As `Engine.gradient`, of this rank's slice of the parameters."""
-        shares, shard = self.shares, self.shard
+        shares, shard, statistics = self.shares, self.shard, self.shares.statistics
         count, starts = self.cut(rows)
         if self.rank < len(starts):  # the last batch of an epoch may have few shards
             self.work(shard, starts[self.rank], rows, count, key, deform)
             shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
-            if self.settings.batch_norm:
-                self.write_statistics(starts[self.rank])
+            for start, (_, layers) in zip(starts[self.rank], shard.statistics, strict=False):
+                for memory, found in zip(statistics[start // self.shard_rows], layers, strict=True):
+                    memory[...] = found
         shares.group.barrier()
 
         np.copyto(self.total, self.slices[0])
@@ -102,21 +103,9 @@ class RankEngine(Engine):
             self.total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
         if self.settings.batch_norm:
-            self.batch_statistics = weighted_means(self.read_statistics(count), count)
+            first = range(0, count, self.shard_rows)
+            sizes = [min(self.shard_rows, count - start) for start in first]
+            self.batch_statistics = weighted_means(
+                list(zip(sizes, statistics, strict=False)), count
+            )
         return self.total, loss, right
-
-    def write_statistics(self, starts: range) -> None:
-        """Write means and variances of this rank's shards, which begin there, for all ranks."""
-        for start, (_, layers) in zip(starts, self.shard.statistics, strict=True):
-            memories = self.shares.statistics[start // self.shard_rows]
-            for memory, found in zip(memories, layers, strict=True):
-                memory[0], memory[1] = found
-
-    def read_statistics(self, count: int) -> list[tuple[int, list[tuple[Array, Array]]]]:
-        """Of every shard of a batch of `count` images, as in `Shard.statistics`."""
-        found = []
-        for start in range(0, count, self.shard_rows):
-            memories = self.shares.statistics[start // self.shard_rows]
-            m = min(self.shard_rows, count - start)
-            found.append((m, [(mean, variance) for mean, variance in memories]))
-        return found

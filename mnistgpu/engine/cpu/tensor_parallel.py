@@ -19,23 +19,19 @@ fetched while a rank waits at a barrier.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from itertools import product
 
 import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
-from mnistgpu.engine.cpu.bound_calls import (
-    BoundBuffers,
-    BoundShard,
-    Call,
-    count_right,
-    gradient_calls,
-    total_loss,
-)
+from mnistgpu.engine import products
+from mnistgpu.engine.cpu import bound_calls
+from mnistgpu.engine.cpu.bound_calls import BoundBuffers, Call
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
+from mnistgpu.engine.threads import empty_lines
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import regularize
 
@@ -45,25 +41,30 @@ TOGETHER, WORK, BESIDE = 16, 2**29, 64
 
 
 class TensorParallel:
-    """A trainer's vectors in parts, one for each rank, in memory that all ranks see."""
+    """A trainer's vectors in parts, one for each rank, in memory that all ranks see.
 
-    checked_steps = 3  # since even and odd steps use memory of their own
+    So is what the ranks exchange in a step. No rank writes to it before all have read: between the
+    two there is another barrier, or the memory is that of another step (the logits of even and of
+    odd steps are double-buffered).
+    """
+
+    checked_steps = 3  # two for the double buffers, and one that uses the first again
 
     def __init__(self, trainer: Trainer, group: ProcessGroup):
         self.trainer, self.group, self.sizes = trainer, group, trainer.engine.sizes
-        work = len(trainer.theta) * (trainer.batches.size + BESIDE)
-        self.together = max(1, min(TOGETHER, WORK // work))
-        self.exchange = Exchange(group, self.sizes, trainer.batches.size, dtype=trainer.theta.dtype)
-        self.shapes = [
-            [W.shape for W, _ in self.part_of(trainer.theta, rank)] for rank in range(group.size)
-        ]
+        size, dtype, ranks = trainer.batches.size, trainer.theta.dtype, range(group.size)
+        self.together = max(1, min(TOGETHER, WORK // (len(trainer.theta) * (size + BESIDE))))
+        self.shapes = [[W.shape for W, _ in self.part(trainer.theta, rank)] for rank in ranks]
         counts = [sum(n * (n_in + 1) for n, n_in in shapes) for shapes in self.shapes]
-        self.vectors = [
-            {name: group.shared_array(n, dtype=v.dtype) for name, v in trainer.arrays().items()}
-            for n in counts
-        ]
+        shared = partial(group.shared_array, dtype=dtype)
+        self.vectors = [{name: shared(n) for name in trainer.arrays()} for n in counts]
+        gathered = self.sizes[1:-2]  # units of all hidden layers but the last
+        self.activations = [shared(n * size) for n in gathered]
+        self.gradients = [[shared(n * size) for _ in ranks] for n in gathered]  # W^T dZ
+        self.logits = [[shared(self.sizes[-1] * size) for _ in ranks] for _ in ("even", "odd")]
+        self.loss, self.right = shared(), group.shared_array(dtype="int64")
 
-    def part_of(self, vector: Array, rank: int) -> list[network.Layer]:
+    def part(self, vector: Array, rank: int) -> list[network.Layer]:
         """Views of a rank's weights and biases in a vector of the trainer.
 
         Every rank has the biases of the last layer; all update their copies alike.
@@ -75,20 +76,21 @@ class TensorParallel:
 
     def distribute(self) -> None:
         """Copy the trainer's vectors to where the ranks have theirs, between two steps."""
-        self._copy(list(self.vectors[0]), to_ranks=True)
+        for whole, part in self.pairs(*self.vectors[0]):
+            part[...] = whole
 
     def collect(self, *names: str) -> None:
         """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
-        self._copy(names or list(self.vectors[0]), to_ranks=False)
+        for whole, part in self.pairs(*(names or self.vectors[0])):
+            whole[...] = part
 
-    def _copy(self, names: Any, to_ranks: bool) -> None:
-        for name in names:
-            for rank, vectors in enumerate(self.vectors):
-                whole = self.part_of(self.trainer.arrays()[name], rank)
-                parts = rank_layers(vectors[name], self.shapes[rank])
-                for layer, part in zip(whole, parts, strict=True):
-                    for ours, theirs in zip(layer, part, strict=True):
-                        np.copyto(*((theirs, ours) if to_ranks else (ours, theirs)))
+    def pairs(self, *names: str) -> Iterator[tuple[Array, Array]]:
+        """Weights and biases of these vectors: a part of the trainer's, and the rank's own."""
+        for name, (rank, vectors) in product(names, enumerate(self.vectors)):
+            whole = self.part(self.trainer.arrays()[name], rank)
+            own = rank_layers(vectors[name], self.shapes[rank])
+            for ours, theirs in zip(whole, own, strict=True):
+                yield from zip(ours, theirs, strict=True)
 
     def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """The function (first, count, rate) that takes this rank's share of `count` steps.
@@ -98,66 +100,60 @@ class TensorParallel:
         return RankSteps(self).take
 
 
-class Exchange:
-    """What the ranks exchange in a step: memory for columns of up to `rows` images.
+def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[network.Layer]:
+    """Views (W_l, b_l) of a rank's vector, with W_l in these shapes.
 
-    No rank writes to it before all have read: between the two there is another barrier, or the
-    memory is that of the other step (double buffering of the logits).
+    W_l takes all units of the layer before, except the last. The numbers of W_1 that belong to a
+    pixel lie side by side, as those of an image do in the buffers: so products with the images are
+    fastest.
     """
-
-    def __init__(self, group: ProcessGroup, sizes: tuple[int, ...], rows: int, dtype: Any):
-        self.group, self.sizes = group, sizes
-        ranks, shared = range(group.size), partial(group.shared_array, dtype=dtype)
-        gathered = sizes[1:-2]  # units of all hidden layers but the last
-        self.activations = [shared(n * rows) for n in gathered]
-        self.gradients = [[shared(n * rows) for _ in ranks] for n in gathered]  # W^T dZ
-        self.logits = [[shared(sizes[-1] * rows) for _ in ranks] for _ in ("even", "odd")]
-        self.loss, self.right = shared(), group.shared_array(dtype="int64")
-
-
-def columns(memory: np.ndarray, n: int, m: int) -> np.ndarray:
-    """The first numbers of `memory` as (n, m), with what belongs to an image side by side."""
-    return memory[: n * m].reshape(m, n).T
+    views: list[network.Layer] = []
+    start = 0
+    for units, inputs in shapes:
+        end = start + units * inputs
+        numbers = vector[start:end]
+        W = numbers.reshape(units, inputs) if views else numbers.reshape(inputs, units).T
+        views.append((W, vector[end : end + units, None]))
+        start = end + units
+    return views
 
 
 class RankBuffers(BoundBuffers):
-    """Buffers of a rank for m images: what other ranks read lies in the memory of the exchange."""
+    """Buffers of a rank for m images: what other ranks read lies in memory that they see."""
 
-    def __init__(
-        self, like: np.ndarray, sizes: tuple[int, ...], m: int, exchange: Exchange, barrier: Call
-    ):
-        super().__init__(like, sizes, m)
-        group, self.barrier = exchange.group, barrier
-        self.zero = [np.zeros((m, n), like.dtype).T for n in sizes[1:-1]]
-        self.positive = [np.zeros((m, n), bool).T for n in sizes[1:-1]]
-        for arrays in (self.Z, self.dZ):
-            arrays[: len(self.zero)] = [np.empty_like(zero) for zero in self.zero]
+    def __init__(self, shares: TensorParallel, sizes: tuple[int, ...], m: int, barrier: Call):
+        super().__init__(shares.trainer.theta, sizes, m)
+
+        def columns(memory: np.ndarray, n: int) -> np.ndarray:
+            """(n, m), with what belongs to an image side by side."""
+            return memory[: n * m].reshape(m, n).T
+
+        rank, like, self.barrier = shares.group.rank, shares.trainer.theta, barrier
+        for i, n in enumerate(sizes[1:-1]):
+            self.Z[i], self.dZ[i] = (columns(np.empty(n * m, like.dtype), n) for _ in range(2))
+            self.zero[i], self.positive[i] = (
+                np.zeros_like(self.Z[i]),
+                np.empty_like(self.Z[i], bool),
+            )
         self.dA, self.A[len(self.dZ)] = list(self.dZ), self.Z[-2]
         self.parts: list[list[np.ndarray]] = []  # of every rank, for the units of this one
-        for layer, memories in enumerate(exchange.gradients):
-            n = exchange.sizes[layer + 1]
-            own = part_of(n, group.rank, group.size)
-            self.A[layer + 1] = columns(exchange.activations[layer], n, m)
-            self.Z[layer] = self.A[layer + 1][own]
-            gradients = [columns(memory, n, m) for memory in memories]
-            self.dA[layer] = gradients[group.rank]
-            self.parts.append([gradient[own] for gradient in gradients])
-        self.sums[:-1] = self.products[:-1] = self.Z[:-1]
-        self.products[-1] = self.Z[-1]
-        classes = sizes[-1]
-        self._rank, self._logits = (
-            group.rank,
-            [
-                [memory[: classes * m].reshape(classes, m) for memory in parts]
-                for parts in exchange.logits
-            ],
-        )
+        for i, memory in enumerate(shares.activations):
+            n = shares.sizes[i + 1]
+            own = part_of(n, rank, shares.group.size)
+            self.A[i + 1] = columns(memory, n)
+            self.Z[i] = self.A[i + 1][own]
+            gradients = [columns(each, n) for each in shares.gradients[i]]
+            self.dA[i] = gradients[rank]
+            self.parts.append([each[own] for each in gradients])
+        self.sums, self.products = list(self.Z), list(self.Z)
+        n, self.rank = sizes[-1], rank
+        self.double = [[each[: n * m].reshape(n, m) for each in parts] for parts in shares.logits]
         self.use(0)
 
     def use(self, parity: int) -> None:
         """Use the memory of even steps (0) or of odd ones (1) for the logits of calls bound now."""
-        self.logits = self._logits[parity]
-        self.sums[-1] = self.logits[self._rank]
+        self.logits = self.double[parity]
+        self.sums[-1] = self.logits[self.rank]
 
     def gather_activations(self, layer: int) -> list[Call]:
         """See `BoundBuffers`."""
@@ -180,57 +176,30 @@ def sum_calls(parts: list[np.ndarray], out: np.ndarray) -> list[Call]:
     return [first, *(partial(np.add, out, each, out=out) for each in parts[2:])]
 
 
-class RankShard(BoundShard):
-    """The gradient by a rank's parameters."""
-
-    def __init__(self, shares: TensorParallel, barrier: Call):
-        group, engine = shares.group, shares.trainer.engine
-        self._shapes, self._exchange = shares.shapes[group.rank], shares.exchange
-        self._barrier = barrier
-        units = [n for n, _ in self._shapes]
-        super().__init__(
-            shares.vectors[group.rank]["theta"],
-            (shares.sizes[0], *units),
-            shares.trainer.settings,
-            engine.inputs.for_units(units[0]),
-            engine.targets,
-        )
-
-    def layers(self, vector: Array) -> list[network.Layer]:
-        """See `Shard`. W_l takes all units of the layer before, except the last."""
-        return rank_layers(vector, self._shapes)
-
-    def new_buffers(self, m: int) -> RankBuffers:
-        """See `Shard`."""
-        return RankBuffers(self.gradient, self.sizes, m, self._exchange, self._barrier)
-
-    def step_calls(self, buffers: RankBuffers, parity: int) -> list[Call]:
-        """What writes the mean gradient in an even or an odd step, bound once."""
-        if parity not in buffers.calls:
-            buffers.use(parity)
-            buffers.calls[parity] = gradient_calls(
-                self.params, self.gradients, buffers, self.matmul, self.factor, 1.0 / len(buffers.X)
-            )
-        return buffers.calls[parity]
-
-
 class RankSteps:
     """A rank's share of steps."""
 
     def __init__(self, shares: TensorParallel):
-        engine, rank, size = shares.trainer.engine, shares.group.rank, shares.trainer.batches.size
-        self.group, self.exchange, self.engine = shares.group, shares.exchange, engine
-        self.shard = shard = RankShard(shares, self.barrier)
+        self.shares, self.group, self.engine = shares, shares.group, shares.trainer.engine
+        shapes, vectors = shares.shapes[self.group.rank], shares.vectors[self.group.rank]
+        self.sizes = (shares.sizes[0], *(units for units, _ in shapes))
+        self.inputs = self.engine.inputs.for_units(self.sizes[1])
         self.trainer = trainer = copy.copy(shares.trainer)
-        trainer.state = dict(shares.vectors[rank])
-        trainer.theta, trainer.params = trainer.state.pop("theta"), shard.params
+        trainer.state = dict(vectors)
+        trainer.theta = trainer.state.pop("theta")
+        trainer.params = rank_layers(trainer.theta, shapes)
+        self.gradient = empty_lines(trainer.theta.shape, trainer.theta.dtype)
+        self.gradients = rank_layers(self.gradient, shapes)
+        self.matmul = products.matmul_in(trainer.settings.precision, np)
+        self.buffers: dict[int, RankBuffers] = {}  # of a batch, and of the last of an epoch
         # the results of steps, batch by batch
-        most, dtype = shares.together * size, trainer.theta.dtype
-        self.Z, self.row = np.empty((shares.sizes[-1], most), dtype), np.empty((1, most), dtype)
+        size, dtype = trainer.batches.size, trainer.theta.dtype
+        self.Z = np.empty((shares.sizes[-1], shares.together * size), dtype)
+        self.row = np.empty((1, shares.together * size), dtype)
         # rows of images to fetch, those of the last step first, and the memory for the next step's
         self.to_fetch: list[np.ndarray] = []
         self.is_fetched = False
-        self.fetched = np.empty((size, engine.images.shape[1]), engine.images.dtype)
+        self.images = np.empty((size, self.sizes[0]), self.engine.images.dtype)
 
     def barrier(self) -> None:
         """Signal, fetch the images of the next step, then wait."""
@@ -242,7 +211,7 @@ class RankSteps:
         """Fetch the images of the next step, if there is one and they are not there yet."""
         if self.to_fetch and not self.is_fetched:
             rows = self.to_fetch.pop()
-            out = self.fetched[: len(rows)]
+            out = self.images[: len(rows)]
             np.take(self.engine.images, rows, axis=0, out=out, mode="clip")
             self.is_fetched = True
 
@@ -267,38 +236,33 @@ class RankSteps:
         # every rank has these results: one counts the right answers, another adds up the losses
         Z, row = self.Z[:, :m], self.row[:, :m]
         if self.group.rank == 0:
-            self.exchange.right[...] = count_right(Z, labels)
+            self.shares.right[...] = bound_calls.count_right(Z, labels)
         if self.group.rank == 1:
-            self.exchange.loss[...] = total_loss(Z, Y, row)
-        return self.exchange.loss, self.exchange.right, m
+            self.shares.loss[...] = bound_calls.total_loss(Z, Y, row)
+        return self.shares.loss, self.shares.right, m
 
     def step(self, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
         """Take the step after so many, with the images fetched and their targets Y (classes, m)."""
-        shard, m = self.shard, Y.shape[1]
-        buffers = shard.buffers_for(m)
-        shard.inputs.fill(buffers.X, self.fetched[:m])
+        trainer, m = self.trainer, Y.shape[1]
+        if m not in self.buffers:
+            self.buffers[m] = RankBuffers(self.shares, self.sizes, m, self.barrier)
+        buffers = self.buffers[m]
+        self.inputs.fill(buffers.X, self.images[:m])
         self.is_fetched = False
         np.copyto(buffers.Y, Y)
-        for call in shard.step_calls(buffers, taken % 2):
+        for call in self.calls(buffers, taken % 2):
             call()
-        if self.trainer.settings.l2 > 0:
-            regularize.add_l2(shard.gradients, shard.params, self.trainer.settings.l2)
-        self.trainer.update(shard.gradient, self.trainer.numbers(taken, rate))
+        if trainer.settings.l2 > 0:
+            regularize.add_l2(self.gradients, trainer.params, trainer.settings.l2)
+        trainer.update(self.gradient, trainer.numbers(taken, rate))
         return buffers
 
-
-def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[network.Layer]:
-    """Views (W_l, b_l) of a rank's vector, with W_l in these shapes.
-
-    The numbers of W_1 that belong to a pixel lie side by side, as those of an image do in the
-    buffers: products with the images are fastest so.
-    """
-    views: list[network.Layer] = []
-    start = 0
-    for units, inputs in shapes:
-        end = start + units * inputs
-        numbers = vector[start:end]
-        W = numbers.reshape(units, inputs) if views else numbers.reshape(inputs, units).T
-        views.append((W, vector[end : end + units, None]))
-        start = end + units
-    return views
+    def calls(self, buffers: RankBuffers, parity: int) -> list[Call]:
+        """What writes the mean gradient in an even or an odd step, bound once."""
+        if parity not in buffers.calls:
+            buffers.use(parity)
+            scale, factor = 1.0 / len(buffers.X), self.inputs.factor
+            buffers.calls[parity] = bound_calls.gradient_calls(
+                self.trainer.params, self.gradients, buffers, self.matmul, factor, scale
+            )
+        return buffers.calls[parity]

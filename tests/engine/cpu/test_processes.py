@@ -13,7 +13,7 @@ from mnistgpu.backend import NUMPY
 from mnistgpu.engine import threads
 from mnistgpu.engine.cpu import process_group, processes, tensor_parallel
 from mnistgpu.engine.cpu.process_group import ProcessGroup
-from mnistgpu.engine.cpu.tensor_parallel import RankSteps, TensorParallel
+from mnistgpu.engine.cpu.tensor_parallel import RankBuffers, RankSteps, TensorParallel
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import optimizers
@@ -176,14 +176,14 @@ def test_what_belongs_to_an_image_lies_in_one_piece(train):
     """3 to 4% of a step with a thousand units."""
     settings = BASE.changed(**TENSOR_PARALLEL["deep"])
     trainer = Trainer(settings, train, NUMPY)
-    shard = RankSteps(TensorParallel(trainer, ProcessGroup(2))).shard
-    buffers = shard.new_buffers(64)
+    steps = RankSteps(TensorParallel(trainer, ProcessGroup(2)))
+    buffers = RankBuffers(steps.shares, steps.sizes, 64, steps.barrier)
     gathered = [buffers.A[1], buffers.A[2], buffers.dA[0], buffers.dA[1]]
     of_images = [*gathered, *buffers.dZ, buffers.Z[-2], *buffers.zero]
     assert len(of_images) == 4 + 3 + 1 + 3
     assert all(each.flags.f_contiguous and each.shape[1] == 64 for each in of_images)
-    assert shard.params[0][0].flags.f_contiguous
-    for large in (buffers.X, shard.gradient):  # and begins with a cache line
+    assert steps.trainer.params[0][0].flags.f_contiguous
+    for large in (buffers.X, steps.gradient):  # and begins with a cache line
         assert large.__array_interface__["data"][0] % threads.CACHE_LINE == 0
 
 
