@@ -1,17 +1,17 @@
 """The gradient of a batch as a sum over shards, shared out among workers.
 
 A shard is a part of a batch whose arrays stay in the cache between the products that use them. A
-worker is a thread with buffers of its own (`shard.Shard`), or a process: see `sharing`. With one
-shard there is one worker, and BLAS uses all cores if the products are large enough; with more, each
-core has a worker and BLAS is held at one thread. On a GPU there is one worker, the GPU. How many
-workers there are changes a gradient by rounding alone; where the shards are cut is a matter of the
-settings, since batch normalisation and noise depend on it.
+worker is a thread with buffers of its own (`shard.Shard`), or a process (`cpu.data_parallel`). With
+one shard there is one worker, and BLAS uses all cores if the products are large enough; with more,
+each core has a worker and BLAS uses one thread. On a GPU there is one worker, the GPU. The number
+of workers changes a gradient by rounding alone. Where a batch is cut into shards depends on the
+settings alone, since batch normalisation and noise depend on it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
 from typing import Any
@@ -43,7 +43,7 @@ class Engine:
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
     integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere); `sharing` may put processes in their place. Use it inside
+    on NumPy, one elsewhere); `stepping` may put processes in their place. Use it inside
     `with engine.running():`, which holds BLAS at the right number of threads and gives them back
     afterwards.
     """
@@ -205,9 +205,12 @@ def statistics_shares(taken: int) -> tuple[float, float]:
 
 
 def weighted_means(
-    found: list[tuple[int, list[tuple[Array, Array]]]], count: int
+    found: Sequence[tuple[int, Sequence[Any]]], count: int
 ) -> list[tuple[Array, Array]]:
-    """Means and variances by layer, from what the shards of a batch of `count` images found."""
+    """Means and variances by layer, of a batch of `count` images.
+
+    `found` has for each shard its number of images, and mean and variance (n, 1) by layer.
+    """
     shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
     newest = []
     for layer in layers:
