@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 
 from mnistgpu import network
-from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Buffers, Shard
 from mnistgpu.engine.threads import empty_lines
-from mnistgpu.settings import Settings
 
 Call = Callable[[], object]
 
@@ -110,19 +108,6 @@ def gradient_calls(
 
 class BoundShard(Shard):
     """A plain `Shard` on NumPy that makes the calls of its buffers."""
-
-    def __init__(
-        self,
-        theta: np.ndarray,
-        sizes: tuple[int, ...],
-        settings: Settings,
-        inputs: Inputs,
-        targets: np.ndarray,
-        gradient: np.ndarray | None = None,
-    ):
-        if gradient is None:
-            gradient = empty_lines(theta.shape, theta.dtype)
-        super().__init__(theta, sizes, settings, inputs, targets, gradient)
 
     def add_images(
         self, images: Any, labels: Any, scale: float, first: bool, key: Any, deform: bool

@@ -69,27 +69,11 @@ class Cublas:
             raise ShapeError("the rows of a product must be contiguous")
         # cuBLAS counts along columns, where our rows are the columns of the transpose: it computes
         # out^T (m, n) = B^T A^T, and a factor is "transposed" for it if ours is stored by columns
-        self._binding.gemm_ex(
-            self._handle,
-            int(B_turned),
-            int(A_turned),
-            m,
-            n,
-            k,
-            self._one.ctypes.data,
-            B.data.ptr,
-            self._type,
-            B_lead,
-            A.data.ptr,
-            self._type,
-            A_lead,
-            self._zero.ctypes.data,
-            out.data.ptr,
-            self._type,
-            out_lead,
-            self._compute,
-            GEMM_DEFAULT,
-        )
+        sizes = (int(B_turned), int(A_turned), m, n, k)
+        left, right = (B.data.ptr, self._type, B_lead), (A.data.ptr, self._type, A_lead)
+        result = (out.data.ptr, self._type, out_lead, self._compute, GEMM_DEFAULT)
+        one, zero = self._one.ctypes.data, self._zero.ctypes.data
+        self._binding.gemm_ex(self._handle, *sizes, one, *left, *right, zero, *result)
         return out
 
     def _follow_stream(self) -> None:
