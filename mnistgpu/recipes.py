@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnistgpu.errors import UsageError, did_you_mean
-from mnistgpu.maths.augment import CIRESAN, STRONG
+from mnistgpu.maths.augment import preset
 from mnistgpu.settings import Settings
 
 
@@ -83,7 +83,7 @@ RECIPES = {
             label_smoothing=0.03,
             min_ink=0.01,
             clean_ending=0.07,
-            **STRONG,
+            **preset("strong"),
         ),
         "Every image deformed anew each epoch.",
         "99.5% in three minutes on two cores",
@@ -96,7 +96,7 @@ RECIPES = {
             learning_rate=0.001,
             label_smoothing=0.03,
             clean_ending=0.05,
-            **(CIRESAN | {"images_per_map": 32, "shear": 0.15, "shift": 2.0}),
+            **(preset("ciresan") | {"images_per_map": 32, "shear": 0.15, "shift": 2.0}),
         ),
         "Ciresan's largest net, for a GPU.",
         "see docs/recipes.md",

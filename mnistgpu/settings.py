@@ -13,6 +13,7 @@ from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.maths.augment import Deformation
 
 Check = tuple[Callable[[Any], bool], str, tuple[str, ...]]  # a test, in words, the names allowed
 
@@ -210,6 +211,11 @@ class Settings:
                 f"{self.layers[:60]!r}"
             )
         return sizes
+
+    @property
+    def deformation(self) -> Deformation:
+        """The settings of deformations together."""
+        return Deformation(**{knob.name: getattr(self, knob.name) for knob in fields(Deformation)})
 
     def changed(self, **changes: Any) -> Settings:
         """A copy with these settings changed; iterations and epochs replace each other."""
