@@ -136,7 +136,10 @@ def source(
     strength: float = 1.0,
     fields: SmoothFields | None = None,
 ) -> tuple[Array, Array]:
-    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels."""
+    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels.
+
+    limited (groups,) float32 is 1 for groups whose rotation is limited to rotation_1_7, else 0.
+    """
     xp, where = array_namespace(key), on_device_of(key)
     height, width = image_shape
     u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
@@ -160,9 +163,7 @@ def source(
     columns = wide * (sin * y0 + cos * x0) + slant * rows
     if deformation.elastic > 0:
         longest = strength * deformation.elastic
-        length = longest * (
-            0.625 + 0.375 * u[6, ...]
-        )  # between a quarter of the limit and the limit
+        length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
         fields = fields or SmoothFields(key, image_shape, deformation.elastic_sigma)
         down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
         rows, columns = rows + length * down_field, columns + length * right_field
