@@ -1,7 +1,7 @@
-"""Named settings that are known to work, from the documents' network to the record.
+"""Named settings that are known to work, from the tutorial's network to the record.
 
-`docs/recipes.md` says how each was found, on held-out training images, and what its parts are
-worth; `benchmarks/recipes.py` measures the figures again.
+`docs/recipes.md` says how each was found, on held-out training images, and how much each part of it
+adds; `benchmarks/recipes.py` measures the figures again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mnistgpu.settings import Settings
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings and what to expect of them."""
+    """Settings, what they are for, and the accuracy and time to expect."""
 
     settings: Settings
     purpose: str
@@ -29,7 +29,7 @@ _COMMON = Settings().changed(
 RECIPES = {
     "classic": Recipe(
         Settings(),
-        "The documents' network: 784-10-10, full-batch gradient descent.",
+        "The tutorial's network: 784-10-10, full-batch gradient descent.",
         "93.3% in twenty seconds on two cores",
     ),
     "fast": Recipe(
