@@ -36,9 +36,10 @@ def test_the_code_of_the_explanation_is_the_code_of_the_example():
     lines = {line.partition("#")[0].strip() for line in example.splitlines()}
     explanation = README.partition("## The explanation")[2].partition("That is all.")[0]
     shown = re.findall(
-        r"`([A-Z][A-Za-z]*\d?(?:\[[^`]+\])? = [^`]+|[a-z]+[A-Z]?\d? = [^`]+)`", explanation
+        r"`([A-Z][A-Za-z]*\d?(?:\[[^`]+\])? = [^`]+|[a-z]+[A-Z]?\d? = [^`]+|\(W1[^`]+)`",
+        explanation,
     )
-    assert len(shown) >= 17
+    assert len(shown) >= 20
     for line in shown:
         assert line in lines, line
 
