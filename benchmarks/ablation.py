@@ -16,7 +16,7 @@ import statistics
 from pathlib import Path
 
 from mnistgpu import backend, data
-from mnistgpu.maths.augment import CIRESAN
+from mnistgpu.maths.augment import preset
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs import training
 
@@ -73,7 +73,7 @@ CHANGES = {
         "one map for each image": {"images_per_map": 1},
         "no label smoothing": {"label_smoothing": 0.0},
         "batch normalisation": {"batch_norm": True},
-        "Ciresan's deformations": {**CIRESAN, "images_per_map": 32},
+        "Ciresan's deformations": {**preset("ciresan"), "images_per_map": 32},
         "no deformation": {
             "rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0,
         },

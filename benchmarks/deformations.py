@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,14 +79,14 @@ lines = [
 ]
 keep_freed_memory()
 for group in arguments.groups:
-    settings = RECIPES["strong"].settings.changed(images_per_map=group)
+    deformation = replace(RECIPES["strong"].settings.deformation, images_per_map=group)
     count = BATCH // group
 
-    def maps(settings=settings, count=count):
-        return augment.source(key, count, settings, (28, 28))
+    def maps(deformation=deformation, count=count):
+        return augment.source(key, count, deformation, (28, 28))
 
-    def gathers(settings=settings):
-        return augment.deform(images, key, settings)
+    def gathers(deformation=deformation):
+        return augment.deform(images, key, deformation)
 
     def product(group=group, maps=maps):
         return by_product(*maps(), group)

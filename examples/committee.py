@@ -1,4 +1,4 @@
-"""Several networks vote: their mistakes differ, and their mean makes fewer (Ciresan et al. 2011).
+"""Several networks vote: their mistakes differ, so together they make fewer (Ciresan et al. 2011).
 
 Run:  python examples/committee.py [--members 5] [--recipe fast]
 """
@@ -22,7 +22,7 @@ chosen, dataset = backend.select(), data.load()
 settings = recipes.named(arguments.recipe).settings
 labels = np.asarray(dataset.test.labels)
 members, right = [], []
-for seed in range(arguments.members):  # another seed: other first weights, other batches
+for seed in range(arguments.members):  # a new seed: new first weights and batches
     members.append(training.train(settings.changed(seed=seed), dataset, chosen).model)
     right.append(members[-1].predict(dataset.test.images, chosen) == labels)
     print(f"member {seed}: {right[-1].mean():.4f}")

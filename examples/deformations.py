@@ -17,7 +17,7 @@ parser.add_argument("--preset", choices=list(augment.PRESETS), default="strong")
 parser.add_argument("--out", type=Path, default=Path("deformations.png"))
 arguments = parser.parse_args()
 
-settings = Settings().changed(**augment.PRESETS[arguments.preset])
+settings = Settings().changed(**augment.preset(arguments.preset))
 figure = study_plots.deformations(data.load().train.images[:5], settings, (28, 28))
 plots.save(figure, arguments.out)
 print(arguments.out)

@@ -1,16 +1,16 @@
-"""The tutorial's network by hand: two layers, one line for each equation, nothing hidden.
+"""The tutorial's network by hand: two layers, one line for each equation.
 
 Run:  python examples/eight_equations.py [--iterations 100]
 
-784 pixels, 10 ReLU units, 10 softmax outputs, full-batch gradient descent. After every step the
-same step is taken with `mnistgpu.network`, which knows any depth, and the two are compared.
+784 pixels, 10 ReLU units, 10 softmax outputs, full-batch gradient descent. After each step the same
+step is taken with `mnistgpu.network`, for any number of layers, and the results are compared.
 """
 
 import argparse
 
 import numpy as np
 
-from mnistgpu import counter_rng, data, network
+from mnistgpu import data, network
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--iterations", type=int, default=100)
@@ -27,8 +27,8 @@ Y = np.zeros((10, m), dtype=np.float32)  # one-hot: a 1 in the row of the right 
 Y[labels, np.arange(m)] = 1
 
 sizes = (784, 10, 10)
-theta = network.init(counter_rng.key(0, like=X), sizes, "uniform")
-W1, b1, W2, b2 = (array.copy() for layer in network.layers(theta, sizes) for array in layer)
+theta = network.init(0, sizes, "uniform")  # all weights and biases, uniform in [-0.5, 0.5)
+(W1, b1), (W2, b2) = network.layers(theta, sizes)  # (10, 784), (10, 1), (10, 10), (10, 1)
 
 for iteration in range(1, arguments.iterations + 1):
     # Forward: from the pixels to ten probabilities.
@@ -40,7 +40,7 @@ for iteration in range(1, arguments.iterations + 1):
     loss = -np.log(A2[labels, np.arange(m)]).mean()  #       (how wrong: the mean cross-entropy)
 
     # Backward: how the loss changes with every weight, by the chain rule.
-    dZ2 = (A2 - Y) / m  #                                 5. dZ2 = A2 - Y, and the mean over images
+    dZ2 = (A2 - Y) / m  #                                 5. dZ2 = A2 - Y, for the mean loss
     dW2 = dZ2 @ A1.T  #                                   6. dW2 = dZ2 A1^T
     db2 = dZ2.sum(axis=1, keepdims=True)  #                  db2 = sum of dZ2 over the images
     dZ1 = W2.T @ dZ2 * (Z1 > 0)  #                        7. dZ1 = W2^T dZ2 * ReLU'(Z1)

@@ -2,9 +2,8 @@
 
 Run:  python examples/kaggle.py train.csv test.csv [--out submission.csv] [--iterations 500]
 
-Both files come from the competition's data page. Kaggle's images are very likely MNIST's own
-70,000 in another order, so train on train.csv, as here, and not on MNIST, which would have seen
-the answers.
+Both files come from the competition's data page. Kaggle's images are very likely the 70,000
+of MNIST in another order. So train on train.csv, as here: MNIST has the answers to test.csv.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How the schedule and the length of the steps decide what a few epochs teach.
+"""How the schedule and the learning rate decide what is learnt in a few epochs.
 
 Run:  python examples/learning_rates.py [--epochs 1]
 

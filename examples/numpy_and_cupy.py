@@ -2,7 +2,7 @@
 
 Run:  python examples/numpy_and_cupy.py [--layers 784-1024-1024-10] [--batch-size 1024]
 
-Without an NVIDIA GPU it says so and stops, with exit status 0.
+Without an NVIDIA GPU it times NumPy alone, says why, and ends with exit status 0.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def step(theta, images, labels):
 
 
 def run(chosen):
-    """The parameters after one step, and the median seconds of a step, waiting for the device."""
+    """The parameters after one step, and the median time of a step in seconds."""
     train = data.load().train
     images = chosen.asarray(train.images[: arguments.batch_size].astype(np.float32))
     labels = chosen.asarray(train.labels[: arguments.batch_size])
@@ -46,7 +46,7 @@ def run(chosen):
         chosen.synchronize()
         started = time.perf_counter()
         step(theta, images, labels)
-        chosen.synchronize()  # a GPU works on its own clock: wait before reading ours
+        chosen.synchronize()  # a GPU computes on its own: wait for it before reading the clock
         seconds.append(time.perf_counter() - started)
     return chosen.to_numpy(after), statistics.median(seconds)
 

@@ -2,7 +2,7 @@
 
 Run:  python examples/own_digit.py digit.jpg [--run runs/mine]
 
-Without --run it asks the small model that comes with the package.
+Without --run the small model of the package reads it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ network = committee.load(arguments.run)
 digit = images.read(arguments.picture)  # (1, 784): found, cropped, scaled and centred as MNIST's
 probabilities = np.asarray(network.probabilities(digit))[:, 0]
 
-# What the network sees, in characters: if this is not your digit, no network can read it.
+# What the network sees, in characters: if this does not show your digit, no network can read it.
 for line in digit[0].reshape(28, 28):
     print("".join(" .:+#@"[level // 48] for level in line))
 for answer in np.argsort(-probabilities)[:3]:

@@ -1,30 +1,36 @@
 """Where arrays live: NumPy on the CPU or CuPy on an NVIDIA GPU.
 
 `select` chooses a backend once and `Backend.asarray` puts the data there. From then on the arrays
-carry their backend: every function of the maths asks its own arguments with `array_namespace`,
-so nothing global has to be switched and both backends live side by side in one process.
+carry their backend: every function of the maths asks its own arguments for their namespace,
+`xp = array_namespace(X)`, and calls `xp.exp`, `xp.sum`, ... So there is no global switch, and both
+backends can be used in one process.
+
+NumPy is not imported here but when it is first used: `--help` shows the names of activations and
+optimisers, whose modules import this one, and would otherwise wait for NumPy.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import BackendError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or any array of the array API standard
 
 ENVIRONMENT_VARIABLE = "MNISTGPU_BACKEND"
 CHOICES = ("numpy", "cupy", "auto")
-INSTALL = f"{sys.executable} -m pip install"  # into the Python that runs this
+INSTALL = f"{sys.executable} -m pip install"  # for the Python that runs now
 INSTALL_CUPY = (
     f"{INSTALL} -e '.[cuda13]' in the clone (driver 580 or newer), or '.[cuda12]' (an older one)"
 )
@@ -35,12 +41,12 @@ def array_namespace(*arrays: Array) -> Any:
 
     Raises BackendError if they live on different backends or one is no array at all.
     """
-    found = None
+    found, np = None, sys.modules.get("numpy")  # None: it has made no array yet
     for array in arrays:
         kind = type(array)
-        if kind is np.ndarray or isinstance(array, np.generic):
+        if np is not None and (kind is np.ndarray or isinstance(array, np.generic)):
             namespace = np
-        elif kind.__module__.partition(".")[0] == "cupy":  # CuPy arrays do not name theirs
+        elif kind.__module__.partition(".")[0] == "cupy":  # its arrays have no __array_namespace__
             namespace = sys.modules["cupy"]
         elif hasattr(array, "__array_namespace__"):
             namespace = array.__array_namespace__()
@@ -89,14 +95,18 @@ def on_device_of(array: Array) -> dict[str, Any]:
 class Backend:
     """One namespace on one device. Make it with `select`.
 
-    CuPy computes on its current device, which is the last one selected; who uses two GPUs in one
-    process computes on each within `with backend.current():`.
+    CuPy computes on its current device, which is the last one selected. To use two GPUs in one
+    process, compute on each within `with backend.current():`.
     """
 
     name: str
-    xp: Any
     device: int | None = None
     chosen_because: str = ""
+
+    @functools.cached_property
+    def xp(self) -> Any:
+        """The namespace: the module `numpy` or `cupy`."""
+        return importlib.import_module(self.name)
 
     def current(self) -> contextlib.AbstractContextManager[Any]:
         """Within it, CuPy computes on this backend's GPU."""
@@ -109,16 +119,18 @@ class Backend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host. A sync point: waits until the device has computed it."""
-        return self.xp.asnumpy(array) if self.name == "cupy" else np.asarray(array)
+        return self.xp.asnumpy(array) if self.name == "cupy" else self.xp.asarray(array)
 
     def synchronize(self) -> None:
-        """Wait until the device has finished everything asked of it (needed for timing)."""
+        """Wait until the device has finished all its work (needed for timing)."""
         if self.name == "cupy":
             with self.current():
                 self.xp.cuda.get_current_stream().synchronize()
 
     def describe(self) -> dict[str, str]:
         """Device name, memory and library versions, as printed and saved with every run."""
+        import numpy as np
+
         facts = {
             "backend": self.name,
             "device": f"{_cpu_name()}, {os.cpu_count()} cores",
@@ -142,16 +154,16 @@ class Backend:
         return facts
 
 
-NUMPY = Backend("numpy", np)
+NUMPY = Backend("numpy")
 
 
 def select(name: str | None = None) -> Backend:
     """The backend called `name`: "numpy", "cupy", "cupy:1" (the second GPU) or "auto".
 
-    Without a name the environment variable MNISTGPU_BACKEND decides, and without that NumPy.
-    "auto" takes CuPy if it proves itself and NumPy otherwise; `chosen_because` says why.
+    Without a name, the environment variable MNISTGPU_BACKEND decides; without both it is NumPy.
+    "auto" is CuPy if a test of it succeeds, otherwise NumPy; `chosen_because` says why.
 
-    Raises UsageError for an unknown name, BackendError for a CuPy that cannot compute here.
+    Raises UsageError for an unknown name, BackendError if CuPy is asked for and cannot compute.
     """
     name = name or os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
     kind, _, ordinal = name.partition(":")
@@ -167,7 +179,7 @@ def select(name: str | None = None) -> Backend:
     try:
         proven = _proven_cupy(0)
     except BackendError as why_not:
-        return Backend("numpy", np, chosen_because=f"auto chose numpy: {why_not}")
+        return Backend("numpy", chosen_because=f"auto chose numpy: {why_not}")
     return replace(
         proven, chosen_because="auto chose cupy: a kernel and a matrix product ran on it"
     )
@@ -176,8 +188,8 @@ def select(name: str | None = None) -> Backend:
 def _proven_cupy(ordinal: int) -> Backend:
     """CuPy on GPU `ordinal`, after one tiny kernel and one tiny product have run there.
 
-    CuPy loads its CUDA libraries when they are first used, so without this proof a missing NVRTC
-    or cuBLAS would only show as a traceback in the middle of a run.
+    CuPy loads its CUDA libraries when they are first used: without this test a missing NVRTC or
+    cuBLAS would end a run half-way with a traceback.
     """
     try:
         cp: Any = importlib.import_module("cupy")
@@ -190,8 +202,8 @@ def _proven_cupy(ordinal: int) -> Backend:
     except Exception as error:  # CUDARuntimeError, whose class needs the driver to be looked up
         if "cudaErrorNoDevice" in str(error):
             raise BackendError(
-                f"backend cupy: a driver, but no GPU ({gist(error)}); nvidia-smi -L lists what "
-                "there is, CUDA_VISIBLE_DEVICES may hide it; or use --backend numpy"
+                f"backend cupy: a driver, but no GPU ({gist(error)}); nvidia-smi -L lists the "
+                "GPUs, CUDA_VISIBLE_DEVICES may hide it; or use --backend numpy"
             ) from error
         raise BackendError(
             f"backend cupy: no usable NVIDIA driver ({gist(error)}); install one and check it with "
@@ -223,13 +235,14 @@ def _proven_cupy(ordinal: int) -> Backend:
             f"backend cupy: GPU {ordinal} computes wrong results (1/2 + 1/2 or a 2x2 product); "
             "check driver and card with nvidia-smi, or use --backend numpy"
         )
-    return Backend("cupy", cp, ordinal)
+    return Backend("cupy", ordinal)
 
 
 def gist(error: BaseException) -> str:
-    """An error in a line: its type and the first line of its message that has words.
+    """An error in one line: its type and the first line of its message that has letters.
 
-    CuPy frames its message in rows of signs, and quotes below a line of its own what went wrong.
+    CuPy's message about a failed import is framed by rows of signs, and quotes the cause below the
+    line "Original error:".
     """
     lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
     if "Original error:" in lines[:-1]:

@@ -3,30 +3,36 @@
 Number i of key k is mix64(k + (i + 1) * GOLDEN): SplitMix64 (Steele, Lea and Flood, "Fast
 splittable pseudorandom number generators", OOPSLA 2014), read as a counter-based generator
 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). There is
-no state to save: a run asks for "the dropout mask of step 731" and gets it, before or after a
-resume, on the CPU or on the GPU.
+no state to save: a run asks for "the dropout mask of step 731" and gets the same numbers before
+and after a resume, on the CPU and on the GPU.
 
-A key is an array of one uint64 and carries its backend. `key(seed, like=...)` starts a family and
-`fold_in(key, number)` derives an independent key for a purpose, a step, a shard: fold as often as
-there are levels, and never draw twice from one key.
+A key stands for one stream of random numbers. It is an array of one uint64, and all that is drawn
+from it is computed where that array is:
+
+    key = counter_rng.key(0, like=X)           # from a seed; on the device of the array X
+    step_key = counter_rng.fold_in(key, 731)   # an independent key, here for step 731
+    noise = counter_rng.normals(step_key, (784, 100))
+
+`like=` is any array that already lives on the wanted backend and device. Draw from a key once: a
+second draw gives the same numbers. Fold in one number for each level (purpose, step, shard).
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import statistics
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mnistgpu.backend import Array, array_namespace, on_device_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: successive counters spread evenly
 MASK = 0xFFFFFFFFFFFFFFFF
 
 
-# Purposes, folded into the seed first, so that no two parts of a run share numbers.
+# Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
 INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM = range(7)
 
 
@@ -41,7 +47,9 @@ def mix64(z: Array) -> Array:
 
 
 def key(seed: int, *, like: Array) -> Array:
-    """The key (1,) uint64 of a seed in [0, 2^64), on the device where `like` lives."""
+    """The key (1,) uint64 of a seed in [0, 2^64), on the device of the array `like`."""
+    import numpy as np  # not when the module is imported: `--help` needs no NumPy
+
     xp = array_namespace(like)
     start = xp.asarray(np.asarray([seed & MASK], dtype=np.uint64), **on_device_of(like))
     return mix64(start + GOLDEN)
@@ -75,7 +83,7 @@ def integers(key: Array, count: int, below: int) -> Array:
 def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Uniform numbers on [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64).
 
-    A word of 64 bits makes one float64, or two float32 from its highest and its next 24 bits.
+    A word of 64 bits gives one float64, or two float32: its highest and its next 24 bits.
     """
     xp = array_namespace(key)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
@@ -92,9 +100,9 @@ def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") 
 def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Standard normal numbers, the same bits on every backend; four from a word of 64 bits.
 
-    By inversion (Devroye 1986, section II.2), from a table: each is one of 2^16 quantiles, all
-    equally likely, of which the longest are 4.32. Logarithms and cosines, which other methods ask
-    of the device, would differ in their last bits, and take twice as long.
+    By inversion (Devroye 1986, section II.2), from a table: each number is one of 2^16 quantiles,
+    all equally likely; the largest is 4.32. Other methods compute logarithms and cosines, whose
+    last bits differ from device to device, and take twice as long.
     """
     xp = array_namespace(key)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
@@ -111,6 +119,10 @@ def _lanes(words: Array) -> Array:
 @functools.cache
 def _quantiles() -> np.ndarray:
     """The middle quantiles of 2^16 equal parts of the normal distribution, of variance 1."""
+    import statistics
+
+    import numpy as np
+
     inverse = statistics.NormalDist().inv_cdf
     upper = np.asarray([inverse((i + 0.5) / 2**16) for i in range(2**15, 2**16)])
     both = np.concatenate((-upper[::-1], upper))
@@ -118,7 +130,7 @@ def _quantiles() -> np.ndarray:
 
 
 def _quantiles_there(key: Array, dtype: Any) -> Array:
-    """The same, of this type, where the key lives; copied there once."""
+    """`_quantiles` as this type, on the device of the key; copied there once."""
     xp = array_namespace(key)
     place = (xp.__name__, str(dtype), str(key.device))
     if place not in _copies:

@@ -1,16 +1,15 @@
-"""What can go wrong, said in one sentence: what was wrong, where, and how to mend it."""
+"""What can go wrong, in one sentence: what was wrong, where, and how to mend it."""
 
-import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from types import TracebackType
 
 
 class MnistGpuError(Exception):
-    """Base of every error a person can meet; the command line prints it without a traceback.
+    """Base of all errors that are reported in one sentence; the command line shows no traceback.
 
-    A message may quote what somebody else put in a file, and goes to a terminal: what is not
-    printable in it is shown by its number, and its middle is left out if it is very long.
+    A message may quote a file and is printed in a terminal: characters that cannot be printed are
+    replaced by their escape sequence, and the middle of a very long message is left out.
     """
 
     exit_status = 1
@@ -52,7 +51,7 @@ class OutOfMemoryError(RunError):
 
 
 class StoppedError(MnistGpuError):
-    """A run that was asked to stop: it has been saved and can be resumed."""
+    """A run that was stopped by a signal or a request: it has been saved and can be resumed."""
 
     def __init__(self, message: str, exit_status: int):
         super().__init__(message)
@@ -60,7 +59,7 @@ class StoppedError(MnistGpuError):
 
 
 def said_in_one_sentence() -> None:
-    """In a script: what a person can meet ends it with a sentence, and not with a traceback."""
+    """In a script: an MnistGpuError ends it with one sentence instead of a traceback."""
 
     def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, MnistGpuError):
@@ -72,11 +71,48 @@ def said_in_one_sentence() -> None:
 
 
 def printable(text: str) -> str:
-    """The text, with what no terminal should be sent, or can show, by its number."""
+    """The text, with an escape sequence for each character that a terminal cannot show."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def did_you_mean(name: object, names: Iterable[str]) -> str:
+# Other names for what has a name here, or for what is nearest to it here; the name comes first.
+SYNONYMS = {
+    "sgd": "gradient-descent",
+    "gd": "gradient-descent",
+    "nag": "nesterov",
+    "heavy-ball": "momentum",
+    "adamw": "adam with --weight-decay",
+    "nadam": "adam",
+    "adagrad": "adam",
+    "rmsprop": "adam",
+    "swish": "gelu",
+    "silu": "gelu",
+    "elu": "leaky-relu",
+    "prelu": "leaky-relu",
+    "logistic": "sigmoid",
+    "softmax": "relu for the hidden layers (the last layer always has softmax)",
+    "xavier": "glorot",
+    "kaiming": "he",
+    "1cycle": "one-cycle",
+    "none": "constant",
+    "fp32": "float32",
+    "single": "float32",
+    "fp64": "float64",
+    "double": "float64",
+    "bfloat16": "bf16",
+    "fp16": "bf16",
+    "float16": "bf16",
+    "half": "bf16",
+    "mixed": "bf16",
+}
+
+
+def did_you_mean(name: object, names: Collection[str]) -> str:
     """The end of a message about an unknown name: "; did you mean adam?", or nothing."""
-    close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    import difflib  # here, since no correct call needs it
+
+    wanted = str(name).lower().replace("_", "-")
+    meant = SYNONYMS.get(wanted, "")
+    if meant.partition(" ")[0] not in names:
+        meant = next(iter(difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)), "")
+    return f"; did you mean {meant}?" if meant else ""

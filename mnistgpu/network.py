@@ -1,13 +1,23 @@
 """The dense network: its equations, one line each, for any depth and on any backend.
 
-One image is one column, as in the mathematics: X (784, m), W_l (n_l, n_{l-1}), b_l (n_l, 1).
+Outside, in files and data sets, images are rows: (N, pixels). Here, as in the mathematics, each
+image is a column: X (pixels, m) for a batch of m images, W_l (n_l, n_{l-1}) and b_l (n_l, 1), where
+n_l is the number of units in layer l.
 
     Z_l = W_l A_{l-1} + b_l          A_l = ReLU(Z_l)          A_0 = X          A_L = softmax(Z_L)
     dZ_L = (A_L - Y) / m             dZ_l = W_{l+1}^T dZ_{l+1} * ReLU'(Z_l)
     dW_l = dZ_l A_{l-1}^T            db_l = row sums of dZ_l
     W_l := W_l - alpha dW_l          b_l := b_l - alpha db_l
 
-Every function is pure: arrays in, arrays out, on the device where the arrays live.
+Every function is pure: arrays in, arrays out, on the device where the arrays live. All weights and
+biases lie in one vector, theta; `layers` gives them as matrices, which are views of theta:
+
+    sizes = (784, 10, 10)
+    theta = network.init(0, sizes)               # first weights from seed 0, (7960,)
+    params = network.layers(theta, sizes)        # [(W_1, b_1), (W_2, b_2)]
+    A, Z = network.forward(params, X)            # A[-1] (10, m): the probabilities
+    gradient = network.flatten(network.backward(params, A, Z, network.one_hot(labels, 10)))
+    theta = network.gradient_descent(theta, gradient, 0.5)
 """
 
 from __future__ import annotations
@@ -17,8 +27,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.errors import ShapeError, UsageError
+from mnistgpu.backend import NUMPY, Array, array_namespace, on_device_of
+from mnistgpu.errors import ShapeError, UsageError, did_you_mean
 
 Layer = tuple[Array, Array]  # W (n_l, n_{l-1}) and b (n_l, 1)
 
@@ -53,28 +63,59 @@ def flatten(params: Sequence[Layer]) -> Array:
 
 
 def init(
-    key: Array, sizes: Sequence[int], how: str = "he", dtype: str = "float32", gain: float = 2.0
+    key: Array | int,
+    sizes: Sequence[int],
+    how: str = "he",
+    dtype: str = "float32",
+    gain: float = 2.0,
 ) -> Array:
-    """A parameter vector to start from.
+    """A parameter vector theta to start from, by one of INITIALIZATIONS.
 
-    "uniform": every weight and bias uniform in [-0.5, 0.5), as in the documents. "he": normal
-    weights of variance gain / n_in, where 2 is the gain of ReLU (He et al. 2015; `activations` has
-    others), and 1 before the softmax; biases zero. "glorot": the same with the mean of n_in and
-    n_out (Glorot and Bengio 2010).
+    key: a seed such as 0, for NumPy; or a key of `counter_rng`, for the device where the key is.
+    gain: 2 for ReLU; `maths/activations.py` has those of other activations.
     """
-    xp = array_namespace(key)
-    if how not in ("uniform", "he", "glorot"):
-        raise UsageError(f"unknown initialisation {how!r}: choose uniform, he or glorot")
-    if how == "uniform":
-        return counter_rng.uniforms(key, (parameter_count(sizes),), dtype) - 0.5
+    if how not in INITIALIZATIONS:
+        names = ", ".join(INITIALIZATIONS)
+        hint = did_you_mean(how, INITIALIZATIONS)
+        raise UsageError(f"unknown initialisation {how!r}: choose one of {names}{hint}")
+    if isinstance(key, int):
+        key = counter_rng.key(key, like=NUMPY.asarray(0.0))
+    return INITIALIZATIONS[how](key, sizes, dtype, gain)
+
+
+def uniform(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+    """Every weight and bias uniform in [-0.5, 0.5), as in the tutorial; no gain."""
+    return counter_rng.uniforms(key, (parameter_count(sizes),), dtype) - 0.5
+
+
+def he(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+    """Normal weights of variance gain / n_in, or 1 / n_in before the softmax; biases 0.
+
+    He et al. 2015, section 2.2: signals keep their length from layer to layer.
+    """
+    return _normal(key, sizes, dtype, gain, lambda n_in, n_out: n_in)
+
+
+def glorot(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+    """As `he`, with the mean of n_in and n_out in place of n_in (Glorot and Bengio 2010)."""
+    return _normal(key, sizes, dtype, gain, lambda n_in, n_out: (n_in + n_out) / 2)
+
+
+def _normal(
+    key: Array, sizes: Sequence[int], dtype: str, gain: float, fan: Callable[[int, int], float]
+) -> Array:
+    """Normal weights of variance gain / fan(n_in, n_out), 1 / fan in the last layer; biases 0."""
     theta = counter_rng.normals(key, (parameter_count(sizes),), dtype)
     params = layers(theta, sizes)
-    for layer, (W, b) in enumerate(params):
+    gains = [gain] * (len(params) - 1) + [1.0]
+    for (W, b), layer_gain in zip(params, gains, strict=True):
         n_out, n_in = W.shape
-        fan = n_in if how == "he" else (n_in + n_out) / 2
-        W *= math.sqrt((1.0 if layer == len(params) - 1 else gain) / fan)
-        b[...] = xp.zeros_like(b)
+        W *= math.sqrt(layer_gain / fan(n_in, n_out))
+        b[...] = 0.0
     return theta
+
+
+INITIALIZATIONS = {"uniform": uniform, "he": he, "glorot": glorot}
 
 
 def relu(Z: Array) -> Array:
@@ -83,14 +124,15 @@ def relu(Z: Array) -> Array:
 
 
 def relu_derivative(Z: Array, A: Array) -> Array:
-    """1 where Z > 0, else 0. Derivatives take Z and A = activation(Z), and use what is cheaper."""
+    """1 where Z > 0, else 0. A derivative takes Z and A = relu(Z), and uses the one it needs."""
     return array_namespace(Z).astype(Z > 0, Z.dtype)
 
 
 def softmax(Z: Array) -> Array:
     """exp(Z) / column sums of exp(Z): logits (classes, m) to probabilities (classes, m).
 
-    The largest logit of a column is subtracted first: exp stays finite, and nothing changes.
+    The largest logit of each column is subtracted first, so that exp never overflows; the
+    probabilities stay the same.
     """
     xp = array_namespace(Z)
     E = xp.exp(Z - xp.max(Z, axis=0, keepdims=True))
@@ -100,7 +142,8 @@ def softmax(Z: Array) -> Array:
 def one_hot(labels: Array, classes: int, dtype: str = "float32") -> Array:
     """Labels (m,) to Y (classes, m) with Y[labels[i], i] = 1 and 0 elsewhere.
 
-    Labels lie in 0 ... classes - 1, which `data` checks on the host: here it would be a sync point.
+    Labels are in 0 ... classes - 1, which `data` checks on the host; a check here would be a sync
+    point.
     """
     xp = array_namespace(labels)
     if labels.ndim != 1:

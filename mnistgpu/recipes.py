@@ -1,7 +1,7 @@
-"""Named settings that are known to work, from the documents' network to the record.
+"""Named settings that are known to work, from the tutorial's network to the record.
 
-`docs/recipes.md` says how each was found, on held-out training images, and what its parts are
-worth; `benchmarks/recipes.py` measures the figures again.
+`docs/recipes.md` says how each was found, on held-out training images, and how much each part of it
+adds; `benchmarks/recipes.py` measures the figures again.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnistgpu.errors import UsageError, did_you_mean
-from mnistgpu.maths.augment import CIRESAN, STRONG
+from mnistgpu.maths.augment import preset
 from mnistgpu.settings import Settings
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings and what to expect of them."""
+    """Settings, what they are for, and the accuracy and time to expect."""
 
     settings: Settings
     purpose: str
@@ -29,7 +29,7 @@ _COMMON = Settings().changed(
 RECIPES = {
     "classic": Recipe(
         Settings(),
-        "The documents' network: 784-10-10, full-batch gradient descent.",
+        "The tutorial's network: 784-10-10, full-batch gradient descent.",
         "93.3% in twenty seconds on two cores",
     ),
     "fast": Recipe(
@@ -83,7 +83,7 @@ RECIPES = {
             label_smoothing=0.03,
             min_ink=0.01,
             clean_ending=0.07,
-            **STRONG,
+            **preset("strong"),
         ),
         "Every image deformed anew each epoch.",
         "99.5% in three minutes on two cores",
@@ -96,7 +96,7 @@ RECIPES = {
             learning_rate=0.001,
             label_smoothing=0.03,
             clean_ending=0.05,
-            **(CIRESAN | {"images_per_map": 32, "shear": 0.15, "shift": 2.0}),
+            **(preset("ciresan") | {"images_per_map": 32, "shear": 0.15, "shift": 2.0}),
         ),
         "Ciresan's largest net, for a GPU.",
         "see docs/recipes.md",

@@ -1,6 +1,8 @@
 """Every setting of a run, once: the Python argument, the flag, its help and what is saved.
 
-A run is a function of its settings and its data. `Settings()` is the network of the documents.
+A run is a function of its settings and its data. `Settings()` is the tutorial's network, trained as
+in the tutorial. The names of activations, optimisers, schedules and initialisations are those of
+the tables in `network.py` and `maths/`.
 """
 
 from __future__ import annotations
@@ -8,13 +10,26 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.maths.augment import Deformation
+from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
+from mnistgpu.network import INITIALIZATIONS
 
-Check = tuple[Callable[[Any], bool], str, tuple[str, ...]]  # a test, in words, the names allowed
+# The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
+PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
+
+
+class Check(NamedTuple):
+    """A test of a value, what it asks for in words, and the names it allows if they are few."""
+
+    test: Callable[[Any], bool]
+    words: str
+    names: Collection[str] = ()
 
 
 def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
@@ -24,27 +39,33 @@ def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Che
         finite = abs(value) <= sys.float_info.max  # also for an int no float can hold, or nan
         return finite and low <= value < high and not (open_low and value == low)
 
-    if high < math.inf:
-        return test, f"a number from {low:g} up to, but not, {high:g}", ()
-    return test, f"a finite number {'greater than' if open_low else 'of at least'} {low:g}", ()
+    bound = f" and below {high:g}" if high < math.inf else ""
+    return Check(
+        test, f"a finite number {'greater than' if open_low else 'of at least'} {low:g}{bound}"
+    )
 
 
 def whole(low: int, high: int | None = None) -> Check:
     """An integer of at least low, and below high if given."""
     bound = f" and below {high:,}" if high is not None else ""
     words = f"a whole number of at least {low}{bound}"
-    return lambda value: low <= value and (high is None or value < high), words, ()
+    return Check(lambda value: low <= value and (high is None or value < high), words)
 
 
-def one_of(*names: str) -> Check:
-    """One of these names."""
-    return lambda value: value in names, "one of " + ", ".join(names), names
+def one_of(table: Collection[str]) -> Check:
+    """A name of this table, which is looked up at each check: a row added to it counts."""
+    return Check(lambda value: value in table, "one of ", table)
 
 
 def setting(
     default: Any, help: str, check: Check | None = None, flags: tuple[str, ...] = ()
 ) -> Any:
-    """A field of Settings with its help text, its check and any flags besides --its-name."""
+    """A field of Settings with its help text, its check and any flags besides --its-name.
+
+    {names} in the help text stands for the names that the check allows.
+    """
+    if check is not None:
+        help = help.replace("{names}", ", ".join(check.names))
     return field(default=default, metadata={"help": help, "check": check, "flags": flags})
 
 
@@ -52,65 +73,73 @@ def setting(
 class Settings:
     """How to train. Frozen and checked when made; `dataclasses.replace` makes a changed copy."""
 
-    layers: str = setting("784-10-10", "Layer sizes, from the pixels to the classes.")
+    layers: str = setting(
+        "784-10-10", "Number of units in each layer, from the pixels to the classes."
+    )
     activation: str = setting(
-        "relu",
-        "What hidden units do with their sums.",
-        one_of("relu", "leaky-relu", "tanh", "scaled-tanh", "sigmoid", "gelu"),
+        "relu", "Activation of the hidden layers: {names}.", one_of(ACTIVATIONS)
     )
     init: str = setting(
         "uniform",
-        "First weights: uniform in [-0.5, 0.5), he (normal, for relu) or glorot (normal).",
-        one_of("uniform", "he", "glorot"),
+        "First weights: {names}. uniform is on [-0.5, 0.5); he and glorot are normal and scaled to "
+        "the layer sizes.",
+        one_of(INITIALIZATIONS),
     )
-    batch_norm: bool = setting(False, "Normalise the sums of hidden units over each shard.")
+    batch_norm: bool = setting(False, "Batch normalisation of the hidden layers.")
 
     iterations: int | None = setting(
-        2000, "How many steps to take (or give --epochs).", whole(1, 10**12)
+        2000, "Number of training steps (or give --epochs).", whole(1, 10**12)
     )
     epochs: int | None = setting(
-        None, "How often to go through the training images, instead.", whole(1, 10**9)
+        None, "Number of passes through the training images, instead.", whole(1, 10**9)
     )
     batch_size: int | None = setting(
-        None, "Images per step; without it every step uses all of them (full batch).", whole(1)
+        None,
+        "Images per step; without it every step uses all training images (full batch).",
+        whole(1),
     )
     validation: int = setting(
-        1000, "How many training images to hold out, drawn by the seed.", whole(0)
+        1000, "Number of training images held out for validation, drawn by the seed.", whole(0)
     )
     seed: int = setting(
-        0, "Decides first weights, batches, held-out images and all noise.", whole(0, 2**63)
+        0,
+        "Seed of all random numbers: first weights, held-out images, batches, noise, deformations.",
+        whole(0, 2**63),
     )
     precision: str = setting(
         "float32",
-        "Numbers of the arithmetic; tf32 and bf16 (a GPU's) round products.",
-        one_of("float32", "float64", "tf32", "bf16"),
+        "Number type: {names}. tf32 and bf16 need a GPU and round matrix products alone.",
+        one_of(PRECISIONS),
     )
 
     graph: bool = setting(
-        False, "Record a step as a CUDA graph and replay it (a GPU's; not yet seen on one)."
+        False,
+        "On a GPU: capture a training step as a CUDA graph and replay it (not yet tested on one).",
     )
 
     optimizer: str = setting(
         "gradient-descent",
-        "How a gradient becomes a step; adam with --weight-decay is AdamW.",
-        one_of("gradient-descent", "momentum", "nesterov", "adam"),
+        "Update rule: {names}. adam with --weight-decay is AdamW.",
+        one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(
         0.5,
-        "alpha, the length of a step at its longest.",
+        "Learning rate (alpha): the highest that the schedule reaches.",
         number(0, open_low=True),
-        ("--alpha",),
+        ("--alpha", "--lr"),
     )
     schedule: str = setting(
-        "constant",
-        "How the learning rate falls.",
-        one_of("constant", "linear", "cosine", "step", "exponential", "one-cycle"),
+        "constant", "Schedule of the learning rate: {names}.", one_of(SCHEDULES)
     )
     warmup: float = setting(
-        0.0, "Share of the steps over which the learning rate first rises.", number(0, 1)
+        0.0,
+        "Share of the steps, at the start, over which the learning rate rises to its highest.",
+        number(0, 1),
     )
     weight_decay: float = setting(
-        0.0, "Share of each weight, times the learning rate, lost at each step.", number(0)
+        0.0,
+        "Share of each weight, times the learning rate, that is subtracted at each step.",
+        number(0),
     )
     l2: float = setting(
         0.0,
@@ -118,55 +147,71 @@ class Settings:
         number(0),
     )
     clip_norm: float | None = setting(
-        None, "Longest gradient; longer ones are shortened to it.", number(0, open_low=True)
+        None, "Gradient clipping: the largest norm of a gradient.", number(0, open_low=True)
     )
     max_norm: float | None = setting(
-        None, "Longest vector of weights into one unit.", number(0, open_low=True)
+        None, "Largest norm of the weights into one unit.", number(0, open_low=True)
     )
     ema: float | None = setting(
-        None, "Keep a moving average of the weights, with this decay per step.", number(0, 1)
+        None,
+        "Predict with an exponential moving average of the weights, with this decay per step.",
+        number(0, 1),
     )
     early_stopping: int | None = setting(
         None,
-        "Stop after so many epochs (for full batches: iterations) without a better validation "
-        "accuracy, which is looked at with every row of history.",
+        "Stop after this many epochs (full batch: iterations) without a better validation "
+        "accuracy, which is measured with every row of the history.",
         whole(1),
     )
 
     label_smoothing: float = setting(
-        0.0, "Share of the target spread over all classes.", number(0, 1)
+        0.0, "Share of the target probability that is spread over all classes.", number(0, 1)
     )
     input_noise: float = setting(
         0.0, "Standard deviation of normal noise on the pixels (ink is 1).", number(0)
     )
     hidden_noise: float = setting(
-        0.0, "Standard deviation of normal noise on the sums of hidden units.", number(0)
+        0.0, "Standard deviation of normal noise on the pre-activations of hidden units.", number(0)
     )
-    input_dropout: float = setting(0.0, "Share of pixels dropped at each step.", number(0, 1))
+    input_dropout: float = setting(
+        0.0, "Dropout: share of the pixels set to 0 at each step.", number(0, 1)
+    )
     hidden_dropout: float = setting(
-        0.0, "Share of hidden units dropped at each step.", number(0, 1)
+        0.0, "Dropout: share of the hidden units set to 0 at each step.", number(0, 1)
     )
-    center: bool = setting(False, "Subtract the mean training image.")
+    center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
-        0.0, "Leave out pixels inked in no more than this share of the images.", number(0, 1)
+        0.0,
+        "Leave out pixels that have ink in no more than this share of the training images.",
+        number(0, 1),
     )
 
-    rotation: float = setting(0.0, "Rotate images by up to so many degrees.", number(0, 180))
+    rotation: float = setting(0.0, "Rotate each image by up to this many degrees.", number(0, 180))
     rotation_1_7: float | None = setting(
-        None, "The limit for the digits 1 and 7, if another.", number(0, 180)
+        None, "Rotate the digits 1 and 7 by up to this many degrees instead.", number(0, 180)
     )
-    scaling: float = setting(0.0, "Stretch each axis by up to this share.", number(0, 1))
-    shear: float = setting(0.0, "Slant by up to so many pixels a pixel.", number(0, 2))
-    shift: float = setting(0.0, "Shift by up to so many pixels along each axis.", number(0, 28))
+    scaling: float = setting(0.0, "Stretch or shrink each axis by up to this share.", number(0, 1))
+    shear: float = setting(
+        0.0, "Slant each image by up to this many columns per row.", number(0, 2)
+    )
+    shift: float = setting(
+        0.0, "Shift each image by up to this many pixels along each axis.", number(0, 28)
+    )
     elastic: float = setting(
-        0.0, "Elastic distortion: displace pixels by up to this, root mean square.", number(0, 28)
+        0.0,
+        "Elastic distortion: displace pixels by up to this many pixels (root mean square).",
+        number(0, 28),
     )
     elastic_sigma: float = setting(
-        4.0, "How far elastic displacements reach, in pixels.", number(0, 28, open_low=True)
+        4.0,
+        "Smoothness of the elastic distortion: deviation of its Gaussian filter, in pixels.",
+        number(0, 28, open_low=True),
     )
-    images_per_map: int = setting(32, "Images that share one deformation.", whole(1))
+    images_per_map: int = setting(
+        32, "Number of images that share one random deformation.", whole(1)
+    )
     clean_ending: float = setting(
-        0.0, "Share of the steps, at the end, without deformation.", number(0, 1)
+        0.0, "Share of the steps, at the end, without deformations.", number(0, 1)
     )
 
     def __post_init__(self) -> None:
@@ -174,10 +219,11 @@ class Settings:
             value = getattr(self, knob.name)
             check: Check | None = knob.metadata["check"]
             _refuse_wrong_type(knob, value)
-            if value is not None and check and not check[0](value):
-                hint = did_you_mean(value, check[2])
-                raise UsageError(f"{flags_of(knob)[0]} must be {check[1]}, not {value!r}{hint}")
-        if self.epochs is not None:  # asked for, while iterations has a default
+            if value is not None and check and not check.test(value):
+                wanted = check.words + ", ".join(check.names)
+                hint = did_you_mean(value, check.names)
+                raise UsageError(f"{flags_of(knob)[0]} must be {wanted}, not {value!r}{hint}")
+        if self.epochs is not None:  # given, while iterations has a default
             object.__setattr__(self, "iterations", None)
         elif self.iterations is None:
             raise UsageError("give --iterations or --epochs")
@@ -190,8 +236,8 @@ class Settings:
 
     @property
     def dtype(self) -> str:
-        """The type of the parameters: tf32 and bf16 are roundings of float32 in products alone."""
-        return "float64" if self.precision == "float64" else "float32"
+        """The type of the parameters, float32 or float64."""
+        return PRECISIONS[self.precision]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -211,6 +257,11 @@ class Settings:
             )
         return sizes
 
+    @property
+    def deformation(self) -> Deformation:
+        """The settings of deformations together."""
+        return Deformation(**{knob.name: getattr(self, knob.name) for knob in fields(Deformation)})
+
     def changed(self, **changes: Any) -> Settings:
         """A copy with these settings changed; iterations and epochs replace each other."""
         if changes.get("iterations") is not None:
@@ -225,12 +276,12 @@ class Settings:
 
 
 def flags_of(knob: Field[Any]) -> tuple[str, ...]:
-    """The command-line flags of a setting, the one to name first in messages first."""
+    """The command-line flags of a setting; messages name the first."""
     return (*knob.metadata["flags"], "--" + knob.name.replace("_", "-"))
 
 
 def from_dict(values: object, where: str) -> Settings:
-    """The inverse of `Settings.as_dict`; DataError, which names the file `where`, for all else."""
+    """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object of settings; was it edited?")
     unknown = sorted(set(values) - {knob.name for knob in fields(Settings)})
@@ -245,7 +296,7 @@ def from_dict(values: object, where: str) -> Settings:
 
 
 def _refuse_wrong_type(knob: Field[Any], value: object) -> None:
-    """A dataclass takes any type; refuse what its annotation does not name (int is a float)."""
+    """Refuse a value whose type is not in the annotation; an int may stand for a float."""
     names = str(knob.type).split(" | ")
     allowed: dict[str, tuple[type, ...]] = {
         "int": (int,),

@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Train a dense network on handwritten digits and leave a run directory.
 
-    Without flags: the network of the documents, 784-10-10, full-batch gradient descent, on the
+    Without flags: the tutorial's network, 784-10-10, full-batch gradient descent, on the
     embedded MNIST.
     """
     from mnistgpu.maths import augment

@@ -222,10 +222,9 @@ def weighted_means(
 
 def is_random(settings: Settings) -> bool:
     """Whether a step draws random numbers besides its batch."""
-    from mnistgpu.maths.augment import is_deforming
-
     rates = ("input_noise", "hidden_noise", "input_dropout", "hidden_dropout")
-    return is_deforming(settings) or any(getattr(settings, name) > 0 for name in rates)
+    noisy = any(getattr(settings, name) > 0 for name in rates)
+    return settings.deformation.is_deforming or noisy
 
 
 def is_plain(settings: Settings) -> bool:

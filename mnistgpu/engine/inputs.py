@@ -37,10 +37,11 @@ class Inputs:
     ):
         xp, where = array_namespace(like), on_device_of(like)
         self.settings, self.image_shape = settings, image_shape
-        self.deforming = augment.is_deforming(settings)
+        self.deformation = settings.deformation
+        self.deforming = self.deformation.is_deforming
         self.fields: augment.SmoothFields | None = None
-        if settings.elastic > 0:
-            self.fields = augment.SmoothFields(like, image_shape, settings.elastic_sigma)
+        if self.deformation.elastic > 0:
+            self.fields = augment.SmoothFields(like, image_shape, self.deformation.elastic_sigma)
         # what is left to multiply the columns with: cheaper on the products of few units than on
         # all pixels, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
@@ -84,13 +85,13 @@ class Inputs:
         xp, settings = array_namespace(images), self.settings
         if deform:
             is_1_or_7 = None
-            if settings.rotation_1_7 is not None:
+            if self.deformation.rotation_1_7 is not None:
                 is_1_or_7 = (labels == 1) | (labels == 7)
             deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
             X = augment.deform(
                 images,
                 deform_key,
-                settings,
+                self.deformation,
                 self.image_shape,
                 is_1_or_7,
                 self.selected,

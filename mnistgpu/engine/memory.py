@@ -17,7 +17,6 @@ from mnistgpu.data import Dataset
 from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.errors import OutOfMemoryError
 from mnistgpu.maths import optimizers
-from mnistgpu.maths.augment import is_deforming
 from mnistgpu.settings import Settings
 
 FAILED_ALLOCATIONS = ("cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -99,7 +98,7 @@ def bytes_of_an_image(settings: Settings) -> int:
     """Bytes of a step for each image of a shard: the pixels, and what stands in every layer."""
     random_words = 24  # uint64 words and their parts, while a random number is made
     pixels = 2 + item_bytes(settings)
-    if is_deforming(settings):
+    if settings.deformation.is_deforming:
         pixels += 40
     if settings.input_noise > 0 or settings.input_dropout > 0:
         pixels += random_words

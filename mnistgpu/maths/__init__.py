@@ -1,7 +1,7 @@
 """What better networks add to the equations of `network.py`: pure functions on arrays.
 
-Read `optimizers.py` first: update rules and learning-rate schedules, each a function and a row of
-a table. `activations.py` has the activations with their derivatives, `regularize.py` noise,
+Read `optimizers.py` first: update rules and schedules of the learning rate, each a function and a
+row of a table. `activations.py` has activations with their derivatives, `regularize.py` noise,
 dropout, batch normalisation and limits on weights, `augment.py` deformed digits. Nothing here
-knows settings, files or engines.
+imports settings, files or engines. CONTRIBUTING.md shows how to add an optimiser.
 """

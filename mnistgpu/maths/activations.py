@@ -1,7 +1,8 @@
-"""What a hidden unit does with its sum: activations, each with its derivative.
+"""Activations of the hidden layers, each with its derivative.
 
 An activation takes pre-activations Z of any shape; its derivative takes Z and A = activation(Z) and
 uses whichever is cheaper. All are written in the array API standard and run where Z lives.
+ACTIVATIONS is the one place where their names stand: a new one is two functions and a row.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ SCALE, SLOPE = 1.7159, 2.0 / 3.0  # LeCun et al. 1998, "Efficient BackProp", sec
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation, its derivative, and what `network.init` multiplies variances with.
+    """An activation, its derivative, and its gain, by which `network.init` scales first weights.
 
-    The gain is 1 / E[activation'(Z)^2] for standard normal Z: gradients keep their length through
-    such a layer (He et al. 2015, section 2.2, for any activation).
+    The gain is 1 / E[activation'(Z)^2] for standard normal Z: with it gradients keep their length
+    through a layer (He et al. 2015, section 2.2, which holds for any activation).
     """
 
     value: Callable[[Array], Array]

@@ -1,71 +1,93 @@
 """Deformed digits: shift, rotation, scaling, shear and elastic distortion, on any backend.
 
-A deformation says for every pixel of the new image where in the old one its ink comes from (Simard,
-Steinkraus and Platt 2003; Ciresan, Meier, Gambardella and Schmidhuber 2010). One bilinear map may
-serve a group of images: maps are the costly part, and a network learns as well from one map for 32
-images as from one for each. Random numbers come from the counter generator, so that the same key
-gives the same images everywhere.
+A map says for every pixel of the new image where in the old image its ink comes from (Simard,
+Steinkraus and Platt 2003; Ciresan, Meier, Gambardella and Schmidhuber 2010). A group of images may
+share one map: making maps takes most of the time, and a network learns as well from one map for 32
+images as from one map for each. The random numbers come from `counter_rng`, so the same key gives
+the same deformed images on every backend.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.errors import UsageError, did_you_mean
-from mnistgpu.settings import Settings
 
-# A preset says all there is to say of a deformation, so that one replaces another whole.
+
+@dataclass(frozen=True)
+class Deformation:
+    """How far images are deformed at most; each map draws its own numbers within these limits.
+
+    rotation is in degrees, for the digits 1 and 7 rotation_1_7 if it is not None; scaling is a
+    share of the length along each axis; shear is in pixels a pixel; shift in pixels along each
+    axis; elastic the root mean square displacement in pixels of a field that is smooth over
+    elastic_sigma pixels. images_per_map images share one map.
+    """
+
+    rotation: float
+    rotation_1_7: float | None
+    scaling: float
+    shear: float
+    shift: float
+    elastic: float
+    elastic_sigma: float
+    images_per_map: int
+
+    @property
+    def is_deforming(self) -> bool:
+        """Whether any limit is above 0."""
+        limits = (self.rotation, self.rotation_1_7, self.scaling, self.shear, self.shift)
+        return any((limit or 0.0) > 0 for limit in (*limits, self.elastic))
+
 
 # Ciresan et al. 2010, section 3: rotation up to 15 degrees, 7.5 for 1 and 7, scaling 15-20%, and
 # elastic distortion with sigma 5-6 and alpha 36-38: uniform noise in [-1, 1] smoothed by sigma 5.5
 # and multiplied by 37 displaces a pixel by 37 / sqrt(3) / (2 sqrt(pi) 5.5) = 1.1 along each axis,
 # 1.55 in all (root mean square). Lengths are drawn here (see `source`), and 2.34 has that mean.
-CIRESAN = {
-    "rotation": 15.0,
-    "rotation_1_7": 7.5,
-    "scaling": 0.175,
-    "shear": 0.0,
-    "shift": 0.0,
-    "elastic": 2.34,
-    "elastic_sigma": 5.5,
-    "images_per_map": 1,
-}
+CIRESAN = Deformation(
+    rotation=15.0,
+    rotation_1_7=7.5,
+    scaling=0.175,
+    shear=0.0,
+    shift=0.0,
+    elastic=2.34,
+    elastic_sigma=5.5,
+    images_per_map=1,
+)
 # Found on the validation images: see docs/recipes.md.
-STRONG = {
-    "rotation": 12.0,
-    "rotation_1_7": None,
-    "scaling": 0.12,
-    "shear": 0.15,
-    "shift": 2.0,
-    "elastic": 1.1,
-    "elastic_sigma": 4.0,
-    "images_per_map": 32,
-}
-PRESETS: dict[str, dict[str, Any]] = {"ciresan": CIRESAN, "strong": STRONG}
+STRONG = Deformation(
+    rotation=12.0,
+    rotation_1_7=None,
+    scaling=0.12,
+    shear=0.15,
+    shift=2.0,
+    elastic=1.1,
+    elastic_sigma=4.0,
+    images_per_map=32,
+)
+PRESETS = {"ciresan": CIRESAN, "strong": STRONG}
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The settings of a named set of deformations; UsageError with the nearest name otherwise."""
+    """All settings of a named deformation, so that one preset leaves nothing of another.
+
+    Raises UsageError with the nearest name for an unknown one.
+    """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS)
         raise UsageError(f"--deform must be one of {', '.join(PRESETS)}, not {name!r}{hint}")
-    return PRESETS[name]
-
-
-def is_deforming(settings: Settings) -> bool:
-    """Whether any deformation is asked for."""
-    strengths = ("rotation", "rotation_1_7", "scaling", "shear", "shift", "elastic")
-    return any((getattr(settings, name) or 0.0) > 0 for name in strengths)
+    return asdict(PRESETS[name])
 
 
 def deform(
     images: Array,
     key: Array,
-    settings: Settings,
+    deformation: Deformation,
     image_shape: tuple[int, int] = (28, 28),
     is_1_or_7: Array | None = None,
     wanted: Array | None = None,
@@ -74,15 +96,15 @@ def deform(
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
-    Groups of settings.images_per_map rows share a map. is_1_or_7 (m,) bool marks the images whose
-    rotation is limited to settings.rotation_1_7: they are put into groups of their own, and a group
-    of both kinds, of which there is one at most, is limited too. `wanted` (k,) int64 names the
-    pixels to compute, all by default; `strength` scales every limit. Who deforms often passes the
-    `fields` of elastic distortion, which are made anew otherwise.
+    Each group of deformation.images_per_map rows shares one map. is_1_or_7 (m,) bool marks the
+    images whose rotation is limited to deformation.rotation_1_7: they are sorted into groups of
+    their own, and the one group that may hold both kinds has the narrower limit. `wanted` (k,)
+    int64 are the pixels to compute, by default all; `strength` scales every limit. `fields` are
+    the smooth fields of elastic distortion: pass them to many calls, or each call makes its own.
     """
     xp = array_namespace(images)
     m, pixels = images.shape
-    group = min(settings.images_per_map, m)
+    group = min(deformation.images_per_map, m)
     groups = -(-m // group)
     limited = None
     if is_1_or_7 is not None:
@@ -90,7 +112,7 @@ def deform(
         images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
         padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
         limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
-    rows, columns = source(key, groups, settings, image_shape, limited, strength, fields)
+    rows, columns = source(key, groups, deformation, image_shape, limited, strength, fields)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
     # images of a group side by side, so that one map moves rows of `group` numbers
@@ -101,33 +123,36 @@ def deform(
     moved = xp.permute_dims(xp.reshape(moved, (groups, k, group)), (1, 0, 2))
     moved = xp.reshape(moved, (k, groups * group))[:, :m]
     if is_1_or_7 is not None:
-        moved = xp.take(moved, back, axis=1)  # in the order they came in
+        moved = xp.take(moved, back, axis=1)  # back to the order of `images`
     return moved
 
 
 def source(
     key: Array,
     groups: int,
-    settings: Settings,
+    deformation: Deformation,
     image_shape: tuple[int, int],
     limited: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
 ) -> tuple[Array, Array]:
-    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels."""
+    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels.
+
+    limited (groups,) float32 is 1 for groups whose rotation is limited to rotation_1_7, else 0.
+    """
     xp, where = array_namespace(key), on_device_of(key)
     height, width = image_shape
     u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
-    turn = strength * math.pi / 180.0 * settings.rotation
+    turn = strength * math.pi / 180.0 * deformation.rotation
     angle = turn * u[0, ...]
-    if limited is not None and settings.rotation_1_7 is not None:
-        narrow = strength * math.pi / 180.0 * settings.rotation_1_7
+    if limited is not None and deformation.rotation_1_7 is not None:
+        narrow = strength * math.pi / 180.0 * deformation.rotation_1_7
         angle = angle * (1.0 - limited[:, None]) + narrow * u[0, ...] * limited[:, None]
-    tall = 1.0 / (1.0 + strength * settings.scaling * u[1, ...])
-    wide = 1.0 / (1.0 + strength * settings.scaling * u[2, ...])
-    slant = strength * settings.shear * u[3, ...]
-    down = strength * settings.shift * u[4, ...]
-    right = strength * settings.shift * u[5, ...]
+    tall = 1.0 / (1.0 + strength * deformation.scaling * u[1, ...])
+    wide = 1.0 / (1.0 + strength * deformation.scaling * u[2, ...])
+    slant = strength * deformation.shear * u[3, ...]
+    down = strength * deformation.shift * u[4, ...]
+    right = strength * deformation.shift * u[5, ...]
 
     pixel = xp.arange(height * width, dtype=xp.int64, **where)
     y = xp.astype(pixel // width, xp.float32)[None, :] - (height - 1) / 2
@@ -136,10 +161,10 @@ def source(
     y0, x0 = y - down, x - right
     rows = tall * (cos * y0 - sin * x0)
     columns = wide * (sin * y0 + cos * x0) + slant * rows
-    if settings.elastic > 0:
-        longest = strength * settings.elastic
-        length = longest * (0.625 + 0.375 * u[6, ...])  # from a quarter of it to all of it
-        fields = fields or SmoothFields(key, image_shape, settings.elastic_sigma)
+    if deformation.elastic > 0:
+        longest = strength * deformation.elastic
+        length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
+        fields = fields or SmoothFields(key, image_shape, deformation.elastic_sigma)
         down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
         rows, columns = rows + length * down_field, columns + length * right_field
     return rows + (height - 1) / 2, columns + (width - 1) / 2
@@ -148,8 +173,8 @@ def source(
 class SmoothFields:
     """Random fields, smooth over `sigma` pixels: what elastic distortion displaces pixels by.
 
-    The matrices that smooth lie where `like` lives. `matmul` computes in float32, as all of a
-    deformation does; a recorded step puts one here that a capture allows.
+    The smoothing matrices are on the device of `like`. `matmul` computes in float32, as all of a
+    deformation does; a step captured as a CUDA graph replaces it by a product that can be captured.
     """
 
     def __init__(self, like: Array, image_shape: tuple[int, int], sigma: float):
@@ -172,7 +197,7 @@ class SmoothFields:
 def _marked_last(marks: Array) -> tuple[Array, Array]:
     """The order (m,) int64 that puts marked places (m,) bool after the others, and its inverse.
 
-    By counting: a sort would wait for the device, which nothing in a recorded step may.
+    By counting, since a sort may wait for the device, which a captured step must not do.
     """
     xp = array_namespace(marks)
     place = xp.arange(marks.shape[0], dtype=xp.int64, **on_device_of(marks))
@@ -196,7 +221,7 @@ def _gauss(like: Array, n: int, sigma: float) -> Array:
 def _bilinear(plane: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
     """Values (groups * k, group) of `plane` (groups * pixels, group) at rows, columns (groups, k).
 
-    Beyond the border lies paper, 0. At whole pixels the value is the pixel's, to the bit.
+    Beyond the border is paper, 0. At whole pixels the value is that of the pixel, bit for bit.
     """
     xp, where = array_namespace(plane), on_device_of(plane)
     height, width = image_shape

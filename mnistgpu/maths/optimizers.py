@@ -1,9 +1,12 @@
 """Update rules on the one parameter vector, and the schedules of their learning rate.
 
-An update changes theta (n,) in place from a gradient (n,), its state and a few numbers; the state
-is a dict of vectors by name, which is what a checkpoint saves. Nothing is hidden elsewhere, so the
-same arguments give the same bits. The numbers follow from learning rate and step on the host, and
-may reach the update as arrays () on the device, where a recorded step finds those of today.
+theta (n,) holds all weights and biases. An update rule changes it in place from a gradient (n,), a
+state and a few numbers. The state is a dict of vectors by name, which a checkpoint saves; nothing
+else is remembered, so the same arguments give the same bits. The numbers are computed on the host
+from the learning rate and the step. When a step is captured and replayed, they are arrays () on the
+device, which are overwritten before each replay.
+
+OPTIMIZERS and SCHEDULES are the one place where the names stand: a new one is a function and a row.
 """
 
 from __future__ import annotations
@@ -19,19 +22,24 @@ State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-SMALLEST_RATE = 1e-30  # a schedule may come down to 0, by which nobody can divide
+SMALLEST_RATE = 1e-30  # a schedule may reach 0, which must not be a divisor
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule, the numbers it takes, and the vectors it remembers, all zero at first."""
+    """An update rule, the vectors in its state, all zero at first, and the numbers it takes.
+
+    apply(theta, gradient, state, numbers) changes theta and the state in place, and may use the
+    gradient as working memory. numbers(rate, step) gives the numbers for a learning rate and for
+    step 0, 1, ...
+    """
 
     apply: Callable[[Array, Array, State, Numbers], None]
     remembers: tuple[str, ...] = ()
     numbers: Callable[[float, int], tuple[float, ...]] = lambda rate, step: (rate,)
 
     def update(self, theta: Array, gradient: Array, state: State, rate: float, step: int) -> None:
-        """Take step 0, 1, ... at this learning rate. The gradient is used up."""
+        """Take step 0, 1, ... at this learning rate. The gradient's values are overwritten."""
         self.apply(theta, gradient, state, self.numbers(rate, step))
 
     def start(self, theta: Array) -> State:
@@ -41,7 +49,7 @@ class Optimizer:
 
 
 def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
-    """theta -= rate * gradient. The gradient is used up."""
+    """theta -= rate * gradient."""
     (rate,) = numbers
     gradient *= rate
     theta -= gradient
@@ -68,11 +76,11 @@ def nesterov(theta: Array, gradient: Array, state: State, numbers: Numbers) -> N
 
 
 def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
-    """Adam (Kingma and Ba 2015), algorithm 1, with `adam_numbers`. The gradient is used up.
+    """Adam (Kingma and Ba 2015), algorithm 1, with `adam_numbers`.
 
-    With weight decay applied apart from the gradient it is AdamW (Loshchilov and Hutter 2019).
-    The sums are kept without their factors 1 - beta, which join the bias corrections: two passes
-    over the vectors fewer.
+    With weight decay applied apart from the gradient, it is AdamW (Loshchilov and Hutter 2019).
+    The moving averages are kept without their factors 1 - beta, which are part of the numbers: this
+    saves two passes over the vectors.
     """
     xp = array_namespace(theta)
     first, second = state["first"], state["second"]  # m / (1 - beta_1) and v / (1 - beta_2)
@@ -83,7 +91,7 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     second += gradient
     # theta -= rate * m_factor * first / (v_factor * sqrt(second) + epsilon)
     epsilon, scale = numbers
-    # no new vectors, which the cache would have no room for
+    # in the memory of the gradient: a new vector would push others out of the cache
     with_out(xp.sqrt, theta)(second, out=gradient)
     gradient += epsilon
     gradient *= scale
@@ -106,7 +114,7 @@ OPTIMIZERS = {
 }
 
 
-# Schedules: what to multiply the learning rate with, from the share of steps taken, in [0, 1).
+# Schedules: the factor of the learning rate, from the share of the steps taken, in [0, 1).
 
 
 def constant(progress: float) -> float:
@@ -130,7 +138,7 @@ def step(progress: float) -> float:
 
 
 def exponential(progress: float) -> float:
-    """From 1 to a thousandth, by the same factor every step (as Ciresan et al. 2010)."""
+    """From 1 to 1/1000, by the same factor at every step (as Ciresan et al. 2010)."""
     return 0.001**progress
 
 
@@ -154,8 +162,8 @@ SCHEDULES = {
 def learning_rate(peak: float, schedule: str, warmup: float, taken: int, steps: int) -> float:
     """The learning rate of the next step, after `taken` of `steps`.
 
-    Over the first `warmup` share of the steps it rises straight from a tenth of the peak; the
-    schedule has the rest.
+    Over the first share `warmup` of the steps it rises linearly from a tenth of the peak; the
+    schedule applies to the steps after that.
     """
     rising = warmup * steps
     if taken < rising:

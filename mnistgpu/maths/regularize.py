@@ -1,7 +1,7 @@
-"""What keeps a network from learning by heart: noise, dropout, batch normalisation, norms.
+"""Against overfitting: noise, dropout, batch normalisation, weight decay, limits on norms.
 
-Each works in place on columns (units, m), one image a column, and draws its random numbers from a
-key, so that the backward pass, a second backend or a resumed run can draw them again.
+Each works in place on columns (units, m), one image a column. Random numbers are drawn from a key,
+so that the backward pass, another backend or a resumed run can draw the same ones again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def add_noise(Z: Array, key: Array, deviation: float) -> None:
 
 
 def drop(A: Array, key: Array, rate: float) -> Array:
-    """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), so that its mean stays.
+    """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), which keeps its mean.
 
-    Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors, by
-    which the backward pass multiplies too.
+    Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors (0 or
+    1 / (1 - rate)) of A's shape, by which the backward pass multiplies the gradient.
     """
     kept = counter_rng.coins(key, A.shape, 1.0 - rate, A.dtype)
     kept *= 1.0 / (1.0 - rate)
@@ -38,8 +38,8 @@ def drop(A: Array, key: Array, rate: float) -> Array:
 def normalize(Z: Array) -> tuple[Array, Array]:
     """Make each row of Z (n, m) mean 0 and variance 1; returns the means and deviations (n, 1).
 
-    Batch normalisation (Ioffe and Szegedy 2015), of the sums W A before the bias, which is its
-    shift; a scale of its own would be undone by the next layer's weights.
+    Batch normalisation (Ioffe and Szegedy 2015) of W A, before the bias is added, which takes the
+    place of its shift. There is no scale: the weights of the next layer can do the same.
     """
     xp = array_namespace(Z)
     m = Z.shape[1]
@@ -51,10 +51,10 @@ def normalize(Z: Array) -> tuple[Array, Array]:
 
 
 def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
-    """From the gradient by the normalised sums to the gradient by the sums, in place.
+    """From the gradient dN with respect to the normalised rows N to that of the rows, in place.
 
-    Mean and deviation depend on every column, so each row loses its mean and its part along the
-    normalised row: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
+    Mean and deviation depend on every column, so the mean of dN and its part along N are
+    subtracted: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
     """
     xp = array_namespace(dZ)
     m = dZ.shape[1]
@@ -72,13 +72,13 @@ def clip(gradient: Array, longest: float) -> None:
 
 
 def decay(params: Sequence[Layer], kept: Any) -> None:
-    """Keep a share of all weights, and all of the biases (Loshchilov and Hutter 2019)."""
+    """W *= kept; the biases are not changed (Loshchilov and Hutter 2019)."""
     for W, _ in params:
         W *= kept
 
 
 def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float) -> None:
-    """Add strength * W to dW, the gradient of strength/2 * sum of squared weights; biases stay."""
+    """Add strength * W to dW, the gradient of strength/2 * sum of squared weights; no biases."""
     for (dW, _), (W, _) in zip(gradients, params, strict=True):
         dW += strength * W
 

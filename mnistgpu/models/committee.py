@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Committee:
                     f"{first.image_shape[1]} of {first.sizes[-1]}: they cannot vote together"
                 )
         for i, member in enumerate(self.members, 1):
-            if self.maps and not augment.is_deforming(from_dict(member.settings, f"model {i}")):
+            if self.maps and not from_dict(member.settings, f"model {i}").deformation.is_deforming:
                 raise UsageError(
                     f"--maps needs models trained with deformations (such as --recipe strong); "
                     f"model {i} would be shown images it has never learnt"
@@ -94,12 +94,13 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     """
     if maps == 0:
         return member.probabilities(images, backend)
-    settings = from_dict(member.settings, "model").changed(images_per_map=2**31)
+    settings = from_dict(member.settings, "model")
+    deformation = replace(settings.deformation, images_per_map=2**31)
     images = backend.asarray(images)
     total: Any = 0.0
     for i in range(maps):
         key = counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i)
-        moved = augment.deform(images, key, settings, member.image_shape, strength=STRENGTH)
+        moved = augment.deform(images, key, deformation, member.image_shape, strength=STRENGTH)
         grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
         total = total + member.probabilities(grey.T, backend)
     return total / maps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,11 +30,11 @@ def deformations(images: np.ndarray, settings: Settings, image_shape: tuple[int,
 
     Raises UsageError where the settings deform nothing.
     """
-    if not augment.is_deforming(settings):
+    if not settings.deformation.is_deforming:
         raise UsageError(
             "these settings deform no images; --rotation, --elastic and --recipe strong do"
         )
-    alone_each = settings.changed(images_per_map=1)
+    alone_each = replace(settings.deformation, images_per_map=1)
     keys = [
         counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i) for i in range(COPIES)
     ]

@@ -121,7 +121,7 @@ def test_named_deformations_with_one_changed(tmp_path):
 
 
 def test_a_preset_replaces_another_whole():
-    strong, ciresan = augment.PRESETS["strong"], augment.PRESETS["ciresan"]
+    strong, ciresan = augment.preset("strong"), augment.preset("ciresan")
     assert set(strong) == set(ciresan) >= {"shear", "shift", "elastic", "rotation_1_7"}
 
 

@@ -108,8 +108,8 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
         backend.select("cupy:2")
 
 
-def test_two_gpus_live_in_one_process():
-    """What is asked of a backend happens on its GPU, whichever was selected last."""
+def test_two_gpus_live_in_one_process(monkeypatch):
+    """A backend computes on its own GPU, whichever was selected last."""
     current, seen = [0], []
 
     class Device:
@@ -132,8 +132,9 @@ def test_two_gpus_live_in_one_process():
     )
     cuda = types.SimpleNamespace(Device=Device, get_current_stream=lambda: stream, runtime=runtime)
     cupy = types.SimpleNamespace(asarray=note(None), cuda=cuda, __version__="14")
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
     for ordinal in (1, 0):
-        chosen = backend.Backend("cupy", cupy, ordinal)
+        chosen = backend.Backend("cupy", ordinal)
         chosen.asarray([1])
         chosen.synchronize()
         chosen.describe()
@@ -171,10 +172,18 @@ def test_cupy_for_real():
     assert "cupy:0" in facts["device"]
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    code = (
-        "import sys, mnistgpu, mnistgpu.cli, mnistgpu.training, mnistgpu.network; "
-        "print([m for m in ('pandas', 'matplotlib', 'cupy', 'PIL', 'scipy') if m in sys.modules])"
-    )
+HEAVY = ("pandas", "matplotlib", "cupy", "PIL", "scipy")
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("mnistgpu, mnistgpu.cli, mnistgpu.runs.training, mnistgpu.network", HEAVY),
+        ("mnistgpu, mnistgpu.train, mnistgpu.settings, mnistgpu.network", ("numpy", *HEAVY)),
+    ],
+    ids=["to train", "to print the help"],
+)
+def test_importing_the_package_loads_nothing_heavy(modules, unwanted):
+    code = f"import sys, {modules}; print([m for m in {unwanted} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -233,14 +233,14 @@ DEFORMED = {"rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "ela
 
 def test_deformations(other_space, compare, digits):
     images, labels = digits[0][:70], digits[1][:70]
-    settings = Settings().changed(**DEFORMED, rotation_1_7=6.0)
+    deformation = Settings().changed(**DEFORMED, rotation_1_7=6.0).deformation
     results = []
     for put in (np.asarray, other_space.put):
         there = put(labels)
         is_1_or_7 = (there == 1) | (there == 7)
         key = counter_rng.key(8, like=there)
-        rows, columns = augment.source(key, 3, settings, (28, 28))
-        moved = augment.deform(put(images), key, settings, is_1_or_7=is_1_or_7)
+        rows, columns = augment.source(key, 3, deformation, (28, 28))
+        moved = augment.deform(put(images), key, deformation, is_1_or_7=is_1_or_7)
         results.append({"source rows": rows, "source columns": columns, "deformed": moved})
     for name, here in results[0].items():
         compare(name, results[1][name], here, 1e-4)

@@ -251,6 +251,34 @@ def test_wrong_shapes_name_the_expected_shape(call, message):
         call()
 
 
+@pytest.mark.parametrize("how", network.INITIALIZATIONS)
+def test_a_seed_does_for_a_key(how):
+    theta = network.init(7, (5, 4, 3), how)
+    np.testing.assert_array_equal(
+        theta, network.init(counter_rng.key(7, like=ZERO), (5, 4, 3), how)
+    )
+    assert not np.array_equal(theta, network.init(8, (5, 4, 3), how))
+
+
+def test_biases_are_zero_and_not_minus_zero():
+    (_, b1), (_, b2) = network.layers(network.init(0, (5, 4, 3), "glorot"), (5, 4, 3))
+    for b in (b1, b2):
+        assert not b.any()
+        assert not np.signbit(b).any()
+
+
+def test_the_lines_of_the_docstring_are_a_training_step(digits):
+    images, labels = digits
+    lines = [line for line in network.__doc__.splitlines() if line.startswith("    ")]
+    code = "\n".join(line.strip() for line in lines[lines.index("    sizes = (784, 10, 10)") :])
+    X = (images[:100] / 255.0).T
+    names = {"network": network, "X": X, "labels": labels[:100]}
+    exec(code, names)
+    _, Z = network.forward(network.layers(names["theta"], (784, 10, 10)), X)
+    Y = network.one_hot(labels[:100], 10)
+    assert network.cross_entropy(Z[-1], Y) < network.cross_entropy(names["Z"][-1], Y)
+
+
 def test_unknown_init_lists_the_choices():
-    with pytest.raises(UsageError, match="uniform, he or glorot"):
+    with pytest.raises(UsageError, match="uniform, he, glorot"):
         network.init(counter_rng.key(0, like=ZERO), (2, 3), "zeros")

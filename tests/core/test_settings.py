@@ -1,15 +1,19 @@
 """Settings: one place for every knob, and refusals that name the flag."""
 
 import math
+import re
 from dataclasses import fields
 
 import pytest
 
 from mnistgpu.errors import DataError, UsageError
-from mnistgpu.settings import Settings, flags_of, from_dict
+from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
+from mnistgpu.network import INITIALIZATIONS
+from mnistgpu.settings import PRECISIONS, Settings, flags_of, from_dict
 
 
-def test_the_default_is_the_network_of_the_documents():
+def test_the_default_is_the_network_of_the_tutorial():
     settings = Settings()
     assert settings.sizes == (784, 10, 10)
     assert settings.init == "uniform"
@@ -47,14 +51,17 @@ def test_every_setting_has_help_and_a_flag():
         ({"optimizer": "adm"}, r"--optimizer must be one of .*, not 'adm'; did you mean adam\?"),
         ({"schedule": "cosin"}, r"--schedule .* did you mean cosine\?"),
         ({"activation": "rely"}, r"--activation .* did you mean relu\?"),
-        ({"hidden_dropout": 1.0}, "--hidden-dropout must be a number from 0 up to, but not, 1"),
+        (
+            {"hidden_dropout": 1.0},
+            "--hidden-dropout must be a finite number of at least 0 and below 1",
+        ),
         ({"input_dropout": -0.1}, "--input-dropout"),
         ({"label_smoothing": 1.5}, "--label-smoothing"),
         ({"warmup": 1.0}, "--warmup"),
         ({"ema": 1.0}, "--ema"),
         ({"rotation": -3.0}, "--rotation"),
         ({"elastic": -1.0}, "--elastic must be"),
-        ({"elastic_sigma": 0.0}, "--elastic-sigma"),
+        ({"elastic_sigma": 0.0}, "--elastic-sigma .* greater than 0 and below 28, not 0.0"),
         ({"images_per_map": 0}, "--images-per-map"),
         ({"clip_norm": 0.0}, "--clip-norm"),
         ({"max_norm": -1.0}, "--max-norm"),
@@ -66,6 +73,60 @@ def test_a_wrong_value_names_its_flag(change, message):
     with pytest.raises(UsageError, match=message) as refusal:
         Settings(**change)
     assert refusal.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "sgd"}, r"did you mean gradient-descent\?"),
+        ({"optimizer": "nag"}, r"did you mean nesterov\?"),
+        ({"optimizer": "adamw"}, r"did you mean adam with --weight-decay\?"),
+        ({"activation": "silu"}, r"did you mean gelu\?"),
+        ({"activation": "softmax"}, r"did you mean relu .*the last layer always has softmax"),
+        ({"init": "xavier"}, r"did you mean glorot\?"),
+        ({"precision": "half"}, r"did you mean bf16\?"),
+    ],
+)
+def test_other_names_lead_to_the_names_here(change, message):
+    with pytest.raises(UsageError, match=message):
+        Settings(**change)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("activation", ACTIVATIONS),
+        ("init", INITIALIZATIONS),
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+        ("precision", PRECISIONS),
+    ],
+)
+def test_the_choices_are_those_of_the_table(name, table):
+    """Each name of the table is allowed and stands in the help text."""
+    (knob,) = (knob for knob in fields(Settings) if knob.name == name)
+    assert f": {', '.join(table)}." in knob.metadata["help"]
+    for choice in table:
+        assert getattr(Settings(**{name: choice}), name) == choice
+
+
+def test_a_row_added_to_a_table_is_a_choice(monkeypatch):
+    with pytest.raises(UsageError, match="--schedule"):
+        Settings(schedule="halving")
+    monkeypatch.setitem(SCHEDULES, "halving", lambda progress: 0.5**progress)
+    assert Settings(schedule="halving").schedule == "halving"
+    with pytest.raises(UsageError, match=r"one-cycle, halving, not 'halvin'; did you mean halving"):
+        Settings(schedule="halvin")
+
+
+def test_no_help_text_repeats_a_default():
+    """The default is shown by `--help` itself."""
+    for knob in fields(Settings):
+        if isinstance(knob.default, int | float) and not isinstance(knob.default, bool):
+            assert str(knob.default) not in re.findall(r"[\d.]+\d", knob.metadata["help"]), (
+                knob.name
+            )
+        assert "default" not in knob.metadata["help"]
 
 
 def test_iterations_and_epochs_replace_each_other():

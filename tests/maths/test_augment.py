@@ -11,8 +11,9 @@ ZERO = np.zeros(1)
 KEY = counter_rng.key(3, like=ZERO)
 
 
-def settings(**changes):
-    return Settings().changed(**changes)
+def deformation(**changes):
+    """What settings with these changes deform."""
+    return Settings().changed(**changes).deformation
 
 
 ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
@@ -21,7 +22,7 @@ ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic":
 @pytest.mark.parametrize("changes", [{}, ALL], ids=["nothing", "everything at strength 0"])
 def test_strength_zero_is_the_identity_to_the_bit(digits, changes):
     images = digits[0][:70]
-    moved = augment.deform(images, KEY, settings(**changes), strength=0.0)
+    moved = augment.deform(images, KEY, deformation(**changes), strength=0.0)
     assert moved.shape == (784, 70)
     assert moved.dtype == np.float32
     np.testing.assert_array_equal(moved.T, images.astype(np.float32))
@@ -29,7 +30,7 @@ def test_strength_zero_is_the_identity_to_the_bit(digits, changes):
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
 def test_any_number_of_images(digits, count):
-    moved = augment.deform(digits[0][:count], KEY, settings(**ALL))
+    moved = augment.deform(digits[0][:count], KEY, deformation(**ALL))
     assert moved.shape == (784, count)
     assert np.isfinite(moved).all()
     assert moved.min() >= 0
@@ -38,7 +39,7 @@ def test_any_number_of_images(digits, count):
 
 def test_mass_is_roughly_kept(digits):
     images = digits[0]
-    moved = augment.deform(images, KEY, settings(rotation=15.0, elastic=1.0, shift=1.0))
+    moved = augment.deform(images, KEY, deformation(rotation=15.0, elastic=1.0, shift=1.0))
     ratio = moved.sum(axis=0) / images.sum(axis=1)
     assert ratio.mean() == pytest.approx(1.0, abs=0.03)
     assert np.percentile(ratio, 1) > 0.75
@@ -48,7 +49,7 @@ def test_mass_is_roughly_kept(digits):
 def test_same_key_same_images_other_key_other_images(digits):
     images = digits[0][:64]
     first, again, other = (
-        augment.deform(images, key, settings(**ALL))
+        augment.deform(images, key, deformation(**ALL))
         for key in (KEY, KEY, counter_rng.key(4, like=ZERO))
     )
     np.testing.assert_array_equal(first, again)
@@ -57,7 +58,7 @@ def test_same_key_same_images_other_key_other_images(digits):
 
 def test_a_group_shares_its_map_and_groups_differ(digits):
     images = np.repeat(digits[0][:1], 64, axis=0)
-    moved = augment.deform(images, KEY, settings(**ALL, images_per_map=32))
+    moved = augment.deform(images, KEY, deformation(**ALL, images_per_map=32))
     np.testing.assert_array_equal(moved[:, 0], moved[:, 31])
     assert np.abs(moved[:, 0] - moved[:, 32]).mean() > 2
 
@@ -65,7 +66,7 @@ def test_a_group_shares_its_map_and_groups_differ(digits):
 def test_against_scipy(digits):
     """The bilinear gather is SciPy's map_coordinates of order 1 with zeros outside."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
-    changes = settings(**ALL)
+    changes = deformation(**ALL)
     rows, columns = augment.source(KEY, 2, changes, (28, 28))
     moved = augment.deform(digits[0][:64], KEY, changes)
     for i in (0, 5, 40):
@@ -80,7 +81,7 @@ def drawn(**changes):
     y, x = np.mgrid[0:28, 0:28]
     picture = 255 * np.exp(-((y - 11) ** 2 / 30 + (x - 16) ** 2 / 12 + (y - 11) * (x - 16) / 40))
     picture = picture.round().astype(np.uint8)
-    moved = augment.deform(picture.reshape(1, 784), KEY, settings(**changes)).reshape(28, 28)
+    moved = augment.deform(picture.reshape(1, 784), KEY, deformation(**changes)).reshape(28, 28)
     draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8,)) * 2.0 - 1.0
     return picture.astype(np.float64), moved, draws.astype(np.float64)
 
@@ -115,7 +116,7 @@ def test_a_known_scaling_and_shear():
 
 def limits(groups=4000, **changes):
     """Extremes of the angle over many maps, in degrees."""
-    rows, columns = augment.source(KEY, groups, settings(**changes), (28, 28))
+    rows, columns = augment.source(KEY, groups, deformation(**changes), (28, 28))
     y0 = rows.reshape(groups, 28, 28)[:, 13, 27] - 13.5
     x0 = columns.reshape(groups, 28, 28)[:, 13, 27] - 13.5
     return np.degrees(np.arctan2(y0 + 0.5 * x0 / 13.5, x0))
@@ -128,7 +129,7 @@ def test_rotations_fill_their_range():
 
 
 def test_ones_and_sevens_turn_less():
-    changes = settings(rotation=15.0, rotation_1_7=0.0, images_per_map=1)
+    changes = deformation(rotation=15.0, rotation_1_7=0.0, images_per_map=1)
     images = np.zeros((4, 784), dtype=np.uint8)
     images[:, 28 * 5 + 14] = 255
     moved = augment.deform(images, KEY, changes, is_1_or_7=np.asarray([True, False, True, False]))
@@ -141,7 +142,7 @@ def turns(labels, per_map):
     image = np.zeros((28, 28), dtype=np.uint8)
     image[4:24, 13:15] = 255
     images = np.repeat(image.reshape(1, 784), len(labels), axis=0)
-    changes = settings(rotation=15.0, rotation_1_7=7.5, images_per_map=per_map)
+    changes = deformation(rotation=15.0, rotation_1_7=7.5, images_per_map=per_map)
     moved = augment.deform(images, KEY, changes, is_1_or_7=(labels == 1) | (labels == 7))
     y, x = np.mgrid[0:28, 0:28].reshape(2, 784, 1) - 13.5
     ink = moved / moved.sum(axis=0)
@@ -150,7 +151,7 @@ def turns(labels, per_map):
 
 @pytest.mark.parametrize("per_map", [1, 32])
 def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
-    """Also where images share maps: mixed labels do not narrow everybody's range."""
+    """Also where images share maps: mixed labels do not narrow the range of the others."""
     labels = np.tile(digits[1], 5)
     angles, limited = turns(labels, per_map), np.isin(labels, (1, 7))
     assert 7 < np.abs(angles[limited]).max() < 7.6
@@ -162,7 +163,7 @@ def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
 @pytest.mark.parametrize("per_map", [1, 32])
 def test_images_come_back_in_their_order(per_map, digits):
     images, labels = digits[0][:100], digits[1][:100]
-    changes = settings(rotation=3.0, rotation_1_7=1.0, images_per_map=per_map)
+    changes = deformation(rotation=3.0, rotation_1_7=1.0, images_per_map=per_map)
     moved = augment.deform(images, KEY, changes, is_1_or_7=np.isin(labels, (1, 7))).T
     distances = ((images[:, None, :].astype(np.float32) - moved[None, :, :]) ** 2).sum(axis=2)
     assert (distances.argmin(axis=1) == np.arange(100)).all()
@@ -172,7 +173,7 @@ def test_elastic_fields_have_their_length():
     displacement = []
     for seed in range(40):
         rows, columns = augment.source(
-            counter_rng.key(seed, like=ZERO), 8, settings(elastic=2.0), (28, 28)
+            counter_rng.key(seed, like=ZERO), 8, deformation(elastic=2.0), (28, 28)
         )
         y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
         displacement.append(np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean(axis=1)))
@@ -192,8 +193,8 @@ def test_elastic_fields_are_as_smooth_as_asked():
 def test_only_the_wanted_pixels_are_computed(digits):
     images = digits[0][:40]
     wanted = np.asarray([100, 101, 350, 406])
-    some = augment.deform(images, KEY, settings(**ALL), wanted=wanted)
-    np.testing.assert_array_equal(some, augment.deform(images, KEY, settings(**ALL))[wanted])
+    some = augment.deform(images, KEY, deformation(**ALL), wanted=wanted)
+    np.testing.assert_array_equal(some, augment.deform(images, KEY, deformation(**ALL))[wanted])
 
 
 def test_ciresans_fields_are_as_strong_as_the_papers():
@@ -202,7 +203,7 @@ def test_ciresans_fields_are_as_strong_as_the_papers():
     noise = np.random.default_rng(0).uniform(-1, 1, (2, 300, 28 + 60, 28 + 60))
     fields = 37 * ndimage.gaussian_filter(noise, (0, 0, 5.5, 5.5))[..., 30:-30, 30:-30]
     theirs = np.sqrt((fields**2).sum(axis=0).mean())
-    alone = settings(elastic=augment.CIRESAN["elastic"], elastic_sigma=5.5)
+    alone = deformation(elastic=augment.CIRESAN.elastic, elastic_sigma=5.5)
     rows, columns = augment.source(KEY, 600, alone, (28, 28))
     y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
     ours = np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean())
@@ -211,7 +212,13 @@ def test_ciresans_fields_are_as_strong_as_the_papers():
 
 def test_the_presets_are_settings():
     for name, preset in augment.PRESETS.items():
-        assert augment.is_deforming(settings(**preset)), name
-    assert not augment.is_deforming(Settings())
-    assert augment.CIRESAN["rotation"] == 15.0
-    assert augment.CIRESAN["rotation_1_7"] == 7.5
+        assert preset.is_deforming, name
+        assert deformation(**augment.preset(name)) == preset
+    assert not Settings().deformation.is_deforming
+    assert augment.CIRESAN.rotation == 15.0
+    assert augment.CIRESAN.rotation_1_7 == 7.5
+
+
+@pytest.mark.parametrize("limit", [*ALL, "rotation_1_7"])
+def test_one_limit_alone_deforms(limit):
+    assert deformation(**{limit: 0.1}).is_deforming

@@ -13,7 +13,7 @@ from mnistgpu import models
 from mnistgpu.pictures import images
 
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_tables_are_those_of_the_results():
@@ -36,9 +36,10 @@ def test_the_code_of_the_explanation_is_the_code_of_the_example():
     lines = {line.partition("#")[0].strip() for line in example.splitlines()}
     explanation = README.partition("## The explanation")[2].partition("That is all.")[0]
     shown = re.findall(
-        r"`([A-Z][A-Za-z]*\d?(?:\[[^`]+\])? = [^`]+|[a-z]+[A-Z]?\d? = [^`]+)`", explanation
+        r"`([A-Z][A-Za-z]*\d?(?:\[[^`]+\])? = [^`]+|[a-z]+[A-Z]?\d? = [^`]+|\(W1[^`]+)`",
+        explanation,
     )
-    assert len(shown) >= 17
+    assert len(shown) >= 20
     for line in shown:
         assert line in lines, line
 
