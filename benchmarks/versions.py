@@ -17,8 +17,8 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from cpu import FULL, tasks
 from speed import clock, peers
+from speed.modes import FULL, tasks
 from speed.report import duration
 from speed.tasks import Task
 
@@ -75,7 +75,7 @@ def row(task: Task, works: dict[str, tuple[Path, str]], repeats: int) -> list[st
         turns = {name: Turns(root, peer, task) for name, (root, peer) in works.items()}
         for turn in turns.values():
             stack.callback(turn.process.kill)
-        times = clock.told({name: turn.seconds for name, turn in turns.items()}, repeats)
+        times = clock.in_turn({name: turn.seconds for name, turn in turns.items()}, repeats)
     before, now, peer = (found.median for found in times.values())
     cells = [
         f"{duration(t.median)} ({duration(t.low)} to {duration(t.high)})" for t in times.values()

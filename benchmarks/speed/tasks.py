@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
@@ -35,6 +35,7 @@ class Task:
     optimizer: str = "gradient-descent"
     rate: float = 0.1
     images: int = 60_000
+    steps: int = field(default=10**9, repr=False)  # of the whole run, which settings may look at
 
     @property
     def name(self) -> str:
