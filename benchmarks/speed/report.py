@@ -77,24 +77,20 @@ def verdict(goals: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def medians_table(sections: Iterable[Mapping[str, Any]]) -> str:
-    """The median of each system by section: a line for each section, a column for each system."""
-    sections = [section for section in sections if len(section["times"]) > 1]
+def medians_table(sections: Sequence[Mapping[str, Any]]) -> str:
+    """The median of each system by section: a line for each section, a column for each system.
+
+    Systems of fewer than three sections have no column, and sections of one system no line.
+    """
     counts = Counter(name for section in sections for name in section["times"])
     systems = [name for name, count in counts.items() if count > 2]
-    return table(
-        ("", *systems),
-        (
-            (
-                section["title"],
-                *(
-                    duration(section["times"][name]["median"]) if name in section["times"] else ""
-                    for name in systems
-                ),
-            )
-            for section in sections
-        ),
-    )
+    lines = []
+    for section in sections:
+        times = section["times"]
+        cells = [duration(times[name]["median"]) if name in times else "" for name in systems]
+        if sum(map(bool, cells)) > 1:
+            lines.append((section["title"], *cells))
+    return table(("median", *systems), lines)
 
 
 def summary(results: Mapping[str, Any]) -> str:
