@@ -39,7 +39,7 @@ WORKS = {
 }
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--repeats", type=int, default=7)
+parser.add_argument("--repeats", type=int, default=7, help="measurements of each (7)")
 arguments = parser.parse_args()
 digits = data.load().train
 

@@ -1,4 +1,4 @@
-"""What no program can beat by much: the products alone, reading the data once, the sgemm peak."""
+"""Bounds on any program's speed: the products alone, reading the data once, the sgemm peak."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Products:
         self.gradients = [np.empty_like(W) for W in self.weights]
         self.A = [random.random((n, chunk), dtype=np.float32) for n in sizes[1:]]
         self.dZ = [random.random((n, chunk), dtype=np.float32) for n in sizes[1:]]
-        if is_narrow(sizes[1], chunk):  # the faster order of the two
+        if is_narrow(sizes[1], chunk):  # the faster of the two orders in memory
             self.A[0] = np.empty((chunk, sizes[1]), dtype=np.float32).T
 
     def step(self, X: np.ndarray) -> None:
@@ -118,12 +118,12 @@ def chunked(
 
 
 def in_threads(pool: Executor | None, work: Callable[..., None], *arguments: list) -> None:
-    """work(a, b) for each pair of arguments, by the pool if there is one."""
+    """work(a, b) for each pair of arguments, in the threads of the pool if there is one."""
     list(pool.map(work, *arguments) if pool else map(work, *arguments))
 
 
 def reading(task: Task) -> Callable[[int], None]:
-    """Read all images once, as float32, by all cores: what a full batch must do at least."""
+    """Read all images once, as float32, by all cores: a full batch must do at least that."""
     X = floats(task.images).reshape(-1)
     parts = np.array_split(X, 64)
 

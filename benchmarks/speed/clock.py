@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-pause = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
+pause = 0.3  # seconds between systems, in which the waiting threads of the last one fall asleep
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Times:
 
 
 def summary(seconds: list[float]) -> Times:
-    """The figures that are reported of a list of measurements."""
+    """Median and range of a list of measurements."""
     return Times(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
 
 

@@ -100,7 +100,7 @@ def torch_eager(work: Work, device: str, compiled: bool = False) -> Iterator[Pre
     torch, images, labels, model, optimizer = torch_parts(work, device)
     loss = torch_loss(torch, work, model, device)
     if compiled:
-        torch._dynamo.reset()  # or it would take the next work for one of changing shapes
+        torch._dynamo.reset()  # or it would compile the next work for changing shapes
         loss = torch.compile(loss, mode="reduce-overhead", dynamic=False)
     batches = None if work.batch is None else torch_batches(torch, work, device)
 

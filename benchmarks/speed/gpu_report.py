@@ -54,7 +54,7 @@ OTHERS = ("torch eager", "torch compile", "torch graph", "jax scan")
 
 
 def goals(result: dict[str, Any]) -> Iterator[Row]:
-    """What was to be reached, what was, and whether; - where something was not measured."""
+    """Each goal, what was measured, and whether it is reached; - if it was not measured."""
 
     def ms(work: Work, *peers: str) -> float | None:
         found = result["steps"].get(work.name, {})

@@ -79,7 +79,7 @@ def make(task: Task, images: np.ndarray) -> tuple[dict[str, Answer], dict[str, s
             missing[name] = f"{type(error).__name__}: {error}"
     expected = ready[peers.THIS_PROJECT](images)
     for name, answer in ready.items():
-        if np.mean(answer(images) != expected) > 1e-3:  # ties that rounding decides
+        if np.mean(answer(images) != expected) > 1e-3:  # rounding may decide between equal answers
             raise AssertionError(f"{name} gives other answers than this project")
     return ready, missing
 

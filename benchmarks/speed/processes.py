@@ -1,4 +1,4 @@
-"""Whole processes: a run from start to exit, the way to the first step, the report, the memory."""
+"""Whole processes: a run from start to exit, the time to the first step, the report, the memory."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def starts(folder: str) -> dict[str, Callable[[], object]]:
 
 
 def help_text() -> None:
-    """Everything up to the help of the command."""
+    """Start the command and print its help."""
     python("-m", "mnistgpu.train", "--help")
 
 

@@ -40,7 +40,7 @@ def times_table(times: Mapping[str, Any], against: str) -> str:
 
 
 def goals_table(goals: Iterable[Mapping[str, Any]]) -> str:
-    """What was aimed at and what was reached."""
+    """Each goal and what was reached."""
     return table(
         ("work", "against", "reached", "goal", ""),
         (

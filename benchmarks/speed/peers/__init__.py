@@ -1,4 +1,4 @@
-"""Systems that train a dense network. Each stands in a file of its own, with the same interface.
+"""Systems that train a dense network. Each has a file of its own; all have the same interface.
 
 A peer is made for one task, ready to run; it raises ImportError where what it needs is missing.
 """

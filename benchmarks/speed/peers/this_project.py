@@ -13,7 +13,7 @@ from speed.tasks import Task
 
 
 class TaskBatches:
-    """The task's batch order in the place of the trainer's own."""
+    """The task's batch order, in place of the trainer's own."""
 
     def __init__(self, task: Task):
         self.task, self.per_epoch = task, len(task.order)
