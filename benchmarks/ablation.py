@@ -2,9 +2,9 @@
 
 Run:  python benchmarks/ablation.py [--recipes fast accurate strong] [--seeds 0 1 2]
 
-10,000 training images are held out and the test set is never read. `strong` is shortened (the table
-says to how many epochs), so that what counts is the difference to its first row. Writes
-benchmarks/results/ablation.json and .md.
+10,000 training images are held out, and the test set is never read. `strong` trains for
+fewer epochs than the recipe (the table says how many), so only the differences to its first row
+mean something. Writes benchmarks/results/ablation.json and .md.
 """
 
 from __future__ import annotations
@@ -82,9 +82,17 @@ CHANGES = {
 EPOCHS = {"fast": 2, "accurate": 29, "strong": 10}
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--recipes", nargs="+", default=list(CHANGES), choices=list(CHANGES))
-parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-parser.add_argument("--backend", default=None)
+parser.add_argument(
+    "--recipes",
+    nargs="+",
+    default=list(CHANGES),
+    choices=list(CHANGES),
+    help="recipes to measure again (all)",
+)
+parser.add_argument(
+    "--seeds", nargs="+", type=int, default=[0, 1, 2], help="one run for each (0 1 2)"
+)
+parser.add_argument("--backend", help="numpy, cupy, cupy:1 or auto")
 arguments = parser.parse_args()
 
 chosen = backend.select(arguments.backend)

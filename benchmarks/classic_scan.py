@@ -2,8 +2,9 @@
 
 Run:  python benchmarks/classic_scan.py [--alphas 0.3 0.5 0.7] [--seeds 0 1 2]
 
-Full batches over 50,000 training images, accuracy on the 10,000 held out; the test set is never
-read. Writes benchmarks/results/classic-scan.json and .md; alphas that are not run again stay.
+Full batches over 50,000 training images, accuracy on 10,000 held-out ones; the test set is never
+read. Writes benchmarks/results/classic-scan.json and .md; the figures of alphas that are not run
+again are kept.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ RESULTS = Path(__file__).parent / "results"
 SHOWN = (400, 800, 1200, 1600, 2000)  # iterations of which the history has rows
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--alphas", nargs="+", type=float, default=[0.1, 0.3, 0.5, 0.7, 0.9])
-parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-parser.add_argument("--backend", default=None)
+parser.add_argument(
+    "--alphas", nargs="+", type=float, default=[0.1, 0.3, 0.5, 0.7, 0.9], help="rates to measure"
+)
+parser.add_argument(
+    "--seeds", nargs="+", type=int, default=[0, 1, 2], help="one run for each (0 1 2)"
+)
+parser.add_argument("--backend", help="numpy, cupy, cupy:1 or auto")
 arguments = parser.parse_args()
 
 chosen = backend.select(arguments.backend)

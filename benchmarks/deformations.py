@@ -1,10 +1,11 @@
 """How to apply a map to a group of images: four gathers of rows, or a product with a matrix.
 
-Run:  python benchmarks/deformations.py [--backend cupy] [--group 32]
+Run:  python benchmarks/deformations.py [--backend cupy] [--groups 8 32]
 
 A deformation is linear in the pixels, so a matrix (pixels, 784) does the same as the gathers of
-`augment.deform`. Both are timed in turn on a batch of 512, with the making of the maps (which both
-need) apart, and must give the same images. Writes benchmarks/results/deformations-BACKEND.md.
+`augment.deform`. Both are measured in turn on a batch of 512 and must give the same images. Both
+need maps; the time to make these is measured apart. Writes
+benchmarks/results/deformations-BACKEND.md.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from mnistgpu.recipes import RECIPES
 BATCH, REPEATS = 512, 15
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--backend", default=None)
-parser.add_argument("--groups", nargs="+", type=int, default=[1, 8, 32, 128])
+parser.add_argument("--backend", help="numpy, cupy, cupy:1 or auto")
+parser.add_argument(
+    "--groups", nargs="+", type=int, default=[1, 8, 32, 128], help="images for one map"
+)
 arguments = parser.parse_args()
 chosen = backend.select(arguments.backend)
 xp = chosen.xp
@@ -55,7 +58,7 @@ def matrices(rows: Array, columns: Array) -> Array:
 
 
 def by_product(rows: Array, columns: Array, group: int) -> Array:
-    """Deformed images (784, BATCH) by a product a group."""
+    """Deformed images (784, BATCH), by one product for each group."""
     X = xp.ascontiguousarray(images.T).astype(xp.float32)
     moved = xp.empty_like(X)
     for i, matrix in enumerate(matrices(rows, columns)):
@@ -65,7 +68,7 @@ def by_product(rows: Array, columns: Array, group: int) -> Array:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Seconds that the work takes, on the device too."""
+    """Seconds that the work takes, until the device has finished it."""
     chosen.synchronize()
     started = time.perf_counter()
     work()
@@ -95,7 +98,7 @@ for group in arguments.groups:
     if apart > 0.05:
         raise AssertionError(f"the two differ by {apart} grey levels")
     times: dict[str, list[float]] = {"maps": [], "gathers": [], "product": []}
-    with one_blas_thread():  # as in training, where each core has a batch's half
+    with one_blas_thread():  # as in training, where each core computes a part of the batch
         for _ in range(REPEATS):
             for name, work in (("maps", maps), ("gathers", gathers), ("product", product)):
                 times[name].append(seconds(work))

@@ -3,7 +3,7 @@
 Run:  python benchmarks/fill_docs.py [--check]
 
 A table stands between <!-- name --> and <!-- /name -->. With --check nothing is written, and the
-exit status is 1 where a document is out of date.
+exit status is 1 if a document is out of date.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ TABLES = {  # name between the marks, file that holds it
     "recipes": RESULTS / "recipes-numpy.md",
     "ablation": RESULTS / "ablation.md",
     "transcript": RESULTS / "transcript.md",
-    "cpu": RESULTS / "cpu.md",
-    "versions": RESULTS / "versions.md",
+    "cpu": RESULTS / "cpu-summary.md",
     "pieces": RESULTS / "pieces.md",
     "sharing": RESULTS / "sharing.md",
     "watching": RESULTS / "watching.md",
@@ -30,7 +29,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def filled(text: str) -> str:
-    """The text of a document with every table in its place; FileNotFoundError if one is none."""
+    """The text of a document with every table in its place; FileNotFoundError if one is missing."""
     for name, path in TABLES.items():
         if f"<!-- {name} -->" in text:
             marks = f"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
@@ -40,9 +39,11 @@ def filled(text: str) -> str:
 
 
 def main() -> int:
-    """Write the documents, or with --check say which are out of date."""
+    """Write the documents; with --check print which are out of date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if out of date"
+    )
     check = parser.parse_args().check
     stale = [path for path in DOCUMENTS if filled(path.read_text()) != path.read_text()]
     for path in stale:

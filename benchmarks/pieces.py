@@ -1,9 +1,9 @@
-"""What products in pieces are worth, and what two workers lose to each other.
+"""What products in pieces gain, and what two threads lose by waiting for each other.
 
 Run:  python benchmarks/pieces.py [--repeats 9]
 
-Products of 784-n-10 whole and as `small_products` cuts them, and a full batch of 784-10-10 by one
-worker and by two. Writes benchmarks/results/pieces.md.
+Measured are products of 784-n-10, whole and as `small_products` cuts them, and a full batch of
+784-10-10, by one worker and by two. Writes benchmarks/results/pieces.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHAPES = [(10, 512), (10, 1000), (64, 512), (128, 32), (128, 64), (128, 128)]  #
 CALLS = 200
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--repeats", type=int, default=9)
+parser.add_argument("--repeats", type=int, default=9, help="measurements of each (9)")
 arguments = parser.parse_args()
 
 

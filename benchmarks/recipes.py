@@ -3,8 +3,8 @@
 Run:  python benchmarks/recipes.py [--recipes fast strong] [--seeds 0 1 2] [--backend cupy]
 
 Settings were chosen on held-out training images; here the test set is read once for each run.
-Writes benchmarks/results/recipes-BACKEND.json and .md; figures of recipes that are not run again
-stay as they were, each with the machine that made it.
+Writes benchmarks/results/recipes-BACKEND.json and .md; the figures of recipes that are not run
+again are kept, each with the machine on which it was measured.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ NAMES = [name for name in RECIPES if name != "record"]
 MAPS = 16
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--recipes", nargs="+", default=NAMES, choices=list(RECIPES))
-parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-parser.add_argument("--backend", default=None)
+parser.add_argument(
+    "--recipes", nargs="+", default=NAMES, choices=list(RECIPES), help="recipes to run again"
+)
+parser.add_argument(
+    "--seeds", nargs="+", type=int, default=[0, 1, 2], help="one run for each (0 1 2)"
+)
+parser.add_argument("--backend", help="numpy, cupy, cupy:1 or auto")
 arguments = parser.parse_args()
 
 chosen = backend.select(arguments.backend)

@@ -1,26 +1,23 @@
-"""What it is worth to share steps among processes: the same steps by one process and by all.
+"""What it is worth that several processes share a step: the same steps by one process and by all.
 
 Run:  python benchmarks/sharing.py [--repeats 7]
 
-One process has its threads: a worker for each core, or those of BLAS. The two take turns. Writes
-benchmarks/results/sharing.md.
+The one process uses threads: a worker for each core, or those of BLAS. The two are measured in
+turn. Writes benchmarks/results/sharing.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 from speed import clock
 from speed.report import duration
-from threadpoolctl import threadpool_limits
+from speed.steps import Steps
 
 from mnistgpu import data, recipes
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine.cpu import processes as sharing
-from mnistgpu.engine.threads import blas_architecture, cores, one_blas_thread
+from mnistgpu.engine.threads import blas_architecture
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.settings import Settings
 
@@ -42,37 +39,29 @@ WORKS = {
 }
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--repeats", type=int, default=7)
+parser.add_argument("--repeats", type=int, default=7, help="measurements of each (7)")
 arguments = parser.parse_args()
 digits = data.load().train
 
 
-def steps(settings: Settings, one: bool, stack: contextlib.ExitStack) -> Callable[[int], None]:
-    """A function that takes so many steps, in one process or in as many as pay."""
+def steps(settings: Settings, one: bool) -> Steps:
+    """Steps of a training run, taken by one process or by as many as pay."""
     endless = settings.changed(iterations=10**9, epochs=None, validation=0, clean_ending=0.0)
     trainer = Trainer(endless, digits, NUMPY)
     if one:
         trainer.engine.processes = 1
-    step = stack.enter_context(sharing.stepping(trainer))
-    stack.enter_context(threadpool_limits(cores(), "blas"))  # for the other, while these sleep
-
-    def take(count: int) -> None:
-        with trainer.engine.running() if one else one_blas_thread():
-            end = trainer.taken + count
-            while trainer.taken < end:
-                step(most=end - trainer.taken)
-
-    return take
+    return Steps(trainer)
 
 
 def row(name: str, settings: Settings) -> list[str]:
     """A line of the table."""
     shards = len(Trainer(settings, digits, NUMPY).engine.shards)
-    with contextlib.ExitStack() as stack:
-        alone, shared = (steps(settings, one, stack) for one in (True, False))
-        count = clock.count_for(alone, BLOCK)
-        works = {"alone": lambda: alone(count), "shared": lambda: shared(count)}
-        times = clock.interleaved(works, arguments.repeats, count)
+    alone, shared = steps(settings, one=True), steps(settings, one=False)
+    count = clock.count_for(lambda n: alone.take(0, n), BLOCK)
+    works = {"alone": lambda: alone.take(0, count), "shared": lambda: shared.take(0, count)}
+    times = clock.interleaved(works, arguments.repeats, count)
+    for each in (shared, alone):  # the last that was opened is closed first
+        each.close()
     ratio = times["shared"].median / times["alone"].median
     cells = [
         f"{duration(t.median)} ({duration(t.low)} to {duration(t.high)})" for t in times.values()

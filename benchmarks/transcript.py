@@ -1,4 +1,4 @@
-"""The README's transcript: what its first command prints, cut in the middle.
+"""The README's transcript: what its first command prints, without the rows in the middle.
 
 Run:  python benchmarks/transcript.py [--iterations 2000]
 
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 FIRST, LAST = 4, 2  # rows of history that are shown
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--iterations", type=int, default=2000)
+parser.add_argument("--iterations", type=int, default=2000, help="of the run (2000)")
 arguments = parser.parse_args()
 
 with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""What a change is worth: steps of this version and of an earlier one, in turn, beside a peer's.
+"""What a change gains: steps of this version, of an earlier one and of JAX, measured in turn.
 
-Run:  python benchmarks/versions.py d8d113d [--repeats 15]
+Run:  python benchmarks/versions.py COMMIT [--repeats 15]
 
-Each is a process of its own, that of the earlier version in a checkout of its commit; between its
-turns it sleeps. Writes benchmarks/results/versions.md.
+Each is a process of its own, which sleeps between its turns; that of the earlier version runs in a
+checkout of the commit. Writes benchmarks/results/versions.md.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from cpu import FULL, tasks
 from speed import clock, peers
+from speed.modes import FULL, tasks
 from speed.report import duration
 from speed.tasks import Task
 
@@ -45,7 +45,7 @@ for _ in sys.stdin:
 
 
 class Turns:
-    """A process that takes a block of steps whenever it is asked to."""
+    """A process that takes a block of steps for each line that it reads."""
 
     def __init__(self, root: Path, peer: str, task: Task):
         code = STEPS.format(root=str(root), peer=peer, task=task, block=BLOCK)
@@ -75,7 +75,7 @@ def row(task: Task, works: dict[str, tuple[Path, str]], repeats: int) -> list[st
         turns = {name: Turns(root, peer, task) for name, (root, peer) in works.items()}
         for turn in turns.values():
             stack.callback(turn.process.kill)
-        times = clock.told({name: turn.seconds for name, turn in turns.items()}, repeats)
+        times = clock.in_turn({name: turn.seconds for name, turn in turns.items()}, repeats)
     before, now, peer = (found.median for found in times.values())
     cells = [
         f"{duration(t.median)} ({duration(t.low)} to {duration(t.high)})" for t in times.values()
@@ -88,8 +88,8 @@ def row(task: Task, works: dict[str, tuple[Path, str]], repeats: int) -> list[st
 def main() -> None:
     """Measure, show and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("earlier", help="a commit, such as main or d8d113d")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("earlier", help="the earlier version: a commit or branch")
+    parser.add_argument("--repeats", type=int, default=15, help="measurements of each (15)")
     arguments = parser.parse_args()
     packed = subprocess.run(
         ["git", "archive", arguments.earlier], cwd=ROOT, check=True, capture_output=True

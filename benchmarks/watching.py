@@ -1,8 +1,8 @@
-"""What it costs to watch a run: the same run with --watch and a client that asks, and without.
+"""What it costs to watch a run: the same run with --watch and a client, and without.
 
 Run:  python benchmarks/watching.py [--repeats 5]
 
-The two take turns; the client asks for the state twice a second, as the page does. Writes
+The two are measured in turn. The client asks for the state twice a second, as the page does. Writes
 benchmarks/results/watching.md.
 """
 
@@ -26,7 +26,7 @@ SETTINGS = ("--layers", "784-128-10", "--init", "he", "--batch-size", "128", "--
 ASKED_EVERY = 0.5  # seconds
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--repeats", type=int, default=5)
+parser.add_argument("--repeats", type=int, default=5, help="runs of each (5)")
 arguments = parser.parse_args()
 
 
@@ -56,7 +56,7 @@ with tempfile.TemporaryDirectory() as folder:
             found[watched].append(seconds(folder, watched))
             print("watched" if watched else "alone", f"{found[watched][-1]:.2f} s", flush=True)
 alone, with_page = (statistics.median(found[watched]) for watched in (False, True))
-# the machine has quick minutes and slow ones: neighbours in time are compared
+# the machine has faster and slower minutes, so runs that follow each other are compared
 cost = statistics.median(b / a - 1 for a, b in zip(found[False], found[True], strict=True))
 ranges = [f"{min(found[watched]):.2f} to {max(found[watched]):.2f}" for watched in (False, True)]
 text = (

@@ -1,9 +1,9 @@
-"""What no program can beat by much: the products alone, reading the data once, the sgemm peak."""
+"""Bounds on any program's speed: the products alone, reading the data once, the sgemm peak."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
 
@@ -18,22 +18,29 @@ CHUNK = 1000  # images of a full batch that are multiplied at once
 
 
 class Products:
-    """The matrix products of one step at the task's shapes, into buffers, and nothing else.
+    """The matrix products of one step of a network of `sizes`, into buffers, and nothing else.
 
     Without a product for the gradient of the pixels, which no step needs. The images are float32
-    rows, of which a full batch reads all; a smaller batch is at hand already. `matmul` is NumPy's,
-    or the one that cuts products into pieces.
+    rows, of which a full batch reads all; a smaller batch is in memory already. `matmul` is
+    NumPy's, or the one that cuts products into pieces.
     """
 
-    def __init__(self, task: Task, chunk: int, matmul: Callable[..., np.ndarray] = np.matmul):
-        self.sizes, self.matmul = task.sizes, matmul
-        self.weights = [W for W, _ in task.layers_of(task.start)]
-        self.gradients = [np.empty_like(W) for W in self.weights]
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        chunk: int,
+        matmul: Callable[..., np.ndarray] = np.matmul,
+    ):
+        self.matmul = matmul
         random = np.random.default_rng(0)
-        self.A = [random.random((n, chunk), dtype=np.float32) for n in task.sizes[1:]]
-        self.dZ = [random.random((n, chunk), dtype=np.float32) for n in task.sizes[1:]]
-        if is_narrow(task.sizes[1], chunk):  # the faster order of the two
-            self.A[0] = np.empty((chunk, task.sizes[1]), dtype=np.float32).T
+        self.weights = [
+            random.random((n_out, n_in), dtype=np.float32) for n_in, n_out in pairwise(sizes)
+        ]
+        self.gradients = [np.empty_like(W) for W in self.weights]
+        self.A = [random.random((n, chunk), dtype=np.float32) for n in sizes[1:]]
+        self.dZ = [random.random((n, chunk), dtype=np.float32) for n in sizes[1:]]
+        if is_narrow(sizes[1], chunk):  # the faster of the two orders in memory
+            self.A[0] = np.empty((chunk, sizes[1]), dtype=np.float32).T
 
     def step(self, X: np.ndarray) -> None:
         """The products for images X (m, pixels) float32, m at most the size of a chunk."""
@@ -51,8 +58,8 @@ class Products:
 def products(task: Task) -> dict[str, Callable[[int], None]]:
     """Functions that compute the products of `count` steps: with 1 and with all BLAS threads.
 
-    A full batch is cut into chunks, which one worker or one for each core goes through. "In pieces"
-    are the products as `small_products` cuts them, where NumPy's BLAS is one for which it does.
+    A full batch is cut into chunks, which are computed by one thread or by a thread for each core.
+    "In pieces" are the products as `small_products` cuts them, if it does so for NumPy's BLAS.
     """
     one, every = "products, 1 thread", "products, all threads"
     in_pieces = {}
@@ -69,7 +76,9 @@ def products(task: Task) -> dict[str, Callable[[int], None]]:
             }
         return works | in_pieces
     X = floats(task.images)[: task.batch].copy()
-    bound, cut = (Products(task, task.batch, each) for each in (np.matmul, small_products.matmul))
+    bound, cut = (
+        Products(task.sizes, task.batch, each) for each in (np.matmul, small_products.matmul)
+    )
 
     def repeat(
         bound: Products, count: int, limit: contextlib.AbstractContextManager[object]
@@ -92,12 +101,12 @@ def products(task: Task) -> dict[str, Callable[[int], None]]:
 def chunked(
     task: Task, count: int, threads: int, matmul: Callable[..., np.ndarray] = np.matmul
 ) -> None:
-    """The products of full batches, chunk by chunk, by so many workers with one BLAS thread."""
+    """The products of full batches, chunk by chunk, by threads with one BLAS thread each."""
     X = floats(task.images)
     starts = range(0, len(X), CHUNK)
     share = -(-len(starts) // threads)
     shares = [starts[i : i + share] for i in range(0, len(starts), share)]
-    bounds = [Products(task, CHUNK, matmul) for _ in shares]
+    bounds = [Products(task.sizes, CHUNK, matmul) for _ in shares]
 
     def work(bound: Products, own: range) -> None:
         for start in own:
@@ -109,12 +118,12 @@ def chunked(
 
 
 def in_threads(pool: Executor | None, work: Callable[..., None], *arguments: list) -> None:
-    """work(a, b) for each pair of arguments, by the pool if there is one."""
+    """work(a, b) for each pair of arguments, in the threads of the pool if there is one."""
     list(pool.map(work, *arguments) if pool else map(work, *arguments))
 
 
 def reading(task: Task) -> Callable[[int], None]:
-    """Read all images once, as float32, by all cores: what a full batch must do at least."""
+    """Read all images once, as float32, by all cores: a full batch must do at least that."""
     X = floats(task.images).reshape(-1)
     parts = np.array_split(X, 64)
 

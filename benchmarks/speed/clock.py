@@ -1,4 +1,4 @@
-"""Times of several systems in turn, so that what disturbs the machine disturbs all alike."""
+"""Times of several systems in turn: whatever else the machine does then slows all of them alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-pause = 0.3  # seconds between systems, in which the waiting threads of the last one go to sleep
+pause = 0.3  # seconds between systems, in which the waiting threads of the last one fall asleep
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Times:
 
 
 def summary(seconds: list[float]) -> Times:
-    """The figures that are reported of a list of measurements."""
+    """Median and range of a list of measurements."""
     return Times(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
 
 
@@ -45,11 +45,13 @@ def interleaved(
     """
     for work in works.values() if warm_up else ():
         work()
-    return told({name: partial(stopwatch, work) for name, work in works.items()}, repeats, per)
+    return in_turn({name: partial(stopwatch, work) for name, work in works.items()}, repeats, per)
 
 
-def told(works: Mapping[str, Callable[[], float]], repeats: int, per: int = 1) -> dict[str, Times]:
-    """Times in turn, divided by `per`, of works that tell how many seconds they took."""
+def in_turn(
+    works: Mapping[str, Callable[[], float]], repeats: int, per: int = 1
+) -> dict[str, Times]:
+    """Times in turn, divided by `per`, of works that return how many seconds they took."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
@@ -61,8 +63,8 @@ def told(works: Mapping[str, Callable[[], float]], repeats: int, per: int = 1) -
 def count_for(work: Callable[[int], object], seconds: float) -> int:
     """How many steps `work(count)` takes in about so many seconds, once it is warm.
 
-    Counts double until they take a quarter of the time, since a few steps are mostly what it costs
-    to call for them. Each is taken twice, as some systems compile for every count.
+    The count doubles until it takes a quarter of the time, since the time of a few steps is mostly
+    that of the call. Each count is taken twice, as some systems compile for every count.
     """
     count = 2
     while True:

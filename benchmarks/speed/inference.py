@@ -1,4 +1,7 @@
-"""Answers for 10,000 images, and for one: from uint8 pixels to the digit."""
+"""Answers for 10,000 images, and for one: from uint8 pixels to the digit.
+
+Each system is asked for one image as its users would ask: an array (784,) becomes a batch of one.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ SYSTEMS = {peers.THIS_PROJECT: this_project, peers.EAGER: torch_eager, "onnxrunt
 
 
 def make(task: Task, images: np.ndarray) -> tuple[dict[str, Answer], dict[str, str]]:
-    """The systems that can answer, all of them alike, and why others cannot."""
+    """The systems that can answer, checked to answer alike; the others with the reason."""
     ready: dict[str, Answer] = {}
     missing: dict[str, str] = {}
     for name, build in SYSTEMS.items():
@@ -76,6 +79,11 @@ def make(task: Task, images: np.ndarray) -> tuple[dict[str, Answer], dict[str, s
             missing[name] = f"{type(error).__name__}: {error}"
     expected = ready[peers.THIS_PROJECT](images)
     for name, answer in ready.items():
-        if np.mean(answer(images) != expected) > 1e-3:  # ties that rounding decides
-            raise AssertionError(f"{name} answers otherwise than this project")
+        if np.mean(answer(images) != expected) > 1e-3:  # rounding may decide between equal answers
+            raise AssertionError(f"{name} gives other answers than this project")
     return ready, missing
+
+
+def of_one(answer: Answer, image: np.ndarray) -> int:
+    """The digit of one image (784,) uint8."""
+    return int(answer(image[None])[0])

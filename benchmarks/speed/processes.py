@@ -1,4 +1,4 @@
-"""Whole processes: a run from start to exit, the way to the first step, the report, the memory."""
+"""Whole processes: a run from start to exit, the time to the first step, the report, the memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ MNIST = Path(__file__).parent.parent.parent / "data" / "mnist"
 FIRST_STEP = """
 import sys
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu import training
 def first(*arguments, **named):
     sys.exit(0)
 Trainer.step = first
@@ -33,7 +32,9 @@ REPORT = """
 import time
 from pathlib import Path
 import numpy as np
-from mnistgpu import data, model, run_directory, training
+from mnistgpu import data
+from mnistgpu.models import model
+from mnistgpu.runs import run_directory, training
 dataset = data.load()
 images, labels = dataset.test.images, dataset.test.labels
 theta = np.random.default_rng(0).standard_normal(7960, dtype=np.float32)
@@ -46,7 +47,7 @@ print(time.perf_counter() - started)
 """
 
 PEAK = """
-def peak():  # of this process alone, where ru_maxrss begins with that of its parent
+def peak():  # of this process alone; ru_maxrss would begin with its parent's
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 """
@@ -68,7 +69,7 @@ print(peak())
 GROWTH = (
     PEAK
     + """
-def of_others():  # what the processes that share its steps have for themselves
+def of_workers():  # private memory of the processes that share its steps
     with open("/proc/self/task/%d/children" % os.getpid()) as listed:
         files = [f"/proc/{{each}}/smaps_rollup" for each in listed.read().split()]
     lines = [line.split() for file in files for line in open(file)]
@@ -76,8 +77,10 @@ def of_others():  # what the processes that share its steps have for themselves
 
 import os, resource, statistics, time
 import numpy as np
-from mnistgpu import data, sharing, training
+from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.runs import training
 from mnistgpu.settings import Settings
 train = data.load().train
 before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
@@ -86,14 +89,14 @@ images, labels = train.images[rows], train.labels[rows]
 digits = data.Digits(images, labels, "repeated MNIST")
 trainer = Trainer(Settings(iterations=10**9, validation=0), digits, NUMPY)
 seconds = []
-with trainer.engine.running(), sharing.stepping(trainer) as step:
+with trainer.engine.running(), training.stepping(trainer, print) as step:
     step()
     for _ in range({repeats}):
         started = time.perf_counter()
         for _ in range({steps}):
             step()
         seconds.append((time.perf_counter() - started) / {steps})
-    taken = peak() - before + of_others()
+    taken = peak() - before + of_workers()
 print(statistics.median(seconds), taken / images.nbytes)
 """
 )
@@ -141,7 +144,7 @@ def starts(folder: str) -> dict[str, Callable[[], object]]:
 
 
 def help_text() -> None:
-    """Everything up to the help of the command."""
+    """Start the command and print its help."""
     python("-m", "mnistgpu.train", "--help")
 
 

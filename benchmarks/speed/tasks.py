@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ def mnist() -> data.Dataset:
 
 @cache
 def floats(images: int) -> np.ndarray:
-    """The first training images as float32 rows in [0, 1]: what most systems are fed with."""
+    """The first training images as float32 rows in [0, 1]: the input of most systems."""
     return mnist().train.images[:images] * np.float32(1 / 255)
 
 
@@ -35,6 +35,7 @@ class Task:
     optimizer: str = "gradient-descent"
     rate: float = 0.1
     images: int = 60_000
+    steps: int = field(default=10**9, repr=False)  # of the whole run, which settings may look at
 
     @property
     def name(self) -> str:
@@ -49,7 +50,7 @@ class Task:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Row numbers (steps, B) int64: one epoch's batches, after which it begins anew."""
+        """Row numbers (steps, B) int64: the batches of one epoch, repeated in every epoch."""
         size = self.batch or self.images
         key = counter_rng.key(SEED, like=np.zeros(1))
         rows = counter_rng.permutation(key, self.images) if self.batch else np.arange(self.images)

@@ -30,7 +30,7 @@ TARGET = 0.98
 
 @dataclass
 class Run:
-    """What a run took, and its accuracy on the test set."""
+    """The time of a run, and its accuracy on the test set."""
 
     seconds: float
     accuracy: float
@@ -44,7 +44,7 @@ def this_project(train: data.Digits, seed: int) -> Run:
 
 
 def torch_fused(train: data.Digits, seed: int) -> Run:
-    """PyTorch, fed with what a `Trainer` of this project would train on."""
+    """PyTorch, with the inputs and labels that a `Trainer` of this project trains on."""
     import torch
 
     trainer = Trainer(SETTINGS.changed(seed=seed), train, NUMPY)

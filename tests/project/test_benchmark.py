@@ -1,4 +1,4 @@
-"""benchmarks/cpu.py runs to its end, with whatever peers there are; memory grows as promised."""
+"""benchmarks/cpu.py runs to its end with the peers that are installed; memory grows as promised."""
 
 import json
 import os
@@ -9,10 +9,10 @@ import pytest
 from helpers.mnist import ROOT
 
 
-@pytest.mark.slow
-def test_the_benchmark_on_a_tiny_size(tmp_path):
+def benchmark(*arguments):
+    """Run benchmarks/cpu.py to its end; what it printed."""
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "cpu.py", "--tiny", "--out", tmp_path],
+        [sys.executable, ROOT / "benchmarks" / "cpu.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -20,8 +20,17 @@ def test_the_benchmark_on_a_tiny_size(tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_on_a_tiny_size(tmp_path):
+    benchmark("--tiny", "--out", tmp_path)
     found = json.loads((tmp_path / "cpu.json").read_text())
-    assert found["sections"][0]["title"] == "784-10-10, SGD, full batch"
+    titles = [section["title"] for section in found["sections"]]
+    assert titles[0] == "784-10-10, SGD, full batch"
+    assert "784-10-10, SGD, full batch, set-up included" in titles
+    assert "Recipe fast, a step as trained" in titles
     for section in found["sections"]:
         for times in section["times"].values():
             assert 0 < times["low"] <= times["median"] <= times["high"]
@@ -29,6 +38,41 @@ def test_the_benchmark_on_a_tiny_size(tmp_path):
     assert "| mnistgpu |" in text
     for name in found["sections"][0]["missing"]:
         assert f"Left out: {name}" in text
+    assert f"of {len(found['goals'])} goals are met" in text
+    summary = (tmp_path / "cpu-summary.md").read_text()
+    for title in titles[:3]:
+        assert f"| {title} |" in summary
+
+
+def test_a_section_alone_is_measured_and_not_saved():
+    saved = [path.stat().st_mtime_ns for path in sorted((ROOT / "benchmarks/results").iterdir())]
+    printed = benchmark("--tiny", "--only", "recipes")
+    assert "Recipe fast, a step as trained" in printed
+    assert "section recipes: " in printed
+    assert printed.count("\nsection ") == 1
+    assert "saved in" not in printed
+    assert saved == [
+        path.stat().st_mtime_ns for path in sorted((ROOT / "benchmarks/results").iterdir())
+    ]
+
+
+def test_a_clean_ending_is_weighted_by_its_share(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from speed import clock, recipe_steps
+
+    deformed, clean = clock.Times(10.0, 9.0, 12.0, 7), clock.Times(5.0, 4.0, 6.0, 7)
+    mean = recipe_steps.weighted(deformed, clean, 0.1)
+    assert (mean.median, mean.low, mean.high) == pytest.approx((9.5, 8.5, 11.4))
+
+
+def test_missed_goals_are_named(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from speed import report
+
+    met = {"work": "a step", "against": "JAX jit", "reached": 0.9, "goal": 1.0}
+    missed = met | {"work": "a run", "reached": 1.01}
+    assert report.verdict([met]) == "1 of 1 goals are met."
+    assert report.verdict([met, missed]) == "1 of 2 goals are met. Missed: a run, against JAX jit."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

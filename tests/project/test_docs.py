@@ -44,10 +44,11 @@ def test_the_code_of_the_explanation_is_the_code_of_the_example():
         assert line in lines, line
 
 
-def test_every_file_of_the_map_exists_and_every_module_is_on_it():
-    shown = set(re.findall(r"mnistgpu/([a-z_]+)(?:\.py)?\)", README))
-    modules = {path.stem for path in (ROOT / "mnistgpu").glob("*.py")}
-    assert modules - {"__init__"} <= shown, modules - shown
+def test_every_room_and_every_module_at_the_top_is_on_the_map():
+    shown = set(re.findall(r"mnistgpu/([a-z_]+)(?:\.py)?\)", README.partition("## Map")[2]))
+    modules = {path.stem for path in (ROOT / "mnistgpu").glob("*.py")} - {"__init__", "__main__"}
+    rooms = {path.parent.name for path in (ROOT / "mnistgpu").glob("*/__init__.py")}
+    assert modules | rooms == shown
 
 
 def test_commands_of_the_readme_name_real_flags():

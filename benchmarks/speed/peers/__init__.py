@@ -1,4 +1,4 @@
-"""Systems that train a dense network. Each stands in a file of its own, with the same interface.
+"""Systems that train a dense network. Each has a file of its own; all have the same interface.
 
 A peer is made for one task, ready to run; it raises ImportError where what it needs is missing.
 """
@@ -37,7 +37,7 @@ PEERS = {
 
 
 def after(task: Task, steps: int) -> tuple[dict[str, Peer], dict[str, str]]:
-    """The peers that can do a task, after so many steps, and why the others cannot."""
+    """The peers that can do a task, after so many steps; the others by name, with the reason."""
     ready: dict[str, Peer] = {}
     missing: dict[str, str] = {}
     for name, kind in PEERS.items():
@@ -45,9 +45,15 @@ def after(task: Task, steps: int) -> tuple[dict[str, Peer], dict[str, str]]:
             peer = kind(task)
             peer.steps(0, steps)
             ready[name] = peer
-        except Exception as error:  # whatever a peer cannot do must not stop the others
+        except Exception as error:  # a peer that fails is left out; the others are still measured
             if name == THIS_PROJECT:
                 raise
             lines = str(error).strip().splitlines() or [""]
             missing[name] = f"{type(error).__name__}: {lines[0][:100]}"
     return ready, missing
+
+
+def close(peer: Peer) -> None:
+    """End the processes of a peer that has started some."""
+    if isinstance(peer, this_project.ThisProject):
+        peer.close()

@@ -1,8 +1,8 @@
-"""The equations as a student writes them down after the tutorial: NumPy, float64, columns.
+"""The equations as a student writes them after the tutorial: NumPy, float64, columns.
 
-With two mistakes of the original mended, since all systems must learn the same: there the bias
-gradients are one number for a layer, and the classes those of the batch. Run as a script it is a
-whole training run of 784-10-10.
+Two mistakes of the original are corrected, since all systems must learn the same: there the bias
+gradient is one number for a whole layer, and the classes are those that occur in the batch. Run as
+a script, it trains 784-10-10 from start to end.
 """
 
 from __future__ import annotations

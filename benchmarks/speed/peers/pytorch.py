@@ -11,7 +11,7 @@ from speed.tasks import Task, floats
 
 
 class Eager:
-    """The training loop of PyTorch's tutorials, on data that are tensors already."""
+    """The training loop of PyTorch's tutorials, with the data already in tensors."""
 
     fused = False
 

@@ -1,6 +1,6 @@
 """scikit-learn's MLPClassifier: `partial_fit` takes the steps of one call without overhead between.
 
-It takes its rows in order, so a call is given them already gathered.
+It takes its rows in order, so each call gets a copy of the rows in the order of the batches.
 """
 
 from __future__ import annotations
