@@ -71,8 +71,13 @@ def test_every_backend_draws_the_same_bits(other_space):
 
 
 def test_a_number_folded_as_int_or_as_array_gives_one_key():
-    key = rng.key(3, like=ZERO)
-    assert rng.fold_in(key, 731) == rng.fold_in(key, raw_key(731))
+    for seed in range(3):
+        key = rng.key(seed, like=ZERO)
+        for number in (0, 731, 2**40, 2**64 - 1):
+            found = rng.fold_in(key, number)
+            assert found.shape == key.shape
+            assert found.dtype == key.dtype
+            assert found == rng.fold_in(key, raw_key(number))
 
 
 def test_ranges():

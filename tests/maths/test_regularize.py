@@ -140,6 +140,24 @@ def test_normalize_makes_mean_zero_and_variance_one():
     np.testing.assert_allclose(Z * deviation + mean, raw)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_normalize_and_its_backward_are_their_formulas(order):
+    """Whether rows or columns lie together in memory, as in wide layers and in narrow ones."""
+    N, dN = (counter_rng.normals(counter_rng.key(i, like=ZERO), (30, 70)) * 2 + 1 for i in (1, 2))
+    normalized, dZ = np.array(N, order=order), np.array(dN, order=order)
+    mean, deviation = regularize.normalize(normalized)
+    N = N.astype(np.float64)
+    np.testing.assert_allclose(mean, N.mean(axis=1, keepdims=True), rtol=1e-5)
+    expected = np.sqrt(N.var(axis=1, keepdims=True) + regularize.VARIANCE_FLOOR)
+    np.testing.assert_allclose(deviation, expected, rtol=1e-5)
+    N = (N - N.mean(axis=1, keepdims=True)) / expected
+    np.testing.assert_allclose(normalized, N, atol=1e-5)
+    regularize.normalize_backward(dZ, normalized, deviation)
+    along = (dN * N).mean(axis=1, keepdims=True)
+    expected = (dN - dN.mean(axis=1, keepdims=True) - N * along) / expected
+    np.testing.assert_allclose(dZ, expected, atol=1e-5)
+
+
 def test_clipping_shortens_long_gradients_alone():
     for length in (0.5, 1.0, 20.0):
         gradient = np.asarray([0.6, 0.8]) * length
