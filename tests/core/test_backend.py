@@ -173,7 +173,7 @@ def test_cupy_for_real():
 
 def test_importing_the_package_loads_nothing_heavy():
     code = (
-        "import sys, mnistgpu, mnistgpu.cli, mnistgpu.training, mnistgpu.network; "
+        "import sys, mnistgpu, mnistgpu.cli, mnistgpu.runs.training, mnistgpu.network; "
         "print([m for m in ('pandas', 'matplotlib', 'cupy', 'PIL', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

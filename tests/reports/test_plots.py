@@ -392,7 +392,7 @@ def test_places_where_no_picture_can_be(tmp_path):
 
 HEADLESS = """
 import sys
-from mnistgpu import plots
+from mnistgpu.reports import plots
 assert not [name for name in sys.modules if name.startswith("matplotlib")]
 import numpy as np
 figure = plots.report({}, np.eye(2, dtype=int), np.zeros((1, 784), "u1"), [0], np.eye(2)[:, :1],
