@@ -116,9 +116,8 @@ def answer(trained: model.Model | Committee, ink: np.ndarray) -> dict[str, Any]:
         return {"digit": None}
     image = images.prepare(ink, trained.image_shape)
     first = trained.members[0] if isinstance(trained, Committee) else trained
-    params = network.layers(first.theta, first.sizes)
     X = image[:, None].astype(first.theta.dtype) / 255.0
-    A, _ = network.forward(params, X, ACTIVATIONS[first.activation].value)
+    A, _ = network.forward(first.layers, X, ACTIVATIONS[first.activation].value)
     shares = A[-1] if first is trained else np.asarray(trained.probabilities(image[None]))
     return {
         "digit": int(np.argmax(shares)),
