@@ -303,7 +303,9 @@ def test_without_a_folder_it_says_how(browser, trained):
         assert "--keep FOLDER" in page.inner_text("#note")
         assert page.is_disabled("#labels button")
     draw_with_mouse(page, 6)  # the server has gone
-    page.wait_for_function("() => document.getElementById('note').textContent.includes('has gone')")
+    page.wait_for_function(
+        "() => document.getElementById('note').textContent.includes('has stopped')"
+    )
 
 
 def test_the_answer_follows_the_pen(browser, served):

@@ -5,6 +5,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import statistics
@@ -114,6 +115,19 @@ def test_the_page_and_its_headers(address):
     assert headers["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in headers
     assert "server" not in headers
+
+
+def test_the_script_is_served_and_only_scripts_of_this_server_may_run(address):
+    _, page, headers = ask(address, "GET", "/")
+    assert re.findall("<script[^>]*>", page) == ['<script src="draw.js">']
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["script-src"] == "'self'"
+    assert re.fullmatch(r"'sha256-[0-9A-Za-z+/]{43}='", policy["style-src"])
+    status, text, headers = ask(address, "GET", "/draw.js")
+    assert (status, headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert text == draw.SCRIPT.read_text(encoding="utf-8")
+    assert "http" not in text  # it loads nothing from elsewhere
 
 
 # Abuse
