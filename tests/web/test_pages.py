@@ -6,8 +6,7 @@ from helpers.browser import Watched, launched
 from helpers.mnist import read_idx
 from helpers.pictures import HAND
 
-from mnistgpu import backend, data, models
-from mnistgpu.models import model
+from mnistgpu import backend, data
 from mnistgpu.reports import evaluation, html_report
 from mnistgpu.web import server
 from mnistgpu.web.keep import Kept
@@ -19,11 +18,6 @@ draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 def browser():
     with launched() as chromium:
         yield chromium
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return model.load(models.SHIPPED)
 
 
 @pytest.fixture
