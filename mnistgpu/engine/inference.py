@@ -1,12 +1,14 @@
-"""The answers of a network to many images: `network.forward` where nothing will go backward.
+"""The answers of a network to many images, or to one: `network.forward` without a way back.
 
-Images are taken a shard at a time, which bounds the memory, and the shards shared out among the
-cores. What backward would need is not kept. A test holds the logits equal to those of `network`.
+Images are taken a shard at a time, which bounds the memory, and the shards are divided among the
+cores. What only `backward` needs is not kept. A test holds the logits equal to those of `network`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
@@ -19,11 +21,18 @@ ROWS = 1024
 
 def logits(theta: Array, sizes: tuple[int, ...], activation: str, images: Array) -> Array:
     """Z_L (classes, N) of images (N, pixels) uint8, by parameters theta (parameter_count,)."""
-    xp, params = array_namespace(theta, images), network.layers(theta, sizes)
-    count = images.shape[0]
+    return of_layers(network.layers(theta, sizes), activation, images)
+
+
+def of_layers(params: Sequence[network.Layer], activation: str, images: Array) -> Array:
+    """`logits` by the layers of theta: for one image their views take longer than the products."""
+    W = params[-1][0]
+    xp, count = array_namespace(W, images), images.shape[0]
+    if count == 1 and xp is np:
+        return of_image(params, activation, images[0])[:, None]
     if count <= ROWS:
         return of_shard(params, activation, images)
-    Z = xp.empty((sizes[-1], count), dtype=theta.dtype, **on_device_of(theta))
+    Z = xp.empty((W.shape[0], count), dtype=W.dtype, **on_device_of(W))
 
     def answer(start: int) -> None:
         stop = min(start + ROWS, count)
@@ -32,6 +41,22 @@ def logits(theta: Array, sizes: tuple[int, ...], activation: str, images: Array)
     starts = range(0, count, ROWS)
     with workers(min(cores(), len(starts)) if xp.__name__ == "numpy" else 1) as pool:
         list(pool.map(answer, starts) if pool else map(answer, starts))
+    return Z
+
+
+def of_image(params: Sequence[network.Layer], activation: str, image: np.ndarray) -> np.ndarray:
+    """The logits (classes,) of one image (pixels,), on NumPy: products of a matrix and a vector.
+
+    As a column (n, 1) each array would cost NumPy more than it computes in a small network.
+    """
+    (W, b), value = params[0], ACTIVATIONS[activation].value
+    x = image.astype(W.dtype)
+    x *= 1.0 / 255.0
+    Z = W.dot(x)
+    Z += b[:, 0]
+    for W, b in params[1:]:
+        Z = W.dot(value(Z))
+        Z += b[:, 0]
     return Z
 
 

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import NUMPY, Array, Backend
-from mnistgpu.engine.inference import logits
+from mnistgpu.engine import inference
 from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import from_dict
@@ -38,19 +39,35 @@ class Model:
     settings: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
 
-    def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
-        """Images (N, pixels) uint8 to probabilities (classes, N), on the backend's device."""
-        theta, images = backend.asarray(self.theta), backend.asarray(images)
+    @cached_property
+    def layers(self) -> list[network.Layer]:
+        """Views [(W_1, b_1), ..., (W_L, b_L)] of theta: weights that change there change here."""
+        return network.layers(self.theta, self.sizes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: the fields. Copied views would no longer be views of theta."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def logits(self, images: Array, backend: Backend = NUMPY) -> Array:
+        """Images (N, pixels) uint8 to logits Z_L (classes, N), on the backend's device."""
+        images = backend.asarray(images)
         if images.ndim != 2 or images.shape[1] != self.sizes[0]:
             raise ShapeError(
                 f"this model reads images of {self.sizes[0]} pixels as rows, not an array of shape "
                 f"{images.shape}"
             )
-        return network.softmax(logits(theta, self.sizes, self.activation, images))
+        params = self.layers
+        if backend.xp is not np:
+            params = network.layers(backend.asarray(self.theta), self.sizes)
+        return inference.of_layers(params, self.activation, images)
+
+    def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
+        """Images (N, pixels) uint8 to probabilities (classes, N), on the backend's device."""
+        return network.softmax(self.logits(images, backend))
 
     def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
         """The most probable class of each image: (N,) int64 on the host."""
-        return backend.to_numpy(backend.xp.argmax(self.probabilities(images, backend), axis=0))
+        return backend.to_numpy(backend.xp.argmax(self.logits(images, backend), axis=0))
 
 
 def save(model: Model, path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The drawing page's server: a drawing comes in, what the network makes of it goes out."""
+"""The drawing page's server: it receives a drawing and sends the network's answer to it.
+
+`draw.html` is the page and `draw.js` its script.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from mnistgpu import network
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PAGE = Path(__file__).with_name("draw.html")
+SCRIPT = Path(__file__).with_name("draw.js")
 LARGEST_SIDE = 200  # pixels of a drawing; the page sends 64
-MOST_UNITS = 1024  # of a hidden layer, shown
+MOST_UNITS = 1024  # shown of a hidden layer
 
 
 def make_app(
@@ -36,15 +40,21 @@ def make_app(
     local: bool = True,
     host: str = "127.0.0.1",
 ) -> Starlette:
-    """The application: the page, what the network is, its answer to a drawing, and `keep`."""
-    html = PAGE.read_text()
-    facts = described(trained, name, kept)  # but the number kept, which grows
+    """The application: the page and its script, facts about the network, its answers, `keep`.
+
+    kept: where drawings are kept; without it they are refused. local, host: see `guard.Guard`.
+    """
+    html, script = PAGE.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
+    facts = described(trained, name, kept)
 
     async def page(request: Request) -> HTMLResponse:
         return HTMLResponse(html)
 
+    async def page_script(request: Request) -> Response:
+        return Response(script, media_type="text/javascript")
+
     async def about(request: Request) -> JSONResponse:
-        return JSONResponse(facts | {"kept": 0 if kept is None else kept.count})
+        return JSONResponse(facts | {"kept": 0 if kept is None else kept.count})  # it grows
 
     async def predict(request: Request) -> JSONResponse:
         ink = drawing(await json_body(request))
@@ -70,6 +80,7 @@ def make_app(
     return Starlette(
         routes=[
             Route("/", page),
+            Route("/draw.js", page_script),
             Route("/about", about),
             Route("/predict", predict, methods=["POST"]),
             Route("/keep", keep, methods=["POST"]),
@@ -80,7 +91,7 @@ def make_app(
 
 
 def described(trained: model.Model | Committee, name: str, kept: Kept | None) -> dict[str, Any]:
-    """What the page says about the network."""
+    """Facts about the network that the page shows."""
     first = trained.members[0] if isinstance(trained, Committee) else trained
     return {
         "name": name,
@@ -111,14 +122,16 @@ def drawing(body: Any) -> np.ndarray:
 
 
 def answer(trained: model.Model | Committee, ink: np.ndarray) -> dict[str, Any]:
-    """What the network makes of ink (H, W): its answer, what it saw, and how its units stirred."""
+    """The network's answer to ink (H, W): the digit, its input, and the activity of hidden units.
+
+    Of a committee the hidden units are those of its first member.
+    """
     if not ink.any():
         return {"digit": None}
     image = images.prepare(ink, trained.image_shape)
     first = trained.members[0] if isinstance(trained, Committee) else trained
-    params = network.layers(first.theta, first.sizes)
     X = image[:, None].astype(first.theta.dtype) / 255.0
-    A, _ = network.forward(params, X, ACTIVATIONS[first.activation].value)
+    A, _ = network.forward(first.layers, X, ACTIVATIONS[first.activation].value)
     shares = A[-1] if first is trained else np.asarray(trained.probabilities(image[None]))
     return {
         "digit": int(np.argmax(shares)),
@@ -129,7 +142,7 @@ def answer(trained: model.Model | Committee, ink: np.ndarray) -> dict[str, Any]:
 
 
 def activity(units: np.ndarray) -> dict[str, Any]:
-    """How active each unit of a hidden layer (n,) is, from 0 to 255 of the most active."""
+    """How active each unit of a hidden layer (n,) is, from 0 to 255 for the most active one."""
     strength = np.abs(units)
     shown = strength[:MOST_UNITS] * (255.0 / max(float(strength.max()), 1e-9))
     return {

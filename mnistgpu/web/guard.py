@@ -1,8 +1,8 @@
 """What a local server must refuse, whatever page it serves.
 
 A page on the web can make a browser send requests to this machine (cross-site requests, DNS
-rebinding); anyone can send too much, too slowly, or nonsense. Each is answered with a 4xx and a
-sentence, before the rest of the program sees it.
+rebinding); any client can send too much, too slowly, or invalid data. Each such request is answered
+with a status 4xx and one sentence, before the rest of the program sees it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST_BYTES = 2**18  # of a body: 200x200 pixels as JSON need 160,000
+MOST_BYTES = 2**18  # of a request's body: 200x200 pixels as JSON need 160,000
 PATIENCE = 10.0  # seconds in which a client must have sent its request
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
@@ -38,10 +38,11 @@ class RefusedError(Exception):
 
 
 class Guard:
-    """Lets only requests through that are meant for this server, and adds the headers of safety.
+    """Passes on only requests addressed to this server, and adds security headers to answers.
 
-    local: bound to loopback, where only its own names are right. Otherwise any address in numbers
-    is right as well, for DNS rebinding needs a name, and `name`, which the server was bound to.
+    local: the server is bound to loopback, and a Host header must be a name of loopback. Otherwise
+    `name`, which the server was bound to, and any numeric address are accepted as well: DNS
+    rebinding needs a name.
     """
 
     def __init__(self, app: ASGIApp, local: bool, name: str, policy: str):
@@ -71,9 +72,9 @@ class Guard:
         """Why a request with these headers is not for this server; None if it is."""
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if not self.is_mine(host):
-            return "this server answers to its own address alone: use the one it printed"
+            return "this server answers only to its own address: open the address that it printed"
         if origin is not None and origin.lower() != f"http://{host}":
-            return f"a page of {origin[:80]} may not use this server"
+            return f"pages of {origin[:80]} may not use this server: open its own page"
         return None
 
     def is_mine(self, host: str) -> bool:
@@ -96,15 +97,20 @@ def is_address(host: str) -> bool:
 
 
 def policy_of(page: str) -> str:
-    """A content security policy that lets a page's own style and script run, and nothing else."""
+    """A content security policy under which a page's own style and script run, and nothing else.
+
+    What stands in the page is allowed by its digest. A page whose script is a file may load it from
+    this server, where nothing else is served as JavaScript.
+    """
 
     def digests(tag: str) -> str:
         parts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
         hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()) for part in parts]
         return " ".join(f"'sha256-{value.decode()}'" for value in hashes)
 
+    scripts = "'self'" if "<script src=" in page else digests("script")
     return (
-        f"default-src 'none'; script-src {digests('script')}; style-src {digests('style')}; "
+        f"default-src 'none'; script-src {scripts}; style-src {digests('style')}; "
         "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
@@ -130,7 +136,7 @@ async def json_body(request: Request) -> Any:
 
 
 async def bounded(request: Request) -> bytes:
-    """The body, as long as it stays within the bound."""
+    """The body of a request; RefusedError once it is larger than MOST_BYTES."""
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -140,12 +146,12 @@ async def bounded(request: Request) -> bytes:
 
 
 def no_number(name: str) -> None:
-    """NaN and Infinity, which Python's reader would take, are no JSON."""
+    """Refuse NaN and Infinity, which Python's reader accepts although they are not JSON."""
     raise ValueError(name)
 
 
 async def refused(request: Request, error: Exception) -> JSONResponse:
-    """The answer to a refused request; the connection ends where a body may be left unread."""
+    """The answer to a refused request; it closes the connection, since a body may be unread."""
     assert isinstance(error, RefusedError)
     return JSONResponse({"error": error.sentence}, error.status, headers={"connection": "close"})
 

@@ -62,7 +62,7 @@ class WatchPage:
 
     def app(self) -> Starlette:
         """The application: the page, and the state of the run after some row."""
-        html = PAGE.read_text()
+        html = PAGE.read_text(encoding="utf-8")
 
         async def page(request: Request) -> HTMLResponse:
             return HTMLResponse(html)

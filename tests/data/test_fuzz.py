@@ -13,6 +13,7 @@ from pathlib import Path
 import fuzz_readers
 import numpy as np
 import pytest
+from helpers import fuzz_targets
 
 from mnistgpu import network
 from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
@@ -144,7 +145,7 @@ def test_models_of_any_texts(texts, name, shape, dtype, surplus):
     header = json.dumps({"__metadata__": whole, name: entry}).encode()
     content = struct.pack("<Q", len(header)) + header + numbers
     content = content[:surplus] if surplus < 0 else content + bytes(surplus)
-    genuine, tensor_file.hashlib.sha256 = tensor_file.hashlib.sha256, fuzz_readers.AgreeingDigest
+    genuine, tensor_file.hashlib.sha256 = tensor_file.hashlib.sha256, fuzz_targets.AgreeingDigest
     try:
         found = accepts(lambda: model.from_bytes(content, "a model"))
     finally:
@@ -240,11 +241,11 @@ def test_a_sparse_file_is_hashed_before_it_is_made_room_for(tmp_path):
 READ_A_PICTURE = """
 import sys
 from pathlib import Path
-from pathlib import Path
 import fuzz_readers
+from helpers import fuzz_targets
 before = fuzz_readers.peak()
 try:
-    fuzz_readers.picture_of(Path(sys.argv[1]))
+    fuzz_targets.picture_of(Path(sys.argv[1]))
 except fuzz_readers.MnistGpuError as error:
     print(fuzz_readers.peak() - before, error)
 """
@@ -282,13 +283,13 @@ def test_a_picture_of_nothing_but_size(mode, side, tmp_path):
 READ_HISTORIES = """
 import sys
 from pathlib import Path
-from pathlib import Path
 import fuzz_readers
+from mnistgpu.runs import run_directory
 before = fuzz_readers.peak()
 for path in map(Path, sys.argv[1:]):
     started = fuzz_readers.time.process_time()
     try:
-        print(len(fuzz_readers.run_directory.read_history(path)["epoch"]), end=" ")
+        print(len(run_directory.read_history(path)["epoch"]), end=" ")
     except fuzz_readers.MnistGpuError:
         print("refused", end=" ")
     assert fuzz_readers.time.process_time() - started < fuzz_readers.SECONDS

@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from mnistgpu.pictures import images
+
 # Each digit as a hand would draw it: lines through points (x, y) of a square from 0 to 1.
 HAND = {
     0: [
@@ -232,3 +234,19 @@ def encoded(levels: np.ndarray, kind: str = "PNG", **options) -> bytes:
     content = io.BytesIO()
     Image.fromarray(levels).save(content, kind, **options)
     return content.getvalue()
+
+
+def seen(levels, **options):
+    """The image (784,) that is found in a picture's levels."""
+    return images.find(levels, **options).images[0]
+
+
+def read(content, **options):
+    """The image (784,) that is found in the bytes of a picture."""
+    return images.find(images.decode(content, "it"), **options).images[0]
+
+
+def distance(a, b):
+    """Mean difference over the pixels where either has ink, in grey levels."""
+    a, b = a.astype(int), b.astype(int)
+    return np.abs(a - b)[(a > 0) | (b > 0)].mean()

@@ -2,58 +2,32 @@
 
 import contextlib
 import io
-import resource
 
 import numpy as np
 import pytest
-from helpers.mnist import ROOT, read_idx
+from helpers.mnist import ROOT
 from helpers.pictures import (
     HAND,
     INKS,
+    distance,
     drawing,
     encoded,
-    page,
     photograph,
     photographed,
+    read,
     ruled,
+    seen,
     strokes,
 )
 from PIL import Image
 
-from mnistgpu import models, network
 from mnistgpu.errors import DataError
-from mnistgpu.models import model
-from mnistgpu.pictures import components, explain, images, ink
+from mnistgpu.pictures import images
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 GOLDEN = ROOT / "tests" / "golden"
-
-
-@pytest.fixture(scope="module")
-def test_digits():
-    return read_idx("t10k-images-idx3-ubyte", 10_000), read_idx("t10k-labels-idx1-ubyte", 10_000)
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    return model.load(models.SHIPPED)
-
-
-def seen(levels, **options):
-    return images.find(levels, **options).images[0]
-
-
-def read(content, **options):
-    return images.find(images.decode(content, "it"), **options).images[0]
-
-
-def distance(a, b):
-    """Mean difference over the pixels where either has ink, in grey levels."""
-    a, b = a.astype(int), b.astype(int)
-    return np.abs(a - b)[(a > 0) | (b > 0)].mean()
-
 
 # MNIST itself
 
@@ -251,262 +225,3 @@ def test_golden_pictures(picture, shipped):
     golden = np.asarray(Image.open(GOLDEN / f"{path.stem}.seen.png")).reshape(-1)
     assert distance(image[0], golden) < 10
     assert shipped.predict(image)[0] == int(path.stem[-1])
-
-
-# What is no digit
-
-
-def blank_pages():
-    rng = np.random.default_rng(0)
-    yield "white", np.full((300, 400), 255, np.uint8)
-    yield "black", np.zeros((28, 28), np.uint8)
-    yield "red", np.full((50, 60, 3), (200, 10, 10), np.uint8)
-    yield "one pixel", np.full((1, 1), 9, np.uint8)
-    yield "a line of pixels", np.full((1, 500), 9, np.uint8)
-    yield "noise", np.clip(rng.normal(200, 6, (450, 600)), 0, 255).astype(np.uint8)
-    nothing = np.zeros(784, np.uint8)
-    yield "photograph of paper", photograph(nothing, seed=1, size=(450, 600))
-    yield "faint", np.pad(np.full((20, 4), 245, np.uint8), 60, constant_values=255)
-
-
-@pytest.mark.parametrize(("name", "levels"), list(blank_pages()), ids=lambda value: str(value)[:20])
-def test_a_blank_page(name, levels):
-    with pytest.raises(DataError, match="no digit found"):
-        images.find(levels, where=name)
-
-
-def sheet(*digits, gap=230, side=240):
-    """Digits beside each other, black on white."""
-    ink = np.zeros((side, gap * len(digits) + 40), np.uint8)
-    for i, digit in enumerate(digits):
-        ink[:, 20 + gap * i : 20 + gap * i + side][:, : side - 20] |= drawing(digit, side)[:, 20:][
-            :, : ink.shape[1] - 20 - gap * i
-        ]
-    return 255 - ink
-
-
-def test_several_digits_are_refused_or_read_one_by_one(shipped):
-    levels = sheet(3, 1, 4, 5, 9)
-    with pytest.raises(DataError, match=r"5 digits found.*--many"):
-        images.find(levels)
-    found = images.find(levels, many=True)
-    assert shipped.predict(found.images).tolist() == [3, 1, 4, 5, 9]
-    assert (np.diff(found.boxes[:, 1]) > 0).all()
-
-
-def test_lines_are_read_from_the_top(shipped):
-    found = images.find(np.vstack([sheet(2, 7, 1), sheet(8, 2, 8)]), many=True)
-    assert shipped.predict(found.images).tolist() == [2, 7, 1, 8, 2, 8]
-
-
-@pytest.mark.parametrize("seed", [2, 5, 8])
-def test_a_photographed_page(seed, shipped, test_digits):
-    """Small digits on a wide page: an edge of a shadow is many times as large, and is none."""
-    digits, labels = (part[50 * seed : 50 * seed + 8] for part in test_digits)
-    levels = page(digits, 4, seed, list(INKS)[seed % 3], side=70, margin=320)
-    content = images.decode(encoded(levels, "JPEG", quality=75), "it")
-    assert shipped.predict(images.find(content, many=True).images).tolist() == labels.tolist()
-
-
-@pytest.mark.parametrize(
-    ("jitter", "slant"), [(0.0, 0.2), (0.0, -0.2), (0.0, -0.1), (0.15, 0.0), (0.15, 0.1)]
-)
-def test_a_hand_s_lines_are_read_in_order(jitter, slant, shipped, test_digits):
-    for seed in (0, 1):
-        digits, labels = (part[30 * seed : 30 * seed + 18] for part in test_digits)
-        levels = page(digits, 6, seed, side=130, jitter=jitter, slant=slant)
-        found = images.find(levels, many=True)
-        assert shipped.predict(found.images).tolist() == labels.tolist()
-
-
-@settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 2**32), slant=st.floats(-0.25, 0.25), columns=st.integers(1, 9))
-def test_reading_order(seed, slant, columns):
-    """Three slanting lines of boxes, some lower than others, none straight."""
-    rng = np.random.default_rng(seed)
-    row, column = np.divmod(np.arange(3 * columns), columns)
-    height = rng.integers(70, 100, len(row))
-    top = 1000 + 200 * row + 100 * slant * column + rng.uniform(-15, 15, len(row))
-    boxes = np.stack((top, 100 * column, top + height, 100 * column + 80), axis=1).astype(int)
-    shuffled = rng.permutation(len(row))
-    groups = components.in_reading_order([np.array([i]) for i in shuffled], boxes)
-    assert np.concatenate(groups).tolist() == list(range(len(row)))
-
-
-def test_strokes_that_do_not_touch_are_one_digit_and_dust_is_none():
-    levels = drawing(5, 300)
-    apart = np.zeros((340, 300), np.uint8)
-    apart[:70], apart[90:320] = levels[:70], levels[70:]  # the bar of the 5, 20 pixels above
-    apart[330:333, 5:8] = 255  # dust
-    assert len(images.find(apart, many=True).images) == 1
-    assert images.find(apart).boxes[0, 2] < 325
-
-
-# Files that are no pictures, or too much
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x89PNG but no more", b"GIF89a", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBP", b"text"],
-)
-def test_what_is_no_picture(content, tmp_path):
-    path = tmp_path / "digit.png"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"digit\.png: no picture can be read") as refusal:
-        images.read(path)
-    assert "BytesIO" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-@pytest.mark.parametrize("name", ["IMG_0001", "photo.csv", "photo.PNG"])
-def test_a_picture_is_known_by_its_first_bytes(kind, name, tmp_path, shipped):
-    path = tmp_path / name
-    path.write_bytes(encoded(255 - drawing(5), kind))
-    assert shipped.predict(images.read(path)).tolist() == [5]
-
-
-@pytest.mark.parametrize("start", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"II*\0\x08\0\0\0"])
-@pytest.mark.parametrize("name", ["IMG_0001.HEIC", "photo.avif", "scan.tif", "photo.jpg", "photo"])
-def test_what_a_phone_or_a_scanner_must_export(name, start, tmp_path):
-    path = tmp_path / name
-    path.write_bytes(start)
-    with pytest.raises(DataError, match="export it as JPEG"):
-        images.read(path)
-
-
-def test_a_table_is_no_picture(tmp_path, digits):
-    path = tmp_path / "digits.csv"
-    rows = [",".join(map(str, image)) for image in digits[0][:3]]
-    path.write_text("\n".join([",".join(f"pixel{i}" for i in range(784)), *rows]) + "\n")
-    assert not images.is_picture(path)
-    assert np.array_equal(images.read(path), digits[0][:3])
-
-
-@settings(deadline=None, max_examples=150)
-@given(st.data())
-def test_damaged_pictures_are_refused_or_read_but_never_crash(data):
-    kind = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP"]))
-    content = bytearray(encoded(255 - drawing(4, 60), kind))
-    for _ in range(data.draw(st.integers(1, 6))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(DataError):
-        images.find(images.decode(bytes(content), "it"), many=True)
-
-
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
-    for side in (8000, 60_000):  # 60,000 is more than Pillow itself allows
-        path = tmp_path / f"{side}.png"
-        path.write_bytes(claiming(side))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        with pytest.raises(DataError, match="more than 50 million pixels"):
-            images.read(path)
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
-
-
-def claiming(side):
-    """A PNG that says it is so large."""
-    header = side.to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
-    return png([(b"IHDR", header), (b"IDAT", b"x\x9c"), (b"IEND", b"")])
-
-
-def png(chunks):
-    """A PNG file of these chunks, with their right checksums."""
-    import zlib
-
-    parts = [b"\x89PNG\r\n\x1a\n"]
-    for name, body in chunks:
-        checksum = zlib.crc32(name + body).to_bytes(4, "big")
-        parts += [len(body).to_bytes(4, "big"), name, body, checksum]
-    return b"".join(parts)
-
-
-def test_a_directory_and_a_missing_file(tmp_path):
-    (tmp_path / "folder.png").mkdir()
-    for name, problem in (("folder.png", "not a regular file"), ("missing.jpg", "no such file")):
-        with pytest.raises(DataError, match=f"{name}: {problem}"):
-            images.read(tmp_path / name)
-
-
-# The parts
-
-
-def test_label_against_scipy():
-    from scipy import ndimage
-
-    rng = np.random.default_rng(1)
-    for density in (0.05, 0.3, 0.45, 0.7):
-        for shape in ((1, 1), (1, 40), (40, 1), (37, 53), (120, 90)):
-            mask = rng.random(shape) < density
-            names, boxes = components.label(mask)
-            theirs, count = ndimage.label(mask, np.ones((3, 3)))
-            assert len(boxes) == count
-            pairs = set(zip(names.ravel().tolist(), theirs.ravel().tolist(), strict=True))
-            assert len(pairs) == count + (not mask.all())  # one name of ours for each of theirs
-            for name, box in enumerate(boxes, 1):
-                rows, columns = np.nonzero(names == name)
-                assert box.tolist() == [
-                    rows.min(), columns.min(), rows.max() + 1, columns.max() + 1,
-                ]  # fmt: skip
-
-
-def test_label_of_a_spiral_is_one():
-    mask = np.zeros((101, 101), bool)
-    y = x = 50
-    step, sign = 2, 1
-    while 0 <= x + sign * step < 101 and 0 <= y + sign * step < 101:
-        mask[y, min(x, x + sign * step) : max(x, x + sign * step) + 1] = True
-        x += sign * step
-        mask[min(y, y + sign * step) : max(y, y + sign * step) + 1, x] = True
-        y += sign * step
-        step, sign = step + 2, -sign
-    assert len(components.label(mask)[1]) == 1
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-def test_area_keeps_the_mean(height, width, new_height, new_width):
-    picture = np.random.default_rng(height * 41 + width).random((height, width), dtype=np.float32)
-    small = ink.area(picture, new_height, new_width)
-    assert small.shape == (new_height, new_width)
-    assert abs(small.mean() - picture.mean()) < 1e-5
-
-
-def test_area_of_a_whole_factor_is_the_mean_of_blocks():
-    picture = np.arange(24.0, dtype=np.float32).reshape(4, 6)
-    blocks = picture.reshape(2, 2, 3, 2).mean(axis=(1, 3))
-    assert np.allclose(ink.area(picture, 2, 3), blocks)
-    assert np.array_equal(ink.area(picture, 4, 6), picture)
-
-
-def test_highest_is_scipys_maximum_filter():
-    from scipy import ndimage
-
-    picture = np.random.default_rng(2).random((23, 31), dtype=np.float32)
-    for window in (3, 5, 11, 21):
-        theirs = ndimage.maximum_filter(picture, window, mode="nearest")
-        assert np.array_equal(ink.highest(picture, window), theirs)
-
-
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_the_input_gradient_is_a_derivative(activation):
-    from mnistgpu.maths.activations import ACTIVATIONS
-
-    rng = np.random.default_rng(3)
-    sizes = (784, 12, 9, 10)
-    theta = rng.normal(0.0, 0.2, network.parameter_count(sizes))
-    trained = model.Model(theta, sizes, activation=activation)
-    x = rng.random(784)
-    gradient = explain.input_gradient(trained, x, 3, 8)
-
-    def margin(x):
-        _, Z = network.forward(
-            network.layers(theta, sizes), x[:, None], ACTIVATIONS[activation].value
-        )
-        return Z[-1][3, 0] - Z[-1][8, 0]
-
-    for pixel in rng.integers(0, 784, 20):
-        step = np.zeros(784)
-        step[pixel] = 1e-6
-        assert gradient[pixel] == pytest.approx(
-            (margin(x + step) - margin(x - step)) / 2e-6, abs=1e-6
-        )

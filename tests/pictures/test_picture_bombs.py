@@ -16,12 +16,13 @@ READ_ALL = """
 import json, sys, time
 from pathlib import Path
 import fuzz_readers
+from helpers import fuzz_targets
 
 before = fuzz_readers.peak()
 for path in sorted(Path(sys.argv[1]).iterdir()):
     started = time.process_time()
     try:
-        fuzz_readers.picture_of(path)
+        fuzz_targets.picture_of(path)
         text = "accepted"
     except fuzz_readers.MnistGpuError as error:
         text = str(error)

@@ -1,90 +1,20 @@
-"""Pictures: really drawn, saved and read back."""
+"""Pictures of a run: really drawn, saved and read back."""
 
-import math
 import os
 import subprocess
 import sys
-import warnings
 
 import matplotlib
 import numpy as np
 import pytest
+from helpers.plots import RED, box, history, red_pixels, sample, saved, texts
 from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mnistgpu.errors import RunError, ShapeError, UsageError
 from mnistgpu.reports import metrics, page, plots
 
-RED = np.array(to_rgb(page.VERMILLION)) * 255
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    """A person would see them on the terminal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-def history(rows=40, first=1):
-    """A run that learns from 10% to 96%."""
-    iteration = np.linspace(first, 60 * rows, rows)
-    rise = 0.96 - 0.86 * np.exp(-iteration / 300)
-    return {
-        "iteration": iteration,
-        "epoch": iteration / 60,
-        "seconds": iteration / 100,
-        "train_loss": 2.3 * np.exp(-iteration / 900) + 0.1,
-        "train_accuracy": rise,
-        "validation_loss": 2.3 * np.exp(-iteration / 900) + 0.2,
-        "validation_accuracy": rise - 0.02,
-        "learning_rate": np.full(rows, 0.1),
-    }
-
-
-def sample(digits, k=24, classes=10, units=10, image_shape=(28, 28), wrong=(3, 11)):
-    """What `report` draws after the history: answers that are right but for those in `wrong`."""
-    random = np.random.default_rng(1)
-    if image_shape == (28, 28):
-        images, labels = digits[0][:k], digits[1][:k] % classes
-    else:
-        images = random.integers(0, 256, (k, math.prod(image_shape)), dtype=np.uint8)
-        labels = random.integers(0, classes, k)
-    answers = np.array([(label + (i in wrong)) % classes for i, label in enumerate(labels)])
-    probabilities = np.full((classes, k), 0.2 / (classes - 1))
-    probabilities[answers, np.arange(k)] = 0.8
-    confusion = random.integers(0, 30, (classes, classes)) + 900 * np.eye(classes, dtype=np.int64)
-    first_layer = random.standard_normal((units, math.prod(image_shape)))
-    return confusion, images, labels, probabilities, first_layer
-
-
-def saved(figure, tmp_path, name="picture.png"):
-    """The pixels (height, width, 3) of the figure, through a file."""
-    plots.save(figure, tmp_path / name)
-    with Image.open(tmp_path / name) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert("RGB"), dtype=np.float64)
-
-
-def texts(figure):
-    """All that is written in a figure."""
-    written = [text.get_text() for text in figure.texts]
-    for ax in figure.axes:
-        written += [text.get_text() for text in ax.texts]
-        written += [text.get_text() for text in ax.get_legend().texts] if ax.get_legend() else []
-    return written
-
-
-def red_pixels(pixels):
-    """How many are of the colour that marks mistakes."""
-    return int(np.sum(np.max(np.abs(pixels - RED), axis=2) < 8))
-
-
-def box(figure, text):
-    """Where a text stands, in pixels: left, bottom, right, top."""
-    found = [t for t in figure.findobj(matplotlib.text.Text) if t.get_text() == text]
-    assert len(found) == 1, (text, len(found))
-    return found[0].get_window_extent().extents
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def test_the_report_has_all_its_parts(digits, tmp_path):
@@ -222,79 +152,6 @@ def test_untrained_weights_of_zero_can_be_drawn(tmp_path):
     saved(plots.weights(np.zeros((4, 784))), tmp_path)
 
 
-def curve(axes, part):
-    """The points of a curve, by the first word of its label."""
-    (line,) = [line for line in axes.lines if line.get_label().startswith(part)]
-    return line.get_xydata()
-
-
-def test_curves_are_the_history(tmp_path):
-    rows = history()
-    figure = plots.curves(rows)
-    loss, accuracy = figure.axes
-    for axes, quantity in ((loss, "loss"), (accuracy, "accuracy")):
-        for part in ("train", "validation"):
-            expected = np.column_stack([rows["iteration"], rows[f"{part}_{quantity}"]])
-            np.testing.assert_array_equal(curve(axes, part), expected)
-    assert loss.get_xlabel() == "iteration  (to epoch 40 in 24.0 s)"
-    assert saved(figure, tmp_path).shape[1] == 1100
-
-
-def test_a_loss_that_falls_far_is_drawn_in_logarithms():
-    rows = history()
-    assert plots.curves(rows).axes[0].get_yscale() == "linear"
-    rows["train_loss"] = 2.3 * np.exp(-rows["iteration"] / 300)
-    rows["validation_loss"] = rows["train_loss"]
-    axes = plots.curves(rows).axes[0]
-    assert axes.get_yscale() == "log"
-    assert axes.get_ylim()[0] <= min(rows["train_loss"])
-
-
-@pytest.mark.parametrize(
-    ("values", "bottom"),
-    [([0.1, 0.93, 0.98], 0.9), ([0.1, 0.2, 0.9], 0.0), ([0.97], 0.95), ([1.0, 1.0], 0.95)],
-)
-def test_accuracy_begins_where_it_can_be_read(values, bottom):
-    rows = {"iteration": range(1, len(values) + 1), "train_accuracy": values}
-    low, high = plots.curves(rows).axes[1].get_ylim()
-    assert low == pytest.approx(bottom)
-    assert 1.0 < high < 1.03  # a curve at 100% is not cut in half
-
-
-@pytest.mark.parametrize("missing", [(), [math.nan] * 40, [None] * 40])
-def test_without_validation_there_is_one_curve(missing, tmp_path):
-    figure = plots.curves({**history(), "validation_loss": missing, "validation_accuracy": missing})
-    for axes in figure.axes:
-        assert [line.get_label().split()[0] for line in axes.lines] == ["train"]
-        assert not any("validation" in text.get_text() for text in axes.get_legend().texts)
-    saved(figure, tmp_path)
-
-
-def test_gaps_in_the_validation_are_bridged():
-    rows = history()
-    rows["validation_loss"][1::2] = math.nan
-    points = curve(plots.curves(rows).axes[0], "validation")
-    np.testing.assert_array_equal(points[:, 0], rows["iteration"][::2])
-
-
-def test_a_single_row_is_a_visible_point(tmp_path):
-    figure = plots.curves(history(rows=1, first=2))
-    pixels = saved(figure, tmp_path)
-    blue = np.array(to_rgb(page.BLUE)) * 255
-    below_the_legend = pixels[45:]
-    assert np.sum(np.max(np.abs(below_the_legend - blue), axis=2) < 8) > 10
-    ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
-    assert ticks[:3] == ["0", "1", "2"]
-    assert figure.axes[0].get_xlim() == pytest.approx((0.0, 2.04))
-
-
-@pytest.mark.parametrize("rows", [{}, {"iteration": [], "train_loss": []}])
-def test_an_empty_history_says_so(rows, tmp_path):
-    figure = plots.curves(rows)
-    assert texts(figure).count("nothing recorded") == 2
-    saved(figure, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("rows", "sizes"),
     [
@@ -392,7 +249,7 @@ def test_places_where_no_picture_can_be(tmp_path):
 
 HEADLESS = """
 import sys
-from mnistgpu import plots
+from mnistgpu.reports import plots
 assert not [name for name in sys.modules if name.startswith("matplotlib")]
 import numpy as np
 figure = plots.report({}, np.eye(2, dtype=int), np.zeros((1, 784), "u1"), [0], np.eye(2)[:, :1],

@@ -6,8 +6,7 @@ from helpers.browser import Watched, launched
 from helpers.mnist import read_idx
 from helpers.pictures import HAND
 
-from mnistgpu import backend, data, models
-from mnistgpu.models import model
+from mnistgpu import backend, data
 from mnistgpu.reports import evaluation, html_report
 from mnistgpu.web import server
 from mnistgpu.web.keep import Kept
@@ -19,11 +18,6 @@ draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 def browser():
     with launched() as chromium:
         yield chromium
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return model.load(models.SHIPPED)
 
 
 @pytest.fixture
@@ -303,7 +297,9 @@ def test_without_a_folder_it_says_how(browser, trained):
         assert "--keep FOLDER" in page.inner_text("#note")
         assert page.is_disabled("#labels button")
     draw_with_mouse(page, 6)  # the server has gone
-    page.wait_for_function("() => document.getElementById('note').textContent.includes('has gone')")
+    page.wait_for_function(
+        "() => document.getElementById('note').textContent.includes('has stopped')"
+    )
 
 
 def test_the_answer_follows_the_pen(browser, served):

@@ -1,0 +1,35 @@
+"""Running servers that the tests of the pages share."""
+
+import pytest
+
+from mnistgpu import models
+from mnistgpu.models import model
+from mnistgpu.web import server
+from mnistgpu.web.keep import Kept
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The network that comes with the package."""
+    return model.load(models.SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def address(trained):
+    """Host and port of a running server that keeps nothing."""
+    from mnistgpu.web import draw
+
+    bound = server.listen("127.0.0.1", 0)
+    with server.Background(draw.make_app(trained, "a test"), bound):
+        yield bound.getsockname()
+
+
+@pytest.fixture
+def keeping(trained, tmp_path):
+    """A running server that keeps drawings, and its folder."""
+    from mnistgpu.web import draw
+
+    bound = server.listen("127.0.0.1", 0)
+    folder = tmp_path / "mine"
+    with server.Background(draw.make_app(trained, "x", Kept(folder, (28, 28), 10)), bound):
+        yield bound.getsockname(), folder
