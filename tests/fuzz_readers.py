@@ -46,7 +46,7 @@ with instrumented:
 import numpy as np  # noqa: E402
 from helpers.digit_files import csv_bytes, idx_bytes, npz_bytes  # noqa: E402
 
-from mnistgpu.runs.training import Progress, Row  # noqa: E402
+from mnistgpu.runs.history import Progress, Row  # noqa: E402
 from mnistgpu.settings import Settings  # noqa: E402
 
 IMAGES = (np.arange(3 * 28 * 28) % 251).astype(np.uint8).reshape(3, 28, 28)
