@@ -11,7 +11,19 @@ from pathlib import Path
 
 from mnistgpu import backend, data, errors
 from mnistgpu.runs import training
+from mnistgpu.runs.callbacks import Callback
 from mnistgpu.settings import Settings
+
+
+class PrintRows(Callback):
+    """Prints a line for every row of history."""
+
+    def row(self, row, theta):
+        print(
+            f"epoch {row.epoch:3.0f}  loss {row.train_loss:.4f}  "
+            f"validation accuracy {row.validation_accuracy:.4f}"
+        )
+
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("folder", type=Path)
@@ -29,14 +41,6 @@ settings = Settings().changed(
     epochs=arguments.epochs,
     validation=min(1000, len(dataset.train) // 10),
 )
-outcome = training.train(
-    settings,
-    dataset,
-    backend.select(),
-    on_row=lambda row: print(
-        f"epoch {row.epoch:3.0f}  loss {row.train_loss:.4f}  "
-        f"validation accuracy {row.validation_accuracy:.4f}"
-    ),
-)
+outcome = training.train(settings, dataset, backend.select(), [PrintRows()])
 if outcome.results["test_accuracy"] is not None:
     print(f"test accuracy {outcome.results['test_accuracy']:.4f}")

@@ -27,8 +27,7 @@ settings = Settings().changed(
     layers=arguments.layers, init="he", iterations=arguments.iterations, learning_rate=0.3
 )
 snapshots = watching.Snapshots.of(dataset)
-watcher = watching.Watcher(training.Keeper(), settings, snapshots, chosen)
-outcome = training.train(settings, dataset, chosen, keeper=watcher)
+outcome = training.train(settings, dataset, chosen, [watching.Watcher(snapshots)])
 animation.save(snapshots, arguments.out, f"{arguments.layers} learns MNIST")
 accuracy = outcome.results["test_accuracy"]
 print(

@@ -34,15 +34,17 @@ from pathlib import Path
 import numpy as np
 from mnistgpu import data
 from mnistgpu.models import model
-from mnistgpu.runs import run_directory, training
+from mnistgpu.runs.history import Row
+from mnistgpu.runs.outcome import Outcome
 dataset = data.load()
 images, labels = dataset.test.images, dataset.test.labels
 theta = np.random.default_rng(0).standard_normal(7960, dtype=np.float32)
 trained = model.Model(theta, (784, 10, 10))
-rows = [training.Row(i, i, 0.1 * i, 2 / i, 0.9, 2 / i, 0.9, 0.5) for i in range(1, 51)]
-outcome = training.Outcome(trained, rows, {{}}, trained.probabilities(images))
+rows = [Row(i, i, 0.1 * i, 2 / i, 0.9, 2 / i, 0.9, 0.5) for i in range(1, 51)]
+outcome = Outcome(trained, rows, {{}}, trained.probabilities(images))
 started = time.perf_counter()
-run_directory.write_report(Path({out!r}), outcome, dataset, "a run")
+from mnistgpu.reports import run_report
+run_report.write(Path({out!r}), outcome, dataset, "a run")
 print(time.perf_counter() - started)
 """
 

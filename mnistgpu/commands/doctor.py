@@ -256,3 +256,13 @@ def lines_of(finding: Finding) -> list[str]:
     if finding.cure:
         lines.append(f"     {'':<18} cure: {finding.cure}")
     return lines
+
+
+def print_findings(backend: str | None) -> bool:
+    """Print what `examine` finds, each when it is found; whether all of it is good."""
+    good = True
+    for finding in examine(backend):
+        good = good and finding.good
+        for line in lines_of(finding):
+            print(line, flush=True)
+    return good

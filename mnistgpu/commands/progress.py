@@ -1,8 +1,9 @@
-"""What a person sees while a network learns: a live bar on a terminal, plain lines elsewhere."""
+"""What a terminal shows while a network learns: a live bar, or plain lines in pipes and logs."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sys
 import time
@@ -12,81 +13,59 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import __version__, data, network
-from mnistgpu.backend import Backend
+from mnistgpu.backend import Array, Backend
 from mnistgpu.engine import products
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import printable
-from mnistgpu.runs.run_directory import number
-from mnistgpu.runs.signals import Stop
-from mnistgpu.runs.training import Outcome, Row
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.history import Progress, Row
+from mnistgpu.runs.outcome import Outcome
+from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
 REFRESH_SECONDS = 0.1
 
 
-class Silent(AbstractContextManager["Silent"]):
+class Silent(Callback, AbstractContextManager["Silent"]):
     """--quiet: nothing at all. Also the base of the displays that print."""
 
-    def begin(self, settings: Settings, dataset: data.Dataset, backend: Backend) -> None:
-        """Called once before training, with what is about to happen."""
-
-    def step(self, iteration: int) -> None:
-        """Called after every step, or a few; must cost next to nothing."""
-
-    def row(self, row: Row) -> None:
-        """Called for every row of history."""
-
-    def warn(self, sentence: str) -> None:
-        """Called where something looks wrong, but need not be."""
-
     def note(self, line: str) -> None:
-        """Called where something is worth knowing, such as where a run goes on."""
-
-    def end(self, outcome: Outcome, path: Path) -> None:
-        """Called once, when everything is saved in the run directory `path`."""
+        """Print a line of its own, such as from where a run goes on."""
 
     def __exit__(self, *exception: object) -> None:
         pass
 
 
 class Guarded(Silent):
-    """Another display, until it cannot print: then the run is asked to stop, and saved.
+    """Another display, until it cannot print: then the run is interrupted, and so saved.
 
-    What was still to be printed goes nowhere, or Python would complain about it at its end.
+    The rest of the output goes to the null device, or Python would complain about it at its end.
     """
 
     def __init__(self, display: Silent, stop: Stop):
         self.display, self.stop = display, stop
 
-    def begin(self, settings: Settings, dataset: data.Dataset, backend: Backend) -> None:
+    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         with self.guard():
-            self.display.begin(settings, dataset, backend)
+            self.display.begin(trainer, progress, stop)
 
-    def step(self, iteration: int) -> None:
+    def step(self, trainer: Trainer, progress: Progress) -> None:
         try:  # not `guard`, which costs more than a look at the clock
-            self.display.step(iteration)
+            self.display.step(trainer, progress)
         except OSError as error:
             self.lose(error)
 
-    def row(self, row: Row) -> None:
+    def row(self, row: Row, theta: Array) -> None:
         with self.guard():
-            self.display.row(row)
+            self.display.row(row, theta)
 
-    def warn(self, sentence: str) -> None:
+    def warning(self, sentence: str) -> None:
         with self.guard():
-            self.display.warn(sentence)
+            self.display.warning(sentence)
 
     def note(self, line: str) -> None:
         with self.guard():
             self.display.note(line)
-
-    def end(self, outcome: Outcome, path: Path) -> None:
-        with self.guard():
-            self.display.end(outcome, path)
-
-    def __enter__(self) -> Guarded:
-        with self.guard():
-            self.display.__enter__()
-        return self
 
     def __exit__(self, *exception: object) -> None:
         with self.guard():
@@ -94,7 +73,7 @@ class Guarded(Silent):
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Turn a failed print into a request to stop."""
+        """Interrupt the run if a print fails."""
         try:
             yield
         except OSError as error:
@@ -102,7 +81,8 @@ class Guarded(Silent):
 
     def lose(self, error: OSError) -> None:
         """Print nothing from now on."""
-        self.stop.ask(f"its output, which cannot be written ({error.strerror or error}),", 1)
+        what = f"its output, which cannot be written ({error.strerror or error}),"
+        self.stop.interrupt(what, 1)
         self.display = Silent()
         if sys.stdout is not None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -113,25 +93,14 @@ class Guarded(Silent):
 class Lines(Silent):
     """A line for every row of history, for logs and pipes."""
 
-    def begin(self, settings: Settings, dataset: data.Dataset, backend: Backend) -> None:
-        for line in introduction(settings, dataset, backend):
-            self.say(line)
+    def row(self, row: Row, theta: Array) -> None:
+        self.note(f"iteration {row.iteration:>6}  {figures(row)}")
 
-    def row(self, row: Row) -> None:
-        self.say(f"iteration {row.iteration:>6}  {figures(row)}")
-
-    def warn(self, sentence: str) -> None:
-        self.say(f"warning: {sentence}")
+    def warning(self, sentence: str) -> None:
+        self.note(f"warning: {sentence}")
 
     def note(self, line: str) -> None:
-        self.say(line)
-
-    def end(self, outcome: Outcome, path: Path) -> None:
-        for line in conclusion(outcome, path):
-            self.say(line)
-
-    def say(self, line: str) -> None:
-        """Print what may quote a file or a path; OSError where the output was closed (>&-)."""
+        """Print what may quote a file or a path; OSError if the output was closed (>&-)."""
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         print(printable(line), flush=True)
@@ -140,57 +109,46 @@ class Lines(Silent):
 class Bar(Lines):
     """A live bar with the latest figures, for terminals."""
 
-    def begin(self, settings: Settings, dataset: data.Dataset, backend: Backend) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+    _progress: Any = None  # rich's, from `begin` on
 
-        super().begin(settings, dataset, backend)
-        training = len(dataset.train) - settings.validation
-        batch = min(settings.batch_size or training, training)
-        self._images_per_step = batch
-        steps = settings.iterations or (settings.epochs or 0) * -(-training // batch)
-        self._progress = Progress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
+    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        from rich import progress as bars
+
+        self._progress = bars.Progress(
+            bars.BarColumn(bar_width=24),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[figures]}"),
+            bars.TimeRemainingColumn(),
             auto_refresh=False,  # drawn by `step`, so that no thread competes with training
         )
-        self._task = self._progress.add_task("", total=steps, figures="")
+        self._task = self._progress.add_task(
+            "", total=trainer.steps, completed=trainer.taken, figures=""
+        )
         self._figures = ""
-        self._started = self._drawn = 0.0
-        self._first: int | None = None
-
-    def __enter__(self) -> Bar:
         self._progress.start()
+        self._images_before, self._drawn = progress.images_seen, 0.0
         self._started = time.perf_counter()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._progress.refresh()
-        self._progress.stop()
-
-    def step(self, iteration: int) -> None:
+    def step(self, trainer: Trainer, progress: Progress) -> None:
         now = time.perf_counter()
         if now - self._drawn > REFRESH_SECONDS:
             self._drawn = now
-            if self._first is None:
-                self._first = iteration - 1  # not 0 where a run is resumed
-            taken = iteration - self._first
-            rate = taken * self._images_per_step / max(now - self._started, 1e-9)
+            rate = (progress.images_seen - self._images_before) / max(now - self._started, 1e-9)
             self._progress.update(
-                self._task, completed=iteration, figures=f"{self._figures}  {rate:,.0f} images/s"
+                self._task,
+                completed=trainer.taken,
+                figures=f"{self._figures}  {rate:,.0f} images/s",
             )
             self._progress.refresh()
 
-    def row(self, row: Row) -> None:
+    def row(self, row: Row, theta: Array) -> None:
         self._figures = figures(row)
         self._progress.update(self._task, completed=row.iteration, figures=self._figures)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._progress is not None:
+            self._progress.refresh()
+            self._progress.stop()
 
 
 def display(quiet: bool) -> Silent:
@@ -221,6 +179,11 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     if backend.chosen_because:
         lines.insert(1, backend.chosen_because)
     return lines
+
+
+def number(value: float | None) -> str:
+    """A figure with four decimals, such as 0.9201, or - if there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def figures(row: Row) -> str:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,18 @@ from mnistgpu import network, settings
 from mnistgpu.backend import Backend
 from mnistgpu.engine import stepping
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import DataError, StoppedError, UsageError
+from mnistgpu.errors import DataError
 from mnistgpu.maths import optimizers, regularize
 from mnistgpu.runs import health
-from mnistgpu.runs.signals import Stop
-from mnistgpu.runs.training import Keeper, Progress, Row
+from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Progress, Row
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files, tensor_file
 from mnistgpu.storage.tensor_file import Expected
 
 FILE = "checkpoint.safetensors"
 FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
-COLUMNS = tuple(column.name for column in fields(Row))
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
-MOST_ROWS = 100_000  # of history; of more, every second one is left out
 # Of Backend.describe, and whether processes share the steps: they decide the bits.
 WHO_COMPUTES = ("backend", "device", "numpy", "cupy", "steps")
 
@@ -321,158 +317,3 @@ def wrong(where: str, name: str) -> DataError:
         f"{where}: what it says under {name!r} is not what mnistgpu writes; copy it again, or "
         "train again"
     )
-
-
-# How often to write one
-
-
-@dataclass(frozen=True)
-class Every:
-    """How often to write a checkpoint: after so much time or so many epochs, or never."""
-
-    seconds: float = math.inf
-    epochs: int | None = None
-
-
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_every(text: str) -> Every:
-    """What --checkpoint-every says: 60s, 5m, 1h, 2epochs or never; UsageError otherwise."""
-    if text == "never":
-        return Every()
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)", text)
-    if match:
-        return Every(float(match[1]) * UNITS[match[2]])
-    match = re.fullmatch(r"([1-9][0-9]{0,8})epochs?", text)
-    if match:
-        return Every(epochs=int(match[1]))
-    raise UsageError(
-        f"--checkpoint-every must be a time such as 60s, 5m or 1h, a number of epochs such as "
-        f"2epochs, or never; not {text!r}"
-    )
-
-
-# What may change when a run is resumed
-
-
-def changed_settings(checkpoint: Checkpoint, changes: Mapping[str, Any], where: str) -> Settings:
-    """The settings to go on with: those of the checkpoint, or with another --iterations, --epochs.
-
-    A run is a function of its settings, so it may only go on under settings with which it would
-    have come to where it is. UsageError names what may not change, and why.
-    """
-    begun = checkpoint.settings
-    for knob in fields(Settings):
-        name, flag = knob.name, settings.flags_of(knob)[0]
-        if name in ("iterations", "epochs") or name not in changes:
-            continue
-        if changes[name] != getattr(begun, name):
-            raise UsageError(
-                f"{flag} {changes[name]} cannot be given with --resume: {where} was trained with "
-                f"{getattr(begun, name)} so far, and only --iterations, --epochs, --data, "
-                "--backend, --out, --checkpoint-every and --quiet may change; train anew"
-            )
-    length = {name: changes[name] for name in ("iterations", "epochs") if name in changes}
-    changed = begun.changed(**length)
-    if changed == begun:
-        return begun
-    for name in ("schedule", "warmup", "clean_ending"):
-        value = getattr(begun, name)
-        if value not in ("constant", 0.0):
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(
-                f"{' '.join('--' + name for name in length)} cannot change with --resume: {where} "
-                f"was trained with {flag} {value}, which spreads over the length of a run, so its "
-                "steps so far would have been others in a run of another length; train anew"
-            )
-    return changed
-
-
-def check_length(checkpoint: Checkpoint, steps: int, where: str) -> None:
-    """Refuse a length of fewer steps than were taken, or more where early stopping had its say."""
-    if steps < checkpoint.taken:
-        raise UsageError(
-            f"{where} has taken {checkpoint.taken:,} steps, more than the {steps:,} now asked for; "
-            "give more --iterations or --epochs, or train anew"
-        )
-    if checkpoint.progress.finished and checkpoint.settings.early_stopping is not None:
-        last = checkpoint.progress.history[-1].epoch
-        if last - checkpoint.progress.best_epoch >= checkpoint.settings.early_stopping:
-            raise UsageError(
-                f"{where} was ended by --early-stopping {checkpoint.settings.early_stopping}, and "
-                "would be again; train anew without it"
-            )
-
-
-# Who writes it
-
-
-class FileKeeper(Keeper):
-    """Keeps a run in checkpoint.safetensors: now and then, when asked to stop, and at the end."""
-
-    def __init__(
-        self,
-        directory: Path,
-        data: str | None,
-        data_digest: str,
-        every: Every,
-        stop: Stop,
-        resumed: Checkpoint | None = None,
-    ):
-        self.path, self.data, self.data_digest = directory / FILE, data, data_digest
-        self.every, self.stop, self.resumed = every, stop, resumed
-        self._kept_at: int | None = None if resumed is None else resumed.taken
-        self._due = math.inf
-
-    def begin(self, trainer: Trainer) -> Progress:
-        """The progress to begin with, and the trainer as it was, if the run is resumed."""
-        self._due = time.monotonic() + self.every.seconds
-        if self.resumed is None:
-            return Progress()
-        if trainer.engine.sizes[0] != self.resumed.pixels:
-            raise DataError(
-                f"{self.path}: its network looks at {self.resumed.pixels} pixels, but these "
-                f"settings and images leave {trainer.engine.sizes[0]}; train anew"
-            )
-        if trainer.settings != self.resumed.settings:
-            check_length(self.resumed, trainer.steps, str(self.path))
-        trainer.restore(self.resumed.vectors, self.resumed.taken)
-        progress = self.resumed.progress
-        progress.finished = trainer.taken >= trainer.steps or (
-            progress.finished and self.resumed.settings == trainer.settings
-        )
-        return progress
-
-    def after_step(self, trainer: Trainer, progress: Progress) -> None:
-        """Save if it is time, at the end, or if a stop is asked for, which raises StoppedError."""
-        if len(progress.history) > MOST_ROWS:
-            del progress.history[1:-1:2]  # at the same step, whether the run is resumed or not
-        if self.stop.asked or progress.finished or self.is_due(trainer):
-            self.save(trainer, progress)
-            if self.stop.asked and not progress.finished:
-                raise StoppedError(
-                    f"stopped by {self.stop.reason} after iteration {trainer.taken:,} of "
-                    f"{trainer.steps:,}; go on with: mnistgpu train --resume {self.path.parent}",
-                    self.stop.exit_status,
-                )
-
-    def is_due(self, trainer: Trainer) -> bool:
-        """Whether the time or the epochs between two checkpoints have passed."""
-        if self.every.epochs is not None:
-            return trainer.taken % (self.every.epochs * trainer.batches.per_epoch) == 0
-        return time.monotonic() >= self._due
-
-    def save(self, trainer: Trainer, progress: Progress) -> None:
-        """Replace the checkpoint."""
-        save(of(trainer, progress, self.data, self.data_digest), self.path)
-        self._kept_at = trainer.taken
-        self._due = time.monotonic() + self.every.seconds
-
-    def kept(self) -> str:
-        """What is left of the run if it breaks off now, in words."""
-        if self._kept_at is None:
-            return "no checkpoint of this run was written yet"
-        if not self.path.exists():
-            return "no checkpoint of it is left"
-        return f"{self.path} keeps the run as it was after iteration {self._kept_at:,}"

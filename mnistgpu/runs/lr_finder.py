@@ -1,4 +1,4 @@
-"""Which learning rate? A short run in which it grows from step to step (Smith 2017, section 3.3).
+"""Search a learning rate: a short run in which it grows with every step (Smith 2017, 3.3).
 
 The loss first stays, then falls, then explodes. The suggestion is a third of the rate at which the
 smoothed loss was lowest: still falling fast, safely before the explosion.
@@ -17,7 +17,7 @@ from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError, RunError
-from mnistgpu.runs.training import check_fit
+from mnistgpu.runs.checks import check_fit
 from mnistgpu.settings import Settings
 
 SMOOTHING = 0.9
@@ -43,8 +43,8 @@ def find(
 ) -> Curve:
     """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor.
 
-    Raises DivergedError where the loss is not finite at the lowest rate, RunError where it is
-    lowest at an end of the range, which says nothing about the rates beyond.
+    Raises DivergedError if the loss is not finite at the lowest rate, RunError if it is lowest at
+    an end of the range, since then a rate beyond that end may be better.
     """
     check_fit(settings, dataset)
     training, _ = data.split(dataset.train, settings.validation, settings.seed)
@@ -55,7 +55,7 @@ def find(
     rates: list[float] = []
     losses: list[float] = []
     running = 0.0
-    # what overflows ends the search, and is no news
+    # an overflow ends the search and needs no warning
     with (
         np.errstate(over="ignore", invalid="ignore"),
         trainer.engine.running(),

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mnistgpu import data
-from mnistgpu.errors import DataError, UsageError, printable
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.runs.checkpoint import FILE as CHECKPOINT
-from mnistgpu.runs.checkpoint import MOST_ROWS
-from mnistgpu.runs.training import Outcome, Row
+from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Row
+from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.watching import FILE as SNAPSHOTS
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.storage import files, lock
@@ -33,7 +30,6 @@ FILES = (
     "results.json",
     "report.png",
 )
-GRID = 24  # predictions shown in the report
 
 
 def new_path() -> Path:
@@ -68,11 +64,11 @@ def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -
         raise UsageError(f"--out {path}: {what} or add --force")
 
 
-def write(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> None:
-    """Write what a run leaves. results.json is the sign that all else but the report is there.
+def write(path: Path, outcome: Outcome, dataset: data.Dataset) -> None:
+    """Write what a run leaves, all but report.png. results.json comes last: it says "finished".
 
-    It goes first where it is of an older run: a directory never passes for finished with files of
-    two runs. The report comes after it, since it can be drawn again.
+    That of an older run is removed first, so a directory with files of two runs never passes for
+    finished. report.png is drawn after this (`reports.run_report`), since it can be drawn again.
     """
     files.remove(path / "results.json")
     files.remove(path / "report.png")
@@ -80,7 +76,6 @@ def write(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> No
     write_history(path / "history.csv", outcome.history)
     write_record(path, outcome.model.settings, dataset.source, dataset.digest)
     files.replace_json(path / "results.json", outcome.results)
-    write_report(path, outcome, dataset, title)
 
 
 def write_record(path: Path, settings: dict[str, Any], source: str, digest: str) -> None:
@@ -119,86 +114,27 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
     """history.csv: a header and a line for each row; numbers read back as they were."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column.name for column in fields(Row)])
+    writer.writerow(COLUMNS)
     writer.writerows(asdict(row).values() for row in history)
     files.replace_bytes(path, text.getvalue().encode())
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
     """history.csv as columns; DataError where it is not what `write_history` writes."""
-    names = [column.name for column in fields(Row)]
     content = files.read_bytes(path, limit=200 * MOST_ROWS)
     if content.count(b"\n") > MOST_ROWS + 1:  # before they become objects many times as large
         raise DataError(f"{path}: more than {MOST_ROWS:,} lines; was it edited?")
     lines = content.decode(errors="replace").removesuffix("\n").split("\n")
-    if lines[0] != ",".join(names):
-        raise DataError(f"{path}: expected the columns {','.join(names)}; was it edited?")
-    columns: list[list[float]] = [[] for _ in names]
+    if lines[0] != ",".join(COLUMNS):
+        raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}; was it edited?")
+    columns: list[list[float]] = [[] for _ in COLUMNS]
     for number, line in enumerate(lines[1:], 2):
-        cells = line.split(",", len(names))  # no more pieces than would be one too many
+        cells = line.split(",", len(COLUMNS))  # no more pieces than would be one too many
         try:
             for column, cell in zip(columns, cells, strict=True):
                 column.append(float(cell))
         except ValueError:
             raise DataError(
-                f"{path}, line {number}: not {len(names)} numbers; was it edited?"
+                f"{path}, line {number}: not {len(COLUMNS)} numbers; was it edited?"
             ) from None
-    return dict(zip(names, columns, strict=True))
-
-
-def write_report(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> None:
-    """Draw report.png from the outcome of a run."""
-    from mnistgpu.reports import plots
-
-    if dataset.test is None or outcome.test_probabilities is None:
-        shown, probabilities = dataset.train, None
-    else:
-        shown, probabilities = dataset.test, outcome.test_probabilities
-    figure = report_figure(
-        outcome.model, history_columns(outcome.history), shown, title, probabilities
-    )
-    plots.save(figure, path / "report.png")
-
-
-def history_columns(history: Sequence[Row]) -> dict[str, list[float]]:
-    """Rows turned into columns, as the plots take them."""
-    return {c.name: [getattr(row, c.name) for row in history] for c in fields(Row)}
-
-
-def report_figure(
-    trained: model.Model,
-    history: dict[str, list[float]],
-    digits: data.Digits,
-    title: str,
-    probabilities: np.ndarray | None = None,
-) -> Any:
-    """The report of a model on labelled digits: curves, confusion, predictions, weights."""
-    from mnistgpu import network
-    from mnistgpu.reports import metrics, plots
-
-    if probabilities is None:
-        probabilities = np.asarray(trained.probabilities(digits.images))
-    labels = np.asarray(digits.labels)
-    predicted = np.argmax(probabilities, axis=0)
-    right = int(np.sum(predicted == labels))
-    low, high = metrics.wilson_interval(right, len(labels))
-    first_layer = np.asarray(network.layers(trained.theta, trained.sizes)[0][0])
-    return plots.report(
-        history,
-        metrics.confusion_matrix(predicted, labels, trained.sizes[-1]),
-        digits.images[:GRID],
-        labels[:GRID],
-        probabilities[:, :GRID],
-        first_layer,
-        printable(title),
-        printable(
-            f"{digits.source}: {right / len(labels):.2%} of {len(labels):,} right "
-            f"(95% interval {low:.2%} to {high:.2%})"
-        ),
-        trained.image_shape,
-    )
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure for people: 0.9201, or - where there is none."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return dict(zip(COLUMNS, columns, strict=True))

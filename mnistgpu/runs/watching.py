@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from mnistgpu import data, network
-from mnistgpu.backend import Array, Backend
+from mnistgpu.backend import Array
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError
 from mnistgpu.models import model
-from mnistgpu.runs.training import Keeper, Progress, Row
-from mnistgpu.settings import Settings
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.history import COLUMNS, Progress, Row
+from mnistgpu.runs.stop import Stop
 from mnistgpu.storage import files, tensor_file
 
 FILE = "snapshots.safetensors"
@@ -27,7 +28,6 @@ FORMAT, FORMAT_VERSION = "mnistgpu-snapshots", 1
 UNITS = 20  # first-layer units that are watched
 MOST = 10_000  # snapshots in a file
 LARGEST = 1e30  # number in a file that can be drawn
-COLUMNS = tuple(column.name for column in dataclasses.fields(Row))
 
 
 @dataclass(eq=False)
@@ -51,31 +51,26 @@ class Snapshots:
         return cls(digits.image_shape, digits.images[first], labels[first], [], [], [])
 
 
-class Watcher(Keeper):
-    """Takes the snapshots of a run, besides what another keeper does."""
+class Watcher(Callback):
+    """Takes the snapshots of a run."""
 
-    def __init__(self, keeper: Keeper, settings: Settings, snapshots: Snapshots, backend: Backend):
-        self.keeper, self.workers = keeper, keeper.workers
-        self.settings, self.snapshots, self.backend = settings, snapshots, backend
-        self.images = backend.asarray(snapshots.images)
+    def __init__(self, snapshots: Snapshots):
+        self.snapshots = snapshots
 
-    def begin(self, trainer: Trainer) -> Progress:
+    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        self.settings, self.backend = trainer.settings, trainer.backend
         self.snapshots.steps = trainer.steps
-        return self.keeper.begin(trainer)
+        self.images = self.backend.asarray(self.snapshots.images)
 
-    def after_step(self, trainer: Trainer, progress: Progress) -> None:
-        self.keeper.after_step(trainer, progress)
-
-    def at_row(self, row: Row, theta: Array) -> None:
+    def row(self, row: Row, theta: Array) -> None:
         """Take a snapshot. A sync point, as the row was."""
-        self.keeper.at_row(row, theta)
         settings, seen = self.settings, self.snapshots
         W, _ = network.layers(theta, settings.sizes)[0]
         watched = model.Model(theta, settings.sizes, seen.image_shape, settings.activation)
         shares = self.backend.to_numpy(watched.probabilities(self.images, self.backend))
         seen.units.append(np.array(self.backend.to_numpy(W[:UNITS, :]), dtype=np.float32))
         seen.probabilities.append(shares.T.astype(np.float32))
-        seen.rows.append(row)  # last: a page that looks meanwhile finds all of it
+        seen.rows.append(row)  # last: whoever reads a row finds its snapshot
 
 
 def save(snapshots: Snapshots, path: Path) -> None:

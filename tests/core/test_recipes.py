@@ -14,6 +14,7 @@ from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.reports import study_plots
 from mnistgpu.runs import lr_finder, training
+from mnistgpu.runs.callbacks import Callback
 from mnistgpu.settings import Settings
 
 
@@ -93,17 +94,13 @@ def test_record_shortened(dataset):
     settings = recipes.named("record").settings.changed(epochs=2, batch_size=100)
     assert settings.sizes == (784, 2500, 2000, 1500, 1000, 500, 10)
 
-    class Interrupted(training.Keeper):
-        def begin(self, trainer):
-            self.progress = training.Progress()
-            return self.progress
-
-        def after_step(self, trainer, progress):
+    class Copying(Callback):
+        def step(self, trainer, progress):
             if trainer.taken == 20:
                 self.vectors = {name: v.copy() for name, v in trainer.vectors().items()}
 
-    kept = Interrupted()
-    outcome = training.train(settings, dataset, NUMPY, keeper=kept)
+    kept = Copying()
+    outcome = training.train(settings, dataset, NUMPY, [kept])
     losses = [row.train_loss for row in outcome.history]
     assert losses[-1] < 0.8 * losses[0]
     assert outcome.results["test_accuracy"] > 0.4

@@ -18,7 +18,8 @@ from helpers import fuzz_targets
 from mnistgpu import network
 from mnistgpu.errors import DataError, MnistGpuError, RunError, UsageError
 from mnistgpu.models import model
-from mnistgpu.runs import checkpoint, run_directory
+from mnistgpu.runs import checkpoint, history, run_directory
+from mnistgpu.runs.checkpointing import parse_every
 from mnistgpu.settings import Settings
 from mnistgpu.storage import tensor_file
 
@@ -173,7 +174,7 @@ def test_records_of_any_json(changes):
 @given(st.text(max_size=12) | st.from_regex(r"[0-9.]{1,6}(s|m|h|epochs?)", fullmatch=True))
 def test_any_checkpoint_every(text):
     try:
-        every = checkpoint.parse_every(text)
+        every = parse_every(text)
     except UsageError:
         return
     assert every.seconds >= 0
@@ -299,8 +300,8 @@ print(fuzz_readers.peak() - before)
 
 def test_a_history_of_nothing_but_length(tmp_path):
     """As many rows as a run keeps are read, and no more, in bounded memory."""
-    head = ",".join(checkpoint.COLUMNS) + "\n"
-    most = checkpoint.MOST_ROWS
+    head = ",".join(history.COLUMNS) + "\n"
+    most = history.MOST_ROWS
     number = "0.12345678901234567"
     contents = {
         "most": head + (",".join([number] * 8) + "\n") * most,

@@ -17,7 +17,7 @@ from mnistgpu.engine.gradient import GPU_SHARD_ROWS, Engine, rows_of_a_shard
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import OutOfMemoryError, RunError
 from mnistgpu.runs import checkpoint, training
-from mnistgpu.runs.signals import Stop
+from mnistgpu.runs.checkpointing import Checkpointing, parse_every
 from mnistgpu.settings import Settings
 
 SETTINGS = Settings(layers="784-300-200-10").changed(iterations=9, init="he", validation=0)
@@ -105,8 +105,8 @@ def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
     """The run is saved before it stops, and resumes from there when there is memory again."""
     settings = SETTINGS.changed(batch_size=100, iterations=20)
     expected = training.train(settings, dataset, NUMPY).model.theta
-    every = checkpoint.parse_every("1epochs")
-    keeper = checkpoint.FileKeeper(tmp_path, None, dataset.digest, every, Stop())
+    every = parse_every("1epochs")
+    saving = Checkpointing(tmp_path, None, dataset.digest, every)
     right = Engine.gradient
     calls = []
 
@@ -118,11 +118,10 @@ def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
 
     monkeypatch.setattr(Engine, "gradient", gradient)
     with pytest.raises(OutOfMemoryError):
-        training.train(settings, dataset, NUMPY, keeper=keeper)
+        training.train(settings, dataset, NUMPY, [saving])
     saved = checkpoint.load(tmp_path)
     assert saved.taken == 9
-    again = checkpoint.FileKeeper(tmp_path, None, dataset.digest, every, Stop(), saved)
-    resumed = training.train(settings, dataset, NUMPY, keeper=again)
+    resumed = training.train(settings, dataset, NUMPY, [saving], resumed=saved)
     np.testing.assert_array_equal(resumed.model.theta, expected)
 
 

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from helpers.callbacks import Recorder
 
 from mnistgpu import counter_rng, data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Batches, Trainer
 from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.runs import training
+from mnistgpu.runs.outcome import evaluate
 from mnistgpu.settings import Settings
 
 ZERO = np.zeros(1)
@@ -29,10 +31,12 @@ SMALL = Settings(layers="784-16-10", init="he", iterations=30, validation=100, l
 
 
 def test_a_small_run_learns_and_reports(dataset):
-    steps, rows = [], []
-    outcome = training.train(SMALL, dataset, NUMPY, steps.append, rows.append)
-    assert steps == list(range(1, 31))
+    seen = Recorder()
+    outcome = training.train(SMALL, dataset, NUMPY, [seen])
+    rows = seen.rows
+    assert seen.steps == list(range(1, 31))
     assert rows == outcome.history
+    assert seen.outcome is outcome
     assert rows[0].iteration == 1
     assert rows[-1].iteration == 30
     assert rows[-1].train_loss < 0.5 * rows[0].train_loss
@@ -124,7 +128,7 @@ def test_the_last_short_batch_is_weighted_by_its_images(dataset):
     settings = SMALL.changed(epochs=1, batch_size=1399, learning_rate=1e-9, validation=100)
     outcome = training.train(settings, dataset, NUMPY)  # 1400 images: batches of 1399 and of 1
     training_digits, _ = data.split(dataset.train, 100, 0)
-    loss, accuracy = training.evaluate(outcome.model.theta, settings, training_digits, NUMPY)
+    loss, accuracy = evaluate(outcome.model.theta, settings, training_digits, NUMPY)
     assert outcome.history[-1].train_loss == pytest.approx(loss, rel=1e-5)
     assert outcome.history[-1].train_accuracy == pytest.approx(accuracy)
 

@@ -12,7 +12,7 @@ from mnistgpu.data import idx, npz, table
 from mnistgpu.models import committee, model
 from mnistgpu.pictures import images
 from mnistgpu.runs import checkpoint, run_directory, watching
-from mnistgpu.runs.training import Progress, Row
+from mnistgpu.runs.history import Progress, Row
 from mnistgpu.settings import Settings
 from mnistgpu.storage import tensor_file
 

@@ -1,12 +1,19 @@
 """Real training processes for the tests that disturb them, and a small set for them to train on."""
 
+import contextlib
 import os
 import struct
 import subprocess
 import sys
 import time
 
+import pytest
+
 from helpers.mnist import ROOT, read_idx
+from mnistgpu.runs import checkpoint
+
+LONG = 1_000_000  # iterations, which no test waits for
+STEPS = 400  # of the run `uninterrupted`
 
 
 def write_small_set(folder):
@@ -63,3 +70,36 @@ def one_sentence(text):
     assert len(lines) == 1, text
     assert "Traceback" not in text
     return lines[0]
+
+
+def begun(path, *options, **more):
+    """A process that has trained for a while and saves after every step."""
+    process = start(*options, "--out", path, "--checkpoint-every", "0s", **more)
+    wait_for((path / checkpoint.FILE).exists, process)
+    return process
+
+
+def ended(process):
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@contextlib.contextmanager
+def mounted(path, kilobytes):
+    """A small filesystem of its own at path, where this machine lets us have one."""
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(path)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode != 0:
+        pytest.skip(f"no filesystem may be mounted here ({done.stderr.strip()})")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.callbacks import Recorder
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
@@ -27,12 +28,12 @@ def few(digits):
 
 def seen_until_divergence(settings, few):
     """The steps that were taken before the run was stopped, and what was said."""
-    steps = []
+    seen = Recorder()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # NumPy says nothing before we do
         with pytest.raises(DivergedError) as refusal:
-            training.train(settings, few, NUMPY, steps.append)
-    return len(steps), str(refusal.value)
+            training.train(settings, few, NUMPY, [seen])
+    return len(seen.steps), str(refusal.value)
 
 
 def test_a_full_batch_stops_at_the_step_that_left_the_numbers(few):
@@ -90,9 +91,9 @@ def test_one_number_is_enough(what, value):
 
 
 def warnings_of(settings, few):
-    said = []
-    training.train(settings, few, NUMPY, on_warning=said.append)
-    return said
+    seen = Recorder()
+    training.train(settings, few, NUMPY, [seen])
+    return seen.warnings
 
 
 def test_usual_digits_and_units_raise_no_warning(few):

@@ -40,8 +40,7 @@ def test_a_snapshot_for_every_row(small):
     settings = Settings(layers="784-16-10", init="he", iterations=20, validation=100)
     seen = watching.Snapshots.of(small)
     chosen = backend.select("numpy")
-    watcher = watching.Watcher(training.Keeper(), settings, seen, chosen)
-    watched = training.train(settings, small, chosen, keeper=watcher)
+    watched = training.train(settings, small, chosen, [watching.Watcher(seen)])
     plain = training.train(settings, small, chosen)
     assert np.array_equal(watched.model.theta, plain.model.theta)  # to watch changes nothing
     assert seen.rows == watched.history

@@ -20,7 +20,7 @@ from mnistgpu.data import Digits
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.models import model
 from mnistgpu.recipes import RECIPES
-from mnistgpu.runs import training
+from mnistgpu.runs.outcome import evaluate
 from mnistgpu.settings import Settings
 
 SMALL = Settings(layers="784-20-10").changed(
@@ -83,7 +83,7 @@ def accuracies(settings, dataset, backend, seeds=(0, 1, 2)):
     found = []
     for seed in seeds:
         trainer = trained(settings.changed(seed=seed), dataset.train, backend)
-        found.append(training.evaluate(trainer.plain(), settings, dataset.test, backend)[1])
+        found.append(evaluate(trainer.plain(), settings, dataset.test, backend)[1])
     return found
 
 

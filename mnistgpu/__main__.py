@@ -1,0 +1,5 @@
+"""`python -m mnistgpu`: the `mnistgpu` command."""
+
+from mnistgpu.cli import main
+
+main()

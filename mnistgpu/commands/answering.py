@@ -1,0 +1,70 @@
+"""`mnistgpu predict` and `submit`: a trained network's answers to images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnistgpu import backend as backends
+from mnistgpu import data
+from mnistgpu.commands.networks import load
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.pictures import answers
+from mnistgpu.reports import submission
+from mnistgpu.storage import files
+
+
+def predict(
+    run: Path,
+    images: Sequence[Path],
+    many: bool,
+    as_is: bool,
+    explain: Path | None,
+    json: bool,
+    backend: str | None,
+) -> bool:
+    """Print the digit in each image, and draw (PNG) what spoke for each if `explain` is given.
+
+    If a file cannot be read, an error is printed and the others are still read; whether all were.
+    """
+    if explain is not None:
+        from mnistgpu.reports import plots
+
+        files.check_ours("--explain", explain, ".png", plots.MARK)
+    trained, chosen = load(run), backends.select(backend)
+    given: list[answers.Answer] = []
+    all_read = True
+    for path in images:
+        try:
+            given += answers.answers(trained, [path], chosen, many, as_is)
+        except DataError as error:
+            print(f"error: {error}", file=sys.stderr)
+            all_read = False
+    if explain is not None and given:
+        from mnistgpu.pictures import explain as explanation
+
+        shown = given[: explanation.MOST]
+        plots.save(explanation.figure(trained, shown), explain)
+        if len(shown) < len(given):
+            print(f"note: {explain} has the first {len(shown)} of {len(given)}", file=sys.stderr)
+    if json:
+        print(answers.as_json(given))
+    else:
+        for answer in given:
+            print(answer.sentence())
+    return all_read
+
+
+def submit(run: Path, test: Path, out: Path, force: bool, backend: str | None) -> None:
+    """Write the answers to Kaggle's test.csv as a submission."""
+    trained = load(run)
+    if out.exists() and not force:  # before the work, not after it
+        raise UsageError(f"--out {out}: the file exists; choose another or add --force")
+    files.check_folder("--out", out)
+    submission.check_apart(out, (run, test))
+    digits = data.load_digits(test, trained.sizes[-1])
+    if digits.labels is not None:
+        print(f"note: {test} has labels, unlike Kaggle's; they are not used", file=sys.stderr)
+    submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
+    print(f"{len(digits):,} answers in {out}")

@@ -1,0 +1,36 @@
+"""Runs a command line: every error a user can cause becomes a sentence and an exit status."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from mnistgpu.errors import MnistGpuError
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a typer app and exit: 0 done, 2 wrong call, 1 wrong data or failed run."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding lacks ends no run
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        sys.exit(app(standalone_mode=False))
+    except MnistGpuError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:  # from a path that nothing has checked before
+        print(f"error: {MnistGpuError(str(error))}; check the path", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own, of a wrong call
+            raise
+        message = error.format_message().rstrip(".")
+        if "Usage:" in message:  # a command without its arguments
+            print(message)
+        elif message:  # empty where typer has printed the help
+            print(f"error: {MnistGpuError(message)}; --help lists what there is", file=sys.stderr)
+        sys.exit(2)

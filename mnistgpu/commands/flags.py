@@ -1,0 +1,83 @@
+"""Flags from settings: every field of `Settings` is a flag of a command, once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Annotated, Any
+
+import typer
+
+from mnistgpu.settings import Settings, flags_of
+
+PANELS = {  # the setting with which each part of the help begins
+    "layers": "Network",
+    "iterations": "Run",
+    "optimizer": "Optimiser",
+    "label_smoothing": "Regularisation",
+    "rotation": "Deformation",
+}
+KINDS = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+def option(*flags: str, help: str, default: str = "", **more: Any) -> Any:
+    """A typer option whose default is said in its help text: typer's own takes a line for it."""
+    text = f"{help} Default: {default}." if default else help
+    return typer.Option(*flags, help=text, show_default=False, **more)
+
+
+# Options that commands share
+RECIPE = option(
+    help="Named settings to begin with: classic, fast, accurate, long, strong or record; "
+    "`mnistgpu recipes` describes them.",
+    default="classic",
+)
+DEFORM = option(help="Named deformations to begin with: strong or ciresan.", default="none")
+BACKEND = option(
+    "--backend",
+    help="numpy, cupy (the GPU), cupy:1 (the second GPU) or auto.",
+    default="MNISTGPU_BACKEND, or numpy",
+)
+
+
+def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """A typer command with a flag for each field of Settings, and the parameters of `function`.
+
+    The function gets the settings that were given, as a dict, and its own parameters, which are
+    annotated as for typer. A flag that is not given is None and leaves the setting as it is.
+    """
+
+    def command(**values: Any) -> None:
+        names = [knob.name for knob in fields(Settings)]
+        given = {name: values.pop(name) for name in names}
+        changes = {name: value for name, value in given.items() if value is not None}
+        function(changes, **values)
+
+    _changes, *own = inspect.signature(function, eval_str=True).parameters.values()
+    keyword, panel, parameters = inspect.Parameter.KEYWORD_ONLY, "", []
+    for knob in fields(Settings):
+        panel = PANELS.get(knob.name, panel)
+        annotation = flag_of(knob, panel)
+        parameters.append(
+            inspect.Parameter(knob.name, keyword, default=None, annotation=annotation)
+        )
+    parameters += [parameter.replace(kind=keyword) for parameter in own]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = function.__doc__
+    return command
+
+
+def flag_of(knob: Field[Any], panel: str) -> Any:
+    """The annotation of a setting's flag, for typer."""
+    kind = KINDS[str(knob.type).split(" | ")[0]]
+    default = "" if knob.default is None or kind is bool else str(knob.default)
+    flags = [with_negation(flag) if kind is bool else flag for flag in flags_of(knob)]
+    help = knob.metadata["help"]
+    return Annotated[kind | None, option(*flags, help=help, default=default, rich_help_panel=panel)]
+
+
+def with_negation(flag: str) -> str:
+    """--flag/--no-flag, so that a recipe's choice can be undone."""
+    return f"{flag}/--no-{flag.removeprefix('--')}"

@@ -1,0 +1,96 @@
+"""When a checkpoint is written: now and then, when a run is interrupted, and at its end."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import UsageError
+from mnistgpu.runs import checkpoint
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.history import Progress
+from mnistgpu.runs.stop import Stop
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often to write a checkpoint: after so much time or so many epochs, or never."""
+
+    seconds: float = math.inf
+    epochs: int | None = None
+
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_every(text: str) -> Every:
+    """What --checkpoint-every says: 60s, 5m, 1h, 2epochs or never; UsageError otherwise."""
+    if text == "never":
+        return Every()
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)", text)
+    if match:
+        return Every(float(match[1]) * UNITS[match[2]])
+    match = re.fullmatch(r"([1-9][0-9]{0,8})epochs?", text)
+    if match:
+        return Every(epochs=int(match[1]))
+    raise UsageError(
+        f"--checkpoint-every must be a time such as 60s, 5m or 1h, a number of epochs such as "
+        f"2epochs, or never; not {text!r}"
+    )
+
+
+class Checkpointing(Callback):
+    """Writes checkpoint.safetensors into the run directory.
+
+    data: the path of the data, None for the embedded MNIST.
+    taken: the steps of the checkpoint that is in the directory already, if a run is resumed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        data: str | None,
+        data_digest: str,
+        every: Every,
+        taken: int | None = None,
+    ):
+        self.path, self.data, self.data_digest = directory / checkpoint.FILE, data, data_digest
+        self.every, self._saved_at, self._due = every, taken, math.inf
+
+    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        self._due = time.monotonic() + self.every.seconds
+
+    def step(self, trainer: Trainer, progress: Progress) -> None:
+        """Save if it is time, and at the end."""
+        if progress.finished or self.is_due(trainer):
+            self.save(trainer, progress)
+
+    def interrupted(self, trainer: Trainer, progress: Progress) -> None:
+        """Save, unless `step` just has."""
+        if self._saved_at != trainer.taken:
+            self.save(trainer, progress)
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Whether the time or the epochs between two checkpoints have passed."""
+        if self.every.epochs is not None:
+            return trainer.taken % (self.every.epochs * trainer.batches.per_epoch) == 0
+        return time.monotonic() >= self._due
+
+    def save(self, trainer: Trainer, progress: Progress) -> None:
+        """Replace the checkpoint."""
+        state = checkpoint.of(trainer, progress, self.data, self.data_digest)
+        checkpoint.save(state, self.path)
+        self._saved_at = trainer.taken
+        self._due = time.monotonic() + self.every.seconds
+
+    def kept(self) -> str:
+        """What is left of the run if it breaks off now, in words."""
+        if self._saved_at is None:
+            return "no checkpoint of this run was written yet"
+        if not self.path.exists():
+            return "no checkpoint of it is left"
+        return f"{self.path} keeps the run as it was after iteration {self._saved_at:,}"

@@ -1,0 +1,53 @@
+"""What is refused before a run begins: settings and data that do not fit together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mnistgpu import data
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.settings import Settings
+
+
+def check_fit(settings: Settings, dataset: data.Dataset) -> None:
+    """Refuse settings that do not fit the data: layers, held-out images, batch size.
+
+    And data that no reader of this package makes: labels that are missing, negative or no integers.
+    """
+    height, width = dataset.train.image_shape
+    first, last = settings.sizes[0], settings.sizes[-1]
+    if first != height * width:
+        raise UsageError(
+            f"--layers begins with {first}, but an image of {dataset.source} has {height}x{width} "
+            f"= {height * width} pixels: begin it with {height * width}"
+        )
+    labels = np.asarray(dataset.train.labels)
+    if labels.shape != (len(dataset.train),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{dataset.source}: labels must be integers of shape ({len(dataset.train)},), one for "
+            f"each image, not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise DataError(
+            f"{dataset.source}: label {labels.min()} of image {labels.argmin()} is negative; "
+            "labels are 0, 1, 2, ..."
+        )
+    classes = int(labels.max()) + 1
+    if last != max(classes, 10) and last != classes:
+        raise UsageError(
+            f"--layers ends with {last}, but {dataset.source} has the labels 0 to {classes - 1}: "
+            f"end it with {max(classes, 10)}"
+        )
+    left = len(dataset.train) - settings.validation
+    if left < 1:
+        raise UsageError(
+            f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
+            f"{len(dataset.train)} training images; hold out fewer, or none with --validation 0"
+        )
+    if settings.batch_size is not None and settings.batch_size > left:
+        raise UsageError(
+            f"--batch-size {settings.batch_size} is more than the {left} training images; "
+            "leave it out for full batches"
+        )
+    if settings.early_stopping is not None and settings.validation == 0:
+        raise UsageError("--early-stopping needs held-out images: give --validation too")

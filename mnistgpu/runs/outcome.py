@@ -1,0 +1,85 @@
+"""What a run leaves: the trained model, its history, and the figures of results.json."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import __version__, data, network
+from mnistgpu.backend import Array, Backend
+from mnistgpu.engine import inference
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.models import model
+from mnistgpu.runs.history import Progress, Row
+from mnistgpu.settings import Settings
+
+EVALUATED_AT_ONCE = 2**16  # images, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run leaves: the model, its history, and results as in results.json."""
+
+    model: model.Model
+    history: list[Row]
+    results: dict[str, Any]
+    test_probabilities: np.ndarray | None = field(repr=False, default=None)
+
+
+def evaluate(
+    theta: Array, settings: Settings, digits: data.Digits | None, backend: Backend
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of a plain network on labelled digits; nan without any."""
+    if digits is None:
+        return math.nan, math.nan
+    loss = right = 0.0
+    for start in range(0, len(digits), EVALUATED_AT_ONCE):
+        images = backend.asarray(digits.images[start : start + EVALUATED_AT_ONCE])
+        labels = backend.asarray(digits.labels[start : start + EVALUATED_AT_ONCE])  # type: ignore[index]
+        Z = inference.logits(theta, settings.sizes, settings.activation, images)
+        Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
+        loss += float(network.cross_entropy(Z, Y)) * len(labels)
+        right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
+    return loss / len(digits), right / len(digits)
+
+
+def outcome_of(
+    trainer: Trainer,
+    progress: Progress,
+    theta: Array,
+    dataset: data.Dataset,
+    accuracies: dict[str, float | None],
+    seconds: float,
+) -> Outcome:
+    """The outcome of a run that ends with theta, whose other accuracies are known: now its test.
+
+    This is the one time that the test set is looked at.
+    """
+    settings, backend, test = trainer.settings, trainer.backend, dataset.test
+    trained = model.Model(
+        backend.to_numpy(theta),
+        settings.sizes,
+        dataset.train.image_shape,
+        settings.activation,
+        settings.as_dict(),
+        dataset.digest,
+    )
+    test_probabilities, test_accuracy = None, None
+    if test is not None:
+        test_probabilities = backend.to_numpy(trained.probabilities(test.images, backend))
+        test_accuracy = float(np.mean(np.argmax(test_probabilities, axis=0) == test.labels))
+    results = {
+        "test_accuracy": test_accuracy,
+        **accuracies,
+        "train_loss": progress.history[-1].train_loss,
+        "iterations": trainer.taken,
+        "seconds": seconds,
+        "images_per_second": progress.images_seen / seconds,
+        "precision": settings.precision,
+        "mnistgpu": __version__,
+        **backend.describe(),
+    }
+    return Outcome(trained, progress.history, results, test_probabilities)

@@ -1,0 +1,93 @@
+"""How a run goes on from a checkpoint, and which settings may change when it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from mnistgpu import settings
+from mnistgpu.backend import Backend
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.runs.checkpoint import Checkpoint, machine
+from mnistgpu.runs.history import Progress
+from mnistgpu.settings import Settings
+
+
+def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
+    """Among how many workers to share the batches: as many as before, on the same machine.
+
+    Also if this process may use fewer cores, since their number decides how sums are rounded.
+    None, as many as fit, for a new run or another machine.
+    """
+    if saved is None or machine(backend) != saved.machine:
+        return None
+    return saved.workers
+
+
+def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
+    """Put the trainer where the checkpoint was saved; the progress to go on with.
+
+    Raises DataError if the network sees other pixels than before, UsageError as `check_length`.
+    """
+    if trainer.engine.sizes[0] != saved.pixels:
+        raise DataError(
+            f"the checkpoint's network looks at {saved.pixels} pixels, but these settings and "
+            f"images leave {trainer.engine.sizes[0]}; train anew"
+        )
+    same = trainer.settings == saved.settings
+    if not same:
+        check_length(saved, trainer.steps)
+    trainer.restore(saved.vectors, saved.taken)
+    finished = trainer.taken >= trainer.steps or (saved.progress.finished and same)
+    return replace(saved.progress, history=list(saved.progress.history), finished=finished)
+
+
+def check_length(saved: Checkpoint, steps: int) -> None:
+    """Refuse a length of fewer steps than were taken, or more if early stopping ended the run."""
+    if steps < saved.taken:
+        raise UsageError(
+            f"the run to resume has taken {saved.taken:,} steps, more than the {steps:,} now asked "
+            "for; give more --iterations or --epochs, or train anew"
+        )
+    patience = saved.settings.early_stopping
+    if saved.progress.finished and patience is not None:
+        if saved.progress.history[-1].epoch - saved.progress.best_epoch >= patience:
+            raise UsageError(
+                f"the run to resume was ended by --early-stopping {patience}, and would be again; "
+                "train anew without it"
+            )
+
+
+def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) -> Settings:
+    """The settings to go on with: those of the checkpoint, or with another --iterations, --epochs.
+
+    A run is a function of its settings, so it may only go on under settings with which it would
+    have come to where it is. UsageError names what may not change, and why.
+    """
+    begun = saved.settings
+    for knob in fields(Settings):
+        name, flag = knob.name, settings.flags_of(knob)[0]
+        if name in ("iterations", "epochs") or name not in changes:
+            continue
+        if changes[name] != getattr(begun, name):
+            raise UsageError(
+                f"{flag} {changes[name]} cannot be given with --resume: {where} was trained with "
+                f"{getattr(begun, name)} so far, and only --iterations, --epochs, --data, "
+                "--backend, --out, --checkpoint-every and --quiet may change; train anew"
+            )
+    length = {name: changes[name] for name in ("iterations", "epochs") if name in changes}
+    changed = begun.changed(**length)
+    if changed == begun:
+        return begun
+    for name in ("schedule", "warmup", "clean_ending"):
+        value = getattr(begun, name)
+        if value not in ("constant", 0.0):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{' '.join('--' + name for name in length)} cannot change with --resume: {where} "
+                f"was trained with {flag} {value}, which spreads over the length of a run, so its "
+                "steps so far would have been others in a run of another length; train anew"
+            )
+    return changed

@@ -1,0 +1,36 @@
+"""How a run is asked to end early."""
+
+from __future__ import annotations
+
+
+class Stop:
+    """A request to end a run early. `train` looks at it after every step.
+
+    A callback, a signal handler or another thread may make it, in one of two ways: `finish` where
+    the run is to end with its results, `interrupt` where it is to go on later.
+    """
+
+    def __init__(self) -> None:
+        self.finishing = False
+        self.reason = ""  # of the interruption
+        self.exit_status = 0
+
+    @property
+    def interrupting(self) -> bool:
+        """Whether an interruption was asked for."""
+        return self.reason != ""
+
+    def finish(self) -> None:
+        """End the run as if this step were its last: `train` returns the outcome.
+
+        For early stopping, or the stop button of a notebook.
+        """
+        self.finishing = True
+
+    def interrupt(self, reason: str, exit_status: int = 1) -> None:
+        """End the run after this step with StoppedError; the first reason counts.
+
+        For Ctrl-C, or a web page's stop. Checkpoints are written before, so the run can be resumed.
+        """
+        if not self.interrupting:
+            self.reason, self.exit_status = reason, exit_status

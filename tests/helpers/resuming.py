@@ -1,0 +1,59 @@
+"""Runs in this process that are interrupted and resumed, and the comparison of what they leave."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from mnistgpu import backend as backends
+from mnistgpu.errors import StoppedError
+from mnistgpu.runs import checkpoint, training
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.stop import Stop
+from mnistgpu.settings import Settings
+
+SMALL = Settings().changed(
+    layers="784-12-10", init="he", epochs=3, batch_size=100, validation=100, learning_rate=0.1
+)
+
+
+def keeper(directory, dataset, every="never"):
+    """Writes checkpoints into the directory, at least one at the end."""
+    return Checkpointing(directory, None, dataset.digest, parse_every(every))
+
+
+class StopAfter(Callback):
+    """Interrupts a run after a step."""
+
+    def __init__(self, step):
+        self.at = step
+
+    def begin(self, trainer, progress, stop):
+        self.stop = stop
+
+    def step(self, trainer, progress):
+        if trainer.taken == self.at:
+            self.stop.interrupt("a test", 130)
+
+
+def stopped(settings, dataset, directory, at, backend=backends.NUMPY, resumed=None):
+    """Train until after step `at`, save, and read what was saved."""
+    callbacks = [StopAfter(at), keeper(directory, dataset)]
+    with pytest.raises(StoppedError, match=f"after iteration {at}"):
+        training.train(settings, dataset, backend, callbacks, Stop(), resumed)
+    return checkpoint.load(directory)
+
+
+def figures(outcome):
+    """All that must be equal: everything but the time that it took."""
+    rows = [{**asdict(row), "seconds": None} for row in outcome.history]
+    timed = ("seconds", "images_per_second")
+    results = {name: value for name, value in outcome.results.items() if name not in timed}
+    return repr(rows), repr(results)
+
+
+def assert_same_bits(outcome, other):
+    assert np.array_equal(outcome.model.theta, other.model.theta)
+    assert np.array_equal(outcome.test_probabilities, other.test_probabilities)
+    assert figures(outcome) == figures(other)
