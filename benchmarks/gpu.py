@@ -74,7 +74,7 @@ def run_peer(peer: str, names: list[str], device: str, seconds: float) -> None:
 def run_limits(seconds: float) -> None:
     """What the chip can do: copies in its memory, and a large product in each precision."""
     from mnistgpu import backend, counter_rng
-    from mnistgpu.engine import products
+    from mnistgpu.engine.products import precision as products
 
     cp = backend.select("cupy").xp
     wait = cp.cuda.get_current_stream().synchronize

@@ -2,8 +2,8 @@
 
 Run:  python benchmarks/pieces.py [--repeats 9]
 
-Measured are products of 784-n-10, whole and as `small_products` cuts them, and a full batch of
-784-10-10, by one worker and by two. Writes benchmarks/results/pieces.md.
+Measured are products of 784-n-10, whole and as `engine/products/small.py` cuts them, and a full
+batch of 784-10-10, by one worker and by two. Writes benchmarks/results/pieces.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from speed import clock
 from speed.tasks import Task
 
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine.cpu import small_products
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.products import small
 from mnistgpu.engine.threads import blas_architecture, one_blas_thread
 from mnistgpu.settings import Settings
 
@@ -49,7 +49,7 @@ def product_times(units: int, images: int) -> list[str]:
         works = {
             "all": partial(repeat, np.matmul, contextlib.nullcontext),
             "one": partial(repeat, np.matmul, one_blas_thread),
-            "pieces": partial(repeat, small_products.matmul, one_blas_thread),
+            "pieces": partial(repeat, small.matmul, one_blas_thread),
         }
         found = clock.interleaved(works, arguments.repeats, CALLS)
         cells += [f"{1e6 * times.median:.0f}" for times in found.values()]

@@ -65,11 +65,12 @@ def key(seed: int, *, like: Array) -> Array:
 
 def fold_in(key: Array, number: int | Array) -> Array:
     """A new key from a key and a number: an int or, for a step counted on the device, an array."""
-    if isinstance(number, int) and isinstance(key, np.ndarray):
+    xp = array_namespace(key)
+    if isinstance(number, int) and xp.__name__ == "numpy":
         # a step folds often, and on a single number Python is ten times as fast as NumPy
         start = int(key[0])
         folded = _mix64_int(_mix64_int(start + (number + 1) * GOLDEN) ^ start)
-        return np.asarray([folded], dtype=np.uint64)
+        return xp.asarray([folded], dtype=xp.uint64)
     if isinstance(number, int):
         return mix64(mix64(key + (((number + 1) * GOLDEN) & MASK)) ^ key)
     return mix64(mix64(key + (number + 1) * GOLDEN) ^ key)

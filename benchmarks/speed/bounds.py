@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mnistgpu.engine.cpu import small_products
+from mnistgpu.engine.products import small
 from mnistgpu.engine.shard import is_narrow
 from mnistgpu.engine.threads import cores, one_blas_thread, workers
 from speed.tasks import Task, floats
@@ -59,7 +59,7 @@ def products(task: Task) -> dict[str, Callable[[int], None]]:
     """Functions that compute the products of `count` steps: with 1 and with all BLAS threads.
 
     A full batch is cut into chunks, which are computed by one thread or by a thread for each core.
-    "In pieces" are the products as `small_products` cuts them, if it does so for NumPy's BLAS.
+    "In pieces" are the products as `engine/products/small.py` cuts them, if it does for this BLAS.
     """
     one, every = "products, 1 thread", "products, all threads"
     in_pieces = {}
@@ -68,17 +68,15 @@ def products(task: Task) -> dict[str, Callable[[int], None]]:
             one: lambda count: chunked(task, count, 1),
             every: lambda count: chunked(task, count, cores()),
         }
-        if small_products.pays():
+        if small.pays():
             in_pieces = {
                 "products in pieces, all threads": lambda count: chunked(
-                    task, count, cores(), small_products.matmul
+                    task, count, cores(), small.matmul
                 )
             }
         return works | in_pieces
     X = floats(task.images)[: task.batch].copy()
-    bound, cut = (
-        Products(task.sizes, task.batch, each) for each in (np.matmul, small_products.matmul)
-    )
+    bound, cut = (Products(task.sizes, task.batch, each) for each in (np.matmul, small.matmul))
 
     def repeat(
         bound: Products, count: int, limit: contextlib.AbstractContextManager[object]
@@ -91,7 +89,7 @@ def products(task: Task) -> dict[str, Callable[[int], None]]:
         one: lambda count: repeat(bound, count, one_blas_thread()),
         every: lambda count: repeat(bound, count, contextlib.nullcontext()),
     }
-    if small_products.pays():
+    if small.pays():
         in_pieces = {
             "products in pieces, 1 thread": lambda count: repeat(cut, count, one_blas_thread())
         }

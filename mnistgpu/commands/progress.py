@@ -14,7 +14,7 @@ from typing import Any
 
 from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
-from mnistgpu.engine import products
+from mnistgpu.engine.products.precision import description
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import printable
 from mnistgpu.runs.callbacks import Callback
@@ -166,7 +166,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     batch = "full batch" if settings.batch_size is None else f"batches of {settings.batch_size}"
     length = f"{settings.epochs} epochs" if settings.epochs else f"{settings.iterations} iterations"
     schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
-    numbers = products.description(settings.precision, backend.name)
+    numbers = description(settings.precision, backend.name)
     lines = [
         f"mnistgpu  {__version__} with {versions}",
         f"backend   {backend.name} on {facts['device']}; {numbers}",

@@ -2,7 +2,8 @@
 
 Read `trainer.py` first: a run between two steps. `Trainer.step` asks `gradient.Engine.gradient` for
 the gradient of a batch, which is a sum over shards; `shard.Shard.add` computes one shard, in
-buffers made once. `inputs.py` turns pixels into columns, `inference.py` answers many images,
-`memory.py` says what fits. `cpu/` and `gpu/` are there for speed alone, behind one door,
-`stepping.py`: nothing outside this package imports them.
+buffers made once, with the products of `products/`. `inputs.py` turns pixels into columns,
+`inference.py` answers many images, `memory.py` says what fits, `threads.py` counts cores and holds
+threads. `cpu/` and `gpu/` are there for speed alone, behind one door, `stepping.py`, which compares
+their first steps with plain ones (`comparison.py`). docs/engine.md leads through all of it.
 """

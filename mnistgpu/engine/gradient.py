@@ -18,7 +18,6 @@ from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.engine.cpu.bound_calls import BoundShard
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import cores, one_blas_thread, workers
@@ -85,16 +84,10 @@ class Engine:
         self._threads: Executor | None = None
 
     def new_shard(
-        self, theta: Array, gradient: Array | None = None, kind: type[Shard] | None = None
+        self, theta: Array, gradient: Array | None = None, kind: type[Shard] = Shard
     ) -> Shard:
-        """A worker's shard: bound calls where it is plain and on NumPy, unless `kind` says."""
-        bound = self.xp.__name__ == "numpy" and is_plain(self.settings)
-        kind = kind or (BoundShard if bound else Shard)
+        """A worker's shard for this engine's settings and inputs."""
         return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
-
-    def plain_shards(self) -> list[Shard]:
-        """Shards without bound calls, to take the place of `shards`."""
-        return [self.new_shard(self.theta, kind=Shard) for _ in self.shards]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_out
-from mnistgpu.engine import products
 from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -50,7 +50,7 @@ class Shard:
         self.gradients = self.layers(self.gradient)
         self._addends = self.layers(self._addend)
         self._buffers: dict[int, Buffers] = {}
-        self.matmul = with_out(products.matmul_in(settings.precision, xp), theta)
+        self.matmul = with_out(matmul_in(settings.precision, xp), theta)
         self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
         self._maximum = with_out(xp.maximum, theta)
         self._has_out = has_out(theta)

@@ -13,12 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from mnistgpu.backend import Array, Backend
-from mnistgpu.engine import products
 from mnistgpu.engine.comparison import difference
 from mnistgpu.engine.cpu import process_group
-from mnistgpu.engine.cpu.bound_calls import BoundShard
+from mnistgpu.engine.cpu.bound_calls import bind_calls
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
-from mnistgpu.engine.gpu import cublas, cuda_graph
+from mnistgpu.engine.gpu import cuda_graph
+from mnistgpu.engine.products import cublas
+from mnistgpu.engine.products.precision import matmul_in
+from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.settings import Settings
 
@@ -31,7 +33,7 @@ BOUND_STEPS = 2
 
 def check_backend(settings: Settings, backend: Backend) -> None:
     """Refuse settings that the backend cannot carry out, before anything is written."""
-    products.matmul_in(settings.precision, backend.xp)
+    matmul_in(settings.precision, backend.xp)
     if settings.graph:
         cuda_graph.require_gpu(backend)
 
@@ -61,25 +63,25 @@ def stepping(
             yield step
         return
     trainer.processes = number_of_processes(trainer) if processes is None else processes
+    engine, plain = trainer.engine, trainer.engine.shards
+    bind_calls(engine)
     with contextlib.ExitStack() as stack:
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
-        why = check(trainer, step)
+        why = check(trainer, step, plain)
         if why:
             stack.close()
-            trainer.processes, step = 1, trainer.step
-            trainer.engine.shards = trainer.engine.plain_shards()
+            trainer.processes, step, engine.shards = 1, trainer.step, plain
             on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
         yield step
 
 
-def check(trainer: Trainer, step: Step) -> str:
-    """How the first steps differ from plain ones, if they are not plain themselves."""
-    engine = trainer.engine
-    if trainer.shared is None and not isinstance(engine.shards[0], BoundShard):
+def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
+    """How the first steps differ from those by plain shards, if they are not the same."""
+    engine, fast = trainer.engine, trainer.engine.shards
+    if trainer.shared is None and fast is plain:
         return ""
-    fast, plain = engine.shards, engine.plain_shards()
 
     def plain_step() -> tuple[Array, Array, int]:
         engine.shards = plain

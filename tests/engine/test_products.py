@@ -14,9 +14,9 @@ import types
 import numpy as np
 import pytest
 
-from mnistgpu.engine import products, shard
-from mnistgpu.engine.cpu import small_products
-from mnistgpu.engine.gpu import cublas
+from mnistgpu.engine import shard
+from mnistgpu.engine.products import cublas, small
+from mnistgpu.engine.products import precision as products
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError, ShapeError, UsageError
 from mnistgpu.settings import Settings
@@ -228,7 +228,7 @@ def test_the_environment_rounds_no_products(monkeypatch, precision, override, re
 
 
 def test_float32_on_numpy_is_plain(monkeypatch):
-    monkeypatch.setattr(small_products, "pays", lambda: False)
+    monkeypatch.setattr(small, "pays", lambda: False)
     assert products.matmul_in("float32", np) is np.matmul
     assert products.matmul_in("float64", np) is np.matmul
     assert products.description("float32", "numpy") == "float32"
@@ -248,7 +248,7 @@ def test_every_product_of_a_step_is_the_one_chosen(monkeypatch, digits):
     settings = Settings(layers="784-9-8-10").changed(batch_size=64, init="he")
     results = []
     for matmul in (np.matmul, larger):
-        monkeypatch.setattr(shard.products, "matmul_in", lambda *_, chosen=matmul: chosen)
+        monkeypatch.setattr(shard, "matmul_in", lambda *_, chosen=matmul: chosen)
         trainer = Trainer(settings, Digits(*digits, "digits"), NUMPY)
         trainer.step()
         results.append(network.layers(trainer.theta, settings.sizes))

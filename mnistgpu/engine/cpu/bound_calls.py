@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mnistgpu import network
+from mnistgpu.engine.gradient import Engine, is_plain
 from mnistgpu.engine.shard import Buffers, Shard
 from mnistgpu.engine.threads import empty_lines
 
@@ -135,6 +136,12 @@ class BoundShard(Shard):
     def new_buffers(self, m: int) -> BoundBuffers:
         """See `Shard`."""
         return BoundBuffers(self.gradient, self.sizes, m)
+
+
+def bind_calls(engine: Engine) -> None:
+    """Let the engine's workers make bound calls from here on, if its network is plain."""
+    if is_plain(engine.settings) and engine.xp.__name__ == "numpy":
+        engine.shards = [engine.new_shard(engine.theta, kind=BoundShard) for _ in engine.shards]
 
 
 def total_loss(Z: np.ndarray, Y: np.ndarray, row: np.ndarray) -> Any:

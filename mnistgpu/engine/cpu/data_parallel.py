@@ -78,7 +78,8 @@ class RankEngine(Engine):
         self.__dict__.update(vars(shares.trainer.engine))
         self.shares, self.rank = shares, shares.group.rank
         self.theta = shares.vectors["theta"]
-        self.shard = self.new_shard(self.theta, shares.gradients[self.rank])
+        kind = type(self.shards[0])
+        self.shard = self.new_shard(self.theta, shares.gradients[self.rank], kind)
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
         self.total = np.empty_like(self.slices[0])

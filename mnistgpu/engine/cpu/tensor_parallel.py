@@ -27,10 +27,10 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
-from mnistgpu.engine import products
 from mnistgpu.engine.cpu import bound_calls
 from mnistgpu.engine.cpu.bound_calls import BoundBuffers, Call
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
+from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.engine.threads import empty_lines
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import regularize
@@ -190,7 +190,7 @@ class RankSteps:
         trainer.params = rank_layers(trainer.theta, shapes)
         self.gradient = empty_lines(trainer.theta.shape, trainer.theta.dtype)
         self.gradients = rank_layers(self.gradient, shapes)
-        self.matmul = products.matmul_in(trainer.settings.precision, np)
+        self.matmul = matmul_in(trainer.settings.precision, np)
         self.buffers: dict[int, RankBuffers] = {}  # of a batch, and of the last of an epoch
         # the results of steps, batch by batch
         size, dtype = trainer.batches.size, trainer.theta.dtype

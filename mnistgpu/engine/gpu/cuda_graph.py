@@ -22,7 +22,7 @@ import numpy as np
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
 from mnistgpu.engine.comparison import copies, difference
-from mnistgpu.engine.gpu.cublas import Cublas
+from mnistgpu.engine.products.cublas import Cublas
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import UsageError
 

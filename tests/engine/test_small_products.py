@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mnistgpu.engine import products
-from mnistgpu.engine.cpu import small_products
+from mnistgpu.engine.products import precision as products
+from mnistgpu.engine.products import small
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.settings import Settings
 
@@ -32,7 +32,7 @@ def test_pieces_make_the_whole(m, k, n, order_a, order_b, order_out):
     A = order_a(random.integers(-4, 5, (m, k)).astype(np.float32))
     B = order_b(random.integers(-4, 5, (k, n)).astype(np.float32))
     out = order_out(np.full((m, n), np.nan, np.float32))
-    assert small_products.matmul(A, B, out=out) is out
+    assert small.matmul(A, B, out=out) is out
     # sums of so small whole numbers are exact in float32, in any order
     np.testing.assert_array_equal(out, A.astype(np.float64) @ B.astype(np.float64))
 
@@ -41,7 +41,7 @@ def test_only_the_part_that_is_asked_for_is_written():
     random = np.random.default_rng(0)
     A, B = random.random((10, 784), np.float32), random.random((500, 784), np.float32)[100:340].T
     room = np.full((12, 400), 7, np.float32)
-    small_products.matmul(A, B, out=room[1:11, 80:320])
+    small.matmul(A, B, out=room[1:11, 80:320])
     np.testing.assert_allclose(room[1:11, 80:320], A @ B, rtol=1e-4)
     room[1:11, 80:320] = 7
     assert (room == 7).all()
@@ -53,23 +53,23 @@ def test_every_piece_is_small_enough_and_none_is_left_out(transposed):
     for m in (1, 3, 10, 12, 16, 32, 50, 64, 128, 512):
         for k in (10, 32, 97, 128, 500, 784, 1000):
             for n in (1, 10, 32, 96, 128, 512, 784, 1000, 1024):
-                how, rows, columns = small_products.plan(m, k, n, transposed)
+                how, rows, columns = small.plan(m, k, n, transposed)
                 cut += bool(how)
                 if how == "blocks":
                     assert m % rows == n % columns == 0
-                    assert rows * columns * k <= small_products.MULTIPLY_ADDS
-                    assert not transposed or rows * columns <= small_products.ENTRIES
+                    assert rows * columns * k <= small.MULTIPLY_ADDS
+                    assert not transposed or rows * columns <= small.ENTRIES
                 elif how == "sum":
                     assert k % rows == 0
-                    assert m * n * rows <= small_products.MULTIPLY_ADDS
+                    assert m * n * rows <= small.MULTIPLY_ADDS
     assert cut > 50
 
 
 def test_products_of_the_full_batch_are_cut():
     """What pays most: W_1 X and dZ_1 X^T of 784-10-10 in shards of 1,000 images."""
-    assert small_products.plan(10, 784, 1000, True) == ("blocks", 10, 100)
-    assert small_products.plan(10, 1000, 784, False) == ("sum", 125, 0)
-    assert small_products.plan(1024, 784, 256, True) == ("", 0, 0)
+    assert small.plan(10, 784, 1000, True) == ("blocks", 10, 100)
+    assert small.plan(10, 1000, 784, False) == ("sum", 125, 0)
+    assert small.plan(1024, 784, 256, True) == ("", 0, 0)
 
 
 @pytest.mark.parametrize("layers", ["784-10-10", "784-128-10"])
@@ -82,7 +82,7 @@ def test_training_in_pieces_is_training(digits, monkeypatch, layers, batch):
     settings = Settings(layers=layers, batch_size=batch, iterations=100)
     thetas = []
     for pays in (False, True):
-        monkeypatch.setattr(small_products, "pays", lambda pays=pays: pays)
+        monkeypatch.setattr(small, "pays", lambda pays=pays: pays)
         trainer = Trainer(settings, train, NUMPY)
         with trainer.engine.running():
             for _ in range(10):
@@ -93,11 +93,11 @@ def test_training_in_pieces_is_training(digits, monkeypatch, layers, batch):
 
 def test_pieces_are_for_processors_that_have_the_kernels(monkeypatch):
     for architecture, expected in (("SkylakeX", True), ("Haswell", False), ("", False)):
-        monkeypatch.setattr(small_products, "blas_architecture", lambda a=architecture: a)
-        small_products.pays.cache_clear()
-        assert small_products.pays() is expected
+        monkeypatch.setattr(small, "blas_architecture", lambda a=architecture: a)
+        small.pays.cache_clear()
+        assert small.pays() is expected
         chosen = products.matmul_in("float32", np)
-        assert chosen is (small_products.matmul if expected else np.matmul)
+        assert chosen is (small.matmul if expected else np.matmul)
         assert products.matmul_in("float64", np) is np.matmul
     monkeypatch.undo()
-    small_products.pays.cache_clear()
+    small.pays.cache_clear()

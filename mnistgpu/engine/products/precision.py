@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mnistgpu.backend import Array
-from mnistgpu.engine.cpu import small_products
-from mnistgpu.engine.gpu.cublas import Cublas
+from mnistgpu.engine.products import small
+from mnistgpu.engine.products.cublas import Cublas
 from mnistgpu.errors import BackendError, UsageError
 
 TENSOR_CORES_FROM = 80  # compute capability 8.0, Ampere
@@ -28,8 +28,8 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
     """
     if xp.__name__ == "cupy":
         refuse_hidden_tf32(xp, precision)
-    if precision == "float32" and xp.__name__ == "numpy" and small_products.pays():
-        return small_products.matmul
+    if precision == "float32" and xp.__name__ == "numpy" and small.pays():
+        return small.matmul
     if precision in ("float32", "float64"):
         return xp.matmul
     if xp.__name__ != "cupy":
