@@ -138,7 +138,11 @@ def test_plot_deformations(two_runs, tmp_path):
         (["train", "--recipe", "stong"], 2, "did you mean strong?"),
         (["train", "--deform", "ciresa"], 2, "did you mean ciresan?"),
         (["train", "--optimizer", "adm"], 2, "did you mean adam?"),
-        (["train", "--hidden-dropout", "1"], 2, "--hidden-dropout must be a number from 0"),
+        (
+            ["train", "--hidden-dropout", "1"],
+            2,
+            "--hidden-dropout must be a finite number of at least 0",
+        ),
         (["train", "--elastic", "-1"], 2, "--elastic must be"),
         (["train", "--warmup", "1.5"], 2, "--warmup must be"),
         (["train", "--weight-decay", "200"], 2, "must be less than 1"),
