@@ -11,7 +11,7 @@ settings alone, since batch normalisation and noise depend on it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
 from typing import Any
@@ -204,13 +204,13 @@ def weighted_means(
 
     `found` has for each shard its number of images, and mean and variance (n, 1) by layer.
     """
-    shares, layers = [m / count for m, _ in found], zip(*(of for _, of in found), strict=True)
-    newest = []
-    for layer in layers:
-        means = [share * mean for share, (mean, _) in zip(shares, layer, strict=True)]
-        variances = [share * v for share, (_, v) in zip(shares, layer, strict=True)]
-        newest.append((sum(means), sum(variances)))
-    return newest
+    shares = [m / count for m, _ in found]
+
+    def mean(values: Iterable[Array]) -> Array:
+        return sum(share * value for share, value in zip(shares, values, strict=True))
+
+    layers = zip(*(layers for _, layers in found), strict=True)
+    return [(mean(m for m, _ in layer), mean(v for _, v in layer)) for layer in layers]
 
 
 def is_random(settings: Settings) -> bool:
@@ -221,8 +221,8 @@ def is_random(settings: Settings) -> bool:
 
 
 def is_plain(settings: Settings) -> bool:
-    """Whether a step draws no random numbers, keeps no statistics and has no units but ReLU: then
-    its products are most of it, and it can be recorded.
+    """Whether a step draws no random numbers, keeps no statistics and has ReLU units alone: then
+    products take most of its time, and its calls can be bound.
     """
     return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
 

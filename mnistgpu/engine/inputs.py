@@ -29,11 +29,7 @@ class Inputs:
     """
 
     def __init__(
-        self,
-        images: np.ndarray,
-        settings: Settings,
-        image_shape: tuple[int, int],
-        like: Array,
+        self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
     ):
         xp, where = array_namespace(like), on_device_of(like)
         self.settings, self.image_shape = settings, image_shape

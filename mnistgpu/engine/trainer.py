@@ -116,11 +116,7 @@ class Trainer:
         return loss, right, rows.stop if isinstance(rows, slice) else rows.shape[0]
 
     def advance(
-        self,
-        rows: Array | slice,
-        key: Array | None,
-        deform: bool,
-        numbers: tuple[Any, ...],
+        self, rows: Array | slice, key: Array | None, deform: bool, numbers: tuple[Any, ...]
     ) -> tuple[Array, Array]:
         """The step itself, on the device alone: sum of losses and right answers of these rows.
 

@@ -32,7 +32,7 @@ TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the 
 
 
 class Recorder(Protocol):
-    """Who turns a function of no arguments into a replay of what it computes."""
+    """Turns a function of no arguments into a replay of what it computes."""
 
     matmul: Callable[..., Array]  # the network's products
     matmul_float32: Callable[..., Array]  # those of deformations, whatever the precision
@@ -44,8 +44,8 @@ class Recorder(Protocol):
 class CudaRecorder:
     """Stream, memory pool and cuBLAS of a recording; they live as long as it does.
 
-    The pool serves recording alone. A graph goes on writing where its temporary arrays were, so
-    that nobody else may be given that memory.
+    The pool serves recording alone: a graph goes on writing where its temporary arrays were, so
+    that memory must not be used for anything else.
     """
 
     def __init__(self, cupy: Any, precision: str):
@@ -57,7 +57,7 @@ class CudaRecorder:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Let everything within happen on the recorder's stream, in order with what is around."""
+        """Run everything within on the recorder's stream, in order with what is around it."""
         self._cupy.cuda.get_current_stream().synchronize()
         with self.stream:
             try:
@@ -66,7 +66,7 @@ class CudaRecorder:
                 self.stream.synchronize()
 
     def record(self, body: Callable[[], None]) -> Callable[[], None]:
-        """The replay of body, captured on the stream; whatever the capture raises."""
+        """Capture body on the stream, and return the replay. Raises what the capture raises."""
         with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
             body()  # compiles its kernels, and leaves the pool the memory that it needs
             self.stream.synchronize()
@@ -83,7 +83,7 @@ class CudaRecorder:
 
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """What Python collected in here, such as an old graph, would be freed in mid-capture."""
+    """Collect garbage now, and none within: an old graph must not be freed during a capture."""
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
@@ -95,12 +95,12 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 class StepGraph:
-    """The steps of a trainer, by replays where they are alike, and as ever where they are not.
+    """The steps of a trainer, by replays where a recorded step fits, and eagerly elsewhere.
 
-    The short last batch of an epoch and a step at a given rate run eagerly, and so do steps before
-    which too few alike ones are left to compare; for a clean ending a step is recorded anew. If a
-    recording fails, or its first replays differ from eager steps, `say` is told why and all steps
-    run eagerly.
+    The short last batch of an epoch and a step at a given rate run eagerly, and so do the last
+    steps if too few are left to compare; for a clean ending a step is recorded anew. If a recording
+    fails, or its first replays differ from eager steps, `say` gets the reason and all steps run
+    eagerly.
     """
 
     def __init__(self, trainer: Trainer, recorder: Recorder, say: Callable[[str], object]):
@@ -123,17 +123,16 @@ class StepGraph:
         self.expected = -1  # the step that the counters point to
         self.replay: Callable[[], None] | None = None
         self.given_up = False
-        # eager steps use the recorder's products too: so it is all one which steps are replayed
+        # eager steps use the recorder's products too: so replays change no bit
         self.products: list[tuple[Any, Callable[..., Array]]] = [
             (shard, recorder.matmul) for shard in trainer.engine.shards
         ]
         if trainer.engine.inputs.fields is not None:
             self.products.append((trainer.engine.inputs.fields, recorder.matmul_float32))
         self.exchange_products()
-        try:
-            refuse(trainer, self.last_is_short)
-        except CannotReplayError as error:
-            self.give_up(error)
+        why_not = obstacle(trainer, self.last_is_short)
+        if why_not:
+            self.give_up(why_not)
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
         """As `Trainer.step`, one step; the arrays it returns are valid until the next step."""
@@ -221,40 +220,36 @@ class StepGraph:
             self.expected = -1
             replayed = functools.partial(self.carry_out, replay)
             why = difference(trainer, trainer.step, replayed, CHECKED_STEPS, TOLERANCE)
-            if why:
-                raise CannotReplayError(f"replays {why}")
-            self.replay = replay
+            self.replay, why_not = (None, f"replays {why}") if why else (replay, "")
         except Exception as error:
-            self.give_up(error)
+            why_not = gist(error)
+        if why_not:
+            self.give_up(why_not)
         trainer.restore(start, taken)
         self.expected = -1
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, why: str) -> None:
         """Take all steps from here on eagerly, with their own products, and say why."""
         self.given_up = True
         self.exchange_products()
-        why = str(error) if isinstance(error, CannotReplayError) else gist(error)
         self.say(f"steps are not replayed: {why}")
 
     def exchange_products(self) -> None:
-        """Give everybody who multiplies the product that is kept here for them, and keep theirs."""
+        """Swap the products kept here with those of the shards and the deformation fields."""
         for i, (owner, product) in enumerate(self.products):
             self.products[i], owner.matmul = (owner, owner.matmul), product
 
 
-class CannotReplayError(Exception):
-    """Why the steps of a trainer cannot be replayed."""
-
-
-def refuse(trainer: Trainer, last_is_short: bool) -> None:
-    """Raise CannotReplayError where no recorded step can do what eager ones do."""
+def obstacle(trainer: Trainer, last_is_short: bool) -> str:
+    """Why no recorded step can do what eager ones do; "" if one can."""
     if len(trainer.engine.shards) > 1:
-        raise CannotReplayError("batches are shared out among several workers")
+        return "batches are shared out among several workers"
     in_a_row = trainer.steps - trainer.taken
     if last_is_short:
         in_a_row = min(in_a_row, trainer.batches.per_epoch - 1)
-    if 0 < in_a_row < CHECKED_STEPS:  # of a run that is over nothing need be said
-        raise CannotReplayError(f"there are no {CHECKED_STEPS} alike steps to compare")
+    if 0 < in_a_row < CHECKED_STEPS:  # a run that is over needs no reason
+        return f"there are no {CHECKED_STEPS} alike steps to compare"
+    return ""
 
 
 def require_gpu(backend: Backend) -> None:
@@ -265,13 +260,10 @@ def require_gpu(backend: Backend) -> None:
 
 @contextlib.contextmanager
 def stepping(trainer: Trainer, say: Callable[[str], object]) -> Iterator[Step]:
-    """The function that takes a step of the trainer: replays if its settings ask for them.
+    """The function that takes a step of the trainer by replays.
 
     Raises UsageError where there is no GPU to replay on, BackendError without nvmath-python.
     """
-    if not trainer.settings.graph:
-        yield trainer.step
-        return
     require_gpu(trainer.backend)
     recorder = CudaRecorder(trainer.backend.xp, trainer.settings.precision)
     with recorder.running():

@@ -1,0 +1,23 @@
+"""Kinds of step that a recorded one must stand for."""
+
+from mnistgpu.settings import Settings
+
+BASE = Settings(layers="784-12-10").changed(
+    epochs=3, batch_size=300, init="he", learning_rate=0.05, validation=0
+)
+CASES = {
+    "plain": {},
+    "full batch": {"batch_size": None, "iterations": 9},
+    "an even epoch": {"batch_size": 250},
+    "short epochs": {"batch_size": 1000},
+    "momentum": {"optimizer": "momentum"},
+    "nesterov, one-cycle": {"optimizer": "nesterov", "schedule": "one-cycle"},
+    "adam, warm-up": {"optimizer": "adam", "warmup": 0.4, "schedule": "linear"},
+    "dropout and noise": {"hidden_dropout": 0.2, "input_dropout": 0.1, "input_noise": 0.2},
+    "norms": {"clip_norm": 0.5, "max_norm": 1.0, "l2": 1e-3, "weight_decay": 0.1, "ema": 0.9},
+    "inputs": {"center": True, "min_ink": 0.02, "label_smoothing": 0.1},
+    "deformed, clean ending": {"rotation": 10.0, "shift": 2.0, "clean_ending": 0.3},
+    "elastic, 1 and 7 apart": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0},
+    "batch norm": {"batch_norm": True, "hidden_noise": 0.2},
+    "float64, tanh": {"precision": "float64", "activation": "tanh", "elastic": 1.0},
+}
