@@ -75,7 +75,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-# Other names for what has a name here, or for what is nearest to it here; the name comes first.
+# Names used elsewhere. The first word is the name here that means the same or is nearest to it.
 SYNONYMS = {
     "sgd": "gradient-descent",
     "gd": "gradient-descent",
