@@ -11,6 +11,7 @@ import typer
 from mnistgpu import __version__
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import BACKEND, DEFORM, RECIPE, command_from_settings, option
+from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.train import train_command
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="A dense neural network for handwritten digits, from scratch, on NumPy and CuPy.",
 )
-app.command("train")(train_command)
+app.command("train", cls=QuickCommand)(train_command)
 
 RunArgument = Annotated[
     Path, typer.Argument(help='Run directory, model file, or "shipped": the package\'s model.')
@@ -198,8 +199,9 @@ def lr_find(
     Takes the settings of `train`; the length of a run and the schedule of its rate do not matter.
     """
     from mnistgpu.commands import searching
+    from mnistgpu.commands.beginning import settings_of
 
-    settings = searching.settings_of(recipe, deform, changes)
+    settings = settings_of(recipe, deform, changes)
     searching.lr_find(settings, data, backend, steps, out, force)
 
 

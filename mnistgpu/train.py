@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import BACKEND, DEFORM, RECIPE, command_from_settings, option
+from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
 
 
@@ -62,9 +64,7 @@ def train(
     Without flags: the tutorial's network, 784-10-10, full-batch gradient descent, on the embedded
     MNIST.
     """
-    from mnistgpu.commands import training
-    from mnistgpu.commands.searching import settings_of, with_preset
-    from mnistgpu.runs.checkpointing import parse_every
+    from mnistgpu.commands import beginning
     from mnistgpu.runs.signals import heard
     from mnistgpu.runs.stop import Stop
 
@@ -72,20 +72,30 @@ def train(
         raise UsageError("--out must name a directory of its own for the run, such as runs/first")
     if resume is not None and recipe is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
-    page = page_to_watch if watch else None
     if watch:
         from mnistgpu.web import server
 
         server.require_extra()  # before anything is begun
-    options = training.Options(parse_every(checkpoint_every), force, quiet, snapshots, page)
+    keeping = (checkpoint_every, force, quiet, snapshots, page_to_watch if watch else None)
     stop = Stop()
     with heard(stop):
-        if resume is None:
-            settings = settings_of(recipe, deform, changes)
-            training.begin(settings, data, backend, out, options, stop)
-        else:
-            changes = with_preset(deform, changes)
+        if resume is not None:
+            from mnistgpu.commands import training
+
+            changes, options = beginning.with_preset(deform, changes), training.Options(*keeping)
             training.go_on(resume, changes, data, backend, out, options, stop)
+            return
+        from mnistgpu.backend import select
+
+        settings = beginning.settings_of(recipe, deform, changes)
+        chosen = select(backend)
+        with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
+            reading = pool.submit(beginning.dataset_for, settings, data)
+            from mnistgpu.commands import training
+
+            options = training.Options(*keeping)
+            dataset = reading.result()
+        training.begin(settings, dataset, data, chosen, out, options, stop)
 
 
 def page_to_watch(title: str, snapshots: Any, note: Any) -> Any:
@@ -103,7 +113,7 @@ train_command = command_from_settings(train)
 def main() -> None:
     """Entry point of `python -m mnistgpu.train`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name="train")(train_command)
+    app.command("train", cls=QuickCommand)(train_command)
     run_app(app)
 
 

@@ -26,7 +26,8 @@ def predict(
 ) -> bool:
     """Print the digit in each image, and draw (PNG) what spoke for each if `explain` is given.
 
-    If a file cannot be read, an error is printed and the others are still read; whether all were.
+    If a file cannot be read, an error is printed and the others are still read; then the result
+    is False.
     """
     if explain is not None:
         from mnistgpu.reports import plots

@@ -1,7 +1,7 @@
 """Is this machine fit? Versions, devices, the mathematics on each backend, and how fast it is.
 
-Every check gives a Finding; what is wrong comes with its cure. A check that fails does not keep the
-next from being made.
+Every check gives a Finding, with a cure if something is wrong. After a failed check the next ones
+are still made.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Finding:
 def examine(backend: str | None = None) -> Iterator[Finding]:
     """Check everything that a run on `backend` needs (as for `select`), one finding after another.
 
-    CuPy is examined too where it works but was not asked for; it need not work then.
+    CuPy is examined too if it was not asked for; it is no fault then if it does not work.
     """
     yield from packages()
     backends: list[Backend] = []
@@ -85,7 +85,7 @@ def examine(backend: str | None = None) -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Versions of this package and of those it needs; what a GPU needs only where it is there."""
+    """Versions of this package, of those it needs, and of what --graph needs on a GPU."""
     found, missing = [f"mnistgpu {__version__}"], []
     for name in needed():
         try:
@@ -150,7 +150,7 @@ def cublas_version(backend: Backend) -> str:
 
 
 def checked(subject: str, check: Any, *arguments: Any) -> Finding:
-    """The finding of a check, also if it breaks."""
+    """The finding of a check; a bad one if it raises."""
     try:
         good, text, cure = check(*arguments)
     except Exception as error:
@@ -209,7 +209,7 @@ def parity(backends: list[Backend], digits: Digits) -> tuple[bool, str, str]:
 
 
 def graph(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
-    """A few steps with --graph, which the engine holds against eager ones itself."""
+    """A few steps with --graph; the engine itself compares them with eager ones."""
     try:
         require_graphs()
     except BackendError as error:
@@ -226,7 +226,7 @@ def graph(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
 
 
 def speed(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
-    """Steps a second of two usual networks; whatever they are, that is no fault."""
+    """Milliseconds a step of two usual networks; no speed is a fault."""
     texts = []
     for settings in (
         Settings(),
@@ -259,7 +259,7 @@ def lines_of(finding: Finding) -> list[str]:
 
 
 def print_findings(backend: str | None) -> bool:
-    """Print what `examine` finds, each when it is found; whether all of it is good."""
+    """Print each finding of `examine` as it is made; True if all are good."""
     good = True
     for finding in examine(backend):
         good = good and finding.good

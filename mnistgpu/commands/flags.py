@@ -72,7 +72,7 @@ def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
 def flag_of(knob: Field[Any], panel: str) -> Any:
     """The annotation of a setting's flag, for typer."""
     kind = KINDS[str(knob.type).split(" | ")[0]]
-    default = "" if knob.default is None or kind is bool else str(knob.default)
+    default = "" if knob.default is None or kind is bool else str(knob.default).removesuffix(".0")
     flags = [with_negation(flag) if kind is bool else flag for flag in flags_of(knob)]
     help = knob.metadata["help"]
     return Annotated[kind | None, option(*flags, help=help, default=default, rich_help_panel=panel)]

@@ -39,7 +39,7 @@ class Silent(Callback, AbstractContextManager["Silent"]):
 class Guarded(Silent):
     """Another display, until it cannot print: then the run is interrupted, and so saved.
 
-    The rest of the output goes to the null device, or Python would complain about it at its end.
+    The rest of the output goes to the null device, or Python would print an error at its exit.
     """
 
     def __init__(self, display: Silent, stop: Stop):
@@ -50,7 +50,7 @@ class Guarded(Silent):
             self.display.begin(trainer, progress, stop)
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
-        try:  # not `guard`, which costs more than a look at the clock
+        try:  # `guard` would cost more than the step of the display
             self.display.step(trainer, progress)
         except OSError as error:
             self.lose(error)

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mnistgpu import backend as backends
-from mnistgpu import data as readers
 from mnistgpu import recipes
+from mnistgpu.commands.beginning import dataset_for
 from mnistgpu.errors import UsageError
-from mnistgpu.maths import augment
 from mnistgpu.runs import lr_finder
 from mnistgpu.settings import Settings
-
-
-def with_preset(deform: str | None, changes: dict[str, Any]) -> dict[str, Any]:
-    """Changes of settings, after those of a preset of deformations, if one is named."""
-    return changes if deform is None else augment.preset(deform) | changes
-
-
-def settings_of(recipe: str | None, deform: str | None, changes: dict[str, Any]) -> Settings:
-    """The settings of a recipe (None: classic) with these changes."""
-    return recipes.named(recipe or "classic").settings.changed(**with_preset(deform, changes))
 
 
 def list_recipes() -> None:
@@ -39,7 +27,7 @@ def lr_find(
 
     if out.exists() and not force:
         raise UsageError(f"--out {out}: the file exists; choose another or add --force")
-    dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
+    dataset = dataset_for(settings, data)
     curve = lr_finder.find(settings, dataset, backends.select(backend), steps=steps)
     plots.save(study_plots.learning_rates(curve.rates, curve.losses, curve.suggestion), out)
     print(f"suggested --alpha {curve.suggestion:.2g}; the curve is in {out}")

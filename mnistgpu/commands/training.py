@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from mnistgpu import backend as backends
-from mnistgpu import data as readers
 from mnistgpu.backend import Backend
 from mnistgpu.commands import progress
+from mnistgpu.commands.beginning import dataset_for
 from mnistgpu.data import Dataset
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DataError, RunError, StoppedError, UsageError, printable
 from mnistgpu.runs import checkpoint, checks, resume, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
-from mnistgpu.runs.checkpointing import Checkpointing, Every
+from mnistgpu.runs.checkpointing import Checkpointing, Every, parse_every
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
-# Makes a page about a run, served within the `with`: title, snapshots, printer of a line
+# A page about a run, served within the `with`, of its title, snapshots and a function that prints
 Page = Callable[
     [str, watching.Snapshots, Callable[[str], None]], contextlib.AbstractContextManager[object]
 ]
@@ -34,31 +34,41 @@ Page = Callable[
 class Options:
     """How a run is kept and shown, which changes nothing that it computes."""
 
-    every: Every = Every(60.0)  # noqa: RUF009 - frozen
+    checkpoint_every: str = "60s"  # as `parse_every` reads it
     force: bool = False  # replace a run in its directory
     quiet: bool = False
     snapshots: bool = False  # keep what an animation needs
     page: Page | None = None  # to watch the run on
 
+    @property
+    def every(self) -> Every:
+        """How often to write a checkpoint."""
+        return parse_every(self.checkpoint_every)
+
+    def __post_init__(self) -> None:
+        _ = self.every  # a wrong text is refused here
+
 
 def begin(
     settings: Settings,
+    dataset: Dataset,
     data: Path | None,
-    backend: str | None,
+    backend: Backend,
     out: Path | None,
     options: Options,
     stop: Stop,
 ) -> None:
-    """Train a network in the run directory `out`, a new one under runs/ without a name."""
-    chosen = backends.select(backend)
-    dataset = readers.load(data, classes=max(10, settings.sizes[-1]))
+    """Train a network on the dataset read from `data`, in the run directory `out`.
+
+    Without a name that is a new one under runs/.
+    """
     checks.check_fit(settings, dataset)
-    check_backend(settings, chosen)
+    check_backend(settings, backend)
     path = out or run_directory.new_path()
     with run_directory.writing(path):
         run_directory.create(path, settings, dataset, options.force)
         saving = Checkpointing(path, absolute(data), dataset.digest, options.every)
-        carry_out(settings, dataset, chosen, path, saving, options, stop)
+        carry_out(settings, dataset, backend, path, saving, options, stop)
 
 
 def go_on(
@@ -98,7 +108,7 @@ def go_on(
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
         chosen = backends.select(backend or variable or saved.machine.get("backend"))
         source = absolute(data) or saved.data
-        dataset = readers.load(source, classes=max(10, settings.sizes[-1]))
+        dataset = dataset_for(settings, source)
         if dataset.digest != saved.data_digest:
             raise DataError(
                 f"{dataset.source}: not the data that {directory} was trained on (their digest is "

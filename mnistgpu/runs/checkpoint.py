@@ -1,9 +1,8 @@
-"""checkpoint.safetensors: a run between two steps, whole, so that it can go on bit for bit.
+"""checkpoint.safetensors: all of a run between two steps, so that it can go on bit for bit.
 
-Batches, noise and deformations are functions of seed and step (`counter_rng`), so a run is its
-settings and its data, which the file names, and what it has computed so far, which the file holds:
-parameters, what the optimiser remembers, running statistics, the epoch's sums, the history and the
-best parameters seen.
+Batches, noise and deformations are functions of seed and step (`counter_rng`) and need not be
+saved. The file names the data, and holds the settings and what was computed so far: parameters,
+the optimiser's state, running statistics, the epoch's sums, the history, the best parameters.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ FILE = "checkpoint.safetensors"
 FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
-# Of Backend.describe, and whether processes share the steps: they decide the bits.
-WHO_COMPUTES = ("backend", "device", "numpy", "cupy", "steps")
+# Entries of Backend.describe, and whether processes share the steps: these decide the bits
+MACHINE = ("backend", "device", "numpy", "cupy", "steps")
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class Checkpoint:
     data: str | None  # the path of the data; None for the embedded MNIST
     data_digest: str
     machine: dict[str, str]  # what computed it
-    workers: int  # among which batches, or the network's units, were shared
-    pixels: int  # that the network looks at
-    taken: int  # steps
+    workers: int  # that shared the batches, or the units of the network
+    pixels: int  # inputs of the network, after min_ink has left some out
+    taken: int  # steps so far
     vectors: dict[str, np.ndarray]  # as in Trainer.vectors
     progress: Progress
 
@@ -75,13 +74,13 @@ def machine(backend: Backend) -> dict[str, str]:
         facts["steps"] = (
             "steps in processes" if stepping.processes_possible() else "steps in threads"
         )
-    return {name: facts[name] for name in WHO_COMPUTES if name in facts}
+    return {name: facts[name] for name in MACHINE if name in facts}
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint file, atomically. RunError, and the old file stays, if it is not finite.
 
-    What `load` would refuse never replaces what it takes: it is read here first.
+    The content is checked as `load` checks it, before it replaces the old file.
     """
     check_finite(checkpoint)
     texts, tensors = parts(checkpoint)
@@ -91,7 +90,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def check_finite(checkpoint: Checkpoint) -> None:
-    """DivergedError if any number that a run goes on with, or is judged by, is not finite."""
+    """DivergedError if a number that the run goes on with is not finite."""
     progress = checkpoint.progress
     numbers: dict[str, Any] = {**checkpoint.vectors, "the loss": float(progress.loss)}
     if progress.best_theta is not None:
@@ -151,7 +150,7 @@ def find(directory: Path) -> Path:
 
 
 def load(directory: Path) -> Checkpoint:
-    """The checkpoint of a run directory; DataError if anything in it disagrees."""
+    """The checkpoint of a run directory; DataError if its parts contradict each other."""
     path = find(directory)
     where = str(path)
     texts, tensors = tensor_file.read_file(
@@ -229,7 +228,7 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
 
 
 def steps_followed(used: Settings, taken: int) -> int:
-    """How many steps the running statistics of batch normalisation have followed, if there are."""
+    """How many steps the running statistics have followed; 0 without batch normalisation."""
     return taken if used.batch_norm else 0
 
 
@@ -251,7 +250,7 @@ def machine_of(texts: Mapping[str, str], where: str) -> dict[str, str]:
     found = json_of(texts, "machine", where)
     if (
         not isinstance(found, dict)
-        or not set(found) <= set(WHO_COMPUTES)
+        or not set(found) <= set(MACHINE)
         or not all(isinstance(fact, str) and len(fact) < 1000 for fact in found.values())
         or not re.fullmatch("[a-z-]{1,40}", found.get("backend", "numpy"))
     ):
@@ -279,10 +278,10 @@ def record_of(texts: Mapping[str, str], where: str) -> dict[str, Any]:
 
 
 def rows_of(history: np.ndarray, record: Mapping[str, Any], where: str) -> list[Row]:
-    """The rows of history in a checkpoint, such as `training.train` can have made them.
+    """The rows of history in a checkpoint; DataError if `training.train` cannot have made them.
 
-    The first is of iteration 1, the last of no later one than was taken; where no images are held
-    out, and there alone, a figure is nan.
+    The first is of iteration 1, the last of a step that was taken. Only figures of validation may
+    be nan, for runs without held-out images.
     """
     measured = [not name.startswith("validation") for name in COLUMNS]
     iterations = history[:, COLUMNS.index("iteration")]

@@ -12,7 +12,7 @@ from mnistgpu.settings import Settings
 def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     """Refuse settings that do not fit the data: layers, held-out images, batch size.
 
-    And data that no reader of this package makes: labels that are missing, negative or no integers.
+    Also refuses arrays made by hand whose labels are missing, negative or not integers.
     """
     height, width = dataset.train.image_shape
     first, last = settings.sizes[0], settings.sizes[-1]

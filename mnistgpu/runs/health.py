@@ -1,6 +1,6 @@
-"""Signs that a network will not learn: numbers that are not, units that are dead, data too plain.
+"""Signs that a network will not learn: numbers that are not finite, dead units, poor data.
 
-What makes a run useless stops it (`check`); what makes it suspicious is said in a sentence.
+What makes a run useless stops it (`check`); what makes it suspicious is a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def check(loss: Array, seen: int, theta: Array, iteration: int, settings: Settin
 def check_finite(theta: Array, iteration: int, settings: Settings) -> None:
     """DivergedError unless the parameters to predict with are finite. A sync point.
 
-    They may overflow where those that are trained do not: averaged, or divided by deviations.
+    They may overflow although the trained ones are finite: by averaging, or when they are divided
+    by the standard deviations of batch normalisation.
     """
     xp = array_namespace(theta)
     if not bool(xp.all(xp.isfinite(theta))):
@@ -43,7 +44,7 @@ def check_finite(theta: Array, iteration: int, settings: Settings) -> None:
 
 
 def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
-    """What to say of a run whose numbers have left what floating point can hold."""
+    """The error of a run whose numbers have overflown, with the probable cause."""
     if iteration == 1 and max(settings.input_noise, settings.hidden_noise) > 10:
         cause = (
             "of the noise, for pixels are scaled to 0 to 1; try --input-noise 0.3 "
@@ -61,7 +62,7 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
 
 
 def of_data(digits: data.Digits) -> list[str]:
-    """Sentences about digits from which nothing, or not much, can be learnt."""
+    """Warnings about digits from which little can be learnt."""
     warnings = []
     brightest = int(np.max(digits.images))
     if brightest < BRIGHT:
@@ -79,7 +80,7 @@ def of_data(digits: data.Digits) -> list[str]:
 
 
 def of_units(theta: Array, settings: Settings, digits: data.Digits, backend: Backend) -> list[str]:
-    """Sentences about hidden layers whose ReLU units are nearly all 0, whatever the image shows."""
+    """Warnings about hidden layers whose ReLU units are nearly all 0 for every image."""
     if settings.activation != "relu":
         return []
     images = backend.asarray(digits.images[:SAMPLE])

@@ -1,4 +1,4 @@
-"""A run on disk: FILES in a directory of its own, each whole at every moment."""
+"""A run on disk: a directory with FILES, each of which is whole at every moment."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ FILES = (
 
 
 def new_path() -> Path:
-    """Where a run goes that is given no directory: runs/ and the time."""
+    """The directory of a run without --out: runs/ and the time."""
     return Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make the run directory and hold it, alone; clean up after a writer that was killed."""
+    """Make the run directory and lock it; remove what a killed writer has left."""
     files.make_directory(path)
     with lock.only_writer(path):
         files.remove_leftovers(path, (*FILES, SNAPSHOTS))
@@ -47,10 +47,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -> None:
-    """Record the settings of a new run in its directory, which also proves that it can be written.
+    """Write settings.json of a new run, which also proves that the directory can be written.
 
-    A run that is there is kept unless `force`, and then until the new one replaces it: its
-    checkpoint until the first new one, everything else until the new run is finished.
+    Refuses to replace a run that is there, unless `force`: then its checkpoint stays until the
+    first new one, and everything else until the new run is finished.
     """
     if (path / committee.FILE).exists():
         raise UsageError(f"--out {path}: a committee is there; choose another")
@@ -85,7 +85,7 @@ def write_record(path: Path, settings: dict[str, Any], source: str, digest: str)
 
 
 def read_record(path: Path) -> tuple[Settings, str]:
-    """The settings and the data digest in a settings.json; DataError where it is none."""
+    """The settings and the data digest in a settings.json; DataError if it is damaged."""
     record = files.read_json(path)
     digest = record.get("data_digest")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
@@ -96,7 +96,7 @@ def read_record(path: Path) -> tuple[Settings, str]:
 def is_finished(path: Path, settings: Settings, digest: str) -> bool:
     """Whether the directory holds the results of a run with these settings on these data.
 
-    Where a file that says so is damaged, it does not.
+    It does not if a file that says so is damaged.
     """
     try:
         files.read_json(path / "results.json")
@@ -106,7 +106,7 @@ def is_finished(path: Path, settings: Settings, digest: str) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file of a run is there; a run killed while its report is drawn lacks that."""
+    """Whether every file of a run is there; a run killed while it was drawn has no report.png."""
     return all((path / name).exists() for name in FILES)
 
 
@@ -120,16 +120,20 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """history.csv as columns; DataError where it is not what `write_history` writes."""
+    """history.csv as columns; DataError if `write_history` cannot have written it."""
     content = files.read_bytes(path, limit=200 * MOST_ROWS)
-    if content.count(b"\n") > MOST_ROWS + 1:  # before they become objects many times as large
+    if (
+        content.count(b"\n") > MOST_ROWS + 1
+    ):  # before each becomes Python objects, many times larger
         raise DataError(f"{path}: more than {MOST_ROWS:,} lines; was it edited?")
     lines = content.decode(errors="replace").removesuffix("\n").split("\n")
     if lines[0] != ",".join(COLUMNS):
         raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}; was it edited?")
     columns: list[list[float]] = [[] for _ in COLUMNS]
     for number, line in enumerate(lines[1:], 2):
-        cells = line.split(",", len(COLUMNS))  # no more pieces than would be one too many
+        cells = line.split(
+            ",", len(COLUMNS)
+        )  # one piece too many is enough to see that there are too many
         try:
             for column, cell in zip(columns, cells, strict=True):
                 column.append(float(cell))

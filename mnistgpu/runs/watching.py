@@ -1,4 +1,4 @@
-"""What there is to see while a network learns: first-layer weights and its answers to some digits.
+"""Snapshots of a network while it learns: first-layer weights, and its answers to some digits.
 
 A `Watcher` takes a snapshot for every row of history. `mnistgpu train --watch` shows them on a
 page, and they are kept in the run directory for `mnistgpu plot RUN --animate`.
@@ -32,7 +32,7 @@ LARGEST = 1e30  # number in a file that can be drawn
 
 @dataclass(eq=False)
 class Snapshots:
-    """A run as it went, a snapshot for each row of history."""
+    """The snapshots of a run, one for each row of history."""
 
     image_shape: tuple[int, int]
     images: np.ndarray  # (digits, pixels) uint8: the digits that are watched
@@ -44,7 +44,7 @@ class Snapshots:
 
     @classmethod
     def of(cls, dataset: data.Dataset) -> Snapshots:
-        """No snapshot yet, of the first digit of each class that the data has, up to ten."""
+        """No snapshots yet, of the first digit of each class, up to ten."""
         digits = dataset.test or dataset.train
         labels = np.asarray(digits.labels)
         first = np.unique(labels, return_index=True)[1][:10]
@@ -70,11 +70,11 @@ class Watcher(Callback):
         shares = self.backend.to_numpy(watched.probabilities(self.images, self.backend))
         seen.units.append(np.array(self.backend.to_numpy(W[:UNITS, :]), dtype=np.float32))
         seen.probabilities.append(shares.T.astype(np.float32))
-        seen.rows.append(row)  # last: whoever reads a row finds its snapshot
+        seen.rows.append(row)  # last: a reader in another thread finds the snapshot of every row
 
 
 def save(snapshots: Snapshots, path: Path) -> None:
-    """Write the snapshots of a run, of more than MOST every second one, or third, and so on."""
+    """Write the snapshots of a run: all, or every second, third, ... if there are more than MOST."""
     seen, step = snapshots, -(-len(snapshots.rows) // MOST)
     rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
     tensors: dict[str, np.ndarray] = {
@@ -95,7 +95,7 @@ def save(snapshots: Snapshots, path: Path) -> None:
 
 
 def load(path: Path) -> Snapshots:
-    """Read them back; DataError where the file is none, or there is none."""
+    """The snapshots in a file; DataError if it is damaged or missing."""
     if not files.is_file(path):
         raise DataError(
             f"{path}: no snapshots here; train with --snapshots (or --watch) to animate the run"
@@ -115,7 +115,7 @@ def load(path: Path) -> Snapshots:
 
 
 def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expected]:
-    """The arrays that belong to these texts."""
+    """The arrays of a file with these texts."""
     pixels = int(np.prod(shape_of(texts, where)))
     parts = texts.get("counts", "").split(" ")
     if len(parts) != 4 or not all(map(is_count, parts)):
@@ -131,7 +131,7 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
 
 
 def rows_of(rows: np.ndarray, where: str) -> list[Row]:
-    """The rows of a file; where no images are held out, and there alone, a figure is nan."""
+    """The rows of a file. Only figures of validation may be nan, without held-out images."""
     iterations = rows[:, COLUMNS.index("iteration")]
     may_lack = [name.startswith("validation") for name in COLUMNS]
     known = np.where(np.isnan(rows) & may_lack, 0.0, rows)

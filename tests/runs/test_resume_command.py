@@ -84,7 +84,7 @@ def test_a_directory_instead_of_results_is_no_finished_run(uninterrupted, tmp_pa
 
 
 def test_another_machine_is_said_so(uninterrupted, tmp_path):
-    """The same steps, rounded as they are here: not the same bits, and nobody should think so."""
+    """The same steps, but rounded as they are here: the bits differ, and the output says so."""
     path = tmp_path / "run"
     path.mkdir()
     shutil.copy(uninterrupted / checkpoint.FILE, path)

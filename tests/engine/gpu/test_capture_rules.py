@@ -84,9 +84,6 @@ def test_without_a_gpu_the_setting_is_refused(digits):
     trainer = Trainer(BASE.changed(graph=True), Digits(*digits, "digits"), NUMPY)
     with pytest.raises(UsageError, match=r"--graph .*--backend cupy"), stepping(trainer, print):
         pass
-    trainer = Trainer(BASE, Digits(*digits, "digits"), NUMPY)
-    with stepping(trainer, print) as step:
-        assert step == trainer.step
 
 
 def test_the_stand_in_forbids_what_a_capture_forbids():
