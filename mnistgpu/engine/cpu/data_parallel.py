@@ -12,8 +12,6 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.process_group import Team
 from mnistgpu.engine.gradient import Engine, weighted_means
@@ -86,7 +84,6 @@ class ShareEngine(Engine):
         self.shard = self.new_shard(self.theta, gradient)
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
-        self.total = np.empty_like(gradient[slice_])
 
     def gradient(
         self, rows: Array | slice, key: Array | None = None, deform: bool = True
@@ -101,14 +98,14 @@ class ShareEngine(Engine):
                 self.tell_statistics(starts[self.rank])
         shares.team.meet()
 
-        np.copyto(self.total, self.slices[0])
+        total = self.slices[0]  # in place: only this process reads its slice of all gradients
         loss, right = shares.losses[0], shares.right[0]
         for rank in range(1, len(starts)):
-            self.total += self.slices[rank]
+            total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
         if self.settings.batch_norm:
             self.batch_statistics = weighted_means(self.all_statistics(count), count)
-        return self.total, loss, right
+        return total, loss, right
 
     def tell_statistics(self, starts: range) -> None:
         """Means and variances of this process's shards, which begin there, to all."""
