@@ -72,6 +72,8 @@ STRONG = Deformation(
 )
 PRESETS = {"ciresan": CIRESAN, "strong": STRONG}
 
+PAPER = 2  # blank pixels around an image: a place outside then has four neighbours like any other
+
 
 def preset(name: str) -> dict[str, Any]:
     """All settings of a named deformation, so that one preset leaves nothing of another.
@@ -103,7 +105,7 @@ def deform(
     the smooth fields of elastic distortion: pass them to many calls, or each call makes its own.
     """
     xp = array_namespace(images)
-    m, pixels = images.shape
+    m = images.shape[0]
     group = min(deformation.images_per_map, m)
     groups = -(-m // group)
     limited = None
@@ -115,13 +117,8 @@ def deform(
     rows, columns = source(key, groups, deformation, image_shape, limited, strength, fields)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
-    # images of a group side by side, so that one map moves rows of `group` numbers
-    grouped = xp.reshape(_pad_rows(images, groups * group), (groups, group, pixels))
-    plane = xp.reshape(xp.permute_dims(grouped, (0, 2, 1)), (groups * pixels, group))
-    moved = _bilinear(xp.astype(plane, xp.float32), rows, columns, image_shape)
-    k = rows.shape[1]
-    moved = xp.permute_dims(xp.reshape(moved, (groups, k, group)), (1, 0, 2))
-    moved = xp.reshape(moved, (k, groups * group))[:, :m]
+    padded = _pad_rows(images, groups * group)
+    moved = _bilinear(_on_paper(padded, groups, image_shape), rows, columns, image_shape)[:, :m]
     if is_1_or_7 is not None:
         moved = xp.take(moved, back, axis=1)  # back to the order of `images`
     return moved
@@ -218,37 +215,55 @@ def _gauss(like: Array, n: int, sigma: float) -> Array:
     return G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True))
 
 
-def _bilinear(plane: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
-    """Values (groups * k, group) of `plane` (groups * pixels, group) at rows, columns (groups, k).
+def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array:
+    """Images (m, pixels) of `groups` equal groups with a border of PAPER blank pixels around each.
 
     Beyond the border is paper, 0. At whole pixels the value is that of the pixel, bit for bit.
     """
-    xp, where = array_namespace(plane), on_device_of(plane)
+    xp = array_namespace(images)
+    height, width = image_shape
+    grouped = xp.reshape(images, (groups, -1, height, width))
+    shape = (groups, height + 2 * PAPER, width + 2 * PAPER, grouped.shape[1])
+    sheets = xp.zeros(shape, dtype=images.dtype, **on_device_of(images))
+    sheets[:, PAPER:-PAPER, PAPER:-PAPER, :] = xp.permute_dims(grouped, (0, 2, 3, 1))
+    return xp.reshape(xp.astype(sheets, xp.float32), (-1, shape[-1]))
+
+
+def _bilinear(sheets: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
+    """Values (k, groups * group) of the sheets of `_on_paper` at rows, columns (groups, k).
+
+    Rows and columns are counted from the image's first pixel. Further away than the paper reaches,
+    values are 0 too. At whole pixels the value is the pixel's, to the bit.
+    """
+    xp, where = array_namespace(sheets), on_device_of(sheets)
     height, width = image_shape
     groups, k = rows.shape
+    rows, columns = (
+        xp.reshape(xp.permute_dims(each, (1, 0)), (-1,)) for each in (rows, columns)
+    )  # place by place, and group by group, as in the result
     top, left = xp.floor(rows), xp.floor(columns)
     down, right = rows - top, columns - left
-    first = xp.arange(groups, dtype=xp.int64, **where)[:, None] * (height * width)
+    up, aside = 1.0 - down, 1.0 - right
+    line = width + 2 * PAPER
+    # a place beyond the paper moves to its edge, where all four neighbours are 0 as well
+    pixel = _clamp(top, -PAPER, height) * line + _clamp(left, -PAPER, width) + PAPER * (line + 1)
+    sheet = xp.arange(groups, dtype=xp.int64, **where) * (line * (height + 2 * PAPER))
+    first = xp.reshape(xp.astype(pixel, xp.int64), (k, groups)) + sheet
+    corners = (0, up * aside), (1, up * right), (line, down * aside), (line + 1, down * right)
     total = None
-    for below in (0, 1):
-        for beside in (0, 1):
-            r, c = top + below, left + beside
-            inside = (r >= 0) & (r <= height - 1) & (c >= 0) & (c <= width - 1)
-            weight = (down if below else 1.0 - down) * (right if beside else 1.0 - right)
-            weight = weight * xp.astype(inside, weight.dtype)
-            pixel = xp.astype(_clamp(r, height - 1) * width + _clamp(c, width - 1), xp.int64)
-            part = xp.take(plane, xp.reshape(first + pixel, (-1,)), axis=0)
-            part *= xp.reshape(weight, (groups * k, 1))
-            if total is None:
-                total = part
-            else:
-                total += part
-    return total
+    for beyond, weight in corners:
+        part = xp.take(sheets, xp.reshape(first + beyond, (-1,)), axis=0)
+        part *= weight[:, None]
+        if total is None:
+            total = part
+        else:
+            total += part
+    return xp.reshape(total, (k, -1))
 
 
-def _clamp(values: Array, highest: int) -> Array:
+def _clamp(values: Array, lowest: int, highest: int) -> Array:
     xp = array_namespace(values)
-    return xp.minimum(xp.maximum(values, 0.0), float(highest))
+    return xp.minimum(xp.maximum(values, float(lowest)), float(highest))
 
 
 def _pad_rows(rows: Array, count: int) -> Array:

@@ -74,7 +74,7 @@ class Watcher(Callback):
 
 
 def save(snapshots: Snapshots, path: Path) -> None:
-    """Write the snapshots of a run: all, or every second, third, ... if there are more than MOST."""
+    """Write a run's snapshots: all, or every second, third, ... if there are more than MOST."""
     seen, step = snapshots, -(-len(snapshots.rows) // MOST)
     rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
     tensors: dict[str, np.ndarray] = {

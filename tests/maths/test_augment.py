@@ -63,6 +63,20 @@ def test_a_group_shares_its_map_and_groups_differ(digits):
     assert np.abs(moved[:, 0] - moved[:, 32]).mean() > 2
 
 
+def test_what_comes_from_far_outside_is_paper():
+    """By any distance: a black image shifted whole pixels and parts of them, out of sight at last.
+
+    Each image has a map of its own; the ink left is that of the part still within the picture.
+    """
+    images = np.full((200, 784), 255, dtype=np.uint8)
+    changes = deformation(shift=20.0, images_per_map=1)
+    moved = augment.deform(images, KEY, changes, strength=2.0)
+    draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8, 200)) * 2.0 - 1.0
+    inside = np.maximum(28 - np.abs(40.0 * draws[4:6]), 0.0)
+    np.testing.assert_allclose(moved.sum(axis=0), 255 * inside[0] * inside[1], rtol=1e-3, atol=1)
+    assert (moved.sum(axis=0) == 0).sum() > 50
+
+
 def test_against_scipy(digits):
     """The bilinear gather is SciPy's map_coordinates of order 1 with zeros outside."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-import numpy as np
-
 from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
 from mnistgpu.engine.gradient import Engine, weighted_means
@@ -82,7 +80,6 @@ class RankEngine(Engine):
         self.shard = self.new_shard(self.theta, shares.gradients[self.rank], kind)
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
-        self.total = np.empty_like(self.slices[0])
 
     def gradient(
         self, rows: Array | slice, key: Array | None = None, deform: bool = True
@@ -98,10 +95,10 @@ class RankEngine(Engine):
                     memory[...] = found
         shares.group.barrier()
 
-        np.copyto(self.total, self.slices[0])
+        total = self.slices[0]  # in place: no other rank reads this slice of the gradients
         loss, right = shares.losses[0], shares.right[0]
         for rank in range(1, len(starts)):
-            self.total += self.slices[rank]
+            total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
         if self.settings.batch_norm:
             first = range(0, count, self.shard_rows)
@@ -109,4 +106,4 @@ class RankEngine(Engine):
             self.batch_statistics = weighted_means(
                 list(zip(sizes, statistics, strict=False)), count
             )
-        return self.total, loss, right
+        return total, loss, right
