@@ -1,12 +1,12 @@
-"""Labelled digits: the embedded MNIST, and the files that people have, checked.
+"""Labelled digits: the embedded MNIST, and files in the usual formats, checked.
 
-Read `digits.py` first: `load` gives a set to train on, `load_digits` images to look at. Images are
+Read `digits.py` first: `load` returns a set to train on, `load_digits` images to answer. Images are
 rows (N, pixels) of uint8, 0 for paper and 255 for ink, from the file to the device. `idx.py`,
-`table.py` (CSV) and `npz.py` read one format each, over the checks in `streams.py`.
+`table.py` (CSV) and `npz.py` read one format each, with the checks in `streams.py`.
 
-A reader takes every file as if it were made to do harm: the outcome is whole data, or a DataError
-that names the file, the place and the mend. A size that a file claims is believed only as far as
-the file's own size bears it out, so memory and time grow with what a file holds.
+Every file is treated as if it were made to do harm: the outcome is complete data, or a DataError
+that names the file, the place and the remedy. A size that a file claims is compared with the file's
+own size before memory is allocated, so memory and time grow with what a file really holds.
 """
 
 from mnistgpu.data.digits import Dataset, Digits, load, load_digits, split

@@ -1,6 +1,6 @@
-"""Labelled digits: the embedded MNIST, or files in the formats such sets come in.
+"""Labelled digits: the embedded MNIST, or files in the usual formats of such sets.
 
-`load` gives a set to train on, `load_digits` images to look at, with or without labels. Images
+`load` returns a set to train on, `load_digits` images to answer, with or without labels. Images
 stay rows of uint8, 0 for paper and 255 for ink, from the file to the device.
 """
 
@@ -35,7 +35,7 @@ PREFIX = {"train": "train", "test": "t10k"}  # how MNIST's files name the two pa
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images as rows, and their labels. What is read here is read-only: the digest stays true."""
+    """Images as rows, and their labels. Arrays read from files are read-only."""
 
     images: np.ndarray  # (N, rows * columns) uint8
     labels: np.ndarray | None  # (N,) uint8
@@ -47,7 +47,7 @@ class Digits:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images and labels: equal digits have it equal, from any format."""
+        """SHA-256 of shape, images and labels: the same for equal digits from any format."""
         shape = "x".join(map(str, (len(self), *self.image_shape)))
         kind = "unlabelled" if self.labels is None else "labelled"
         content = hashlib.sha256(f"{shape} {kind}\n".encode())
@@ -59,7 +59,7 @@ class Digits:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled digits to train on, and others kept for the test, where there are any."""
+    """Labelled digits to train on, and others for the test (None if the source has none)."""
 
     train: Digits
     test: Digits | None
@@ -67,28 +67,28 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the digests of the two parts."""
+        """SHA-256 of the digests of both parts."""
         test = "none" if self.test is None else self.test.digest
         return hashlib.sha256(f"train {self.train.digest} test {test}\n".encode()).hexdigest()
 
 
 def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
-    """A labelled set: the embedded MNIST without a path, or what lies at the path.
+    """A labelled set: the embedded MNIST, or the set at a path.
 
-    That is a folder with the IDX files of MNIST (plain or .gz; the test pair may be missing) or
+    The path is a folder with the IDX files of MNIST (plain or .gz; the test pair may be missing) or
     with train.csv, an IDX file of images with its labels beside it, a .csv, or a .npz as Keras
-    has it. Labels must lie in 0 ... classes - 1.
+    provides it. Labels must lie in 0 ... classes - 1.
 
-    Raises DataError for anything that is missing, damaged or not such data.
+    Raises DataError if something is missing, damaged or in another format.
     """
     source = "embedded MNIST" if path is None else str(path)
     parts = embedded(classes) if path is None else parts_at(Path(path), classes)
-    with ThreadPoolExecutor(2) as pool:  # unpacking and hashing do not hold Python's lock
+    with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
         train, test = pool.map(lambda read: read(), (parts.train, parts.test))
     if train is None:
         raise DataError(
-            f"{path}: holds no training images; add train-images-idx3-ubyte to a folder, x_train "
-            "to an npz"
+            f"{path}: holds no training images; add train-images-idx3-ubyte to a folder, or "
+            "x_train to an npz file"
         )
     for digits in (train, test):
         if digits is not None and digits.labels is None:
@@ -108,7 +108,7 @@ def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
 def load_digits(path: str | Path, classes: int = 10) -> Digits:
     """The images at a path, as for `load`, with their labels if there are any.
 
-    Where there are a training and a test part, it is the test part.
+    If the path has a training and a test part, the images are those of the test part.
     """
     parts = parts_at(Path(path), classes)
     for read in (parts.kaggle_test, parts.test, parts.train):
@@ -120,7 +120,8 @@ def load_digits(path: str | Path, classes: int = 10) -> Digits:
 def split(digits: Digits, validation: int, seed: int) -> tuple[Digits, Digits | None]:
     """The digits to train on, and `validation` of them held out at random (None for 0).
 
-    Which are held out depends on the seed and on how many digits there are. Both keep their order.
+    Which ones are held out depends only on the seed and the number of digits. Both parts keep the
+    order of the digits. Raises UsageError if no image would be left to train on.
     """
     count = len(digits)
     if not 0 <= validation < count:
@@ -143,11 +144,11 @@ def selection(digits: Digits, mask: np.ndarray, purpose: str) -> Digits:
     return Digits(images, labels, f"{digits.source}, {len(images)} {purpose}", digits.image_shape)
 
 
-# Where the parts of a set lie, and how each is read once it is wanted
+# The parts of a set: a function for each that reads it when it is called
 
 
 def nothing() -> None:
-    """The reader of a part that is not there."""
+    """The reader of a part that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,11 @@ class Parts:
 
     train: Callable[[], Digits | None] = nothing
     test: Callable[[], Digits | None] = nothing
-    kaggle_test: Callable[[], Digits | None] = nothing  # images whose labels Kaggle keeps
+    kaggle_test: Callable[[], Digits | None] = nothing  # images whose labels only Kaggle has
 
 
 def parts_at(path: Path, classes: int) -> Parts:
-    """The parts at a path, by its name."""
+    """The parts at a path, whose name tells the format."""
     if stat.S_ISDIR(mode_of(path)):
         return folder_parts(path, classes)
     kind = path.suffix.lower()
@@ -175,7 +176,7 @@ def parts_at(path: Path, classes: int) -> Parts:
 
 
 def folder_parts(folder: Path, classes: int) -> Parts:
-    """The parts in a folder: pairs of IDX files, or else Kaggle's tables."""
+    """The parts in a folder: pairs of IDX files, or Kaggle's tables if there are none."""
     pairs = {}
     for part, prefix in PREFIX.items():
         images = find_idx(folder, f"{prefix}-images-idx3-ubyte")
@@ -200,17 +201,17 @@ def folder_parts(folder: Path, classes: int) -> Parts:
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
-    """The IDX file of that name, plain or else gzipped."""
+    """The IDX file of that name: the plain one, or else the gzipped one."""
     return find(folder, name, f"{name}.gz")
 
 
 def find(folder: Path, *names: str) -> Path | None:
-    """The first of the names that is in the folder."""
+    """The path of the first of these names that is in the folder."""
     try:
         present = set(os.listdir(folder))
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be listed ({error.strerror or error}); check its rights"
+            f"{folder}: cannot be listed ({error.strerror or error}); check its permissions"
         ) from None
     return next((folder / name for name in names if name in present), None)
 
@@ -223,7 +224,7 @@ def embedded(classes: int) -> Parts:
     raise DataError(f"{EMBEDDED[0]}: the embedded MNIST is missing; install mnistgpu again")
 
 
-# Each format as Digits
+# Readers of one format each, which return Digits
 
 
 def idx_digits(images_path: Path, labels_path: Path | None, classes: int, source: str) -> Digits:
@@ -234,7 +235,7 @@ def idx_digits(images_path: Path, labels_path: Path | None, classes: int, source
 
 
 def embedded_digits(folder: Path, part: str, classes: int) -> Digits:
-    """A part of the embedded MNIST, to the byte what its authors published."""
+    """A part of the embedded MNIST, checked byte by byte against what its authors published."""
     images_path = folder / f"{PREFIX[part]}-images-idx3-ubyte.gz"
     labels_path = folder / f"{PREFIX[part]}-labels-idx1-ubyte.gz"
     digits = idx_digits(images_path, labels_path, classes, f"embedded MNIST, {part}")
@@ -244,14 +245,14 @@ def embedded_digits(folder: Path, part: str, classes: int) -> Digits:
         content.update(array.data)
         if content.hexdigest() != MNIST_SHA256[path.stem]:
             raise DataError(
-                f"{path}: not MNIST as published, for the SHA-256 of its unpacked bytes is "
+                f"{path}: not MNIST as published: the SHA-256 of its unpacked bytes is "
                 f"{content.hexdigest()[:16]}...; install mnistgpu again"
             )
     return digits
 
 
 def csv_digits(path: Path, classes: int) -> Digits:
-    """A table as Kaggle's train.csv or test.csv."""
+    """A table in the form of Kaggle's train.csv or test.csv."""
     return as_digits(*table.read(path, classes), str(path))
 
 
@@ -273,6 +274,6 @@ def as_digits(images: np.ndarray, labels: np.ndarray | None, source: str) -> Dig
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, which can no longer be written to."""
+    """The same array, made read-only."""
     array.flags.writeable = False
     return array

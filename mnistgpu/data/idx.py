@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: a magic number, the dimensions as big-endian uint32, then the bytes."""
+"""IDX, the format of MNIST: a magic number, the dimensions as big-endian uint32, then the data."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def read_header(path: Path, stream: Stream, kind: str) -> tuple[int, ...]:
     if 0 in shape:
         raise DataError(
             f"{path}, byte {4 + 4 * shape.index(0)}: declares {'x'.join(map(str, shape))} {kind}, "
-            "which is nothing; give a file that holds some"
+            "which is empty; give a file that holds some"
         )
     return shape
 
 
 def check_magic(path: Path, magic: bytes, kind: str) -> None:
-    """Refuse a file that does not begin as an IDX file of `kind`."""
+    """DataError if a file does not begin as an IDX file of `kind` does."""
     expected = bytes([0, 0, 8, DIMENSIONS[kind]])
     if magic == expected:
         return
@@ -104,7 +104,7 @@ def check_magic(path: Path, magic: bytes, kind: str) -> None:
 def wrong_length(
     path: Path, place: int, shape: tuple[int, ...], declared: int, fault: str
 ) -> DataError:
-    """An IDX file that is shorter or longer than its header says."""
+    """The error for an IDX file that is shorter or longer than its header declares."""
     return DataError(
         f"{path}, byte {place:,} (unpacked): the header declares {'x'.join(map(str, shape))}, "
         f"{declared:,} bytes in all, but {fault}; copy or download it again"

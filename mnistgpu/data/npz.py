@@ -1,7 +1,8 @@
 """npz: a zip archive of arrays, as numpy.savez writes it and Keras serves MNIST.
 
-numpy.load allocates whatever a header declares, evaluates the header as Python and takes arrays
-that are missing or renamed for good; here only what numpy.savez writes of plain numbers is read.
+numpy.load allocates as much as a header declares, evaluates the header as Python and does not
+notice missing or renamed arrays. This reader accepts only arrays of plain numbers, in the form in
+which numpy.savez writes them.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ HEADER = re.compile(
     rb"'shape': \(([0-9]{1,12}(?:, [0-9]{1,12})*),?\), \} *\n"
 )
 AGAIN = "write it again with numpy.savez"
-FAULTS = (  # what zipfile raises for damaged archives
+FAULTS = (  # errors of zipfile for damaged archives
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    OSError,  # a place beyond the end of all files
+    OSError,  # an offset beyond the end of any file
     RuntimeError,  # and NotImplementedError
     ValueError,  # and UnicodeDecodeError
 )
@@ -61,7 +62,7 @@ def read(path: Path, part: str, classes: int) -> tuple[np.ndarray, np.ndarray | 
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Those of the named arrays that the file holds, by name."""
+    """The named arrays, as far as the file holds them, by name."""
     with opened(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -80,7 +81,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def known_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members by the names of their arrays, which must be the four that are known."""
+    """The members by the names of their arrays; DataError for a name not in NAMES."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
@@ -101,7 +102,7 @@ def read_array(
     """One array of an npz file that has `size` bytes in all."""
     where = f"{path}, {info.filename}"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{where}: compressed in a way that numpy does not use; {AGAIN}")
+        raise DataError(f"{where}: compressed by a method that numpy does not use; {AGAIN}")
     check_growth(where, info.file_size, size)
     with archive.open(info) as stream:
         start = bytearray(10)
@@ -127,13 +128,13 @@ def read_array(
             )
         if count == 0:
             raise DataError(
-                f"{where}, byte 10: declares the shape {shape}, which is nothing; save at least "
+                f"{where}, byte 10: declares the shape {shape}, which is empty; save at least "
                 "one image"
             )
         array = np.empty(count, dtype=dtype)
         filled = fill(stream, array.view(np.uint8).data)
         if filled < array.nbytes:
             raise DataError(f"{where}: ends {array.nbytes - filled:,} bytes too early; {AGAIN}")
-    if fortran == "True":  # the first index runs fastest, not the last
+    if fortran == "True":  # in memory the first index changes fastest
         return np.ascontiguousarray(array.reshape(shape[::-1]).T)
     return array.reshape(shape)

@@ -1,4 +1,4 @@
-"""What the formats share: files opened with care, streams that unpack no more than asked."""
+"""What the readers share: opening files safely, and unpacking no more than is asked for."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ import numpy as np
 from mnistgpu.errors import DataError
 
 LARGEST = 4 * 2**30  # bytes of pixels in one file; all of EMNIST has 0.6 GiB
-SMALL = 16 * 2**20  # bytes to which any compressed part may unpack, of which a set has four;
-LARGEST_RATIO = 50  # beyond, it may unpack to so many times its size (digits: 2 to 20 times)
+SMALL = 16 * 2**20  # bytes to which a compressed file or member may unpack (a set has four)
+LARGEST_RATIO = 50  # a larger file may unpack to this many times its size (digits: 2 to 20 times)
 BLOCK = 2**18  # bytes read at once
 
 
 def mode_of(path: Path) -> int:
-    """What kind of thing lies at path, as in os.stat; DataError if nothing can be seen there."""
+    """The mode of the file or folder at path, as in os.stat; DataError if the system refuses."""
     try:
         return os.stat(path).st_mode
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{path}: cannot be read ({reason}); check the path and its rights"
+            f"{path}: cannot be read ({reason}); check the path and its permissions"
         ) from None
 
 
 class BlockReader(io.BufferedReader):
     """A file that gives at most BLOCK bytes at once.
 
-    zipfile reads its whole directory in one go and makes objects of it, many times as large.
+    zipfile reads the whole directory of an archive at once and turns it into objects that need many
+    times its size: a directory larger than BLOCK is refused.
     """
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -44,7 +45,7 @@ class BlockReader(io.BufferedReader):
         if size > BLOCK:
             raise DataError(
                 f"{self.name}, byte {self.tell():,}: a part that should be small claims {size:,} "
-                "bytes; write the file again"
+                "bytes; write the file again with numpy.savez"
             )
         return super().read(size)
 
@@ -56,9 +57,9 @@ class BlockReader(io.BufferedReader):
 
 @contextmanager
 def opened(path: Path) -> Iterator[BlockReader]:
-    """The regular file at path, open to be read; what the system refuses becomes a DataError."""
+    """The regular file at path, open for reading; an error of the system becomes a DataError."""
     mode = mode_of(path)
-    if not stat.S_ISREG(mode):  # to open a named pipe would be to wait for ever
+    if not stat.S_ISREG(mode):  # opening a named pipe would wait for a writer
         kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise DataError(f"{path}: is {kind}, where a file is needed; give the path of a file")
     try:
@@ -68,22 +69,23 @@ def opened(path: Path) -> Iterator[BlockReader]:
             yield file
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}); check its rights and the disk"
+            f"{path}: cannot be read ({error.strerror or error}); check its permissions and the "
+            "disk"
         ) from None
     except MemoryError:
         raise DataError(f"{path}: does not fit in memory; split it") from None
 
 
 class Stream(Protocol):
-    """What a file, a gzip file and a member of a zip file have in common."""
+    """What a file, a gzip file and a member of a zip file have in common: they can be read."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Unzipped:
-    """The content of a gzip file with one member, as a stream that unpacks no more than asked.
+    """The content of a gzip file with one member, as a stream that unpacks only what is read.
 
-    gzip.GzipFile would search a hostile header for the end of its file name byte by byte.
+    gzip.GzipFile reads the file name in the header byte by byte, which an endless name would abuse.
     """
 
     def __init__(self, path: Path, file: BinaryIO):
@@ -91,7 +93,7 @@ class Unzipped:
         self.unpacker = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes, and none only where the gzip data end as they should."""
+        """At most `size` bytes; b"" only at the end of undamaged gzip data."""
         while not self.unpacker.eof:
             packed = self.unpacker.unconsumed_tail or self.file.read(2**16)
             try:
@@ -118,7 +120,7 @@ class Unzipped:
 
 
 def fill(stream: Stream, target: memoryview) -> int:
-    """Read bytes into target until it is full or the stream ends; how many came."""
+    """Read bytes into target until it is full or the stream ends; returns their number."""
     filled = 0
     while filled < len(target) and (piece := stream.read(min(BLOCK, len(target) - filled))):
         target[filled : filled + len(piece)] = piece
@@ -127,7 +129,7 @@ def fill(stream: Stream, target: memoryview) -> int:
 
 
 def check_growth(where: str, unpacked: int, packed: int) -> None:
-    """Refuse compressed data that claim to hold far more than digits would."""
+    """DataError if compressed data claim to hold far more than digits would."""
     limit = min(LARGEST, max(SMALL, LARGEST_RATIO * packed))
     if unpacked > limit:
         raise DataError(
@@ -137,8 +139,8 @@ def check_growth(where: str, unpacked: int, packed: int) -> None:
 
 
 def check_labels(labels: np.ndarray, classes: int, place: Callable[[int], str]) -> None:
-    """Refuse a label outside 0 ... classes - 1; `place` says where label i stands."""
-    for start in range(0, len(labels), BLOCK):  # millions of wrong ones need no list of them
+    """DataError for a label outside 0 ... classes - 1; `place(i)` names the place of label i."""
+    for start in range(0, len(labels), BLOCK):  # in blocks, which bounds the memory for masks
         some = labels[start : start + BLOCK]
         wrong = (some < 0) | (some >= classes)
         if wrong.any():

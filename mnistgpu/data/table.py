@@ -1,7 +1,7 @@
 """CSV as Kaggle has it: one image per line, 784 pixels, and a label first, last or not at all.
 
-pandas parses the cells, after a look at the lines, which bounds the memory whatever the file holds.
-Where it refuses, the lines are looked through again for the cell to name.
+The lines are checked first, which bounds the memory for any file; then pandas parses the cells. If
+pandas refuses, the lines are read again to find and name the faulty cell.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import numpy as np
 from mnistgpu.data.streams import check_labels, opened
 from mnistgpu.errors import DataError
 
-Block = tuple[int, bytes]  # where in the file it starts, and lines that all end in LF
+Block = tuple[int, bytes]  # its place in the file, and lines that all end in LF
 
 PIXELS = 784
 LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
 CELL = re.compile(rb" *0*([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
-USUAL_CELL = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"  # can be read in one way only
-CELL_LETTERS = b"0123456789 ."  # pandas would take True or 1e-400 as well
-# a point without digits before it, one that zeros do not follow, or a number of a float's size
+USUAL_CELL = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"  # 0 to 255, as usual
+CELL_LETTERS = b"0123456789 ."  # pandas would also accept True or 1e-400
+# a point without a digit before it, a fraction other than zeros, or ten digits and more
 ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\r\n])|[1-9][0-9]{9}")
-LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would take for the end of a line
+LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would read as the end of a line
 PIECE = 2**16  # bytes read at once: for larger ones the system clears fresh memory each time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
 LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
 
 
 def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images (N, 28, 28) and labels (N,) or None of a table.
+    """Images (N, 28, 28) of a table, and its labels (N,) or None.
 
-    With a header its first or last name may be label. Without one the label stands first, or last
-    if only the last column can be labels (see `label_without_header`).
+    In a table with a header the first or the last column may be called label. Without a header the
+    first column holds the labels, or the last one if only that can (see `label_without_header`).
     """
     with opened(path) as file:
         _, block = next(whole_lines(path, file), (1, b"\n"))
@@ -62,8 +62,8 @@ def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
 def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
     """The lines of images to a table (lines, columns) uint8.
 
-    pandas opens the path anew, and on all cores, once it is known that every line has as many
-    commas as it should, since it would make room for cells that are missing, and no letters.
+    Before pandas reads the path, every line must have the same number of commas and no letters:
+    pandas would allocate memory for missing cells, and it accepts words such as True.
     """
     import pandas as pd
 
@@ -80,7 +80,7 @@ def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
         raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
     try:
         table = pd.read_csv(
-            path.absolute(),  # it would expand a ~
+            path.absolute(),  # pandas would expand a ~
             header=None,
             skiprows=int(header),
             dtype=np.uint8,
@@ -103,7 +103,7 @@ def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
 
 
 def are_lines_of(columns: int, lines: int, bare: bytes) -> bool:
-    """Whether so many lines, bare of all but commas and their ends, have so many columns each."""
+    """Whether `bare`, the commas and ends of so many lines, has so many columns in each line."""
     if not lines * columns <= len(bare) <= lines * (columns + 1):
         return False
     commas = b"," * (columns - 1)
@@ -113,7 +113,7 @@ def are_lines_of(columns: int, lines: int, bare: bytes) -> bool:
 
 
 def lines_of_images(path: Path, file: BinaryIO, header: bool) -> Iterator[Block]:
-    """`whole_lines` from the start of the file, without its mark and its header."""
+    """`whole_lines` from the start of the file, without byte order mark and header."""
     for start, block in whole_lines(path, file):
         if start == 0:
             cut = len(BYTE_ORDER_MARK) if block.startswith(BYTE_ORDER_MARK) else 0
@@ -126,7 +126,7 @@ def lines_of_images(path: Path, file: BinaryIO, header: bool) -> Iterator[Block]
 def without_column(table: np.ndarray, at: int) -> np.ndarray:
     """The table (lines, columns) without its first or last column, in the same memory.
 
-    A line moves towards the start, over lines that have moved before.
+    Each line moves towards the start, over the old places of lines that have already moved.
     """
     lines, columns = table.shape
     rest = table.reshape(-1)[: lines * (columns - 1)].reshape(lines, columns - 1)
@@ -139,7 +139,8 @@ def without_column(table: np.ndarray, at: int) -> np.ndarray:
 def whole_lines(path: Path, file: BinaryIO) -> Iterator[Block]:
     """Blocks of lines that all end in LF, from the start of the file.
 
-    Blank lines at the end of a block wait for what follows, and at the end of the file they go.
+    Blank lines at the end of a block are put before the next block; at the end of the file they are
+    left out.
     """
     file.seek(0)
     start, rest = 0, b""
@@ -168,7 +169,7 @@ def line_at(file: BinaryIO, start: int) -> int:
 
 
 def check_columns(path: Path, columns: int) -> None:
-    """Refuse a table that cannot be 784 pixels with or without a label."""
+    """DataError unless a line has 784 pixels, or these and a label."""
     if columns not in (PIXELS, PIXELS + 1):
         hint = (
             "leave out the row numbers (to_csv(index=False))"
@@ -182,10 +183,10 @@ def check_columns(path: Path, columns: int) -> None:
 
 
 def is_header(names: list[str]) -> bool:
-    """Whether the first line names the columns and is not itself an image.
+    """Whether the first line names the columns, and is not an image.
 
-    Names are distinct, and they are words, or include a label at one end, or are 0, 1, 2, ... as
-    pandas names columns.
+    The names of a header are distinct. They are words, or one at either end is a name for labels,
+    or they are 0, 1, 2, ... as pandas names columns.
     """
     if not all(names) or len(set(names)) < len(names):
         return False
@@ -195,7 +196,7 @@ def is_header(names: list[str]) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether Python reads the text as a number."""
+    """Whether Python can read the text as a number."""
     try:
         float(text)
     except ValueError:
@@ -204,7 +205,7 @@ def is_number(text: str) -> bool:
 
 
 def label_of_header(path: Path, names: list[str]) -> int | None:
-    """The index of the column that a header calls the label; None in a table of pixels alone."""
+    """The index of the column that a header calls label; None in a table of pixels only."""
     labels = [i for i, name in enumerate(names) if name.lower() in LABEL_NAMES]
     if len(names) == PIXELS + 1 and labels not in ([0], [PIXELS]):
         raise DataError(
@@ -226,9 +227,10 @@ def label_of_header(path: Path, names: list[str]) -> int | None:
 
 
 def label_without_header(path: Path, table: np.ndarray, classes: int) -> int:
-    """0 or 784: the end of the lines, in a table (N, 785), that can be labels and not pixels.
+    """The column, 0 or 784, of a table (N, 785) that can hold labels.
 
-    Labels are below `classes` and not all 0; a corner pixel is always 0, or has every grey level.
+    Labels are below `classes` and not all 0. The other end is a corner pixel, which is always 0 or
+    takes all grey levels. DataError if both columns could be labels.
     """
     can_be = [
         bool(end.any()) and int(end.max()) < classes for end in (table[:, 0], table[:, PIXELS])
@@ -242,11 +244,11 @@ def label_without_header(path: Path, table: np.ndarray, classes: int) -> int:
 
 
 def faults(path: Path, number: int, block: bytes, columns: int) -> Iterator[DataError]:
-    """What is wrong with a block of lines, from top to bottom; `number` is that of the first."""
+    """The faults in a block of lines, from top to bottom; `number` is that of its first line."""
     usual = re.compile(rb"%b(?:,%b){%d}" % (USUAL_CELL, USUAL_CELL, columns - 1))
     for line, text in enumerate(block.removesuffix(b"\n").split(b"\n"), number):
         text = text.removesuffix(b"\r")
-        if usual.fullmatch(text):  # cell by cell it takes several times as long
+        if usual.fullmatch(text):  # several times as fast as cell by cell
             continue
         found = text.count(b",") + 1 if text else 0
         if found != columns:

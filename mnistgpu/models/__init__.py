@@ -1,7 +1,7 @@
-"""A trained network, a committee of several, and the small one that comes with the package.
+"""A trained network, a committee of several, and the one that comes with the package.
 
 Read `model.py` first: what a saved network is and how it answers. `committee.py` averages several.
-`digits.safetensors` is SHIPPED; README.md beside it says how it was made.
+SHIPPED is the path of `digits.safetensors`; README.md beside it says how it was trained.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""Several trained networks as one: the mean of their probabilities decides.
+"""Several trained networks as one, which answers with the mean of their probabilities.
 
 Ciresan, Meier, Gambardella and Schmidhuber 2011, "Better digit recognition with a committee of
 simple neural nets". A committee is a directory with its members' models and committee.json; it
-predicts and evaluates like a model. `averaged` also asks each member about deformed copies of the
-image (test-time augmentation).
+predicts and is evaluated like a model. `averaged` also averages over deformed copies of the image
+(test-time augmentation).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
 FILE = "committee.json"
-RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")  # signs of a run
+# found only in run directories
+RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
 MAPS = 16
-STRENGTH = 0.5  # of the training's deformations; whole ones cost more than they give
+STRENGTH = 0.5  # of the deformations in training; at full strength accuracy falls
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,17 @@ class Committee:
             if self.maps and not from_dict(member.settings, f"model {i}").deformation.is_deforming:
                 raise UsageError(
                     f"--maps needs models trained with deformations (such as --recipe strong); "
-                    f"model {i} would be shown images it has never learnt"
+                    f"model {i} was trained without them"
                 )
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The layer sizes of the first member; of the others only both ends are the same."""
+        """The layer sizes of the first member; all members share the first and the last of them."""
         return self.members[0].sizes
 
     @property
     def image_shape(self) -> tuple[int, int]:
-        """The image size that every member reads."""
+        """Height and width of the images that every member reads."""
         return self.members[0].image_shape
 
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
@@ -90,7 +91,8 @@ class Committee:
 def averaged(member: model.Model, images: Array, backend: Backend, maps: int) -> Array:
     """Mean probabilities (classes, N) over `maps` gentle deformations of every image.
 
-    The maps are those the member was trained with, at half strength, and the same for all images.
+    The deformations are those of the member's training, at half strength, and map i is the same for
+    all images. maps = 0 answers for the images as they are.
     """
     if maps == 0:
         return member.probabilities(images, backend)
@@ -107,10 +109,11 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
 
 
 def save(committee: Committee, path: Path, sources: Sequence[str], force: bool = False) -> None:
-    """Write the members and FILE into a directory, made if need be; the latter last.
+    """Write the members, and after them FILE, into a directory, which is made if it is missing.
 
-    Members have names of their own in every committee, so that one that is replaced stays whole
-    until the new one is. UsageError where a run is, or where a committee is and force is not given.
+    A member's name holds a digest of it: when a committee is replaced, the old one stays complete
+    until the new FILE is written. sources: where the members came from, for the record. UsageError
+    if the directory holds a run, or a committee and force is not given.
     """
     check_free(path, force)
     files.make_directory(path)
@@ -137,16 +140,16 @@ def check_free(path: Path, force: bool) -> None:
 
 
 def digest(member: model.Model) -> str:
-    """What tells a member from others: a few digits of a SHA-256."""
+    """The first 12 digits of the SHA-256 of a member."""
     content = hashlib.sha256(np.ascontiguousarray(member.theta).tobytes())
     content.update(json.dumps([member.sizes, member.activation, member.settings]).encode())
     return content.hexdigest()[:12]
 
 
 def load(path: Path) -> Committee | model.Model:
-    """The committee in a directory, or the one model of a run directory or file.
+    """The committee in a directory, or the model of a run directory or file.
 
-    DataError where FILE is not what `save` writes: each member is a file beside it, named once.
+    DataError if FILE is not what `save` writes: each member is a file beside it, named once.
     """
     record_path = Path(path) / FILE
     if not files.is_file(record_path):

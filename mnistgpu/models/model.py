@@ -1,4 +1,4 @@
-"""A trained network as one thing: parameters, layer sizes, settings and where they came from."""
+"""A trained network: its parameters and layer sizes, and the settings and data they came from."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Model:
-    """Parameters theta (parameter_count,) of a network of `sizes`, and their history.
+    """Parameters theta (parameter_count,) of a network of `sizes`, and how they were trained.
 
-    `settings` and `data_digest` say how theta came about; they are saved with it.
+    `settings` are those of the training, `data_digest` is that of its data; both are saved.
     """
 
     theta: np.ndarray
@@ -71,13 +71,13 @@ class Model:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write model.safetensors: one array, and the rest as texts in its header.
+    """Write a model file: theta as its array, and everything else as texts in its header.
 
-    RunError, and an old file stays, if the parameters are not finite, since `load` would refuse it.
+    RunError if the parameters are not finite: `load` would refuse them. An old file then stays.
     """
     if not np.isfinite(model.theta).all():
         raise RunError(
-            f"{path}: not written, for the parameters are not finite numbers; train again with a "
+            f"{path}: not written, because the parameters are not finite; train again with a "
             "smaller --alpha"
         )
     texts = {
@@ -91,7 +91,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path) -> Model:
-    """Read a model file, or the model of a run directory; DataError if anything disagrees."""
+    """Read a model file, or the model of a run directory; DataError if it contradicts itself."""
     path = Path(path)
     if os.path.isdir(path):
         path = path / "model.safetensors"
@@ -143,7 +143,7 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
     names = ("layers", "activation", "image_shape", "settings", "data_digest")
     missing = [name for name in names if name not in texts]
     if missing:
-        raise DataError(f"{where}: says nothing about {missing[0]!r}; copy it or train it again")
+        raise DataError(f"{where}: its header lacks {missing[0]!r}; copy it or train it again")
     sizes = sizes_of(texts["layers"], "-", where)
     shape = sizes_of(texts["image_shape"], "x", where)
     if len(sizes) < 2 or len(shape) != 2 or shape[0] * shape[1] != sizes[0]:
@@ -152,24 +152,24 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
             f"{texts['image_shape'][:20]!r}; copy it or train it again"
         )
     if sizes[-1] < 2:
-        raise DataError(f"{where}: tells no classes apart, for it has but one; train another model")
+        raise DataError(f"{where}: has one class, but needs two or more; train another model")
     if texts["activation"] not in ACTIVATIONS:
         raise DataError(
             f"{where}: unknown activation {texts['activation'][:40]!r}; upgrade mnistgpu"
         )
     if not re.fullmatch("([0-9a-f]{64})?", texts["data_digest"]):
-        raise DataError(f"{where}: its data digest is no SHA-256; copy it or train it again")
+        raise DataError(f"{where}: its data digest is not a SHA-256; copy it or train it again")
     try:
         settings = json.loads(texts["settings"])
     except (ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict):
-        raise DataError(f"{where}: its settings are no JSON object; copy it or train it again")
+        raise DataError(f"{where}: its settings are not a JSON object; copy it or train it again")
     if settings:  # a model made by hand may have none
         used = from_dict(settings, f"{where}, settings")
         if used.sizes != sizes or used.activation != texts["activation"]:
             raise DataError(
-                f"{where}: its settings are those of another network; copy it or train it again"
+                f"{where}: its settings belong to another network; copy it or train it again"
             )
     return {"theta": tensor_file.Expected((network.parameter_count(sizes),))}
 
@@ -177,5 +177,5 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
 def sizes_of(text: str, separator: str, where: str) -> tuple[int, ...]:
     """Sizes joined by a separator, as 784-10-10 or 28x28."""
     if not re.fullmatch(f"[1-9][0-9]{{0,8}}({separator}[1-9][0-9]{{0,8}}){{1,99}}", text):
-        raise DataError(f"{where}: {text[:60]!r} are no sizes; copy it or train it again")
+        raise DataError(f"{where}: {text[:60]!r} is not a list of sizes; copy it or train it again")
     return tuple(int(size) for size in text.split(separator))

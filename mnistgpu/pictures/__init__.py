@@ -1,6 +1,7 @@
-"""A person's picture of digits, read as MNIST shows them, answered and explained.
+"""A person's picture of digits: converted to images of MNIST's kind, answered and explained.
 
-Read `images.py` first: from a file to 28x28 pixels; `ink.py`, `picture_parts.py` and
-`components.py` find the writing in a photograph. `answers.py` gives the digit and how sure it is,
-`explain.py` draws why.
+Read `images.py` first: from a file to 28x28 pixels. `picture_parts.py` refuses files that cost more
+to decode than they show, `ink.py` separates ink from paper, `components.py` finds the connected
+parts of the ink and joins them to digits. `answers.py` returns the digit and its probability,
+`explain.py` draws which pixels decided.
 """

@@ -1,4 +1,4 @@
-"""What a network says about pictures: which digit, how sure, what else it might be."""
+"""A network's answers to pictures: the digit, its probability, and the second most probable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The answer to one image, with what it was given to."""
+    """The answer to one image, with the image and the picture that it comes from."""
 
     name: str  # of the file, and the number of the image where the file holds several
-    levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture, as a person sees it
+    levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture as it is
     box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
-    image: np.ndarray  # (pixels,) uint8: what the network saw
+    image: np.ndarray  # (pixels,) uint8: the network's input
     probabilities: np.ndarray  # (classes,)
 
     @property
@@ -34,7 +34,7 @@ class Answer:
         return np.argsort(-self.probabilities, kind="stable")
 
     def sentence(self) -> str:
-        """For a person: the digit, its probability, and the runner-up."""
+        """For a person: the digit and the second most probable one, with their probabilities."""
         first, second = self.ranked[:2]
         return (
             f"{self.name}: {first} ({self.probabilities[first]:.1%}), "
@@ -42,7 +42,7 @@ class Answer:
         )
 
     def record(self) -> dict[str, object]:
-        """For a program: JSON types."""
+        """For a program: a dictionary of JSON types."""
         first, second = (int(digit) for digit in self.ranked[:2])
         return {
             "image": self.name,
@@ -62,8 +62,9 @@ def answers(
 ) -> Iterator[Answer]:
     """The answer to each image of each file, in order.
 
-    many: a picture may show several digits. as_is: a picture already looks like the network's data.
-    DataError for a file that cannot be read, or a picture without a digit.
+    many: a picture may show several digits. as_is: pictures are already images of the network's
+    kind, and are not searched for a digit. DataError for a file that cannot be read, or a picture
+    without a digit.
     """
     shape = trained.image_shape
     for path in paths:

@@ -1,19 +1,20 @@
 """Connected parts of a picture, and which of them belong to one digit.
 
-A part is a set of marked pixels that touch, also by a corner. They are found from the runs of each
-row: runs of neighbouring rows that touch are joined, all pairs at once, until no name changes.
+A part is a set of marked pixels that touch, if only at a corner. Parts are found from the runs of
+each row: runs of neighbouring rows that touch get one name, all pairs at once, until no name
+changes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-NEAR = 0.12  # parts nearer than this, as a share of the tallest, are strokes of one digit
-NEAR_BELOW = 0.25  # and where one is above the other, as the bar of a 5, so near
-SMALL = 0.35  # a part shorter than this share of the tallest is no digit of its own
-BESIDE = 0.2  # digits of one line share at least so much of the lower one's height
-AT_ONCE = 256  # parts compared with all others at once, which bounds the memory
-MOST_PARTS = 256  # looked at; more is a texture and not writing
+NEAR = 0.12  # parts closer than this share of the tallest are strokes of one digit
+NEAR_BELOW = 0.25  # the same for a part above another, such as the bar of a 5
+SMALL = 0.35  # a part shorter than this share of the tallest is not a digit by itself
+BESIDE = 0.2  # digits on one line overlap by this share of the smaller height
+AT_ONCE = 256  # so many parts are compared with all others at once, to bound the memory
+MOST_PARTS = 256  # considered; a picture with more shows a texture, not writing
 
 
 def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +34,7 @@ def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     np.minimum.at(boxes[:, 1], names, starts)
     np.maximum.at(boxes[:, 2], names, rows + 1)
     np.maximum.at(boxes[:, 3], names, ends)
-    # each run adds its name where it starts and takes it away where it ends
+    # each run adds its name where it starts and subtracts it where it ends
     steps = np.zeros((height, width + 1), dtype=np.int64)
     steps[rows, starts] += names + 1
     steps[rows, ends] -= names + 1
@@ -44,7 +45,7 @@ def touching(
     rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of runs, in reading order, that touch and lie in neighbouring rows."""
-    stride = width + 2  # places in reading order, so that a search finds the runs of the next row
+    stride = width + 2  # positions in reading order: a binary search finds runs of the next row
     first = np.searchsorted(rows * stride + ends, (rows + 1) * stride + starts, side="left")
     after = np.searchsorted(rows * stride + starts, (rows + 1) * stride + ends, side="right")
     count = np.maximum(after - first, 0)
@@ -61,20 +62,20 @@ def joined(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
         before = names.copy()
         np.minimum.at(names, before[a], lowest)
         np.minimum.at(names, before[b], lowest)
-        names = names[names]  # follow names of names: long chains halve each time
+        names = names[names]  # names of names: long chains become half as long each time
         if np.array_equal(names, before):
             return np.unique(names, return_inverse=True)[1]
 
 
 def digits_of(boxes: np.ndarray) -> list[np.ndarray]:
-    """Which of the boxes (parts, 4) make up each digit, in reading order; stray dots in none."""
+    """Which of the boxes (parts, 4) make up each digit, in reading order, without stray dots."""
     sizes = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, initial=0)
     tall = np.argsort(-sizes, kind="stable")[:MOST_PARTS]
     tall = tall[sizes[tall] >= SMALL * sizes.max(initial=0)]
     size = sizes.max(initial=0)
     a, b = np.nonzero(near(boxes[tall], boxes[tall], size))
     names = joined(a, b, len(tall))
-    # dots and short strokes belong to the digit they are near to, if to any
+    # dots and short strokes belong to a digit close to them, if there is one
     small = np.setdiff1d(np.arange(len(boxes)), tall)
     close = near(boxes[small], boxes[tall], size)
     owner = np.where(close.any(axis=1), names[np.argmax(close, axis=1)], -1) if len(tall) else small
@@ -85,7 +86,7 @@ def digits_of(boxes: np.ndarray) -> list[np.ndarray]:
 
 
 def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
-    """Whether each of the boxes a and each of b are strokes of one digit of that size: (a, b)."""
+    """Whether each box of a and each of b may be strokes of one digit of that size: (a, b)."""
     found = np.empty((len(a), len(b)), dtype=bool)
     for start in range(0, len(a), AT_ONCE):
         some = a[start : start + AT_ONCE]
@@ -103,8 +104,8 @@ def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
 def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.ndarray]:
     """Groups line by line and from left to right.
 
-    A hand's lines slant and its digits stray, so that only neighbours are level: from the left,
-    each digit goes on with the line whose last digit it is beside.
+    Handwritten lines slant and digits stray from them, so only neighbours are level: from left to
+    right, each digit joins the line whose last digit it overlaps most in height.
     """
     outer = [
         (*boxes[group, :2].min(axis=0), *boxes[group, 2:].max(axis=0), group) for group in groups
@@ -121,6 +122,6 @@ def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.nda
 
 
 def beside(a: tuple, b: tuple) -> float:
-    """How much of the lower of two boxes is on the height of the other, from 0 to 1."""
+    """The overlap of the heights of two boxes, as a share of the smaller height, from 0 to 1."""
     overlap: int = min(a[2], b[2]) - max(a[0], b[0])
     return max(0, overlap) / min(a[2] - a[0], b[2] - b[0])

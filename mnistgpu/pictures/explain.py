@@ -1,4 +1,4 @@
-"""Why this digit: a picture of what the network saw and which pixels spoke for its answer."""
+"""Why this digit: a figure of the network's input and of the pixels that decided its answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (0.6, 2.85, 5.1, 7.45)  # inches: where the four parts of a row begin
 def contributions(
     trained: Model | Committee, image: np.ndarray, first: int, second: int
 ) -> np.ndarray:
-    """How much the ink of each pixel spoke for `first` rather than `second`: (pixels,).
+    """How much the ink of each pixel raised the log-odds of `first` against `second`: (pixels,).
 
     The gradient of their log-odds by the pixels, times the pixels (Shrikumar et al. 2016, "Not just
     a black box"). For a committee, the mean over its members.
@@ -52,9 +52,9 @@ def input_gradient(trained: Model, x: np.ndarray, first: int, second: int) -> np
 
 
 def figure(trained: Model | Committee, answers: Sequence[Answer]) -> Figure:
-    """A row for each answer: the picture, what the network saw, what spoke for it, how sure it is.
+    """A row for each answer: the picture, the network's input, the contributions, probabilities.
 
-    UsageError for more than 12 answers, which nobody could read on one page.
+    UsageError for more than 12 answers, which do not fit on a readable page.
     """
     if len(answers) > MOST:
         raise UsageError(
@@ -98,7 +98,7 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
     ax.barh(range(len(shown)), np.ones(len(shown)), color=page.PALE, height=0.72)
     ax.barh(range(len(shown)), answer.probabilities[shown], color=colours, height=0.72)
     for row, share in enumerate(answer.probabilities[shown]):
-        if share >= 0.005 or shown[row] == second:  # in the bar if it is long
+        if share >= 0.005 or shown[row] == second:  # written inside the bar if it is long
             inside = share > 0.5
             look: dict[str, Any] = {"ha": "right" if inside else "left", "va": "center"}
             place = share - 0.02 if inside else share + 0.02
@@ -111,12 +111,12 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
 
 
 def shortened(name: str) -> str:
-    """A name as long as its picture is wide, without its middle if it has to be."""
+    """The name, with its middle left out if it is wider than its picture."""
     return name if len(name) <= 22 else name[:9] + "..." + name[-10:]
 
 
 def outline(ax: Axes) -> None:
-    """A thin line around a picture, for white on white has no edge; no ticks."""
+    """A thin line around a picture, whose edge would not show on white paper; no ticks."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=page.GREY, linewidth=0.5)
 

@@ -1,9 +1,9 @@
-"""A person's picture of a digit, made into what the network has learnt to read.
+"""A person's picture of a digit, converted to an image of the kind that the network has learned.
 
-A network knows only MNIST's way: light ink on black, the digit's longest side 20 pixels, its centre
-of mass in the middle of 28x28. A picture is brought there as MNIST's makers did it: ink found,
-cropped, scaled by area, placed by its centre of mass at (14.0, 14.0). MNIST's own images come back
-as they were, up to one grey level.
+MNIST shows light ink on black, the digit's longest side 20 pixels long, its centre of mass in the
+middle of 28x28. A picture is converted in the way of MNIST's authors: the ink is found, cropped,
+scaled by area, and placed with its centre of mass at (14.0, 14.0). MNIST's own images come out
+unchanged, up to one grey level.
 """
 
 from __future__ import annotations
@@ -26,43 +26,41 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-UNREAD = (".heic", ".heif", ".avif", ".tif", ".tiff")  # of phones and scanners, with a way out
-COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # black, grey, palette, colours, and of some JPEGs
+UNREAD = (".heic", ".heif", ".avif", ".tif", ".tiff")  # from phones and scanners
+COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # CMYK: some JPEGs
 TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", *TIFF_BEGINNINGS)  # and see `is_picture`
-ORIENTATION = 0x0112  # EXIF's tag: how the camera was held
+ORIENTATION = 0x0112  # EXIF's tag for the rotation of the camera
 MOST_BYTES = 2**24
 MOST_PIXELS = 50_000_000  # a phone's camera makes 12 to 50 million
-MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits, which need five times the memory
-MOST_PROGRESSIVE_PIXELS = 25_000_000  # of a JPEG, all of whose coefficients are kept until its end
-MOST_WEBP_PIXELS = 8_000_000  # decoded whole, and more than once
-WORKING_SIDE = 1200  # a picture's longest side while its ink is looked for
+MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits: five times the memory
+MOST_PROGRESSIVE_PIXELS = 25_000_000  # of a JPEG: all coefficients stay in memory
+MOST_WEBP_PIXELS = 8_000_000  # decoded as a whole, and more than once
+WORKING_SIDE = 1200  # a picture's longest side, in pixels, when its ink is searched for
 BOX = 20 / 28  # the share of an image that its digit takes
-FINE = 4  # a digit is first made this much larger than it will be, to see how thick its strokes are
-THIN, WANTED = 1.7, 2.2  # pixels of the 20; MNIST's strokes are 2 to 4 wide
-DARK = 0.4  # the share of the darkest that makes a pixel dark
-MOSTLY = 0.3  # ink is dark in this share of its pixels; what is not is a shadow
-WHOLE = 0.04  # of the longest side: a part this large is a digit, and what the frame cuts is none
-PALE = (
-    0.35,
-    0.5,
-)  # of the darkest: where ruled lines join all to the frame, what is paler is paper
+FINE = 4  # strokes are measured on a copy so many times as large as the digit will be
+THIN, WANTED = 1.7, 2.2  # widths of strokes in pixels of the 20; MNIST's are 2 to 4 wide
+DARK = 0.4  # a pixel is dark from this share of the darkest on
+MOSTLY = 0.3  # the least share of dark pixels in ink; a part with fewer is a shadow
+WHOLE = 0.04  # of the longest side: beside a whole part so large, parts cut by the frame go
+# shares of the darkest: ink paler than these is dropped if ruled lines join all parts to the frame
+PALE = (0.35, 0.5)
 
 
 @dataclass(frozen=True)
 class Picture:
     """A picture and the digits found in it."""
 
-    levels: np.ndarray  # (H, W) or (H, W, 3) uint8, as a person sees it
-    images: np.ndarray  # (digits, pixels) uint8, as the network sees it
+    levels: np.ndarray  # (H, W) or (H, W, 3) uint8, the picture as it is
+    images: np.ndarray  # (digits, pixels) uint8, the network's input
     boxes: np.ndarray  # (digits, 4), in `levels`: first row and column, row and column after last
 
 
 def is_picture(path: Path) -> bool:
     """Whether a file is a picture, and not a table or an array of digits.
 
-    By its name, or by its first bytes: what comes out of a phone has not always a name that tells.
+    Decided by its name or its first bytes: files from phones may have names without an ending.
     """
     if path.suffix.lower() in (*PICTURES, *UNREAD):
         return True
@@ -87,21 +85,21 @@ def read_picture(
 ) -> Picture:
     """The digit in a picture, or with `many` each of its digits in reading order.
 
-    Raises DataError for a file that is no picture, too large, blank, or shows more than one digit
-    where one was expected.
+    Raises DataError for a file that is no picture, too large or blank, or, without `many`, a
+    picture that shows more than one digit.
     """
     levels = decode(files.read_bytes(Path(path), limit=MOST_BYTES), str(path))
     return find(levels, image_shape, many, str(path))
 
 
 def read_as_is(path: Path, image_shape: tuple[int, int] = (28, 28)) -> Picture:
-    """A picture that already looks like the network's data: its size, and light on black."""
+    """A picture that is already an image of the network's kind: of its size, light on black."""
     levels = decode(files.read_bytes(Path(path), limit=MOST_BYTES), str(path))
     grey = levels if levels.ndim == 2 else levels.mean(axis=2).round().astype(np.uint8)
     if grey.shape != image_shape:
         raise DataError(
             f"{path}: {grey.shape[1]}x{grey.shape[0]} pixels, but this network reads "
-            f"{image_shape[1]}x{image_shape[0]}; leave out --as-is to have the digit cut out"
+            f"{image_shape[1]}x{image_shape[0]}; leave out --as-is to have it scaled"
         )
     return Picture(levels, grey.reshape(1, -1), np.array([[0, 0, *image_shape]]))
 
@@ -114,7 +112,7 @@ def find(
 ) -> Picture:
     """The digits in levels (H, W) or (H, W, 3), from 0 to 255; DataError as `read_picture`."""
     ink = ink_of(levels)
-    if ink.shape == image_shape:  # too small for two: all its ink is one digit, to the last speck
+    if ink.shape == image_shape:  # too small for two digits: all its ink is one digit
         names, boxes = components.label(ink > 0)
         groups = [np.arange(len(boxes))] if len(boxes) else []
     else:
@@ -139,11 +137,11 @@ def find(
 
 
 def writing(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Ink (H, W) without what is paler than writing, the names and boxes of its parts, and which
-    of them are writing.
+    """Ink (H, W) without parts paler than writing; names and boxes of its parts, and the indices of
+    those that are writing.
 
-    Where all that is written hangs together with something the frame cuts, as on ruled paper, what
-    is paler than the pen is taken away until something is whole, or else nothing is.
+    On ruled paper the lines may join all writing to the frame. Then the palest ink is dropped, in
+    steps, until some part is whole; if none becomes whole, no ink is dropped.
     """
     peak = float(np.quantile(ink, 1.0 - 2e-4))
     found = []
@@ -158,9 +156,10 @@ def writing(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 
 def inked(names: np.ndarray, boxes: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Which parts are mostly dark, and not cut by the frame if others are whole; whether some are.
+    """The indices of the parts that are mostly dark, and whether a large one of them is whole.
 
-    What the frame cuts is the table beside the paper, a finger or a ruled line.
+    If one is whole, the parts cut by the frame are left out: the table beside the paper, a finger
+    or a ruled line.
     """
     count = len(boxes) + 1
     sizes = np.bincount(names.ravel(), minlength=count)[1:]
@@ -175,14 +174,14 @@ def inked(names: np.ndarray, boxes: np.ndarray, dark: np.ndarray) -> tuple[np.nd
 
 
 def prepare(ink: np.ndarray, image_shape: tuple[int, int] = (28, 28)) -> np.ndarray:
-    """Ink (H, W), 0 for paper, as the network reads it, (pixels,) uint8; DataError without any.
+    """Ink (H, W), 0 for paper, as the network's input (pixels,) uint8; DataError if there is none.
 
     The longest side becomes 20 of 28 pixels, the darkest place 255, and the centre of mass comes to
     the middle, index (14.0, 14.0) of 28x28, as near as whole pixels can.
     """
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if len(rows) == 0:
-        raise DataError("no digit found: there is no ink")
+        raise DataError("no digit found: the picture is blank; draw a digit")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     box = round(BOX * min(image_shape))
     if max(ink.shape) > FINE * box:
@@ -212,13 +211,13 @@ def fitted(ink: np.ndarray, longest: int) -> np.ndarray:
 def thickened(ink: np.ndarray, box: int) -> np.ndarray:
     """Ink whose strokes would be too thin in `box` pixels, made as thick as a pen's of MNIST.
 
-    A ballpoint's line, scaled down to 20 pixels, would be a pale thread that no network has learnt.
+    A ballpoint's line, scaled down to 20 pixels, would be paler than any stroke in MNIST.
     """
     ink = ink / ink.max()
     mask = np.pad(ink > 0.35, 1)
     edges = sum(int(np.diff(mask, axis=axis).sum()) for axis in (0, 1))
-    # a stroke's area is its length times its width, its outline twice its length, and an outline
-    # at any angle has 4/pi times as many edges of pixels as it is long
+    # a stroke's area is its length times its width, its outline is twice its length, and an outline
+    # of length l crosses 4/pi l edges of pixels, averaged over its angle
     width = 2.0 * (4.0 / np.pi) * int(mask.sum()) / max(edges, 1)
     longest: int = max(ink.shape)
     if width * box / longest >= THIN:
@@ -230,7 +229,7 @@ def thickened(ink: np.ndarray, box: int) -> np.ndarray:
 def decode(content: bytes, where: str) -> np.ndarray:
     """The levels of a picture's bytes, upright, with its longest side at most WORKING_SIDE.
 
-    (H, W) uint8, or (H, W, 3) for colours. DataError for what is no picture, or too large a one.
+    (H, W) uint8, or (H, W, 3) for colours. DataError if it is no picture, or too large.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
     from PIL import WebPImagePlugin as WebPImagePlugin  # importing it registers WebP
@@ -241,19 +240,19 @@ def decode(content: bytes, where: str) -> np.ndarray:
     most = MOST_PIXELS
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow finds odd about a file
+            warnings.simplefilter("ignore")  # Pillow's remarks on unusual files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture: PillowImage = Image.open(io.BytesIO(content), formats=FORMATS)
             most = most_pixels(picture)
             if picture.width * picture.height > most:
                 raise too_large(where, most)
-            picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a JPEG needs no more memory
+            picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # decodes a JPEG at a reduced size
             picture.load()
             picture_parts.check_notes(picture.info, where)
             turned = picture.getexif().get(ORIENTATION)
             picture = opaque(picture)
             picture = picture.reduce(-(-max(picture.size) // WORKING_SIDE))
-            if turned is not None:  # what `opaque` made may have forgotten it
+            if turned is not None:  # `opaque` may have made a picture without it
                 picture.getexif()[ORIENTATION] = turned
             return np.asarray(ImageOps.exif_transpose(picture))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -262,16 +261,16 @@ def decode(content: bytes, where: str) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise DataError(
-            f"{where}: no picture can be read from it, whatever its name; give a PNG, JPEG or WebP"
+            f"{where}: no picture can be read from it; give a PNG, JPEG or WebP"
         ) from None
-    except Exception as error:  # decoders meet damaged bytes with errors of every kind
+    except Exception as error:  # decoders raise errors of every kind for damaged bytes
         raise DataError(
             f"{where}: no picture can be read from it ({error}); give a PNG, JPEG or WebP"
         ) from None
 
 
 def most_pixels(picture: PillowImage) -> int:
-    """How many pixels of such a picture are unpacked, by the memory that each of them needs."""
+    """The largest number of pixels that are decoded, by the memory that each of them needs."""
     if picture.format == "WEBP":
         return MOST_WEBP_PIXELS
     if picture.mode not in COMMON_MODES or picture.has_transparency_data:
@@ -280,7 +279,7 @@ def most_pixels(picture: PillowImage) -> int:
 
 
 def too_large(where: str, most: int) -> DataError:
-    """A picture of more pixels than are unpacked."""
+    """The error for a picture of more pixels than are decoded."""
     return DataError(
         f"{where}: more than {most // 10**6} million pixels; scale it down, a side of 1,000 is "
         "plenty"
@@ -288,7 +287,7 @@ def too_large(where: str, most: int) -> DataError:
 
 
 def opaque(picture: PillowImage) -> PillowImage:
-    """The picture in grey (L) or colours (RGB); transparent places become paper unlike the ink."""
+    """The picture in grey (L) or colours (RGB); transparent places become contrasting paper."""
     from PIL import Image
 
     if picture.mode.startswith("I"):  # 16 bits
@@ -296,7 +295,7 @@ def opaque(picture: PillowImage) -> PillowImage:
         return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
     if not picture.has_transparency_data:
         if picture.mode in ("L", "RGB"):
-            return picture  # not the copy that `convert` makes
+            return picture  # without the copy that `convert` would make
         return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     picture = picture.convert("RGBA")
     grey, alpha = np.asarray(picture.convert("L")), np.asarray(picture.getchannel("A"))

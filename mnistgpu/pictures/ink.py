@@ -1,26 +1,26 @@
-"""From a picture to its ink: which side of grey is paper, and how much more than paper is there.
+"""From a picture to its ink: how much each pixel differs from paper, and on which side.
 
-Paper is what most of a picture is. In a drawing or a scan it is one level, that of the frame. In a
-photograph the light on it changes from place to place; there it is what remains when everything
-narrower than a quarter of the picture is wiped away (a morphological opening), which follows slopes
-and edges of shadows alike.
+Most of a picture is paper. In a drawing or a scan it has one level, that of the frame. In a
+photograph the light changes from place to place; there the paper is what a morphological opening
+leaves, which removes everything narrower than a quarter of the picture. It follows slopes of light
+and edges of shadows.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-COARSE = 200  # longest side of the copy on which light is measured: noise averages out there
-EVEN = 4.0  # grey levels within which a frame counts as one level
-DIMMEST = 40.0  # paper darker than this is not made lighter: there noise is as strong as ink
-FAINT = 24.0  # grey levels; a darkest place lighter than this is a blank page
-SMALL_PICTURE = 56  # pixels; in a larger picture the palest edge is compression, not ink
+COARSE = 200  # longest side of the copy on which light is measured, where noise averages out
+EVEN = 4.0  # a frame within so many grey levels counts as one level
+DIMMEST = 40.0  # darker paper is not brightened: its noise is as strong as ink
+FAINT = 24.0  # grey levels: if all ink is fainter, the page is blank
+SMALL_PICTURE = 56  # pixels; in larger pictures the palest ink is an artefact of compression
 
 
 def ink_of(levels: np.ndarray) -> np.ndarray:
     """Ink (H, W) float32 from levels (H, W) or (H, W, 3): 0 is paper, and more is more ink.
 
-    A blank page gives zeros alone. Dark ink on light paper and light on dark give the same.
+    A blank page gives zeros. Dark ink on light paper and light ink on dark paper give the same.
     """
     grey = one_channel(np.asarray(levels, dtype=np.float32))
     frame = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
@@ -29,7 +29,7 @@ def ink_of(levels: np.ndarray) -> np.ndarray:
         difference = grey - level
         side = side_of_ink(difference)
         difference *= side
-        above = noise_level(side * (frame - level))  # a bold digit may fill most of the rest
+        above = noise_level(side * (frame - level))  # a bold digit may fill the rest
     else:
         difference = without_light(grey)
         above = noise_level(difference)
@@ -61,14 +61,14 @@ def one_channel(levels: np.ndarray) -> np.ndarray:
 
 
 def side_of_ink(difference: np.ndarray) -> float:
-    """1 if the few that differ most are above zero, -1 if they are below: the side of the ink."""
+    """The side of the ink: 1 if the largest differences are above zero, -1 if they are below."""
     return 1.0 if np.sum(difference.astype(np.float64) ** 3) >= 0 else -1.0
 
 
 def without_light(grey: np.ndarray) -> np.ndarray:
-    """How much more ink than paper is at each place of an unevenly lit picture (H, W).
+    """Difference from paper at each place of an unevenly lit picture (H, W), positive for ink.
 
-    Dark ink takes a share of the light that its paper throws back, in the sun as in the shade.
+    Dark ink absorbs a constant share of the light: differences are scaled to paper of level 255.
     """
     from PIL import Image
 
@@ -82,9 +82,9 @@ def without_light(grey: np.ndarray) -> np.ndarray:
 
 
 def noise_level(difference: np.ndarray) -> float:
-    """The level (in grey levels) below which a difference from paper is noise: 0 without noise."""
+    """The difference from paper, in grey levels, below which it is noise; 0 without noise."""
     middle = np.median(difference)
-    spread = 1.4826 * np.median(np.abs(difference - middle))  # a standard deviation, deaf to ink
+    spread = 1.4826 * np.median(np.abs(difference - middle))  # a deviation that ignores ink
     return max(0.0, float(middle + 4.0 * spread))
 
 
@@ -122,7 +122,7 @@ def local_mean(grey: np.ndarray) -> np.ndarray:
 
 
 def opening(grey: np.ndarray, window: int) -> np.ndarray:
-    """Everything bright that is narrower than `window` pixels wiped away: highest of lowest."""
+    """A morphological opening: bright structures narrower than `window` pixels are removed."""
     window |= 1
     return highest(-highest(-grey, window), window)
 
@@ -131,7 +131,7 @@ def highest(grey: np.ndarray, window: int) -> np.ndarray:
     """The highest value in the square of `window` pixels (odd) around each pixel."""
     for axis in (0, 1):
         best, span = np.moveaxis(pad_line(grey, window, axis), axis, 0), 1
-        while 2 * span <= window:  # from the highest of `span` to the highest of twice as many
+        while 2 * span <= window:  # the maximum over `span` pixels gives that over twice as many
             best = np.maximum(best[:-span], best[span:])
             span *= 2
         n = grey.shape[axis]

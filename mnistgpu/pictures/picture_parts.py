@@ -1,7 +1,8 @@
-"""What a picture's bytes are made of, counted before they are decoded.
+"""The parts of a picture's file, counted before they are decoded.
 
-Decoders keep every note in a file and go over all pixels for every scan, so a small file may cost
-much that its pixels do not show. A picture that somebody took or drew is far from these bounds.
+Decoders keep every note in a file and pass over all pixels for every scan, so a small file may need
+far more time and memory than its size suggests. Real photographs and drawings are far below these
+bounds.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections.abc import Iterator
 from mnistgpu.errors import DataError
 
 MOST_PARTS = 4096  # of any kind: chunks, segments, blocks
-MOST_TEXTS = 16  # in a PNG, each of which may unpack to a megabyte
-MOST_SCANS = 24  # in a JPEG, each over all pixels; libjpeg makes up to 18
+MOST_TEXTS = 16  # in a PNG; each may unpack to a megabyte
+MOST_SCANS = 24  # in a JPEG; each covers all pixels, and libjpeg writes up to 18
 MOST_STRAY = 4096  # bytes between the parts of a JPEG or a GIF
 MOST_NOTES = 2**16  # bytes of EXIF, as many as a JPEG's segment can have
-MOST_RUNS = 2**19  # bytes of a BMP in runs, which are unpacked one by one
+MOST_RUNS = 2**19  # bytes of a run-length encoded BMP, whose runs are decoded one by one
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG's segments, and its end
 GIF_PART = re.compile(b"[!,;]")  # a note, an image, the end
@@ -37,16 +38,16 @@ def check(content: bytes, where: str) -> None:
 
 
 def check_notes(info: dict, where: str) -> None:
-    """DataError if what Pillow found beside the pixels holds more EXIF than it should parse.
+    """DataError if the metadata that Pillow found hold too much EXIF to parse.
 
-    Its entries may all name the same bytes, each of which then makes a copy of them.
+    All entries may refer to the same bytes, and each entry makes a copy of them.
     """
     for name, most in (("exif", MOST_NOTES), ("Raw profile type exif", 3 * MOST_NOTES)):
         within(len(info.get(name) or b""), most, "bytes of EXIF", where)
 
 
 def check_png(content: bytes, where: str) -> None:
-    """Refuse a PNG of very many chunks, or texts."""
+    """DataError for a PNG with too many chunks or texts."""
     texts = 0
     for count, kind in enumerate(png_chunks(content), 1):
         texts += kind in TEXTS
@@ -64,10 +65,10 @@ def png_chunks(content: bytes) -> Iterator[bytes]:
 
 
 def check_jpeg(content: bytes, where: str) -> None:
-    """Refuse a JPEG of very many segments or scans, or with bytes that belong to nothing."""
+    """DataError for a JPEG with too many segments, scans or bytes between segments."""
     at, stray, scans, exif = 2, 0, 0, 0
     for count, (kind, begin, end) in enumerate(jpeg_segments(content), 1):
-        if scans == 0:  # what follows a scan's segment are its pixels
+        if scans == 0:  # after a scan's segment its pixels follow
             stray += begin - at
         scans += kind == START_OF_SCAN
         exif += kind == APP1 and content.startswith(b"Exif\0\0", begin + 4)
@@ -88,7 +89,7 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def check_gif(content: bytes, where: str) -> None:
-    """Refuse a GIF with very many notes before its first image."""
+    """DataError for a GIF with too many notes before its first image."""
     flags = content[10] if len(content) > 10 else 0
     at = 13 + (3 << (flags & 7) + 1 if flags & 128 else 0)
     count = stray = 0
@@ -96,7 +97,7 @@ def check_gif(content: bytes, where: str) -> None:
         stray += begins.start() - at
         within(stray, MOST_STRAY, "stray bytes", where)
         at, length = begins.end() + 1, 1
-        while length and at < len(content):  # a note is blocks, the last of which is empty
+        while length and at < len(content):  # a note consists of blocks, and ends with an empty one
             length = content[at]
             at += 1 + length
             count += 1
@@ -105,7 +106,7 @@ def check_gif(content: bytes, where: str) -> None:
 
 
 def within(count: int, most: int, what: str, where: str) -> None:
-    """DataError if there are more than that."""
+    """DataError if count is more than most; `what` names the counted parts."""
     if count > most:
         raise DataError(
             f"{where}: more than {most:,} {what}, which no picture of a digit needs; open it and "

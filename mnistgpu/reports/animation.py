@@ -1,4 +1,4 @@
-"""A run as an animated picture: its curves, weights and answers, from the first row to the last."""
+"""A run as an animation: its curves, weights and answers, from the first row to the last."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 WIDTH, HEIGHT, DPI = 8.4, 3.35, 100  # inches
-FRAMES = 40  # at most; a longer run leaves rows out
-FRAME, PAUSE = 140, 3500  # milliseconds: a frame, and the last one
+FRAMES = 40  # at most; in a longer run some rows are left out
+FRAME, PAUSE = 140, 3500  # milliseconds: each frame, and the last one
 APART = 3.2  # heights of a digit from one line of answers to the next
 COLOURS = 96  # of the palette that all frames share
 EXACT = ("#ffffff", page.BLUE, page.VERMILLION, page.ORANGE, page.INK, page.GREY, page.PALE)
 
 
 def check_name(path: Path) -> None:
-    """UsageError unless the name is that of a GIF."""
+    """UsageError unless the name ends in .gif."""
     if path.suffix.lower() != ".gif":
         raise UsageError(f"{path}: animations are written as GIF; give a name that ends in .gif")
 
@@ -54,10 +54,10 @@ def save(snapshots: Snapshots, path: Path, title: str) -> None:
 
 
 def palette_of(pictures: list[Picture]) -> Picture:
-    """A picture whose palette has EXACT, and for the rest what is frequent in these pictures.
+    """A picture whose palette holds EXACT, and the most frequent colours of these pictures.
 
-    Median cut alone drops what is rare, as the red of a mistake, and mixes what is alike; a mixture
-    next to an exact colour would be taken for it, so it is left out.
+    Median cut alone drops rare colours, such as the red of a mistake, and averages similar ones. An
+    average close to an exact colour is left out, since pixels would be given it instead.
     """
     from PIL import Image
 
@@ -87,7 +87,7 @@ def frames(snapshots: Snapshots, title: str) -> list[Picture]:
 
 
 def frame(snapshots: Snapshots, i: int, title: str) -> Figure:
-    """The run as it stood at row i."""
+    """The run at row i of its history."""
     figure = page.blank(HEIGHT, WIDTH)
     figure.set_dpi(DPI)
     row = snapshots.rows[i]
@@ -124,7 +124,7 @@ def draw_curves(figure: Figure, snapshots: Snapshots, i: int) -> None:
 
 
 def axis_names(quantity: str, highest: float) -> list[str]:
-    """What stands at the bottom, the middle and the top of an axis."""
+    """The labels at the bottom, the middle and the top of an axis."""
     if quantity == "accuracy":
         return ["0", "50%", "100%"]
     return ["0", f"{highest / 2:.2g}", f"{highest:.2g}"]

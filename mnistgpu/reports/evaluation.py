@@ -1,4 +1,4 @@
-"""Everything there is to say about a trained network on labelled digits, and how to say it."""
+"""The evaluation of a trained network on labelled digits, and its lines for a terminal."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from mnistgpu.models.model import Model
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-ROBUSTNESS_IMAGES = 2000  # of the digits, evenly spread: a curve to within a percent, in seconds
+ROBUSTNESS_IMAGES = 2000  # spread evenly over the digits: curves within 1%, in seconds
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """What is left if answers less probable than `confidence` are refused."""
+    """The answers that remain if those less probable than `confidence` are refused."""
 
     confidence: float
     refused: int
-    wrong: int  # of the answers that are left
-    accuracy: float  # of the answers that are left; nan if none is
+    wrong: int  # of the answers that remain
+    accuracy: float  # of the answers that remain; nan if there are none
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A network's answers to labelled digits, and what follows from them."""
+    """A network's answers to labelled digits, and the figures computed from them."""
 
     digits: Digits
     probabilities: np.ndarray  # (classes, N)
@@ -58,7 +58,7 @@ class Evaluation:
     calibration_error: float
     reliability: metrics.Reliability
     thresholds: list[Threshold]
-    worst: np.ndarray  # indices of the wrong answers, the surest first
+    worst: np.ndarray  # indices of the wrong answers, the most probable first
     curves: list[Curve]
 
     @property
@@ -70,7 +70,7 @@ class Evaluation:
 def evaluate(
     trained: Model | Committee, digits: Digits, backend: Backend, robustness: bool = True
 ) -> Evaluation:
-    """Ask the network about all digits, which must have labels, and about worse copies of some."""
+    """Evaluate the network on labelled digits, and on worse copies of some of them."""
     classes = trained.sizes[-1]
     probabilities = backend.to_numpy(trained.probabilities(digits.images, backend))
     labels = np.asarray(digits.labels, dtype=np.int64)
@@ -95,7 +95,7 @@ def evaluate(
 
 
 def threshold(confidence: np.ndarray, right: np.ndarray, at: float) -> Threshold:
-    """Refuse answers (N,) less probable than `at`: how many, and how right the rest is."""
+    """Refuse answers (N,) less probable than `at`: their number, and the accuracy of the rest."""
     kept = confidence >= at
     wrong = int(np.sum(kept & ~right))
     left = int(np.sum(kept))
@@ -120,19 +120,19 @@ def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
     low, high = found.interval
     say(f"{found.digits.source}: {found.right:,} of {len(found.digits):,} right")
     say(f"accuracy {found.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
-    say("rows are the digits meant, columns the answers")
+    say("rows are the true digits, columns the answers")
     classes = len(found.confusion)
     say("     " + "".join(f"{column:>6}" for column in range(classes)) + "  precision  recall")
     for digit, row in enumerate(found.confusion):
         counts = "".join(f"{count:>6}" for count in row)
         precision, recall = found.classes.precision[digit], found.classes.recall[digit]
         say(f"{digit:>5}{counts}  {share(precision):>9}  {share(recall):>6}")
-    say(f"calibration error {found.calibration_error:.4f} (how far probabilities are from truth)")
-    say("if less sure answers are refused:   surer than   refused   right of the rest")
+    say(f"calibration error {found.calibration_error:.4f} (mean of |probability - accuracy|)")
+    say("if less probable answers are refused:    below   refused   right of the rest")
     for row in found.thresholds:
         say(f"{row.confidence:>46.0%}{row.refused:>10,}{share(row.accuracy, 2):>20}")
     if found.curves:
-        say(f"right of changed copies of {found.curves[0].count:,} of the digits:")
+        say(f"accuracy on changed copies of {found.curves[0].count:,} of the digits:")
     for line in found.curves:
         pairs = zip(line.trial.strengths, line.accuracy, strict=True)
         figures = "  ".join(f"{strength:g}: {share(part)}" for strength, part in pairs)
@@ -140,5 +140,5 @@ def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
 
 
 def share(value: float, digits: int = 1) -> str:
-    """A share as 98.3%, or - where there is none."""
+    """A share as 98.3%, or - for nan."""
     return "-" if np.isnan(value) else f"{value:.{digits}%}"

@@ -1,4 +1,4 @@
-"""An evaluation as one web page: no file beside it, no network, light or dark as the reader likes.
+"""An evaluation as one web page, complete in one file, in light and dark colours.
 
 Charts are drawn as SVG in the page and digits as PNG in data URIs, so that the page can be mailed.
 """
@@ -22,7 +22,7 @@ from mnistgpu.reports.evaluation import Curve, Evaluation, share
 if TYPE_CHECKING:
     from mnistgpu.models.model import Model
 
-MARK = b'<meta name="generator" content="mnistgpu">'  # by which a report of ours is known
+MARK = b'<meta name="generator" content="mnistgpu">'  # marks a report that this program made
 WORST = 32  # mistakes shown
 WIDTH, HEIGHT = 320, 200  # of a chart
 LEFT, RIGHT, TOP, BOTTOM = 40, 18, 10, 34  # its margins
@@ -102,9 +102,9 @@ def page(found: Evaluation, trained: Model | Committee, name: str, command: str)
 
 
 def described(trained: Model | Committee) -> str:
-    """The network in words."""
+    """The network in a sentence."""
     if isinstance(trained, Committee):
-        copies = f", each asked about {trained.maps} deformed copies" if trained.maps else ""
+        copies = f", each averaged over {trained.maps} deformed copies" if trained.maps else ""
         return f"A committee of {len(trained.members)} networks{copies}."
     layers = "-".join(map(str, trained.sizes))
     count = network.parameter_count(trained.sizes)
@@ -135,9 +135,9 @@ def where_wrong(found: Evaluation) -> list[str]:
         for digit in classes
     )
     return [
-        "<h2>Where it goes wrong</h2>",
-        "<p>Each row is a digit that was meant, each column an answer. The deeper the colour, the "
-        "larger the share of the row that was misread so.</p>",
+        "<h2>Which digits it confuses</h2>",
+        "<p>Each row is a true digit, each column an answer. The deeper the colour, the larger the "
+        "share of the row that was answered so.</p>",
         '<div class="cards uneven"><div class="card"><table class="matrix"><thead><tr><td></td>'
         f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         '<div class="card"><table><thead><tr><th scope="col">digit</th>'
@@ -162,13 +162,13 @@ def how_sure(found: Evaluation) -> list[str]:
     )
     return [
         "<h2>How sure it is</h2>",
-        f"<p>Its probabilities are {share(found.calibration_error, 2)} from the truth on average "
-        "(expected calibration error). On the dashed line, of the answers given with 80%, 80% "
-        "are right.</p>",
+        f"<p>On average its probabilities differ from its accuracy by "
+        f"{share(found.calibration_error, 2)} (expected calibration error). On the dashed line "
+        "both are equal: 80% of the answers with a probability of 80% are right.</p>",
         '<div class="cards"><div class="card"><h3>Right answers, by probability</h3>'
         f"{reliability_chart(found.reliability)}</div>"
-        '<div class="card"><h3>If less sure answers are refused</h3><table><thead><tr>'
-        '<th scope="col">surer than</th><th scope="col">refused</th><th scope="col">wrong</th>'
+        '<div class="card"><h3>If less probable answers are refused</h3><table><thead><tr>'
+        '<th scope="col">below</th><th scope="col">refused</th><th scope="col">wrong</th>'
         f'<th scope="col">right of the rest</th></tr></thead><tbody>{rows}</tbody></table></div>'
         "</div>",
     ]
@@ -186,15 +186,15 @@ def how_robust(curves: Sequence[Curve]) -> list[str]:
         for curve in curves
     )
     return [
-        "<h2>What it withstands</h2>",
-        f"<p>Accuracy on {curves[0].count:,} of the digits, changed; the band is the 95% interval."
-        "</p>",
+        "<h2>How robust it is</h2>",
+        f"<p>Accuracy on changed copies of {curves[0].count:,} of the digits; the band is the 95% "
+        "interval.</p>",
         f'<div class="cards">{cards}</div>',
     ]
 
 
 def worst_mistakes(found: Evaluation) -> list[str]:
-    """The wrong answers that it was surest of."""
+    """The wrong answers with the highest probabilities."""
     shown = found.worst[:WORST]
     if len(shown) == 0:
         return ["<h2>Worst mistakes</h2>", "<p>None: every answer was right.</p>"]
@@ -206,13 +206,12 @@ def worst_mistakes(found: Evaluation) -> list[str]:
         uri = png(found.digits.images[i].reshape(found.digits.image_shape))
         figures.append(
             f'<figure><img src="{uri}" alt="image {i}" title="image {i}">'
-            f"<figcaption>read <b>{answer}</b>, {sure}<br>meant {labels[i]}</figcaption>"
+            f"<figcaption>answer <b>{answer}</b>, {sure}<br>label {labels[i]}</figcaption>"
             "</figure>"
         )
     return [
         "<h2>Worst mistakes</h2>",
-        f"<p>{len(shown)} of {len(found.worst):,} wrong answers, the surest first: the answer and "
-        "its probability, and what the label says.</p>",
+        f"<p>{len(shown)} of {len(found.worst):,} wrong answers, the most probable first.</p>",
         f'<div class="digits">{"".join(figures)}</div>',
     ]
 
@@ -255,7 +254,7 @@ def robustness_chart(curve: Curve, lowest: float) -> str:
 def reliability_chart(bins: metrics.Reliability) -> str:
     """The share of right answers in each bin of probability, beside the line where both agree."""
     inner, count = WIDTH - LEFT - RIGHT, len(bins.counts)
-    # a bar of no height would look like a bin without answers
+    # a bar without height would look like an empty bin
     heights = [max(2.0, right * (HEIGHT - TOP - BOTTOM)) for right in bins.accuracy]
     bars = "".join(
         f'<rect class="bar" x="{LEFT + b / count * inner + 1:.1f}" '

@@ -1,4 +1,4 @@
-"""How good the answers are: accuracy and its uncertainty, confusion, calibration, comparison.
+"""Measures of answers: accuracy and its uncertainty, confusion, calibration, comparison.
 
 Pure functions of NumPy arrays on the host: predicted digits and labels (m,) are integers, the
 probabilities (classes, m) are what `network.forward` gives, brought to the host.
@@ -24,7 +24,7 @@ class PerClass(NamedTuple):
 
 
 class McNemar(NamedTuple):
-    """How many images only a and only b got right, and how likely that is between equals."""
+    """How many images only a and only b got right, and the p-value for equally good models."""
 
     only_a: int
     only_b: int
@@ -43,7 +43,7 @@ def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
     """The share of predicted digits (m,) that equal their labels (m,), from 0 to 1."""
     predicted, labels = check_pair(predicted, labels)
     if len(labels) == 0:
-        raise ShapeError("no accuracy without answers: give at least one predicted digit")
+        raise ShapeError("accuracy needs at least one predicted digit; there are none")
     return float(np.mean(predicted == labels))
 
 
@@ -60,7 +60,7 @@ def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, classes: int) ->
                 f"{name} {digits[outside[0]]} at index {outside[0]} is not one of the {classes} "
                 f"classes 0 to {classes - 1}"
             )
-    # in int64: 9 * 10 + 9 would fit into a uint8 label, 46 * 47 + 46 would not
+    # in int64: 46 * 47 + 46 would not fit into a uint8 label
     cells = labels.astype(np.int64) * classes + predicted.astype(np.int64)
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
@@ -69,7 +69,7 @@ def per_class(confusion: np.ndarray) -> PerClass:
     """Precision, recall and F1 of each class from a confusion matrix (classes, classes).
 
     Precision: of the answers d, the share that were d (nan if d was never answered). Recall: of
-    the true d, the share that were found (nan if there was no d). F1: their harmonic mean,
+    the true d, the share that were answered d (nan if there was no d). F1: their harmonic mean,
     2 tp / (2 tp + fp + fn) (nan if there was neither; 0 if nothing was right).
     """
     confusion = check_confusion(confusion)
@@ -92,29 +92,29 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     p, shrink = correct / total, 1.0 + z**2 / total
     middle = (p + z**2 / (2.0 * total)) / shrink
     half = z * math.sqrt(p * (1.0 - p) / total + z**2 / (4.0 * total**2)) / shrink
-    # exact ends, which rounding would miss by 1e-17
+    # exact, where rounding would give 1e-17 or 1 - 1e-17
     low = 0.0 if correct == 0 else middle - half
     high = 1.0 if correct == total else middle + half
     return low, high
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
-    """Compare two models on the same images, from which of them (m,) bool each got right.
+    """Compare two models on the same images, of which each got those right where it is True (m,).
 
-    The exact two-sided test: between equals, the images that only one of them gets right fall to
-    either with probability 1/2. McNemar, "Note on the sampling error of the difference between
-    correlated proportions or percentages", 1947.
+    The exact two-sided test: for equally good models, an image that only one of them gets right is
+    right for either with probability 1/2. McNemar, "Note on the sampling error of the difference
+    between correlated proportions or percentages", 1947.
     """
     a, b = np.asarray(correct_a), np.asarray(correct_b)
     if a.dtype != np.bool_ or b.dtype != np.bool_ or a.ndim != 1 or a.shape != b.shape:
         raise ShapeError(
-            f"two boolean vectors of one length say who was right, not {a.dtype} {a.shape} and "
+            f"comparing needs two boolean vectors of one length, not {a.dtype} {a.shape} and "
             f"{b.dtype} {b.shape}: give predicted == labels of each"
         )
     only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
     n, k = only_a + only_b, min(only_a, only_b)
-    # P(X <= k) of a fair binomial: its largest term, which may be too small for a float, as a
-    # logarithm, times the sum of C(n, i) / C(n, k) for i = k ... 0, each from the one before
+    # P(X <= k) of a binomial with p = 1/2: its largest term, as a logarithm since it may underflow,
+    # times the sum of C(n, i) / C(n, k) for i = k ... 0, each computed from the one before
     i = np.arange(k, 0, -1, dtype=np.float64)
     tail = 1.0 + float(np.sum(np.cumprod(i / (n - i + 1.0))))
     log_largest = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
@@ -123,17 +123,17 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
 
 
 def reliability_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> Reliability:
-    """How often answers of some confidence are right, from probabilities (classes, m), labels (m,).
+    """How often answers of each confidence are right: probabilities (classes, m), labels (m,).
 
     Bin b holds the answers whose probability lies in (b / bins, (b + 1) / bins]. Guo, Pleiss, Sun,
     Weinberger, "On calibration of modern neural networks", 2017, section 2.
     """
     probabilities, labels = check_probabilities(probabilities, labels)
     if bins < 1:
-        raise ShapeError(f"{bins} bins cannot hold anything; give 1 or more, as in 15")
+        raise ShapeError(f"{bins} bins: give at least 1, for instance 15")
     confidence = np.max(probabilities, axis=0).astype(np.float64)
     right = np.argmax(probabilities, axis=0) == labels
-    # inner edges only, so that a probability that rounds to above 1 stays in the last bin
+    # inner edges only: a probability rounded to above 1 stays in the last bin
     where = np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
     counts = np.bincount(where, minlength=bins)
     return Reliability(
@@ -148,7 +148,8 @@ def expected_calibration_error(
 ) -> float:
     """Mean distance between confidence and accuracy, of probabilities (classes, m), labels (m,).
 
-    0 where, of the answers given with 80%, 80% are right, and so on. Guo et al. 2017, equation 3.
+    It is 0 if 80% of the answers with a probability of 80% are right, and so on. Guo et al. 2017,
+    equation 3.
     """
     counts, confidence, right = reliability_bins(probabilities, labels, bins)
     filled = counts > 0
@@ -162,7 +163,7 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def check_pair(predicted: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Refuse answers and labels that are not two integer vectors of one length."""
+    """ShapeError unless answers and labels are two integer vectors of one length."""
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     if predicted.ndim != 1 or predicted.shape != labels.shape:
         raise ShapeError(
@@ -176,7 +177,7 @@ def check_pair(predicted: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_confusion(confusion: Any) -> np.ndarray:
-    """Refuse what is not a square matrix of counts."""
+    """ShapeError unless this is a square matrix of counts."""
     confusion = np.asarray(confusion)
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ShapeError(f"a confusion matrix is (classes, classes), not {confusion.shape}")
@@ -186,7 +187,7 @@ def check_confusion(confusion: Any) -> np.ndarray:
 
 
 def check_probabilities(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Refuse probabilities (classes, m) and labels (m,) that do not fit or are no probabilities."""
+    """ShapeError unless these are probabilities (classes, m) and labels (m,) of as many images."""
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[1:] or 0 in labels.shape:
         raise ShapeError(

@@ -1,8 +1,8 @@
-"""The page that pictures are drawn on: its measures, its colours, and what all sections share.
+"""The page that figures are drawn on: its measures, its colours, and what all sections share.
 
-Places and sizes are in inches from the top left corner, as on paper: that is quicker than letting
-matplotlib arrange the page, and alike in every run. matplotlib is imported where it draws, for it
-is slow to start.
+Places and sizes are in inches from the top left corner, as on paper: this is faster than letting
+matplotlib arrange the page, and the same in every run. matplotlib is imported only where something
+is drawn, since its import is slow.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 110  # 1100 pixels for the page; a README shows it in 900
-PAGE, LEFT, RIGHT, COLUMN, FULL = 10.0, 0.6, 5.6, 4.1, 9.1  # where things stand, how wide they are
+PAGE, LEFT, RIGHT, COLUMN, FULL = 10.0, 0.6, 5.6, 4.1, 9.1  # where columns begin, widths
 HEAD = 0.3  # from the top of a section to below its title
 
-# of Okabe and Ito's palette, which every kind of colour vision tells apart
+# from the palette of Okabe and Ito, which is safe for colour-blind readers
 BLUE, ORANGE, VERMILLION = "#0072b2", "#e69f00", "#d55e00"
 INK, GREY, PALE = "#222222", "#666666", "#e3edf4"
 STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "text.color": INK,
-    "text.parse_math": False,  # a $ in the name of a run is a $
+    "text.parse_math": False,  # a $ in the name of a run is shown as $
     "axes.edgecolor": GREY,
     "axes.labelcolor": GREY,
     "axes.spines.top": False,
@@ -37,11 +37,11 @@ STYLE: dict[Any, Any] = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """Within it, matplotlib draws in this style, whatever a person's matplotlibrc says."""
+    """A context in which matplotlib draws in this style, whatever the user's matplotlibrc says."""
     import matplotlib
 
     defaults = dict(matplotlib.rcParamsDefault)
-    del defaults["backend"]  # to set it would choose one for the whole process
+    del defaults["backend"]  # setting it would choose a backend for the whole process
     return matplotlib.rc_context({**defaults, **STYLE})
 
 
@@ -53,7 +53,7 @@ def blank(height: float, width: float = PAGE) -> Figure:
 
 
 def write(figure: Figure, left: float, top: float, text: str, **look: Any) -> None:
-    """Text on the page, its upper left corner there, or its right one with ha="right"."""
+    """Text on the page whose upper left corner (with ha="right" the right one) is (left, top)."""
     width, height = figure.get_size_inches()
     figure.text(left / width, 1.0 - top / height, text, **{"va": "top", **look})
 

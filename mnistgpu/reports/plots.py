@@ -1,6 +1,6 @@
 """Pictures of a run: one page with all of it, and each part of that page alone.
 
-Every function gives a `matplotlib.figure.Figure`, for `save` or a notebook; nothing needs a screen.
+Every function returns a `matplotlib.figure.Figure`, for `save` or a notebook; none needs a screen.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ Shape = tuple[int, int]
 
 CURVES, SQUARES = 2.7, 4.5  # heights of sections
 PER_ROW, UNITS = 12, 20  # predictions in a row, first-layer units shown
-MARK = b"Software\0mnistgpu"  # by which a picture of ours is known
-FEW = 20  # so many classes have room for counts, so many rows of history for points
+MARK = b"Software\0mnistgpu"  # marks a picture that this program made
+FEW = 20  # counts are written for up to so many classes, points drawn for so many rows
 
 
 def report(
@@ -107,7 +107,7 @@ def predictions(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG that replaces `path` whole; RunError where it cannot be written."""
+    """Write the figure as a PNG, atomically; RunError if that fails."""
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
@@ -160,7 +160,7 @@ def draw_lines(ax: Axes, quantity: str, history: History) -> np.ndarray:
             line.set_marker("o" if len(known) <= FEW else "")
     if ax.lines:
         look: dict[str, Any] = {"frameon": False, "handlelength": 2.4, "columnspacing": 1.5}
-        above = (1.0, 1.01)  # the axes, where no curve is in the way
+        above = (1.0, 1.01)  # above the axes, where the legend hides no curve
         ax.legend(loc="lower right", bbox_to_anchor=above, borderaxespad=0.0, ncols=2, **look)
     else:
         ax.text(0.5, 0.5, "nothing recorded", color=GREY, ha="center", transform=ax.transAxes)
@@ -168,7 +168,7 @@ def draw_lines(ax: Axes, quantity: str, history: History) -> np.ndarray:
 
 
 def scale_loss(ax: Axes, values: np.ndarray) -> None:
-    """From 0 upwards, or in logarithms where a fall to less than a twentieth would be flat."""
+    """A linear scale from 0, or a logarithmic one if the loss falls to less than a twentieth."""
     from matplotlib.ticker import LogLocator
 
     known = values[~np.isnan(values)]
@@ -183,9 +183,9 @@ def scale_loss(ax: Axes, values: np.ndarray) -> None:
 
 
 def scale_accuracy(ax: Axes, values: np.ndarray) -> None:
-    """From 0 to 100%, or the upper part of it where all but the first row lies there.
+    """A scale from 0 to 100%, or its upper part if all rows but the first lie there.
 
-    The first row is one batch, before much was learned: it may begin below the panel.
+    The first row comes from before the network has learned much: it may lie below the panel.
     """
     later = values[:, 1:] if values.shape[1] > 1 else values
     worst = np.min(later[~np.isnan(later)], initial=0.95)
@@ -195,7 +195,7 @@ def scale_accuracy(ax: Axes, values: np.ndarray) -> None:
 
 
 def draw_confusion(figure: Figure, left: float, top: float, counts: np.ndarray) -> None:
-    """Counts in the cells, and beside each row the share of its digits that were found."""
+    """Counts in the cells, and beside each row its recall."""
     counts = metrics.check_confusion(counts)
     classes, side = len(counts), SQUARES - HEAD - 0.65
     ax = panel(figure, left, top, side, side, "Confusion", most_frequent(counts))
@@ -220,13 +220,13 @@ def draw_confusion(figure: Figure, left: float, top: float, counts: np.ndarray) 
         for row, share in enumerate(metrics.per_class(counts).recall):
             if not np.isnan(share):
                 ax.text(1.01, row, f"{share:.1%}", va="center", **beside)
-        ax.text(1.01, classes - 0.5 + 0.014 * classes, "found", va="top", **beside)
+        ax.text(1.01, classes - 0.5 + 0.014 * classes, "recall", va="top", **beside)
 
 
 def mistakes_in_colour(counts: np.ndarray) -> np.ndarray:
     """Colours (classes, classes, 3): the larger a mistake's share of its row, the deeper.
 
-    What is right, on the diagonal, is pale: it would outshine every mistake.
+    The diagonal, which holds the right answers, is pale so that mistakes stand out.
     """
     from matplotlib.colors import to_rgb
 
@@ -239,7 +239,7 @@ def mistakes_in_colour(counts: np.ndarray) -> np.ndarray:
 
 
 def most_frequent(counts: np.ndarray) -> str:
-    """How many mistakes a confusion matrix holds, and which of them is the most frequent."""
+    """The number of mistakes in a confusion matrix, and the most frequent one."""
     mistakes = counts - np.diag(np.diagonal(counts))
     if not mistakes.any():
         return "none wrong"
@@ -291,7 +291,7 @@ def draw_predictions(
     ax.set_axis_off()
     size = 8.5 if len(probabilities) <= 10 else 7.0  # "15 ≠ 13  61%" is wider than "5 ≠ 3  61%"
     gap, band = spacing(image_shape)
-    # ink on paper that is not quite white, so that each tile has an edge
+    # the paper is not quite white, so that the edges of the tiles are visible
     ax.imshow(mosaic(tiles, PER_ROW, gap, band), cmap="Greys", vmin=-20, vmax=255)
     for i, (answer, label, share) in enumerate(zip(answers, labels, sure, strict=True)):
         x = i % PER_ROW * (image_shape[1] + gap) - 0.5
@@ -309,7 +309,7 @@ def draw_predictions(
 
 
 def predictions_height(k: int, image_shape: Shape) -> float:
-    """How high the section of k predictions is: a title, and as many rows of tiles as it takes."""
+    """The height of the section of k predictions: its title and its rows of tiles."""
     gap, band = spacing(image_shape)
     per_pixel = FULL / (PER_ROW * (image_shape[1] + gap) - gap)
     return HEAD + math.ceil(k / PER_ROW) * (image_shape[0] + band) * per_pixel + 0.15
@@ -321,7 +321,7 @@ def spacing(image_shape: Shape) -> Shape:
 
 
 def as_tiles(name: str, rows: np.ndarray, image_shape: Shape) -> np.ndarray:
-    """Rows of pixels (k, pixels) as images (k, height, width); ShapeError where they do not fit."""
+    """Rows of pixels (k, pixels) as images (k, height, width); ShapeError if they do not fit."""
     pixels = math.prod(image_shape)
     if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] != pixels:
         raise ShapeError(

@@ -1,6 +1,6 @@
-"""How a network stands up to worse pictures: noise, shift, rotation, thicker and thinner strokes.
+"""Worse copies of images, to measure robustness: noise, shift, rotation, stroke thickness.
 
-Each is a change of strength s of all images at once, on the host; s = 0 leaves them as they are.
+Each change has a strength s and takes all images at once, on the host; s = 0 changes nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Change = Callable[[np.ndarray, float], np.ndarray]  # images (N, H, W) float32 i
 
 @dataclass(frozen=True)
 class Trial:
-    """A change, the strengths to try it at, and what a person calls it."""
+    """A change, the strengths to try, and its name and unit in a report."""
 
     name: str
     unit: str
@@ -27,15 +27,16 @@ class Trial:
 
 
 def noisy(images: np.ndarray, strength: float) -> np.ndarray:
-    """Normal noise of standard deviation `strength` (ink is 1), the same each time."""
+    """Normal noise of standard deviation `strength` (ink is 1), the same in every call."""
     key = counter_rng.fold_in(counter_rng.key(0, like=images), counter_rng.NOISE)
     noise = counter_rng.normals(key, images.shape)
     return np.clip(images + 255.0 * strength * noise, 0.0, 255.0)
 
 
 def shifted(images: np.ndarray, pixels: float) -> np.ndarray:
-    """Moved by `pixels` in a direction that turns from image to image."""
-    turn = np.arange(len(images)) * (2 * math.pi * 0.618034)  # the golden angle: all directions
+    """Moved by `pixels`, each image in another direction."""
+    # multiples of the golden angle: directions that are spread evenly
+    turn = np.arange(len(images)) * (2 * math.pi * 0.618034)
     down, right = pixels * np.sin(turn), pixels * np.cos(turn)
     rows, columns = grid(images)
     return bilinear(images, rows - down[:, None, None], columns - right[:, None, None])
@@ -52,10 +53,10 @@ def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def thickened(images: np.ndarray, pixels: float) -> np.ndarray:
-    """Strokes thicker by `pixels` (each side by half of it), or thinner if that is negative.
+    """Strokes thicker by `pixels` (half of it on each side), or thinner if that is negative.
 
-    A whole step takes the highest (lowest) of each pixel and its four neighbours; between whole
-    steps lies their mixture.
+    A whole step takes the maximum (minimum) of each pixel and its four neighbours; a fraction of a
+    step interpolates between two whole ones.
     """
     steps, rest = divmod(abs(pixels) / 2.0, 1.0)
     extreme = np.maximum if pixels > 0 else np.minimum
@@ -65,7 +66,7 @@ def thickened(images: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def grown(images: np.ndarray, extreme: np.ufunc) -> np.ndarray:
-    """The extreme of each pixel and its four neighbours; beyond the border lies paper."""
+    """The extreme of each pixel and its four neighbours; beyond the border is paper."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     best = padded[:, 1:-1, 1:-1]
     for other in (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2]):
@@ -80,7 +81,7 @@ def grid(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bilinear(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Values of images (N, H, W) at rows and columns (1 or N, H, W); beyond the border lies 0."""
+    """Values of images (N, H, W) at rows and columns (1 or N, H, W); beyond the border is 0."""
     count, height, width = images.shape
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     rows = np.clip(rows + 1.0, 0.0, height + 0.999)

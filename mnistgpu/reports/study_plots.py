@@ -1,4 +1,4 @@
-"""Pictures of what a recipe is made of: the search for a learning rate, deformed digits."""
+"""Figures of parts of a recipe: the search for a learning rate, and deformed digits."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], suggestion: 
 def deformations(images: np.ndarray, settings: Settings, image_shape: tuple[int, int]) -> Figure:
     """Each of images (k, pixels) uint8 beside copies deformed as the settings say, a row for each.
 
-    Raises UsageError where the settings deform nothing.
+    Raises UsageError if the settings deform no images.
     """
     if not settings.deformation.is_deforming:
         raise UsageError(
-            "these settings deform no images; --rotation, --elastic and --recipe strong do"
+            "these settings deform no images; add --rotation or --elastic, or use --recipe strong"
         )
     alone_each = replace(settings.deformation, images_per_map=1)
     keys = [

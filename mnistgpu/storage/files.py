@@ -1,4 +1,4 @@
-"""Files that are whole or not there: bounded reads, and writes that replace atomically."""
+"""Files that are whole or not there: reads of bounded size, and writes that replace atomically."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from mnistgpu.errors import DataError, RunError, UsageError
 def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | None = None) -> None:
     """Write content beside path, flush it to the disk, and rename it over path.
 
-    A reader sees the old file or the new one, never half, also after a power cut. check: may look
-    at what was written, and raise to keep the old file.
+    A reader sees the old file or the new one, never a part, even after a power cut. check: called
+    with the path of the new content before it replaces the old file, which stays if check raises.
+    Raises RunError if the system refuses to write.
     """
     path = Path(path)
     temporary = None
@@ -45,13 +46,13 @@ def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | No
     except OSError as error:
         raise cannot_write(path, error) from None
     finally:
-        if temporary is not None:  # also when a signal ends the program in the middle
+        if temporary is not None:  # also if a signal interrupts the write
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:
-    """What to say where the system refuses to write."""
+    """The error for a file that the system refuses to write."""
     return RunError(
         f"{path}: cannot be written ({error.strerror or error}); free space, or choose another "
         "directory with --out"
@@ -59,7 +60,7 @@ def cannot_write(path: Path, error: OSError) -> RunError:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if it is there; RunError where the system refuses."""
+    """Remove a file if it exists; RunError if the system refuses."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -67,34 +68,35 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(directory: Path, names: Iterable[str]) -> None:
-    """Remove what a `replace_bytes` of these files left behind when its program was killed."""
+    """Remove the temporary files of a `replace_bytes` whose program was killed."""
     for name in names:
         for leftover in directory.glob(f".{name}.*"):
             remove(leftover)
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and its parents; RunError where that cannot be."""
+    """Make a directory and its parents; RunError if the system refuses."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"--out {path}: no directory can be made there ({error.strerror}); choose another"
+            f"--out {path}: the directory cannot be made ({error.strerror}); choose another one"
         ) from None
 
 
 def check_folder(option: str, path: Path) -> None:
-    """RunError where no file can be written at path: said before the work, not after it."""
+    """RunError if no file can be written at path; called before the work that makes the file."""
     if not path.parent.is_dir():
         raise RunError(f"{option} {path}: no such folder; make it, or name another")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise RunError(f"{option} {path}: cannot be written there; name another file")
+        raise RunError(f"{option} {path}: cannot be written; name another file")
 
 
 def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
-    """Before the work: whether a file of this kind can be written, and replaces none but its like.
+    """Check, before long work, that its result may be written at path.
 
-    UsageError for another ending, or a file without the mark that this program leaves in its own.
+    UsageError for a name with another ending, or if the file exists without `mark`: only a file
+    that this program made is replaced. RunError if the file cannot be written.
     """
     if path.suffix.lower() != ending:
         raise UsageError(f"{option} {path}: the name must end with {ending}")
@@ -107,7 +109,7 @@ def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
 
 
 def has_mark(path: Path, mark: bytes) -> bool:
-    """Whether a file has the mark near its start that this program leaves in its own."""
+    """Whether the first 4 KiB of a file hold the mark that this program writes into its own."""
     with opened(path) as file:
         return mark in file.read(4096)
 
@@ -118,7 +120,7 @@ def replace_json(path: Path, value: Any) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; also for a name that the system finds impossible."""
+    """Whether path is a regular file; False also for a name that the system cannot have."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -127,9 +129,9 @@ def is_file(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.FileIO]:
-    """The regular file at path, open to be read; what the system refuses becomes a DataError."""
+    """The regular file at path, open for reading; an error of the system becomes a DataError."""
     path = Path(path)
-    if not is_file(path):  # to open a named pipe is to wait for ever
+    if not is_file(path):  # opening a named pipe would wait for a writer
         if os.path.lexists(path):
             raise DataError(f"{path}: not a regular file; give the path of a file")
         raise DataError(f"{path}: no such file; check the path")
@@ -143,11 +145,14 @@ def opened(path: Path) -> Iterator[io.FileIO]:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes; DataError otherwise."""
+    """The content of a regular file of at most `limit` bytes; DataError if it is larger."""
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limit:
-            raise DataError(f"{path}: {size:,} bytes, where at most {limit:,} are expected")
+            raise DataError(
+                f"{path}: {size:,} bytes, where at most {limit:,} are expected; check that this is "
+                "the right file"
+            )
         return stream.read(limit)
 
 

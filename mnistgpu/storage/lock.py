@@ -1,4 +1,4 @@
-"""One writer per directory: a lock that ends with its process, however that ends."""
+"""One writer per directory: a lock that the system releases when its process ends."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ NAME = ".lock"
 def only_writer(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; RunError if another process holds it.
 
-    The system gives the lock back when the process ends, also by kill -9: the file that a killed
-    process leaves behind locks nothing. fcntl's locks are kept by NFS, and no child inherits them.
+    The system releases the lock when the process ends, also after kill -9: the file that a killed
+    process leaves behind locks nothing. fcntl's locks work over NFS, and no child inherits them.
     """
     path = directory / NAME
     descriptor = acquire(path)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # while it is held, so that nobody holds it anew
-            path.unlink()
+        with contextlib.suppress(OSError):
+            path.unlink()  # before the lock is released: after that another process may hold it
         os.close(descriptor)
 
 
 def acquire(path: Path) -> int:
-    """The descriptor of the locked file at path, with the writer's name in it."""
+    """The descriptor of the locked file at path, which then names the process that holds it."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
@@ -63,13 +63,13 @@ def acquire(path: Path) -> int:
         except RunError:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder removed the file in between: take the new one
+        os.close(descriptor)  # the last holder has removed this file meanwhile: lock the new one
 
 
 def check_plain(descriptor: int, path: Path) -> None:
-    """RunError if the open file is known by another name too, or is a pipe or a device.
+    """RunError if the open file has a second name (a hard link), or is a pipe or a device.
 
-    The writer's name replaces what is in it, so it must be nobody else's.
+    The writer's name overwrites its content, so the file must have no other use.
     """
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
@@ -77,7 +77,7 @@ def check_plain(descriptor: int, path: Path) -> None:
 
 
 def not_a_lock(path: Path) -> RunError:
-    """Something lies where the lock should be."""
+    """The error for something else at the lock's path."""
     return RunError(
         f"{path}: is not the plain file that mnistgpu makes; remove it, or choose another "
         "directory with --out"
@@ -85,7 +85,7 @@ def not_a_lock(path: Path) -> RunError:
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is the one that is at path now."""
+    """Whether path still leads to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Safetensors files that are believed only once everything in them agrees.
+"""Safetensors files, which are read only if everything in them agrees.
 
-A file holds named arrays and named texts. Its header says what should follow; a reader knows from
-the texts which arrays, of which shapes and types, must be there, compares that with the header and
-the header with the file's size, then the SHA-256 of it all, and only then makes room for the
-numbers, which must be finite.
+A file holds named arrays and named texts. From the texts the reader derives which arrays, of which
+shapes and types, must be present. It compares these with the header, the header with the size of
+the file, and the SHA-256 with the content; only then does it allocate memory for the numbers, which
+must be finite.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mnistgpu.errors import DataError
 from mnistgpu.storage import files
 
 LARGEST_HEADER = 2**20
-BLOCK = 2**20  # bytes read at once where all of a file is read
-NAMES = {"F32": "float32", "F64": "float64"}  # how safetensors calls the types
+BLOCK = 2**20  # bytes read at once while the digest is computed
+NAMES = {"F32": "float32", "F64": "float64"}  # names of the types in safetensors
 OWN = {"format", "format_version", "mnistgpu", "content_digest"}  # texts that `write` adds
 
 Texts = dict[str, str]
@@ -34,9 +34,9 @@ Tensors = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a reader wants of an array. `finite=False` allows nan and infinity.
+    """What a reader expects of an array. `finite=False` allows nan and infinity.
 
-    `least` and `most` are the smallest and the largest number that may be in it.
+    `least` and `most` are the smallest and the largest number that it may hold.
     """
 
     shape: tuple[int, ...]
@@ -47,7 +47,7 @@ class Expected:
 
 
 def write(path: Path, kind: str, version: int, texts: Texts, tensors: Tensors) -> None:
-    """Replace the file at path by these texts and arrays, atomically; RunError where it cannot."""
+    """Replace the file at path by these texts and arrays, atomically; RunError if that fails."""
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     texts = texts | {"format": kind, "format_version": str(version), "mnistgpu": __version__}
     content = hashlib.sha256(description(texts, arrays))
@@ -61,7 +61,7 @@ def serialized(texts: Texts, arrays: Tensors) -> bytes:
     """The bytes of a safetensors file: the header's length, the header, the arrays.
 
     The same content gives the same bytes, which the safetensors library does not promise: it writes
-    the texts in any order. Wider numbers come first, so that all lie where processors want them.
+    the texts in any order. Wider numbers come first, so that all numbers are aligned.
     """
     codes = {dtype: code for code, dtype in NAMES.items()}
     placed = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
@@ -90,8 +90,8 @@ def read(
 ) -> tuple[Texts, Tensors]:
     """The texts and arrays of a file of `kind` that has `size` bytes.
 
-    `expect` is given the texts and says what arrays belong to them, or raises DataError; `where`
-    names the file in messages. Raises DataError unless all agree.
+    `expect` takes the texts and returns the arrays that belong to them, or raises DataError;
+    `where` names the file in messages. Raises DataError unless everything agrees.
     """
     header, start = read_header(stream, size, where)
     texts = texts_of(header, where, kind, version)
@@ -108,8 +108,8 @@ def read(
             begin += len(block)
     if content.hexdigest() != texts.get("content_digest"):
         raise DataError(
-            f"{where}: its content does not have the digest it was written with; copy it again, or "
-            "train it again"
+            f"{where}: its content does not have the digest in its header; copy it again, or train "
+            "it again"
         )
     tensors = {}
     for name, (dtype, shape, begin, _) in places.items():
@@ -125,25 +125,27 @@ def read(
 def check_arrays(
     arrays: Mapping[str, np.ndarray], expected: Mapping[str, Expected], where: str
 ) -> None:
-    """DataError unless the arrays are those that are expected, with numbers as expected."""
+    """DataError unless these are the expected arrays, with the expected numbers."""
     if set(arrays) != set(expected):
         raise DataError(
-            f"{where}: holds the arrays {shown(arrays)}, where {shown(expected)} are expected"
+            f"{where}: holds the arrays {shown(arrays)}, where {shown(expected)} are expected; "
+            "give another file"
         )
     for name, array in arrays.items():
         want = expected[name]
         if array.shape != want.shape or str(array.dtype) not in want.dtypes:
             raise DataError(
                 f"{where}: {name} is {array.dtype} of shape {array.shape}, where "
-                f"{' or '.join(want.dtypes)} of shape {want.shape} fits the rest of the file"
+                f"{' or '.join(want.dtypes)} of shape {want.shape} fits the rest of the file; copy "
+                "it again, or train it again"
             )
         if want.finite and not np.isfinite(array).all():
             raise DataError(f"{where}: {name} holds numbers that are not finite; train it again")
         for bound, beyond in ((want.least, np.less), (want.most, np.greater)):
             if math.isfinite(bound) and beyond(array, bound).any():
                 raise DataError(
-                    f"{where}: {name} holds numbers beyond {bound:g}, which it cannot have; train "
-                    "it again"
+                    f"{where}: {name} holds numbers beyond {bound:g}, which are impossible there; "
+                    "train it again"
                 )
 
 
@@ -175,25 +177,29 @@ def read_header(stream: BinaryIO, size: int, where: str) -> tuple[dict[str, Any]
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError if it names something twice, which readers take differently."""
+    """A JSON object; ValueError if it has a name twice, which readers interpret differently."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name occurs twice")
     return found
 
 
 def texts_of(header: dict[str, Any], where: str, kind: str, version: int) -> Texts:
-    """The texts of a header, if they are those of a file of this kind that can be read here."""
+    """The texts of a header; DataError if the file is of another kind or of a newer format."""
     texts = header.get("__metadata__")
     if (
         not isinstance(texts, dict)
         or not all(isinstance(text, str) for text in texts.values())
         or texts.get("format") != kind
     ):
-        raise DataError(f"{where}: a safetensors file, but not a {kind.replace('-', ' ')}")
+        raise DataError(
+            f"{where}: a safetensors file, but not a {kind.replace('-', ' ')}; give another file"
+        )
     written = texts.get("format_version", "")
     if not (written.isascii() and written.isdecimal() and len(written) < 10 and int(written) > 0):
-        raise DataError(f"{where}: format version {written[:20]!r} is none; was it edited?")
+        raise DataError(
+            f"{where}: the format version {written[:20]!r} is not a number from 1; copy it again"
+        )
     if int(written) > version:
         raise DataError(
             f"{where}: format {written} is newer than {version}, the newest that this mnistgpu "
@@ -216,7 +222,8 @@ def check_entries(
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if set(entries) != set(expected):
         raise DataError(
-            f"{where}: holds the arrays {shown(entries)}, where {shown(expected)} are expected"
+            f"{where}: holds the arrays {shown(entries)}, where {shown(expected)} are expected; "
+            "give another file"
         )
     places = {}
     for name, entry in entries.items():
@@ -229,12 +236,12 @@ def check_entries(
         if not isinstance(dtype, str) or NAMES.get(dtype) not in want.dtypes:
             raise DataError(
                 f"{where}: {name} is of type {str(dtype)[:20]!r}, where {' or '.join(want.dtypes)} "
-                "is expected"
+                "is expected; copy it again, or train it again"
             )
         if tuple(shape) != want.shape:
             raise DataError(
                 f"{where}: {name} has the shape {str(shape)[:60]}, where {list(want.shape)} fits "
-                "the rest of the file"
+                "the rest of the file; copy it again, or train it again"
             )
         begin, end = offsets
         if end - begin != math.prod(want.shape) * np.dtype(NAMES[dtype]).itemsize:
@@ -253,7 +260,7 @@ def check_entries(
 
 
 def are_sizes(values: object) -> bool:
-    """Whether this is a short list of whole numbers from 0 (True is none) that a file can have."""
+    """Whether this is a list of at most 8 whole numbers (True is none) from 0 to below 2^63."""
     return (
         isinstance(values, list)
         and len(values) <= 8
@@ -262,7 +269,7 @@ def are_sizes(values: object) -> bool:
 
 
 def shown(names: Mapping[str, object]) -> str:
-    """Names for a message, cut where someone made them long."""
+    """Names for a message; long names, and more than eight, are cut."""
     return ", ".join(repr(name[:40]) for name in sorted(names)[:8]) or "none"
 
 

@@ -1,4 +1,4 @@
-"""Drawings with their right labels, kept to train on: a folder's train.csv, as --data reads it."""
+"""Drawings kept with their labels, to train on: train.csv in a folder, as --data reads it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.storage import files
 
 HEADER = ",".join(["label", *(f"pixel{i}" for i in range(784))]).encode() + b"\n"
-MOST_BYTES = 2**25  # some ten thousand drawings; the file is written anew for each
+MOST_BYTES = 2**25  # about ten thousand drawings; each one rewrites the file
 
 
 class Kept:
-    """The drawings kept in a folder. Each `add` replaces train.csv by one that is a line longer."""
+    """The drawings kept in a folder. Each `add` replaces train.csv by one with one more line."""
 
     def __init__(self, folder: Path, image_shape: tuple[int, int], classes: int):
         if image_shape != (28, 28):
@@ -29,17 +29,19 @@ class Kept:
         if self.path.exists():
             if not files.read_bytes(self.path, MOST_BYTES).startswith(HEADER):
                 raise DataError(
-                    f"{self.path}: not a table this page has written; name another folder"
+                    f"{self.path}: not a table that this page wrote; name another folder"
                 )
             self.count = len(data.load_digits(self.path, classes))
 
     def add(self, image: np.ndarray, label: int) -> int:
-        """Keep an image (784,) uint8 as this label; how many are kept now. RunError on failure."""
+        """Keep an image (784,) uint8 with its label; returns the number kept. RunError if not."""
         if not self.path.exists():
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise RunError(f"{self.path.parent}: cannot be made ({error.strerror})") from None
+                raise RunError(
+                    f"{self.path.parent}: cannot be made ({error.strerror}); name another folder"
+                ) from None
             content, self.count = HEADER, 0
         else:
             content = files.read_bytes(self.path, MOST_BYTES)

@@ -1,4 +1,4 @@
-"""A server for a local page: bound where asked, patient for some seconds, ended by Ctrl-C."""
+"""A server for a local page: bound to a host and port, with time limits, ended by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_CLIENTS = 500
 
 
 def require_extra() -> None:
-    """RunError with the remedy if starlette and uvicorn are not installed."""
+    """RunError, with the command that installs them, if starlette or uvicorn is missing."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -30,7 +30,7 @@ def require_extra() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to host and port (0: any free one); UsageError where that cannot be."""
+    """A socket bound to host and port (0: any free one); UsageError if that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"--host {host} --port {port}: no page can be served there ({reason}); choose another "
-            "--host, or another --port: 0 is any that is free"
+            "--host or --port (0 takes any free port)"
         ) from None
     return bound
 
@@ -59,20 +59,20 @@ def address_of(bound: socket.socket) -> str:
 
 
 def addresses_for_others(bound: socket.socket) -> list[str]:
-    """The addresses of the page for other machines, where it was bound to all of this one's."""
+    """The addresses of the page for other machines; none if it is bound to one address only."""
     host, port = bound.getsockname()[:2]
     if host not in ("0.0.0.0", "::"):
         return []
     # the address this machine would send from; connecting a datagram socket sends nothing
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-        way.connect(("192.0.2.1", 9))  # an address of nobody's (RFC 5737)
+        way.connect(("192.0.2.1", 9))  # an address for documentation only (RFC 5737)
         if (own := way.getsockname()[0]) != LOOPBACK:
             return [f"http://{own}:{port}/"]
     return []
 
 
 def make_server(app: Any) -> uvicorn.Server:
-    """A uvicorn server of an ASGI application, quiet, with its own patience."""
+    """A uvicorn server of an ASGI application, without log output, with limits of time and size."""
     import uvicorn
 
     from mnistgpu.web import guard
@@ -88,16 +88,16 @@ def make_server(app: Any) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             limit_concurrency=MOST_CLIENTS,
-            timeout_keep_alive=guard.PATIENCE,  # type: ignore[arg-type]  # a float is as good
+            timeout_keep_alive=guard.PATIENCE,  # type: ignore[arg-type]  # a float works as well
             timeout_graceful_shutdown=1,
         )
     )
 
 
 def patient_protocol() -> type[asyncio.Protocol]:
-    """uvicorn's HTTP protocol, which hangs up on a client that does not finish its request's head.
+    """uvicorn's HTTP protocol, with a time limit for the head of a request.
 
-    uvicorn itself waits for ever there; a body is timed where it is read.
+    uvicorn itself would wait for ever; `guard.json_body` limits the time for a body.
     """
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -120,7 +120,7 @@ def patient_protocol() -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def watch(self) -> None:
-            if self.conn.their_state is not h11.IDLE:  # the head has come
+            if self.conn.their_state is not h11.IDLE:  # the head is complete
                 self.stop_watching()
             elif self.deadline is None:
                 self.deadline = self.loop.call_later(PATIENCE, self.transport.close)
@@ -159,7 +159,7 @@ class Background:
 
 
 def open_browser(address: str) -> bool:
-    """Show the page, where there is a screen to show it on; whether a browser was found."""
+    """Show the page if there is a screen; returns whether a browser was opened."""
     import webbrowser
 
     screen = sys.platform in ("darwin", "win32") or any(

@@ -1,4 +1,4 @@
-"""The page to watch a network learn on: the state of a run as JSON, asked for twice a second."""
+"""The page that shows a network learning: it requests the state of the run twice a second."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PAGE = Path(__file__).with_name("watch.html")
-LINGER = 10.0  # seconds at most that the page is served for after the end, for a browser to see it
-UNNOTICED = 1.0  # seconds of that without a word
-OTHERS = 0.6  # seconds more, for other browsers: they ask twice a second
+LINGER = 10.0  # seconds at most that the page is served after the end, for a browser to fetch it
+UNNOTICED = 1.0  # seconds of these before a note is printed
+OTHERS = 0.6  # seconds more for other browsers, which ask twice a second
 
 
 class WatchPage:
     """A page about a run, served by a thread for as long as the `with` lasts.
 
-    note: is told, in a line, what may be worth knowing on a terminal.
+    note: called with a line that may be printed on a terminal.
     """
 
     def __init__(self, title: str, snapshots: Snapshots, note: Callable[[str], None]):
@@ -61,7 +61,7 @@ class WatchPage:
         self.background.__exit__()
 
     def app(self) -> Starlette:
-        """The application: the page, and the state of the run after some row."""
+        """The application: the page, and the state of the run after a given row."""
         html = PAGE.read_text(encoding="utf-8")
 
         async def page(request: Request) -> HTMLResponse:
@@ -70,9 +70,9 @@ class WatchPage:
         async def state(request: Request) -> JSONResponse:
             after = request.query_params.get("after", "0")
             if not (after.isascii() and after.isdecimal() and len(after) < 9):
-                raise RefusedError(422, "after must be a whole number of rows")
+                raise RefusedError(422, "after must be a whole number of rows, as in state?after=0")
             self.asked.set()
-            finished = self.finished  # before the rows are counted: none is missed
+            finished = self.finished  # read before the rows are, so that none is missed
             answer = self.state(int(after)) | {"finished": finished}
             if finished:
                 self.seen_to_the_end.set()
@@ -87,7 +87,7 @@ class WatchPage:
         )
 
     def state(self, after: int) -> dict[str, Any]:
-        """The rows after the first `after`, and the newest snapshot if there is one to show."""
+        """The rows after the first `after` ones, and the newest snapshot if there are rows."""
         seen = self.snapshots
         count = len(seen.rows)
         rows = [

@@ -95,7 +95,7 @@ BAD = {
     ),
     "npz of no images": (
         file("d.npz", npz_bytes(x_train=IMAGES[:0], y_train=LABELS[:0])),
-        r"x_train\.npy, byte 10: declares the shape \(0, 28, 28\), which is nothing; save",
+        r"x_train\.npy, byte 10: declares the shape \(0, 28, 28\), which is empty; save",
     ),
     "npz version": (
         file("d.npz", zip_bytes(("x_train.npy", npy_bytes(IMAGES, version=(2, 0))), Y)),
@@ -124,11 +124,11 @@ BAD = {
     ),
     "npz lzma": (
         file("d.npz", zip_bytes(X, Y, compression=zipfile.ZIP_LZMA)),
-        "compressed in a way",
+        "compressed by a method",
     ),
     "npz bzip2": (
         file("d.npz", zip_bytes(X, Y, compression=zipfile.ZIP_BZIP2)),
-        "compressed in a way",
+        "compressed by a method",
     ),
     "npz damaged inside": (
         file("d.npz", npz_bytes(**PAIR).replace(IMAGES.tobytes(), IMAGES[::-1].tobytes())),

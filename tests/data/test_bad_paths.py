@@ -73,7 +73,7 @@ def test_a_file_without_the_right_to_read(name):
         path.write_bytes(TABLE)
         path.chmod(0)
         with as_nobody():
-            assert "cannot be read (Permission denied); check its rights" in sentence(path)
+            assert "cannot be read (Permission denied); check its permissions" in sentence(path)
         os.chmod(root, 0o311)
         with as_nobody():
             assert "cannot be listed (Permission denied); check" in sentence(Path(root))

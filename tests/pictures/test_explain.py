@@ -1,4 +1,4 @@
-"""What `explain` shows of a network."""
+"""The gradient that `explain` draws is a derivative."""
 
 import numpy as np
 import pytest

@@ -104,7 +104,7 @@ def test_the_terminal_says_it_all(found):
         assert part in text
     count = min(len(found[1].digits), evaluation.ROBUSTNESS_IMAGES)
     heading = lines[-len(robustness.TRIALS) - 1]
-    assert heading == f"right of changed copies of {count:,} of the digits:"
+    assert heading == f"accuracy on changed copies of {count:,} of the digits:"
 
 
 def test_the_page_stands_alone(found):
