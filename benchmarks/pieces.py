@@ -18,6 +18,7 @@ from speed import clock
 from speed.tasks import Task
 
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.cpu.bound_calls import bind_calls
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.products import small
@@ -65,6 +66,7 @@ def full_batches() -> str:
         engine = Engine(
             task.start, settings, task.rows, task.labels, inputs, 60_000, workers=workers
         )
+        bind_calls(engine)
 
         def repeat(engine=engine, count=count):
             with engine.running():

@@ -47,10 +47,7 @@ digits = data.load().train
 def steps(settings: Settings, one: bool) -> Steps:
     """Steps of a training run, taken by one process or by as many as pay."""
     endless = settings.changed(iterations=10**9, epochs=None, validation=0, clean_ending=0.0)
-    trainer = Trainer(endless, digits, NUMPY)
-    if one:
-        trainer.engine.processes = 1
-    return Steps(trainer)
+    return Steps(Trainer(endless, digits, NUMPY), processes=1 if one else None)
 
 
 def row(name: str, settings: Settings) -> list[str]:

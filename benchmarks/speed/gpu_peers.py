@@ -29,8 +29,8 @@ def ours(work: Work, backend: str, graph: bool = False) -> Iterator[Prepared]:
     """This package's own step, eager or replayed; falling back to eager steps is an error here."""
     from mnistgpu import backend as backends
     from mnistgpu import data
+    from mnistgpu.engine.stepping import stepping
     from mnistgpu.engine.trainer import Trainer
-    from mnistgpu.runs import training
     from mnistgpu.settings import Settings
 
     def fail(reason: str) -> None:
@@ -46,7 +46,7 @@ def ours(work: Work, backend: str, graph: bool = False) -> Iterator[Prepared]:
         graph=graph,
     )
     trainer = Trainer(settings, data.load().train, chosen)
-    with trainer.engine.running(), training.stepping(trainer, fail) as step:
+    with trainer.engine.running(), stepping(trainer, fail) as step:
         yield step, chosen.synchronize, 1
 
 

@@ -6,9 +6,9 @@ import contextlib
 
 from threadpoolctl import threadpool_limits
 
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.threads import cores, one_blas_thread
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.runs import training
 
 
 class Steps:
@@ -18,10 +18,10 @@ class Steps:
     its threads between two blocks, for what is measured in turn with these steps.
     """
 
-    def __init__(self, trainer: Trainer):
+    def __init__(self, trainer: Trainer, processes: int | None = None):
         self.trainer = trainer
         self._open = contextlib.ExitStack()
-        self._step = self._open.enter_context(training.stepping(trainer, fail))
+        self._step = self._open.enter_context(stepping(trainer, fail, processes))
         self._open.enter_context(threadpool_limits(cores(), "blas"))
 
     def take(self, first: int, count: int) -> None:
@@ -29,7 +29,7 @@ class Steps:
         trainer, end = self.trainer, first + count
         trainer.taken = first
         loss = right = 0
-        alone = trainer.engine.processes == 1
+        alone = trainer.processes == 1
         with trainer.engine.running() if alone else one_blas_thread():
             while trainer.taken < end:
                 sums = self._step(most=end - trainer.taken)
