@@ -72,11 +72,9 @@ class Engine:
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [self.new_shard(theta) for _ in range(count)]
-        self.running_statistics: list[tuple[Array, Array]] = []  # mean, variance (n, 1) by layer
-        if settings.batch_norm:
-            self.running_statistics = [
-                (xp.zeros_like(b), xp.ones_like(b)) for _, b in self.shards[0].params[:-1]
-            ]
+        normalized = self.shards[0].params[:-1] if settings.batch_norm else []
+        # mean and variance (n, 1) by layer
+        self.running_statistics = [(xp.zeros_like(b), xp.ones_like(b)) for _, b in normalized]
         self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)

@@ -84,14 +84,9 @@ class Inputs:
             if self.deformation.rotation_1_7 is not None:
                 is_1_or_7 = (labels == 1) | (labels == 7)
             deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
+            deformation, shape = self.deformation, self.image_shape
             X = augment.deform(
-                images,
-                deform_key,
-                self.deformation,
-                self.image_shape,
-                is_1_or_7,
-                self.selected,
-                fields=self.fields,
+                images, deform_key, deformation, shape, is_1_or_7, self.selected, fields=self.fields
             )
             X = xp.astype(X, dtype, copy=False)
             X *= 1.0 / 255.0
@@ -113,9 +108,7 @@ class Inputs:
         return X if deform else X.T
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
-        """Write images (m, pixels) uint8 into X (m, n_0): what `columns` gives without a key, as
-        rows. Pixels may have been left out of both that are blank in all of the images.
-        """
+        """Write images (m, pixels) uint8 into X (m, n_0): `columns`, as rows, if nothing is random."""
         np.copyto(X, images)
         if self.factor == 1.0:
             X *= 1.0 / 255.0

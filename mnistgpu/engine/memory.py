@@ -112,12 +112,9 @@ def bytes_of_an_image(settings: Settings) -> int:
     if settings.hidden_dropout > 0 or settings.hidden_noise > 0:
         unit += random_words
     classes = 3 * item_bytes(settings)
-    return (
-        settings.sizes[0] * pixels
-        + sum(settings.sizes[1:]) * unit
-        + settings.sizes[-1] * classes
-        + 64  # indices, labels and sums
-    )
+    n, *units = settings.sizes
+    others = 64  # indices, labels and sums
+    return n * pixels + sum(units) * unit + units[-1] * classes + others
 
 
 def item_bytes(settings: Settings) -> int:

@@ -81,15 +81,9 @@ class Trainer:
         gain = ACTIVATIONS[settings.activation].gain
         self.theta = network.init(init_key, sizes, settings.init, settings.dtype, gain)
         self.params = network.layers(self.theta, sizes)
-        self.engine = Engine(
-            self.theta,
-            settings,
-            backend.asarray(digits.images),
-            labels,
-            inputs,
-            self.batches.size,
-            workers,
-        )
+        images = backend.asarray(digits.images)
+        rows = self.batches.size
+        self.engine = Engine(self.theta, settings, images, labels, inputs, rows, workers)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:

@@ -18,7 +18,6 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.engine.gradient import Engine, is_plain
 from mnistgpu.engine.shard import Buffers, Shard
-from mnistgpu.engine.threads import empty_lines
 
 Call = Callable[[], object]
 
@@ -32,7 +31,7 @@ class BoundBuffers(Buffers):
 
     def __init__(self, like: np.ndarray, sizes: tuple[int, ...], m: int):
         super().__init__(like, sizes, m, batch_norm=False)
-        self.X = empty_lines((m, sizes[0]), like.dtype)
+        self.X = np.empty((m, sizes[0]), like.dtype)
         self.Y = np.empty((sizes[-1], m), like.dtype)
         self.largest = np.empty((1, m), like.dtype)
         # layer by layer: what W multiplies, what b is added to, and the gradient by activations

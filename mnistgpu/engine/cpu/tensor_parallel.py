@@ -31,7 +31,6 @@ from mnistgpu.engine.cpu import bound_calls
 from mnistgpu.engine.cpu.bound_calls import BoundBuffers, Call
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
 from mnistgpu.engine.products.precision import matmul_in
-from mnistgpu.engine.threads import empty_lines
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import regularize
 
@@ -188,7 +187,7 @@ class RankSteps:
         trainer.state = dict(vectors)
         trainer.theta = trainer.state.pop("theta")
         trainer.params = rank_layers(trainer.theta, shapes)
-        self.gradient = empty_lines(trainer.theta.shape, trainer.theta.dtype)
+        self.gradient = np.empty_like(trainer.theta)
         self.gradients = rank_layers(self.gradient, shapes)
         self.matmul = matmul_in(trainer.settings.precision, np)
         self.buffers: dict[int, RankBuffers] = {}  # of a batch, and of the last of an epoch

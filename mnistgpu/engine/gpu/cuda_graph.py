@@ -5,8 +5,8 @@ arrays that the recorded step reads: a table of the numbers of the steps to come
 epoch's images, and two counters that the step itself moves on. The step is `Trainer.advance`, the
 one that runs wherever none is shared.
 
-`StepGraph` decides when to record, refill and replay, and checks itself; a `Recorder` owns the
-stream, the memory and the products that a capture needs.
+`StepGraph` decides when to record, refill and replay; a `CudaRecorder` owns the stream, the memory
+and the products that a capture needs: `matmul` for the network, `matmul_float32` for deformations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import contextlib
 import functools
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -29,16 +29,6 @@ from mnistgpu.errors import UsageError
 FULL_BATCHES = 256  # steps of a full batch whose numbers are sent to the device together
 CHECKED_STEPS = 3
 TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the same, to the bit
-
-
-class Recorder(Protocol):
-    """Turns a function of no arguments into a replay of what it computes."""
-
-    matmul: Callable[..., Array]  # the network's products
-    matmul_float32: Callable[..., Array]  # those of deformations, whatever the precision
-
-    def record(self, body: Callable[[], None]) -> Callable[[], None]:
-        """Record what body asks of the device; it has run here before. Returns the replay."""
 
 
 class CudaRecorder:
@@ -103,7 +93,7 @@ class StepGraph:
     eagerly.
     """
 
-    def __init__(self, trainer: Trainer, recorder: Recorder, say: Callable[[str], object]):
+    def __init__(self, trainer: Trainer, recorder: CudaRecorder, say: Callable[[str], object]):
         xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
         batches = trainer.batches
         self.trainer, self.recorder, self.say = trainer, recorder, say
