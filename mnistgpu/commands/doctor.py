@@ -20,7 +20,8 @@ from mnistgpu.backend import INSTALL, INSTALL_CUPY, NUMPY, Backend, gist, select
 from mnistgpu.data import Digits
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
-from mnistgpu.engine.stepping import require_graphs, stepping
+from mnistgpu.engine.products import cublas
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError, MnistGpuError
 from mnistgpu.settings import Settings
@@ -211,7 +212,7 @@ def parity(backends: list[Backend], digits: Digits) -> tuple[bool, str, str]:
 def graph(backend: Backend, digits: Digits) -> tuple[bool, str, str]:
     """A few steps with --graph; the engine itself compares them with eager ones."""
     try:
-        require_graphs()
+        cublas.binding()
     except BackendError as error:
         return True, f"not tried: {error}", ""
     settings = Settings(layers="-".join(map(str, SIZES)), iterations=8, graph=True)

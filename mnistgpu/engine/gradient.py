@@ -109,13 +109,13 @@ class Engine:
         `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
         and count are 0-d arrays on the device, so nothing waits for them.
         """
-        count, shares = self.cut(rows)
+        shares = self.cut(rows)
         busy = self.shards[: len(shares)]
         if self._threads is None or len(busy) == 1:
             for shard, own in zip(busy, shares, strict=True):
-                self.work(shard, own, rows, count, key, deform)
+                self.work(shard, own, rows, key, deform)
         else:
-            others = (repeat(each) for each in (rows, count, key, deform))
+            others = (repeat(each) for each in (rows, key, deform))
             list(self._threads.map(self.work, busy, shares, *others))
 
         total = busy[0]
@@ -126,15 +126,14 @@ class Engine:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
-            self.batch_statistics = weighted_means(found, count)
+            self.batch_statistics = weighted_means(found, images_in(rows))
         return total.gradient, total.loss, total.right
 
-    def cut(self, rows: Array | slice) -> tuple[int, list[range]]:
-        """How many images `rows` are, and where each worker's shards of them begin."""
-        count = rows.stop - rows.start if isinstance(rows, slice) else rows.shape[0]
-        starts = range(0, count, self.shard_rows)
+    def cut(self, rows: Array | slice) -> list[range]:
+        """Where each worker's shards of these rows begin."""
+        starts = range(0, images_in(rows), self.shard_rows)
         share = -(-len(starts) // len(self.shards))
-        return count, [starts[i : i + share] for i in range(0, len(starts), share)]
+        return [starts[i : i + share] for i in range(0, len(starts), share)]
 
     def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
         """The parameters of the plain network on all pixels that answers as this one does.
@@ -149,16 +148,10 @@ class Engine:
         return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
 
     def work(
-        self,
-        shard: Shard,
-        starts: range,
-        rows: Array | slice,
-        count: int,
-        key: Array | None,
-        deform: bool,
+        self, shard: Shard, starts: range, rows: Array | slice, key: Array | None, deform: bool
     ) -> None:
         """One worker's share: its shards one after the other, summed in its own buffers."""
-        xp = self.xp
+        xp, count = self.xp, images_in(rows)
         deform = deform and self.inputs.deforming
         for start in starts:
             stop = min(start + self.shard_rows, count)
@@ -183,6 +176,11 @@ class Engine:
             for old, new in zip(running, newest, strict=True):
                 old *= kept
                 old += taken_in * new
+
+
+def images_in(rows: Array | slice) -> int:
+    """How many images these rows are: indices (m,), or a slice."""
+    return rows.stop - rows.start if isinstance(rows, slice) else int(rows.shape[0])
 
 
 def statistics_shares(taken: int) -> tuple[float, float]:

@@ -108,7 +108,7 @@ class Inputs:
         return X if deform else X.T
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
-        """Write images (m, pixels) uint8 into X (m, n_0): `columns`, as rows, if nothing is random."""
+        """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""
         np.copyto(X, images)
         if self.factor == 1.0:
             X *= 1.0 / 255.0

@@ -18,7 +18,6 @@ from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.cpu.bound_calls import bind_calls
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
 from mnistgpu.engine.gpu import cuda_graph
-from mnistgpu.engine.products import cublas
 from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.trainer import Step, Trainer
@@ -41,11 +40,6 @@ def check_backend(settings: Settings, backend: Backend) -> None:
 def processes_possible() -> bool:
     """Whether several processes can share a step on this machine."""
     return process_group.is_possible()
-
-
-def require_graphs() -> None:
-    """BackendError where nvmath-python, which `graph` needs, cannot be imported."""
-    cublas.binding()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data import Digits
-from mnistgpu.engine.gradient import Engine, is_random, statistics_shares
+from mnistgpu.engine.gradient import Engine, images_in, is_random, statistics_shares
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.maths import optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -107,7 +107,7 @@ class Trainer:
         rate = self.scheduled_rate(taken) if rate is None else rate
         loss, right = self.advance(rows, key, self.deforms(taken), self.numbers(taken, rate))
         self.taken, self.learning_rate = taken + 1, rate
-        return loss, right, rows.stop if isinstance(rows, slice) else rows.shape[0]
+        return loss, right, images_in(rows)
 
     def advance(
         self, rows: Array | slice, key: Array | None, deform: bool, numbers: tuple[Any, ...]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
-from mnistgpu.engine.gradient import Engine, weighted_means
+from mnistgpu.engine.gradient import Engine, images_in, weighted_means
 from mnistgpu.engine.trainer import Trainer
 
 
@@ -86,9 +86,9 @@ class RankEngine(Engine):
     ) -> tuple[Array, Array, Array]:
         """As `Engine.gradient`, of this rank's slice of the parameters."""
         shares, shard, statistics = self.shares, self.shard, self.shares.statistics
-        count, starts = self.cut(rows)
+        count, starts = images_in(rows), self.cut(rows)
         if self.rank < len(starts):  # the last batch of an epoch may have few shards
-            self.work(shard, starts[self.rank], rows, count, key, deform)
+            self.work(shard, starts[self.rank], rows, key, deform)
             shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
             for start, (_, layers) in zip(starts[self.rank], shard.statistics, strict=False):
                 for memory, found in zip(statistics[start // self.shard_rows], layers, strict=True):
