@@ -184,7 +184,7 @@ BAD_CELLS = st.sampled_from(ODD_CELLS) | st.text('0123456789 .-+\r\0x:/"', max_s
 
 @st.composite
 def lines_of_cells(draw):
-    """Lines of so many columns, with up to two cells of any kind and perhaps an uneven line."""
+    """Lines of equal length, of which up to two cells and one line may be faulty."""
     columns = draw(st.integers(2, 5))
     end = draw(st.sampled_from(["", "\n", "\r\n\n"]))
     rows = [
@@ -203,7 +203,7 @@ def lines_of_cells(draw):
 @settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(lines_of_cells())
 def test_blocks_of_lines_mean_what_they_say(lines):
-    """Whole numbers are what they say, and of all else the first is named."""
+    """Whole numbers are read as they are; otherwise the first fault is named."""
     columns, rows, end = lines
     text = "".join(",".join(row) + "\n" for row in rows) + end
     hypothesis.assume(text.strip("\r\n"))
@@ -227,7 +227,7 @@ def test_blocks_of_lines_mean_what_they_say(lines):
 
 
 def test_a_large_table_says_where_it_is_wrong(tmp_path):
-    """One that pandas reads in parts at once."""
+    """A table so large that pandas parses several parts of it in parallel."""
     rows = np.tile(ROWS, (500, 1)) | 128
     content = csv_bytes(rows, np.tile(LABELS, 500), end="\r\n")
     assert len(content) > 8 * 2**20
@@ -256,6 +256,6 @@ def parsed(block, columns):
 
 
 def is_pixel(cell):
-    """Whether a cell is a whole number from 0 to 255, in digits, with a point or without."""
+    """Whether a cell is a whole number from 0 to 255, written with or without a point."""
     whole, _, fraction = cell.strip(" ").partition(".")
     return whole.isdecimal() and not fraction.strip("0") and int(whole) <= 255

@@ -26,7 +26,7 @@ from helpers.digit_files import FOLDER_NAMES, idx_bytes, npz_bytes
 
 
 def bomb(size: int, header: bytes = b"", wbits: int = 31) -> bytes:
-    """Compressed zeros after a header, most of them one packed megabyte over and over."""
+    """A header and `size` zeros, compressed: one packed megabyte, repeated."""
     packer = zlib.compressobj(9, wbits=wbits)
     start = packer.compress(header) + packer.flush(zlib.Z_FULL_FLUSH)
     zeros = zlib.compressobj(9, wbits=-15)
@@ -147,7 +147,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 
 @pytest.fixture
 def folder_of_bombs():
-    """Hundreds of megabytes, which pytest's own folders would keep for three runs."""
+    """Hundreds of megabytes: not in pytest's own folders, which are kept for three runs."""
     with tempfile.TemporaryDirectory() as name:
         make_bombs(Path(name))
         yield Path(name)

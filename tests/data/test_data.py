@@ -39,7 +39,7 @@ def test_embedded_mnist_is_what_its_authors_published(mnist):
 
 
 def test_digests_of_the_embedded_mnist_do_not_change(mnist):
-    """They are stored with models: a new way to compute them would disown every old model."""
+    """They are stored with models: if they were computed otherwise, no old model would match."""
     assert mnist.train.digest.startswith("ff18ea36f5e37988")
     assert mnist.test.digest.startswith("53f25d2c5b659c7f")
     assert mnist.digest.startswith("61bfc99cee970065")

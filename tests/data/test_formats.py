@@ -143,7 +143,7 @@ def test_a_whole_number_written_otherwise(tmp_path, digits, cell):
 
 
 def test_a_table_as_pandas_reads_it(tmp_path, digits, monkeypatch):
-    """In many blocks, so that lines which two blocks share are read too."""
+    """In many blocks, so that some lines lie in two of them."""
     monkeypatch.setattr(table, "PIECE", 1000)
     path = tmp_path / "train.csv"
     path.write_bytes(csv_bytes(*digits, end="\r\n"))

@@ -1,6 +1,6 @@
-"""Readers under fire: what the fuzzers found before, what they find now, and structured lies.
+"""Fuzzed readers: what fuzzers found before, what they find now, and well-formed files that lie.
 
-`fuzz_readers.py` is the harness; what it finds is kept in regressions/ and read here ever after.
+`fuzz_readers.py` is the harness; files that broke a reader are kept in regressions/ and read here.
 """
 
 import json
@@ -54,7 +54,7 @@ def read_twice(_):
 
 
 def read_too_much(_):
-    """400 MB more than this process ever had: only a new peak can be seen."""
+    """Allocates 400 MB more than the highest use so far, since only a new peak is measured."""
     return bytearray(int(fuzz_readers.peak() + 400) * 2**20)
 
 
@@ -72,7 +72,7 @@ def test_the_judge_sees_a_hang(tmp_path, monkeypatch):
         fuzz_readers.Judge("slow", tmp_path)(b"")
 
 
-# Structured lies: well-formed files whose parts do not fit each other
+# Well-formed files whose parts contradict each other
 
 json_values = st.recursive(
     st.none()
@@ -91,7 +91,7 @@ tame = settings(max_examples=EXAMPLES, deadline=None)
 
 
 def accepts(read):
-    """What a reader gives, or None where it refuses in its own words."""
+    """The result of a reader, or None if it refuses with an error of the project."""
     try:
         return read()
     except MnistGpuError as error:
@@ -128,7 +128,7 @@ def test_settings_of_any_json(tmp_path_factory, values):
     st.sampled_from([0, 0, 0, 1, -1, 8]),
 )
 def test_models_of_any_texts(texts, name, shape, dtype, surplus):
-    """A right digest, whatever else: only what fits together is a model."""
+    """Texts and shapes of any kind under a right digest: only a consistent file is a model."""
     whole = {
         "format": "mnistgpu-model",
         "format_version": "1",
@@ -226,7 +226,7 @@ def test_claims_cost_nothing(content):
 
 
 def test_a_sparse_file_is_hashed_before_it_is_made_room_for(tmp_path):
-    """A header that fits its file of 200 MB of nothing: the digest decides, a block at a time."""
+    """A header that fits a sparse file of 200 MB: only the digest, read in blocks, is wrong."""
     path = tmp_path / "model.safetensors"
     layers = "784-63000-10"
     content = claim(layers, 0)
@@ -341,7 +341,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
             read()
 
 
-# The format is everybody's: the safetensors library reads our files, and theirs are judged by ours
+# The format is a public one: the safetensors library reads our files, and our reader its files
 
 
 def test_the_library_reads_what_we_write(tmp_path):

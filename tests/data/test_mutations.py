@@ -34,7 +34,7 @@ VALID = {
 
 
 def mutated(content: bytes, seed: int) -> bytes:
-    """One to four random edits: a flipped bit, another byte, bytes cut out, put in or cut off."""
+    """One to four random edits: bits flipped, bytes changed, inserted, removed or cut off."""
     rng, edited = random.Random(seed), bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 4])):
         at = rng.randrange(len(edited) + 1)
@@ -77,8 +77,8 @@ def outcome(path):
     return digits
 
 
-def table_as_told(content: bytes, header: bool):
-    """The strict meaning of a table of 785 columns, cell by cell, or None."""
+def cells_of_table(content: bytes, header: bool):
+    """The cells of a table of 785 columns, parsed strictly; None if one is not 0 to 255."""
     lines = [line.removesuffix(b"\r") for line in content.split(b"\n")]
     if lines[-1] != b"" and content.endswith(b"\r"):
         return None  # a lone return, for no line feed ends the line
@@ -114,15 +114,15 @@ def test_mutated_files(tmp_path_factory, name):
         digits = outcome(to_load)
         accepted += digits is not None
         if name == "d.csv" and content.startswith(VALID[name].partition(b"\n")[0] + b"\n"):
-            told = table_as_told(content, header=True)
-            if told is None and digits is not None:  # whole numbers written as 1.0 or 1e2
+            expected = cells_of_table(content, header=True)
+            if expected is None and digits is not None:  # whole numbers written as 1.0 or 1e2
                 rows = content.rstrip(b"\r\n").split(b"\n")[1:]
-                told = np.array([[float(cell) for cell in row.split(b",")] for row in rows])
-            valid = told is not None and told[:, 0].max() <= 9
+                expected = np.array([[float(cell) for cell in row.split(b",")] for row in rows])
+            valid = expected is not None and expected[:, 0].max() <= 9
             assert (digits is not None) == valid
             if valid:
-                np.testing.assert_array_equal(digits.images, told[:, 1:])
-                np.testing.assert_array_equal(digits.labels, told[:, 0])
+                np.testing.assert_array_equal(digits.images, expected[:, 1:])
+                np.testing.assert_array_equal(digits.labels, expected[:, 0])
         if name == "images.idx" and digits is not None:
             np.testing.assert_array_equal(
                 digits.images.reshape(-1), np.frombuffer(content[16:], "u1")

@@ -1,4 +1,4 @@
-"""Files of digits that are damaged, mistaken or made to do harm, and what is said of them."""
+"""Files of digits that are damaged, mistaken or made to do harm, and how they are refused."""
 
 import io
 import re

@@ -39,14 +39,14 @@ def launched():
 
 
 def without(reason):
-    """Skip the test and say why; fail it where a browser is demanded, as in the CI."""
+    """Skip the test with a reason; fail it if a browser is required, as in CI."""
     if os.environ.get("MNISTGPU_REQUIRE_BROWSER") == "1":
         pytest.fail(f"{reason} (MNISTGPU_REQUIRE_BROWSER=1)")
     pytest.skip(reason)
 
 
 class Watched:
-    """A page of a size and a colour scheme, and everything its console complained of."""
+    """A page of a size and a colour scheme, and all errors and warnings of its console."""
 
     def __init__(self, browser, size="desktop", scheme="light", **options):
         width, height = SIZES[size]
@@ -55,15 +55,15 @@ class Watched:
         )
         self.page = self.context.new_page()
         self.complaints = []
-        self.page.on("console", lambda message: self.hear(message.type, message.text))
+        self.page.on("console", lambda message: self.record(message.type, message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    def hear(self, kind, text):
+    def record(self, kind, text):
         if kind in ("error", "warning"):
             self.complaints.append(text)
 
     def picture(self, name):
-        """A screenshot of the whole page; the CI keeps them."""
+        """A screenshot of the whole page, kept if MNISTGPU_SCREENSHOTS names a folder."""
         content = self.page.screenshot(full_page=True)
         if PICTURES:
             Path(PICTURES).mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class Watched:
         return content
 
     def fits(self):
-        """Whether nothing sticks out of the page's width."""
+        """Whether the page is no wider than its window."""
         return self.page.evaluate(
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )

@@ -1,4 +1,4 @@
-"""A person's picture becomes an image of MNIST's kind, whatever paper, pen, light and file."""
+"""A person's picture becomes an image of MNIST's kind: any paper, pen, light and file."""
 
 import contextlib
 import io
@@ -145,7 +145,7 @@ def test_shifted_scaled_and_recoloured(digit, side, margins, paper, pen, shipped
 
 @pytest.mark.parametrize("width", [0.01, 0.03, 0.06, 0.1, 0.15])
 def test_every_pen_is_read(width, shipped):
-    """A ballpoint's thread, scaled down, would be paler than anything MNIST has."""
+    """A ballpoint's line, scaled down as it is, would be paler than any in MNIST."""
     drawn = np.stack([seen(255 - drawing(digit, 400, width)) for digit in HAND])
     assert shipped.predict(drawn).tolist() == list(HAND)
     assert drawn.max(axis=1).min() == 255

@@ -1,4 +1,4 @@
-"""Pictures that cost far more than they show: one sentence each, in a second and 300 MB."""
+"""Pictures made to cost time or memory: each is answered within a second and 300 MB."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 def test_pictures_that_are_bombs_need_little_time_and_memory(tmp_path):
-    """In a process of their own, whose highest memory is that of the worst of them."""
+    """In a process of their own, whose peak memory is that of the worst picture."""
     names = {f"{i}.png": name for i, name in enumerate(picture_bombs.BOMBS)}
     for file, name in names.items():
         (tmp_path / file).write_bytes(picture_bombs.BOMBS[name]())
@@ -88,7 +88,7 @@ def test_a_progressive_picture_of_four_colours_is_in_bounds():
 
 
 def test_a_cut_picture_is_no_endless_one():
-    """Every beginning of a file is gone through to its end."""
+    """Counting the parts of a file that was cut anywhere ends, without an error."""
     for kind in ("PNG", "JPEG", "GIF", "BMP"):
         whole = picture_bombs.encoded(Image.new("L", (9, 9), 200), kind)
         for length in range(len(whole)):

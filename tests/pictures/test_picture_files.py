@@ -73,7 +73,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
 
 
 def claiming(side):
-    """A PNG that says it is so large."""
+    """A PNG whose header claims this size."""
     header = side.to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
     return png([(b"IHDR", header), (b"IDAT", b"x\x9c"), (b"IEND", b"")])
 

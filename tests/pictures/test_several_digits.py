@@ -56,7 +56,7 @@ def test_lines_are_read_from_the_top(shipped):
 
 @pytest.mark.parametrize("seed", [2, 5, 8])
 def test_a_photographed_page(seed, shipped, test_digits):
-    """Small digits on a wide page: an edge of a shadow is many times as large, and is none."""
+    """Small digits on a wide page: the edge of a shadow, many times as large, is no digit."""
     digits, labels = (part[50 * seed : 50 * seed + 8] for part in test_digits)
     levels = page(digits, 4, seed, list(INKS)[seed % 3], side=70, margin=320)
     content = images.decode(encoded(levels, "JPEG", quality=75), "it")
@@ -77,7 +77,7 @@ def test_a_hand_s_lines_are_read_in_order(jitter, slant, shipped, test_digits):
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32), slant=st.floats(-0.25, 0.25), columns=st.integers(1, 9))
 def test_reading_order(seed, slant, columns):
-    """Three slanting lines of boxes, some lower than others, none straight."""
+    """Boxes on three slanting lines, each shifted up or down a little."""
     rng = np.random.default_rng(seed)
     row, column = np.divmod(np.arange(3 * columns), columns)
     height = rng.integers(70, 100, len(row))

@@ -113,14 +113,14 @@ def test_a_body_that_says_it_is_huge_or_lies(address):
                 b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 b"Content-Length: " + length.encode() + b"\r\n\r\n"
             )
-            heard = b""
+            received = b""
             while part := client.recv(65536):
-                heard += part
+                received += part
             if length.isdecimal():
-                assert heard.startswith(b"HTTP/1.1 413")
-                assert b"the body may have at most 262,144 bytes" in heard
+                assert received.startswith(b"HTTP/1.1 413")
+                assert b"the body may have at most 262,144 bytes" in received
             else:
-                assert heard.startswith(b"HTTP/1.1 400")
+                assert received.startswith(b"HTTP/1.1 400")
     chunked = (
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
@@ -128,11 +128,11 @@ def test_a_body_that_says_it_is_huge_or_lies(address):
     piece = b"10000\r\n" + b"1" * 0x10000 + b"\r\n"
     with socket.create_connection(address, timeout=5) as client:  # no length at all, in pieces
         client.sendall(chunked + 4 * piece + b"1\r\n1\r\n")  # one byte more than is read
-        heard = b""
+        received = b""
         while part := client.recv(65536):
-            heard += part
-        assert heard.startswith(b"HTTP/1.1 413")
-        assert b"the body may have at most 262,144 bytes" in heard
+            received += part
+        assert received.startswith(b"HTTP/1.1 413")
+        assert b"the body may have at most 262,144 bytes" in received
     with socket.create_connection(address, timeout=5) as client:  # and without end
         client.sendall(chunked)
         with pytest.raises(OSError, match=r"."):  # the server answers and hangs up
@@ -165,8 +165,8 @@ def test_slow_clients_are_hung_up_on(trained, monkeypatch):
             with socket.create_connection(bound.getsockname(), timeout=5) as client:
                 begun = time.monotonic()
                 client.sendall(start)
-                heard = b""
+                received = b""
                 while part := client.recv(65536):
-                    heard += part
+                    received += part
                 assert 0.3 < time.monotonic() - begun < 3.0, name
-                assert (b"408" in heard) == (name == "half a body"), name
+                assert (b"408" in received) == (name == "half a body"), name

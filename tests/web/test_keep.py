@@ -1,4 +1,4 @@
-"""Drawings that are kept with their labels, and what is not kept."""
+"""Drawings that are kept with their labels, and drawings that are refused."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_a_server_that_keeps_nothing_says_how(address):
     assert (status, "--keep FOLDER" in error) == (409, True)
 
 
-def test_a_table_of_somebody_else_is_left_alone(tmp_path):
+def test_a_table_from_elsewhere_is_not_replaced(tmp_path):
     (tmp_path / "train.csv").write_text("label,1x1\n3,0\n")
     with pytest.raises(DataError, match="name another folder"):
         Kept(tmp_path, (28, 28), 10)

@@ -50,7 +50,7 @@ def draw_with_mouse(page, digit):
 
 
 def draw_with_pen(page, digit, force):
-    """A pen that says how hard it is pressed."""
+    """A pen that reports its pressure."""
     pen = page.context.new_cdp_session(page)
     event = {"button": "left", "pointerType": "pen", "force": force, "clickCount": 1, "buttons": 1}
     for line in points(page, digit):
@@ -258,7 +258,7 @@ def test_what_is_drawn_while_a_drawing_is_kept_is_not_lost(browser, served, refu
     assert ("Kept as a 4" in page.inner_text("#note")) is not refused
 
 
-def test_ears_hear_the_digit_and_how_sure_it_is_together(browser, served):
+def test_screen_readers_get_the_digit_and_its_probability_together(browser, served):
     _, page = opened(browser, served[0])
     draw_with_mouse(page, 7)
     wait_for(page, "7")
@@ -268,7 +268,7 @@ def test_ears_hear_the_digit_and_how_sure_it_is_together(browser, served):
     assert live.text_content().startswith("7, ")
     assert " sure" in live.text_content()
     assert live.get_attribute("aria-atomic") == "true"
-    assert page.is_visible("#spoken")  # not hidden from ears, though eyes see nothing of it
+    assert page.is_visible("#spoken")  # read by screen readers, though it is not seen on the page
     assert page.get_attribute("#digit", "aria-hidden") == "true"
 
 

@@ -87,7 +87,7 @@ def test_the_script_is_served_and_only_scripts_of_this_server_may_run(address):
 
 
 async def client_of_load(address, until, body, times):
-    """Ask again and again over one connection; collects how long each answer took."""
+    """Send requests over one connection until a time; collects the seconds of each answer."""
     reader, writer = await asyncio.open_connection(*address)
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{address[1]}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -105,7 +105,7 @@ async def client_of_load(address, until, body, times):
 
 
 def load(address, clients, seconds):
-    """How long each of the answers to `clients` at once took, in seconds."""
+    """The seconds of each answer to so many clients at once."""
     times = []
     body = json.dumps(body_of(4)).encode()
 
@@ -130,7 +130,7 @@ def started(*arguments):
 
 
 def test_fifty_clients_at_once():
-    """MNISTGPU_LOAD_SECONDS=60 makes it the full minute."""
+    """With MNISTGPU_LOAD_SECONDS=60 it lasts a whole minute."""
     process, address = started()
     try:
         alone = load(address, 1, 2)
