@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.backend import Array, array_namespace, on_device_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: successive counters spread evenly
 MASK = 0xFFFFFFFFFFFFFFFF
-
+RUN = 16  # numbers that `noise` draws together: 64 bytes of float32, a cache line
 
 # Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
 INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM = range(7)
@@ -122,7 +123,23 @@ def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
     lanes = xp.astype(_lanes(bits(key, (count + 3) // 4)), xp.int64)
-    return xp.reshape(xp.take(_quantiles_there(key, dtype), lanes)[:count], shape)
+    return xp.reshape(xp.take(_there(_quantiles, key, dtype), lanes)[:count], shape)
+
+
+def noise(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+    """Standard normal numbers for the noise of training, in a third of the time of `normals`.
+
+    A run is RUN numbers that follow each other in memory. It is a row, drawn at random, of a table
+    that holds every quantile of `normals` once, in an order shuffled once for all. So each number
+    has the distribution of `normals`, and runs are independent of each other. Within a run the
+    numbers are uncorrelated, but not independent: there are 2^16 / RUN different runs in all.
+    """
+    xp = array_namespace(key)
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    count = math.prod(shape)
+    table = xp.reshape(_there(_shuffled_quantiles, key, dtype), (-1, RUN))
+    drawn = xp.take(table, integers(key, -(-count // RUN), 2**16 // RUN), axis=0)
+    return xp.reshape(xp.reshape(drawn, (-1,))[:count], shape)
 
 
 def _lanes(words: Array) -> Array:
@@ -143,16 +160,23 @@ def _quantiles() -> np.ndarray:
     return both / np.sqrt(np.mean(both * both))
 
 
-def _quantiles_there(key: Array, dtype: Any) -> Array:
-    """`_quantiles` as this type, on the device of the key; copied there once."""
+@functools.cache
+def _shuffled_quantiles() -> np.ndarray:
+    """The same in a random order that never changes."""
+    quantiles = _quantiles()
+    return quantiles[permutation(key(0, like=quantiles), len(quantiles))]
+
+
+def _there(table: Callable[[], np.ndarray], key: Array, dtype: Any) -> Array:
+    """A table of this type where the key lives; copied there once."""
     xp = array_namespace(key)
-    place = (xp.__name__, str(dtype), str(key.device))
+    place = (table.__name__, xp.__name__, str(dtype), str(key.device))
     if place not in _copies:
-        _copies[place] = xp.asarray(_quantiles(), dtype=dtype, **on_device_of(key))
+        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(key))
     return _copies[place]
 
 
-_copies: dict[tuple[str, str, str], Array] = {}
+_copies: dict[tuple[str, ...], Array] = {}
 
 
 def coins(

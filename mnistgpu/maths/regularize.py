@@ -17,8 +17,12 @@ VARIANCE_FLOOR = 1e-5
 
 
 def add_noise(Z: Array, key: Array, deviation: float) -> None:
-    """Z += deviation * standard normal numbers."""
-    noise = counter_rng.normals(key, Z.shape, Z.dtype)
+    """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
+
+    In hidden sums (units, m) a run of these lies along the images of a batch, so that all the noise
+    of one image is independent; in rows of pixels it lies along the pixels.
+    """
+    noise = counter_rng.noise(key, Z.shape, Z.dtype)
     noise *= deviation
     Z += noise
 

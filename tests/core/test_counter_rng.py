@@ -54,6 +54,8 @@ def draws(key):
         "uniforms64": rng.uniforms(key, (77, 13), "float64"),
         "normals32": rng.normals(key, (99, 7), "float32"),
         "normals64": rng.normals(key, (99, 7), "float64"),
+        "noise32": rng.noise(key, (99, 7), "float32"),
+        "noise64": rng.noise(key, (99, 7), "float64"),
         "coins": rng.coins(key, (99, 7), 0.3),
         "permutation": rng.permutation(key, 1001),
         "folded": rng.fold_in(rng.fold_in(key, 7), 2**40),
@@ -92,27 +94,37 @@ def test_ranges():
     assert sorted(rng.permutation(key, 5000).tolist()) == list(range(5000))
 
 
-def test_normals_of_an_odd_count():
-    assert rng.normals(rng.key(1, like=ZERO), (3, 7)).shape == (3, 7)
+@pytest.mark.parametrize("draw", [rng.normals, rng.noise])
+def test_normals_of_an_odd_count(draw):
+    found = draw(rng.key(1, like=ZERO), (3, 7))
+    assert found.shape == (3, 7)
+    assert len(np.unique(found)) > 15
 
 
-def test_moments_of_uniforms_and_normals():
+def test_moments_of_uniforms():
     n = 1_000_000
     u = rng.uniforms(rng.key(11, like=ZERO), (n,), "float64")
-    z = rng.normals(rng.key(12, like=ZERO), (n,), "float64")
     # five standard errors each
     assert abs(u.mean() - 0.5) < 5 * math.sqrt(1 / 12 / n)
     assert abs(u.var() - 1 / 12) < 5 * math.sqrt(1 / 180 / n)
+
+
+@pytest.mark.parametrize("draw", [rng.normals, rng.noise])
+def test_moments_of_normals(draw):
+    n = 1_000_000
+    z = draw(rng.key(12, like=ZERO), (n,), "float64")
+    # five standard errors each
     assert abs(z.mean()) < 5 / math.sqrt(n)
     assert abs(z.var() - 1) < 5 * math.sqrt(2 / n)
     assert abs((z**3).mean()) < 5 * math.sqrt(15 / n)
     assert abs((z**4).mean() - 3) < 5 * math.sqrt(96 / n)
 
 
-def test_normals_against_the_distribution_itself():
+@pytest.mark.parametrize("draw", [rng.normals, rng.noise])
+def test_normals_against_the_distribution_itself(draw):
     """Shares below many limits, with the standard library's normal distribution."""
     n = 2_000_000
-    z = np.sort(rng.normals(rng.key(13, like=ZERO), (n,), "float64"))
+    z = np.sort(draw(rng.key(13, like=ZERO), (n,), "float64"))
     for limit in np.linspace(-4, 4, 33):
         share = statistics.NormalDist().cdf(limit)
         found = np.searchsorted(z, limit) / n
@@ -120,6 +132,33 @@ def test_normals_against_the_distribution_itself():
     assert len(np.unique(z)) > 65_000
     assert -z[0] == pytest.approx(z[-1], rel=0.1)
     assert 4 < z[-1] < 4.33
+
+
+def test_runs_of_noise_are_rows_of_a_table_that_holds_every_quantile_once():
+    z = rng.noise(rng.key(14, like=ZERO), (2_000_000,), "float64")
+    rows = np.unique(z.reshape(-1, rng.RUN), axis=0)
+    assert rows.shape == (2**16 // rng.RUN, rng.RUN)
+    np.testing.assert_array_equal(np.sort(rows, axis=None), rng._quantiles())
+
+
+def test_noise_is_uncorrelated():
+    """Within a run, where 4096 rows of a table leave a correlation of 1 / 64, and beyond it."""
+    z = rng.noise(rng.key(15, like=ZERO), (2**20,), "float64")
+    runs = z.reshape(-1, rng.RUN)
+    within = np.corrcoef(runs, rowvar=False) - np.eye(rng.RUN)
+    assert abs(within).max() < 5 / math.sqrt(2**16 / rng.RUN)
+    for lag in (*range(1, 2 * rng.RUN + 1), 128, 512):
+        assert abs((z[:-lag] * z[lag:]).mean()) < 5 / math.sqrt(2**16), lag
+
+
+def test_neighbouring_runs_of_noise_are_independent():
+    """Also their squares, which pairs of numbers that are only uncorrelated might betray."""
+    runs = rng.noise(rng.key(16, like=ZERO), (2**20,), "float64").reshape(-1, rng.RUN)
+    squares = runs**2 - 1
+    for before, after in ((runs, runs), (squares, squares), (runs, squares)):
+        together = before[:-1].T @ after[1:] / (len(runs) - 1)
+        bound = 5 * math.sqrt((before**2).mean() * (after**2).mean() / len(runs))
+        assert abs(together).max() < bound
 
 
 def chi_square(values: np.ndarray, cells: int) -> float:
