@@ -74,7 +74,7 @@ class Watcher(Callback):
 
 
 def save(snapshots: Snapshots, path: Path) -> None:
-    """Write a run's snapshots: all, or every second, third, ... if there are more than MOST."""
+    """Write the snapshots of a run; of more than MOST every second one, or third, and so on."""
     seen, step = snapshots, -(-len(snapshots.rows) // MOST)
     rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
     tensors: dict[str, np.ndarray] = {
