@@ -61,8 +61,7 @@ def train(
 ) -> None:
     """Train a dense network on handwritten digits and leave a run directory.
 
-    Without flags: the tutorial's network, 784-10-10, full-batch gradient descent, on the embedded
-    MNIST.
+    Without flags: the tutorial's network, 784-10-10 with full batches, on the embedded MNIST.
     """
     from mnistgpu.commands import beginning
     from mnistgpu.runs.signals import heard
