@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from mnistgpu.backend import Array, array_namespace
 from mnistgpu.engine.trainer import Trainer
 
 
-def difference(
-    trainer: Trainer,
-    plain: Callable[[], tuple[Array, Array, int]],
-    fast: Callable[[], tuple[Array, Array, int]],
-    steps: int,
-    tolerance: float,
-) -> str:
-    """How so many fast steps differ from plain ones; "" where they agree.
+@dataclass(frozen=True)
+class State:
+    """Copies of all arrays of a trainer, and the sum of the losses that led there."""
 
-    The losses must agree to `tolerance`, and so must every array of the trainer, relative to how
-    far plain steps move it. The trainer is left as it was. A sync point.
+    arrays: dict[str, Array]
+    loss: float = 0.0
+
+
+def after(
+    trainer: Trainer,
+    step: Callable[[], tuple[Any, ...]],
+    count: int,
+    arrays: dict[str, Array] | None = None,
+) -> State:
+    """The state after `count` more steps; the trainer is left as it was. A sync point.
+
+    `arrays` are those of the trainer, unless a step may wrongly have put others in their place.
     """
-    start, taken = copies(trainer), trainer.taken
-    expected_loss = sum(float(plain()[0]) for _ in range(steps))
-    expected = copies(trainer)
-    trainer.restore(start, taken)
-    loss = sum(float(fast()[0]) for _ in range(steps))
+    arrays, taken = arrays or trainer.arrays(), trainer.taken
+    start = {name: array + 0.0 for name, array in arrays.items()}
+    loss = sum(float(step()[0]) for _ in range(count))
     trainer.collect()
-    found = copies(trainer)
-    trainer.restore(start, taken)
+    found = State({name: array + 0.0 for name, array in arrays.items()}, loss)
+    trainer.restore(start, taken, arrays)
+    return found
+
+
+def difference(start: State, expected: State, found: State, tolerance: float) -> str:
+    """How a fast form differs from the plain one after the same steps; "" where they agree.
+
+    Losses must agree to `tolerance`, and so must every array, relative to how far the plain form
+    moves it from `start`.
+    """
     apart = {
-        name: (distance(found[name], there), distance(there, start[name]))
-        for name, there in expected.items()
+        name: (distance(found.arrays[name], there), distance(there, start.arrays[name]))
+        for name, there in expected.arrays.items()
     }
-    apart["the loss"] = abs(loss - expected_loss), abs(expected_loss)
+    apart["the loss"] = abs(found.loss - expected.loss), abs(expected.loss)
     for name, (far, moved) in apart.items():
         if not far <= tolerance * moved:
             share = far / moved if moved else float("inf")
             return f"moved {name} differently than plain steps, by {share:.0e} of the way"
     return ""
-
-
-def copies(trainer: Trainer) -> dict[str, Array]:
-    """The trainer's arrays as they are now."""
-    return {name: array + 0.0 for name, array in trainer.arrays().items()}
 
 
 def distance(a: Array, b: Array) -> float:

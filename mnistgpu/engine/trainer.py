@@ -24,8 +24,6 @@ Step = Callable[..., tuple[Array, Array, int]]
 class Shared(Protocol):
     """Where a trainer's vectors are while several processes share its steps."""
 
-    checked_steps: int  # how many of the first steps are compared with plain ones
-
     def distribute(self) -> None:
         """Copy the trainer's vectors to the processes."""
 
@@ -176,9 +174,12 @@ class Trainer:
         self.collect()
         return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
 
-    def restore(self, vectors: dict[str, np.ndarray], taken: int) -> None:
-        """Go back to where `vectors` were taken, after so many steps."""
-        for name, array in self.arrays().items():
+    def restore(self, vectors: dict[str, Any], taken: int, arrays: Any = None) -> None:
+        """Go back to where `vectors` were taken, after so many steps.
+
+        Writes them into `arrays`, by default those of the trainer.
+        """
+        for name, array in (arrays or self.arrays()).items():
             array[...] = self.backend.asarray(vectors[name])
         self.taken = taken
         if self.shared is not None:

@@ -112,7 +112,7 @@ def test_nothing_is_lost(monkeypatch, dataset, tmp_path):
 
     def gradient(self, *arguments):
         calls.append(arguments)
-        if len(calls) == 2 * stepping.BOUND_STEPS + 13:  # the first are compared
+        if len(calls) == 2 * stepping.CHECKED_STEPS + 13:  # the first are compared
             raise RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")
         return right(self, *arguments)
 

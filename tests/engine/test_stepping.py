@@ -60,7 +60,7 @@ def test_a_comparison_leaves_no_trace(train, changes, processes, monkeypatch):
     settings = BASE.changed(**changes)
     compared, warnings = steps(Trainer(settings, train, NUMPY, 2), processes)
     assert warnings == []
-    monkeypatch.setattr(stepping, "check", lambda *arguments: "")
+    monkeypatch.setattr(stepping, "difference", lambda *arguments: "")
     expected, _ = steps(Trainer(settings, train, NUMPY, 2), processes)
     assert compared.keys() == expected.keys()
     assert all(np.array_equal(compared[name], expected[name]) for name in expected)

@@ -21,7 +21,6 @@ class DataParallel:
     """A trainer's vectors, gradients and sums in memory that all ranks see."""
 
     together = 1  # steps are taken one by one
-    checked_steps = 2
 
     def __init__(self, trainer: Trainer, group: ProcessGroup):
         self.trainer, self.group = trainer, group

@@ -47,8 +47,6 @@ class TensorParallel:
     odd steps are double-buffered).
     """
 
-    checked_steps = 3  # two for the double buffers, and one that uses the first again
-
     def __init__(self, trainer: Trainer, group: ProcessGroup):
         self.trainer, self.group, self.sizes = trainer, group, trainer.engine.sizes
         size, dtype, ranks = trainer.batches.size, trainer.theta.dtype, range(group.size)
@@ -127,25 +125,21 @@ class RankBuffers(BoundBuffers):
             """(n, m), with what belongs to an image side by side."""
             return memory[: n * m].reshape(m, n).T
 
-        rank, like, self.barrier = shares.group.rank, shares.trainer.theta, barrier
+        like, self.barrier, self.rank = shares.trainer.theta, barrier, shares.group.rank
         for i, n in enumerate(sizes[1:-1]):
             self.Z[i], self.dZ[i] = (columns(np.empty(n * m, like.dtype), n) for _ in range(2))
-            self.zero[i], self.positive[i] = (
-                np.zeros_like(self.Z[i]),
-                np.empty_like(self.Z[i], bool),
-            )
+            self.zero[i] = np.zeros_like(self.Z[i])
+            self.positive[i] = np.empty_like(self.Z[i], dtype=bool)
         self.dA, self.A[len(self.dZ)] = list(self.dZ), self.Z[-2]
-        self.parts: list[list[np.ndarray]] = []  # of every rank, for the units of this one
+        self.own: list[slice] = []  # this rank's units of each gathered layer
+        self.parts: list[list[np.ndarray]] = []  # what each rank adds to their gradients
         for i, memory in enumerate(shares.activations):
             n = shares.sizes[i + 1]
-            own = part_of(n, rank, shares.group.size)
-            self.A[i + 1] = columns(memory, n)
-            self.Z[i] = self.A[i + 1][own]
-            gradients = [columns(each, n) for each in shares.gradients[i]]
-            self.dA[i] = gradients[rank]
-            self.parts.append([each[own] for each in gradients])
+            self.own.append(part_of(n, self.rank, shares.group.size))
+            self.A[i + 1], self.dA[i] = columns(memory, n), columns(np.empty(n * m, like.dtype), n)
+            self.parts.append([columns(each, n) for each in shares.gradients[i]])
         self.sums, self.products = list(self.Z), list(self.Z)
-        n, self.rank = sizes[-1], rank
+        n = sizes[-1]
         self.double = [[each[: n * m].reshape(n, m) for each in parts] for parts in shares.logits]
         self.use(0)
 
@@ -154,9 +148,14 @@ class RankBuffers(BoundBuffers):
         self.logits = self.double[parity]
         self.sums[-1] = self.logits[self.rank]
 
+    # Numbers go to the memory that other ranks see by a copy: a product that wrote there would wait
+    # for the caches of two cores with every line.
+
     def gather_activations(self, layer: int) -> list[Call]:
         """See `BoundBuffers`."""
-        return [self.barrier] if layer < len(self.parts) else []
+        if layer == len(self.own):
+            return []
+        return [partial(np.copyto, self.A[layer + 1][self.own[layer]], self.Z[layer]), self.barrier]
 
     def sum_logits(self) -> list[Call]:
         """See `BoundBuffers`."""
@@ -164,13 +163,21 @@ class RankBuffers(BoundBuffers):
 
     def sum_gradients(self, layer: int) -> list[Call]:
         """See `BoundBuffers`."""
-        if layer == len(self.parts):
+        if layer == len(self.own):
             return []
-        return [self.barrier, *sum_calls(self.parts[layer], self.dZ[layer])]
+        own, dA, parts = self.own[layer], self.dA[layer], self.parts[layer]
+        mine, others = parts[self.rank], [*parts[: self.rank], *parts[self.rank + 1 :]]
+        copies = [
+            partial(np.copyto, mine[rows], dA[rows])
+            for rows in (slice(own.start), slice(own.stop, None))
+            if len(dA[rows])
+        ]
+        sums = sum_calls([dA[own], *(part[own] for part in others)], self.dZ[layer])
+        return [*copies, self.barrier, *sums]
 
 
 def sum_calls(parts: list[np.ndarray], out: np.ndarray) -> list[Call]:
-    """Calls that write the sum of the parts, in the order of their ranks."""
+    """Calls that write the sum of the parts, in their order."""
     first = partial(np.add, parts[0], parts[1], out=out)
     return [first, *(partial(np.add, out, each, out=out) for each in parts[2:])]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
-from mnistgpu.engine.comparison import copies, difference
+from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.products.cublas import Cublas
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import UsageError
@@ -202,20 +202,23 @@ class StepGraph:
     def begin(self) -> None:
         """Record, and compare the first replays with eager steps; the trainer stays as it was."""
         trainer, taken = self.trainer, self.trainer.taken
-        start = copies(trainer)
+        arrays = trainer.arrays()  # a step that puts others in their place is found out
+        start = after(trainer, trainer.step, 0, arrays)
         try:
+            expected = after(trainer, trainer.step, CHECKED_STEPS, arrays)
             self.point_to(taken)
             replay = self.recorder.record(self.body)
-            trainer.restore(start, taken)
+            trainer.restore(start.arrays, taken, arrays)
             self.expected = -1
             replayed = functools.partial(self.carry_out, replay)
-            why = difference(trainer, trainer.step, replayed, CHECKED_STEPS, TOLERANCE)
+            found = after(trainer, replayed, CHECKED_STEPS, arrays)
+            why = difference(start, expected, found, TOLERANCE)
             self.replay, why_not = (None, f"replays {why}") if why else (replay, "")
         except Exception as error:
             why_not = gist(error)
         if why_not:
             self.give_up(why_not)
-        trainer.restore(start, taken)
+        trainer.restore(start.arrays, taken, arrays)
         self.expected = -1
 
     def give_up(self, why: str) -> None:
