@@ -21,7 +21,7 @@ TABLES = {  # name between the marks, file that holds it
     "transcript": RESULTS / "transcript.md",
     "cpu": RESULTS / "cpu-summary.md",
     "pieces": RESULTS / "pieces.md",
-    "sharing": RESULTS / "sharing.md",
+    "forms": RESULTS / "forms.md",
     "watching": RESULTS / "watching.md",
     "deformations": RESULTS / "deformations-numpy.md",
 }

@@ -79,7 +79,9 @@ def _row_products(A: Array, B: Array) -> Array:
     """The sum of each row of A * B, both (n, m): (n, 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS needs no memory for A * B
-        return xp.vecdot(A, B)[:, None]
+        import numpy as np  # CuPy has no `vecdot`
+
+        return np.vecdot(A, B)[:, None]
     return xp.sum(A * B, axis=1, keepdims=True)
 
 
