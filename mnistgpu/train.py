@@ -64,7 +64,7 @@ def train(
     Without flags: the tutorial's network, 784-10-10 with full batches, on the embedded MNIST.
     """
     from mnistgpu.commands import beginning
-    from mnistgpu.runs.signals import heard
+    from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
     if out is not None and str(out) in ("", "."):
@@ -77,7 +77,7 @@ def train(
         server.require_extra()  # before anything is begun
     keeping = (checkpoint_every, force, quiet, snapshots, page_to_watch if watch else None)
     stop = Stop()
-    with heard(stop):
+    with stop_on_signals(stop):
         if resume is not None:
             from mnistgpu.commands import training
 

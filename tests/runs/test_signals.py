@@ -20,7 +20,7 @@ from helpers.runs import (
 )
 
 from mnistgpu.runs import checkpoint, run_directory
-from mnistgpu.runs.signals import heard
+from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
 
 
@@ -71,7 +71,7 @@ def test_ignored_signals_stay_ignored():
     """nohup, or a shell's background job."""
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with heard(Stop()):
+        with stop_on_signals(Stop()):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
