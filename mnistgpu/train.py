@@ -21,8 +21,8 @@ def train(
     data: Annotated[
         Path | None,
         option(
-            help="Digits to train on: a folder of IDX files, an IDX file, a CSV as of Kaggle, an "
-            "npz.",
+            help="Digits to train on: a folder of IDX files, an IDX file, a CSV file such as "
+            "Kaggle's, or an npz file.",
             default="the embedded MNIST",
         ),
     ] = None,
@@ -31,8 +31,8 @@ def train(
     resume: Annotated[
         Path | None,
         option(
-            help="Go on with the run in this directory, bit for bit as if it had never stopped; "
-            "only --iterations or --epochs may be more than before."
+            help="Continue the run in this directory, bit for bit as if it had never stopped; "
+            "of its settings only --iterations or --epochs may change."
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -59,7 +59,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a dense network on handwritten digits and leave a run directory.
+    """Train a dense network on handwritten digits, and save it in a run directory.
 
     Without flags: the tutorial's network, 784-10-10 with full batches, on the embedded MNIST.
     """
