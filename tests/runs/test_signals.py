@@ -79,7 +79,7 @@ def test_ignored_signals_stay_ignored():
         signal.signal(signal.SIGHUP, old)
 
 
-def test_an_output_that_nobody_reads(options, uninterrupted, tmp_path):
+def test_an_output_without_a_reader(options, uninterrupted, tmp_path):
     path = tmp_path / "run"
     reading, writing = os.pipe()
     os.close(reading)

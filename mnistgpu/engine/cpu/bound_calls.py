@@ -123,7 +123,7 @@ class BoundShard(Shard):
         self.right = right + count_right(buffers.Z[-1], labels)
 
     def calls(self, buffers: BoundBuffers, scale: float, first: bool) -> list[Call]:
-        """What writes the gradient, or adds it to what is there, bound once."""
+        """The calls that write the gradient, or add it to the sum, bound once."""
         if (scale, first) not in buffers.calls:
             into = self.gradients if first else self._addends
             calls = gradient_calls(self.params, into, buffers, self.matmul, self.factor, scale)

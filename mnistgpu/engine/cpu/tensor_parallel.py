@@ -265,7 +265,7 @@ class RankSteps:
         return buffers
 
     def calls(self, buffers: RankBuffers, parity: int) -> list[Call]:
-        """What writes the mean gradient in an even or an odd step, bound once."""
+        """The calls that write the mean gradient of an even or an odd step, bound once."""
         if parity not in buffers.calls:
             buffers.use(parity)
             scale, factor = 1.0 / len(buffers.X), self.inputs.factor
