@@ -5,8 +5,8 @@ carry their backend: every function of the maths asks its own arguments for thei
 `xp = array_namespace(X)`, and calls `xp.exp`, `xp.sum`, ... So there is no global switch, and both
 backends can be used in one process.
 
-NumPy is not imported here but when it is first used: `--help` shows the names of activations and
-optimisers, whose modules import this one, and would otherwise wait for NumPy.
+NumPy is imported when it is first used, not here. `--help` shows the names of activations and
+optimisers, whose modules import this one; so it need not wait for NumPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The `mnistgpu` command: the flags of its subcommands; `commands/` does what they do."""
+"""The `mnistgpu` command: its subcommands and their flags; `commands/` does the work."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def evaluate(
     report: Annotated[
         Path | None,
         option(
-            help="The page (HTML) with everything.",
-            default="report.html in the run directory, or here for a model file",
+            help="Where to write the page (HTML).",
+            default="report.html in the run directory, or in the current one for a model file",
         ),
     ] = None,
     backend: BackendOption = None,
 ) -> None:
-    """Measure a trained network on labelled digits: how right, how sure, how robust, where wrong.
+    """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
 
     Prints tables, and writes a page with all of it and the pictures of the worst mistakes.
     """
@@ -64,13 +64,13 @@ def predict(
         typer.Argument(help="Pictures (PNG, JPEG, WebP, ...), or digits as CSV, IDX or npz."),
     ],
     many: Annotated[
-        bool, option("--many", help="Read several digits in a picture, left to right.")
+        bool, option("--many", help="Read several digits in a picture, line by line.")
     ] = False,
     as_is: Annotated[
-        bool, option("--as-is", help="The pictures already look like the network's data.")
+        bool, option("--as-is", help="Use pictures unchanged: they look like the network's data.")
     ] = False,
     explain: Annotated[
-        Path | None, option(help="Write a picture (PNG) of what spoke for each answer.")
+        Path | None, option(help="Draw (PNG) which pixels were evidence for each answer.")
     ] = None,
     json: Annotated[bool, option("--json", help="Print JSON, for programs.")] = False,
     backend: BackendOption = None,
@@ -123,7 +123,7 @@ def draw(
     port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
     browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
 ) -> None:
-    """Draw digits in a browser and see what the network makes of them, until Ctrl-C."""
+    """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
     from mnistgpu.web import server
 
     server.require_extra()
@@ -155,7 +155,7 @@ def plot(
         Path | None, option(help="The picture.", default="report.png in the run directory")
     ] = None,
     deformations: Annotated[
-        bool, option("--deformations", help="Draw deformed digits instead.")
+        bool, option("--deformations", help="Draw deformations.png instead.")
     ] = False,
     animate: Annotated[
         bool,
@@ -166,17 +166,17 @@ def plot(
 ) -> None:
     """Draw the report of a run again: curves, confusion, predictions, first-layer weights.
 
-    With --deformations: some digits, deformed as the run deformed them. With --animate: the run as
-    it went, an animated picture.
+    With --deformations: some digits, deformed as the run deformed them. With --animate: an animated
+    picture of the run.
     """
-    from mnistgpu.commands import drawing
+    from mnistgpu.commands import plotting
 
-    drawing.plot(run, data, out, deformations, animate)
+    plotting.plot(run, data, out, deformations, animate)
 
 
 @app.command()
 def recipes() -> None:
-    """List the named recipes, with what each is for and what to expect of it."""
+    """List the named recipes, with the purpose of each and the accuracy to expect."""
     from mnistgpu.commands import searching
 
     searching.list_recipes()
@@ -194,9 +194,9 @@ def lr_find(
     ),
     force: Annotated[bool, option("--force", help="Replace an existing picture.")] = False,
 ) -> None:
-    """Search a good learning rate: train while it grows, and suggest one, with a picture.
+    """Find a good learning rate: train while it grows, suggest one, and draw the losses.
 
-    Takes the settings of `train`; the length of a run and the schedule of its rate do not matter.
+    Takes the settings of `train`, but ignores the length of a run and the schedule of its rate.
     """
     from mnistgpu.commands import searching
     from mnistgpu.commands.beginning import settings_of
@@ -210,7 +210,7 @@ app.command("lr-find")(command_from_settings(lr_find))
 
 @app.command()
 def doctor(backend: BackendOption = None) -> None:
-    """Check this machine: versions, devices, gradients, equality of backends, speed."""
+    """Check this machine: versions, devices, gradients, agreement of backends, speed."""
     from mnistgpu.commands import doctor as checks
 
     if not checks.print_findings(backend):
@@ -219,17 +219,17 @@ def doctor(backend: BackendOption = None) -> None:
 
 @app.command()
 def committee(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories of the members.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories or model files.")],
     out: Annotated[Path, option(help="Directory to save the committee in.")],
     maps: Annotated[
         int,
-        option(min=0, max=1024, help="Average over so many deformed copies too.", default="0"),
+        option(min=0, max=1024, help="Average over this many deformed copies.", default="0"),
     ] = 0,
     data: DataOption = None,
     backend: BackendOption = None,
     force: Annotated[bool, option("--force", help="Replace a committee in --out.")] = False,
 ) -> None:
-    """Let several trained networks vote with their mean probabilities; save and evaluate that."""
+    """Average the probabilities of several trained networks; save and evaluate this committee."""
     from mnistgpu.commands import judging
 
     judging.committee(runs, out, maps, data, backend, force)
@@ -242,7 +242,7 @@ def compare(
     data: DataOption = None,
     backend: BackendOption = None,
 ) -> None:
-    """Is one network better than another, or was it luck? McNemar's test on the same images."""
+    """Compare two networks on the same images: is the difference significant? McNemar's test."""
     from mnistgpu.commands import judging
 
     judging.compare(first, second, data, backend)

@@ -187,7 +187,7 @@ def forward(
         check_columns(A[-1], W, b)
         Z.append(W @ A[-1] + b)  #                Z_l = W_l A_{l-1} + b_l  (n_l, m)
         last = len(Z) == len(params)
-        A.append(softmax(Z[-1]) if last else activation(Z[-1]))  # A_l = ReLU(Z_l), at last softmax
+        A.append(softmax(Z[-1]) if last else activation(Z[-1]))  # A_l = ReLU(Z_l); A_L: softmax
     return A, Z
 
 

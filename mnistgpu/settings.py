@@ -33,7 +33,7 @@ class Check(NamedTuple):
 
 
 def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
-    """A finite number from low (excluded if open_low) up to and without high."""
+    """A finite number of at least low (greater than low if open_low) and below high."""
 
     def test(value: float) -> bool:
         finite = abs(value) <= sys.float_info.max  # also for an int no float can hold, or nan
@@ -53,7 +53,7 @@ def whole(low: int, high: int | None = None) -> Check:
 
 
 def one_of(table: Collection[str]) -> Check:
-    """A name of this table, which is looked up at each check: a row added to it counts."""
+    """A name of this table. It is looked up at each check, so a row may be added later."""
     return Check(lambda value: value in table, "one of ", table)
 
 
@@ -91,7 +91,7 @@ class Settings:
         2000, "Number of training steps (or give --epochs).", whole(1, 10**12)
     )
     epochs: int | None = setting(
-        None, "Number of passes through the training images, instead.", whole(1, 10**9)
+        None, "Passes through the training images, instead of --iterations.", whole(1, 10**9)
     )
     batch_size: int | None = setting(
         None,
@@ -160,7 +160,7 @@ class Settings:
     early_stopping: int | None = setting(
         None,
         "Stop after this many epochs (full batch: iterations) without a better validation "
-        "accuracy, which is measured with every row of the history.",
+        "accuracy; it is measured for each row of history.csv.",
         whole(1),
     )
 

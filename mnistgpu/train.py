@@ -21,8 +21,8 @@ def train(
     data: Annotated[
         Path | None,
         option(
-            help="Digits to train on: a folder of IDX files, an IDX file, a CSV as of Kaggle, an "
-            "npz.",
+            help="Digits to train on: a folder of IDX files, an IDX file, a CSV file such as "
+            "Kaggle's, or an npz file.",
             default="the embedded MNIST",
         ),
     ] = None,
@@ -31,8 +31,8 @@ def train(
     resume: Annotated[
         Path | None,
         option(
-            help="Go on with the run in this directory, bit for bit as if it had never stopped; "
-            "only --iterations or --epochs may be more than before."
+            help="Continue the run in this directory, bit for bit as if it had never stopped; "
+            "of its settings only --iterations or --epochs may change."
         ),
     ] = None,
     checkpoint_every: Annotated[
@@ -59,12 +59,12 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a dense network on handwritten digits and leave a run directory.
+    """Train a dense network on handwritten digits, and save it in a run directory.
 
     Without flags: the tutorial's network, 784-10-10 with full batches, on the embedded MNIST.
     """
     from mnistgpu.commands import beginning
-    from mnistgpu.runs.signals import heard
+    from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
     if out is not None and str(out) in ("", "."):
@@ -77,7 +77,7 @@ def train(
         server.require_extra()  # before anything is begun
     keeping = (checkpoint_every, force, quiet, snapshots, page_to_watch if watch else None)
     stop = Stop()
-    with heard(stop):
+    with stop_on_signals(stop):
         if resume is not None:
             from mnistgpu.commands import training
 

@@ -24,7 +24,7 @@ def predict(
     json: bool,
     backend: str | None,
 ) -> bool:
-    """Print the digit in each image, and draw (PNG) what spoke for each if `explain` is given.
+    """Print the digit in each image, and draw (PNG) the evidence for each if `explain` is given.
 
     If a file cannot be read, an error is printed and the others are still read; then the result
     is False.

@@ -12,7 +12,7 @@ from mnistgpu.errors import MnistGpuError
 
 def run_app(app: typer.Typer) -> None:
     """Run a typer app and exit: 0 done, 2 wrong call, 1 wrong data or failed run."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that its encoding lacks ends no run
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for names that its encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(standalone_mode=False))

@@ -1,4 +1,7 @@
-"""What `train` and `lr-find` begin with, settings and digits; imports little, to begin early."""
+"""The settings and the digits that `train` and `lr-find` begin with.
+
+This module imports little, so that digits can be read while the larger modules are imported.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Is this machine fit? Versions, devices, the mathematics on each backend, and how fast it is.
 
-Every check gives a Finding, with a cure if something is wrong. After a failed check the next ones
-are still made.
+Every check gives a Finding, with a cure if something is wrong. A failed check does not prevent the
+next ones.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Finding:
 def examine(backend: str | None = None) -> Iterator[Finding]:
     """Check everything that a run on `backend` needs (as for `select`), one finding after another.
 
-    CuPy is examined too if it was not asked for; it is no fault then if it does not work.
+    CuPy is examined even if it was not asked for; then it is no fault if it does not work.
     """
     yield from packages()
     backends: list[Backend] = []

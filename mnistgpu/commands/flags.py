@@ -22,7 +22,7 @@ KINDS = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def option(*flags: str, help: str, default: str = "", **more: Any) -> Any:
-    """A typer option whose default is said in its help text: typer's own takes a line for it."""
+    """A typer option with its default in the help text, where typer would add a line for it."""
     text = f"{help} Default: {default}." if default else help
     return typer.Option(*flags, help=text, show_default=False, **more)
 

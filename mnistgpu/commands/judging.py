@@ -20,7 +20,7 @@ def evaluate(
 ) -> None:
     """Print how good a network is on labelled digits, and write a page (HTML) with all of it.
 
-    command: quoted on the page, as what made it.
+    command: the command line that made the page, which quotes it.
     """
     path = report or (run if run.is_dir() else Path()) / "report.html"
     files.check_ours("--report", path, ".html", html_report.MARK)

@@ -13,7 +13,7 @@ from mnistgpu.models.model import Model
 
 
 def load(run: Path) -> Model | Committee:
-    """The trained network in a run directory, a committee's, or a file; "shipped" for our own."""
+    """The network or committee in a directory or a file; "shipped" is the package's network."""
     return committee.load(models.SHIPPED if str(run) == "shipped" else run)
 
 

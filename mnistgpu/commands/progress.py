@@ -1,4 +1,4 @@
-"""What a terminal shows while a network learns: a live bar, or plain lines in pipes and logs."""
+"""What is printed while a network learns: a live bar on a terminal, lines in pipes and logs."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Silent(Callback, AbstractContextManager["Silent"]):
     """--quiet: nothing at all. Also the base of the displays that print."""
 
     def note(self, line: str) -> None:
-        """Print a line of its own, such as from where a run goes on."""
+        """Print one more line, such as where a resumed run continues."""
 
     def __exit__(self, *exception: object) -> None:
         pass
 
 
 class Guarded(Silent):
-    """Another display, until it cannot print: then the run is interrupted, and so saved.
+    """Shows what another display shows. If that cannot print, the run is interrupted, and so saved.
 
-    The rest of the output goes to the null device, or Python would print an error at its exit.
+    The rest of the output then goes to the null device, or Python would print an error at its exit.
     """
 
     def __init__(self, display: Silent, stop: Stop):

@@ -1,4 +1,4 @@
-"""Commands that begin sooner: their flags are converted without pydantic.
+"""Commands that start faster, since their flags are converted without pydantic.
 
 Here for speed alone. Since version 0.29 typer imports pydantic and builds an adapter of it for each
 flag, given or not, in order to convert its value: for `train` 80 ms of the 400 to the first step.
@@ -18,7 +18,7 @@ KINDS: dict[type, str] = {str: "text", Path: "path", int: "integer", float: "num
 
 
 class QuickCommand(TyperCommand):
-    """A typer command that converts the flags of KINDS itself; typer converts the others."""
+    """A typer command that converts flags of KINDS itself; typer converts all other flags."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the command, --help among them."""

@@ -1,4 +1,4 @@
-"""`mnistgpu train`: a run from its settings, or from its checkpoint, to its directory."""
+"""`mnistgpu train`: begins a run or continues one, and writes its directory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
-# A page about a run, served within the `with`, of its title, snapshots and a function that prints
+# Serves a page about a run within a `with`: of its title, its snapshots, a function that prints
 Page = Callable[
     [str, watching.Snapshots, Callable[[str], None]], contextlib.AbstractContextManager[object]
 ]
@@ -32,7 +32,7 @@ Page = Callable[
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is kept and shown, which changes nothing that it computes."""
+    """How a run is saved and shown. No option changes what it computes."""
 
     checkpoint_every: str = "60s"  # as `parse_every` reads it
     force: bool = False  # replace a run in its directory
@@ -60,7 +60,7 @@ def begin(
 ) -> None:
     """Train a network on the dataset read from `data`, in the run directory `out`.
 
-    Without a name that is a new one under runs/.
+    Without `out`, that is a new directory under runs/.
     """
     checks.check_fit(settings, dataset)
     check_backend(settings, backend)
@@ -80,9 +80,9 @@ def go_on(
     options: Options,
     stop: Stop,
 ) -> None:
-    """Go on with the run in a directory, there or in `out`, with other iterations or epochs.
+    """Continue the run in a directory, there or in `out`. `changes` may change its length alone.
 
-    Data and backend are those of the run where none are given.
+    Without `data` or `backend`, those of the run are used.
     """
     checkpoint.find(directory)
     path = out or directory
@@ -121,7 +121,7 @@ def go_on(
         here = checkpoint.machine(chosen)
         if here != saved.machine:
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
-            notes.append(f"rounding  from here on as of {now}; the run was begun on {then}")
+            notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
         carry_out(settings, dataset, chosen, path, saving, options, stop, saved, notes)
 
 

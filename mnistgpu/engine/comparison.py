@@ -1,4 +1,4 @@
-"""A fast form of steps held against the plain one, before a run relies on it."""
+"""Compares a fast form of steps with the plain one, before a run relies on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def after(
 ) -> State:
     """The state after `count` more steps; the trainer is left as it was. A sync point.
 
-    `arrays` are those of the trainer, unless a step may wrongly have put others in their place.
+    `arrays` are by default those that the trainer has now. Give them as they were at first, where a
+    faulty step may put new arrays in their place.
     """
     arrays, taken = arrays or trainer.arrays(), trainer.taken
     start = {name: array + 0.0 for name, array in arrays.items()}

@@ -24,15 +24,15 @@ from mnistgpu.engine.threads import cores, one_blas_thread, workers
 from mnistgpu.maths import regularize
 from mnistgpu.settings import Settings
 
-SHARD_ROWS = 1000  # of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
+SHARD_ROWS = 1000  # rows of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
 NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element
 ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
-WIDE_UNITS = 4000  # in all layers, from which on products, and not noise, take a step's time
+WIDE_UNITS = 4000  # in all layers: with more, products and not noise take most of a step
 WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
 GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1 GiB of float32
-# Multiply-adds in the largest product of a step, from which on a second BLAS thread pays. Below, it
-# saves little at best, and waits long for its turn on a machine that has something else to do.
+# Multiply-adds in the largest product of a step. With fewer, a second BLAS thread saves little at
+# best, and on a machine that also runs other programs it waits long for a core.
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
 
@@ -42,8 +42,8 @@ class Engine:
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
     integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere); `stepping` may put processes in their place. Use it inside
-    `with engine.running():`, which holds BLAS at the right number of threads and gives them back
+    on NumPy, one elsewhere); `stepping` may replace them by processes. Use it inside
+    `with engine.running():`, which limits the threads of BLAS to the right number and restores them
     afterwards.
     """
 
@@ -169,8 +169,8 @@ class Engine:
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
 
-        The shares of `statistics_shares`, floats or arrays (): so much of the old is kept, and so
-        much of the new taken in.
+        new running = kept * old running + taken_in * batch, with the two factors, floats or arrays
+        (), of `statistics_shares`.
         """
         for running, newest in zip(self.running_statistics, self.batch_statistics, strict=True):
             for old, new in zip(running, newest, strict=True):
@@ -184,9 +184,10 @@ def images_in(rows: Array | slice) -> int:
 
 
 def statistics_shares(taken: int) -> tuple[float, float]:
-    """How much of the running statistics the step after so many keeps, and takes in.
+    """The factors of the old running statistics and of the batch's, in the step after `taken`.
 
-    All is new at first; then they move quickly, while the weights still change much.
+    The first step takes those of its batch alone. The factor of the batch falls slowly from there,
+    since the weights still change much at the beginning.
     """
     steps = taken + 1
     kept = min(STATISTICS_DECAY, steps / (steps + 10)) if taken > 0 else 0.0
@@ -226,9 +227,10 @@ def is_plain(settings: Settings) -> bool:
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
-    A plain batch of up to ONE_SHARD_UP_TO images is one: BLAS alone shares out its products. Where
-    much of the work is element by element, halves are faster, each on a core of its own; not so in
-    a wide network, whose products rule. As noise depends on these cuts, a GPU has the same.
+    A plain batch of up to ONE_SHARD_UP_TO images is one shard: BLAS alone shares out its products.
+    Where much of the work is element by element, halves are faster, each on a core of its own; not
+    so in a wide network, whose products take most of the time. Noise depends on where a batch is
+    cut, so a GPU cuts it at the same places.
     """
     if not is_plain(settings):
         if sum(settings.sizes[1:]) > WIDE_UNITS:

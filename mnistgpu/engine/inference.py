@@ -1,7 +1,7 @@
-"""The answers of a network to many images, or to one: `network.forward` without a way back.
+"""The answers of a network to many images, or to one: the logits of `network.forward`, faster.
 
 Images are taken a shard at a time, which bounds the memory, and the shards are divided among the
-cores. What only `backward` needs is not kept. A test holds the logits equal to those of `network`.
+cores. What only `backward` needs is not kept. A test compares the logits with those of `network`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def logits(theta: Array, sizes: tuple[int, ...], activation: str, images: Array)
 
 
 def of_layers(params: Sequence[network.Layer], activation: str, images: Array) -> Array:
-    """`logits` by the layers of theta: for one image their views take longer than the products."""
+    """As `logits`, from the layers: for one image, making them takes longer than the products."""
     W = params[-1][0]
     xp, count = array_namespace(W, images), images.shape[0]
     if count == 1 and xp is np:

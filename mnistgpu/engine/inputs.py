@@ -1,8 +1,8 @@
 """From uint8 rows to the first activations: deform, select, scale, centre, disturb.
 
-What training does to the pixels lives here, and so does its undoing: `Inputs.unfold` spreads the
-parameters of a network trained on selected and centred pixels to the network on all the pixels of
-an image that gives the same answers. A saved model is always that plain network.
+What training does to the pixels lives here, and so does the way back: `Inputs.unfold` turns the
+parameters of a network on selected and centred pixels into those of a network on all pixels of an
+image that gives the same answers. A saved model is always that plain network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
 
-FEW_UNITS = 8  # times so many units in the first layer there must be pixels
+FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
 
 
 class Inputs:
@@ -38,12 +38,12 @@ class Inputs:
         self.fields: augment.SmoothFields | None = None
         if self.deformation.elastic > 0:
             self.fields = augment.SmoothFields(like, image_shape, self.deformation.elastic_sigma)
-        # what is left to multiply the columns with: cheaper on the products of few units than on
-        # all pixels, for the same result but rounding
+        # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
+        # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
         self._may_be_unscaled = xp.__name__ == "numpy" and not disturbed and not settings.center
         self.factor = self._factor(settings.sizes[1])
-        # an array, since as a float it would make the product of uint8 a float64
+        # an array, since uint8 times a float would be float64
         self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
@@ -61,7 +61,7 @@ class Inputs:
         return 1.0 / 255.0 if unscaled else 1.0
 
     def for_units(self, units: int) -> Inputs:
-        """The same for a first layer of so many units."""
+        """A copy for a first layer of so many units, such as a rank has."""
         inputs = copy.copy(self)
         inputs.factor = self._factor(units)
         return inputs
@@ -95,7 +95,7 @@ class Inputs:
                 images = xp.take(images, self.selected, axis=1)
             if xp.__name__ == "cupy":  # one pass over the memory: what a full batch waits for
                 X = xp.multiply(images, self._scale)
-            else:  # the same bits; faster on NumPy, and all that the array API standard allows
+            else:  # the same bits; faster on NumPy, and the only way of the array API standard
                 X = xp.astype(images, dtype)
                 if self.factor == 1.0:
                     X *= 1.0 / 255.0

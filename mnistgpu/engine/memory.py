@@ -25,7 +25,7 @@ Train = TypeVar("Train", bound=Callable[..., Any])
 
 
 def explained(train: Train) -> Train:
-    """train(settings, dataset, backend, ...), whose MemoryError says what would fit instead."""
+    """train(settings, dataset, backend, ...), with a MemoryError that says what would fit."""
 
     @functools.wraps(train)
     def explaining(
@@ -68,7 +68,7 @@ def sentence(settings: Settings, images: int, free: int | None, backend: Backend
 
 
 def free_bytes(backend: Backend) -> int | None:
-    """The memory that is not in use, or that CuPy holds for later; None where nobody says."""
+    """The memory that is not in use, or that CuPy holds for later; None if it is not known."""
     if backend.name == "cupy":
         cupy = backend.xp
         unused = cupy.get_default_memory_pool().free_bytes()
@@ -81,14 +81,14 @@ def free_bytes(backend: Backend) -> int | None:
 def needed(settings: Settings, images: int, batch_size: int) -> int:
     """Bytes for the data, parameters, and steps of so many images on a GPU."""
     rows = min(batch_size, rows_of_a_shard(settings, batch_size, on_cpu=False))
-    sizes_of_shards = 2 if rows < images else 1  # buffers stay, for the full and for the last ones
+    sizes_of_shards = 2 if rows < images else 1  # the buffers of full and of last ones stay
     return fixed(settings, images) + sizes_of_shards * rows * bytes_of_an_image(settings)
 
 
 def fixed(settings: Settings, images: int) -> int:
     """Bytes that do not depend on the batch: images, labels, an epoch's order, parameters."""
     pixels, parameters = settings.sizes[0], network.parameter_count(settings.sizes)
-    # theta, gradient, addend, two to compute with, and what optimiser and average remember
+    # theta, gradient, addend, two temporary ones, and what optimiser and average remember
     remembered = len(optimizers.OPTIMIZERS[settings.optimizer].remembers)
     remembered += settings.ema is not None
     return images * (pixels + 40) + (5 + remembered) * parameters * item_bytes(settings)
@@ -96,13 +96,13 @@ def fixed(settings: Settings, images: int) -> int:
 
 def bytes_of_an_image(settings: Settings) -> int:
     """Bytes of a step for each image of a shard: the pixels, and what stands in every layer."""
-    random_words = 24  # uint64 words and their parts, while a random number is made
+    random_words = 24  # bytes of uint64 words and their parts, while a random number is made
     pixels = 2 + item_bytes(settings)
     if settings.deformation.is_deforming:
         pixels += 40
     if settings.input_noise > 0 or settings.input_dropout > 0:
         pixels += random_words
-    unit = 3 * item_bytes(settings)  # Z, dZ and one to compute with
+    unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one
     if settings.batch_norm:
         unit += 2 * item_bytes(settings)
     if settings.activation != "relu":

@@ -20,11 +20,11 @@ from mnistgpu.settings import Settings
 
 
 class Shard:
-    """One worker's parameters, buffers and sums. `theta` is shared with whoever updates it.
+    """One worker's parameters, buffers and sums. `theta` is only read; the trainer updates it.
 
-    `inputs` turns images into the X of `add`, of which the first activations are `Inputs.factor`
-    times; `targets` (classes, classes) has the smoothed one-hot column of each class. `gradient` is
-    the memory for the sum, if it matters where that lies.
+    `inputs` turns images into the X of `add`, where the first activations are `Inputs.factor` * X.
+    `targets` (classes, classes) has the smoothed one-hot column of each class. `gradient` is the
+    memory for the sum, by default memory of its own.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Shard:
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
         self.loss: Any = 0.0
         self.right: Any = 0
-        # for every shard since the first: its images, mean and variance of each normalised layer
+        # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
         self._addend = xp.empty_like(theta)
         self.gradients = self.layers(self.gradient)
@@ -69,9 +69,9 @@ class Shard:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
         factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
-        one-hot columns. A gradient is `scale` times the sum over images, so with one over all of a
-        batch it is the mean. `first` starts anew. Sums are products with ones: BLAS adds faster
-        than NumPy.
+        one-hot columns. A gradient is `scale` times the sum over images: with 1 / (images of
+        the batch) it is the mean. `first` starts the sums anew. Sums over images are products with
+        ones: BLAS adds faster than NumPy.
         """
         xp = self.xp
         buffers = self.buffers_for(X.shape[1])
@@ -210,7 +210,7 @@ def is_narrow(units: int, m: int) -> bool:
     """Whether W_1 X is better computed as the transpose of X^T W_1^T, image by image.
 
     Images lie in memory as rows, and for few units OpenBLAS needs half the time if the result does
-    too (measured: 0.24 ms for 0.45 ms with 10 units and 1024 images, even at 128 units and 256).
+    too (measured: 0.24 instead of 0.45 ms with 10 units and 1024 images; no gain with 128 and 256).
     """
     return units <= 128 and 2 * units <= m
 

@@ -1,9 +1,9 @@
-"""How a training run takes its steps: the one door to `cpu` and `gpu`.
+"""How a training run takes its steps: only this module imports from `cpu/` and `gpu/`.
 
 `stepping` chooses: replays of a CUDA graph if the settings ask for them; several processes where
 that pays; else `Trainer.step`, with bound calls for a plain network on NumPy. Whichever it is, the
-first steps are compared with the plain form (`shard.Shard`, in this process), and where they differ
-the plain form takes all steps, with a warning. docs/engine.md says what each way gives.
+first steps are compared with the plain form (`shard.Shard`, in this process). If they differ, all
+steps are taken in the plain form, with a warning. docs/engine.md says what each way gives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mnistgpu.settings import Settings
 # How far the fast form may end from the plain one, relative to how far that moved. In float32 they
 # are some 1e-5 apart, since Adam turns the rounding of a gradient next to 0 into a step of its own.
 TOLERANCE = 1e-3
-# Steps that are compared: the first moves biases away from 0, and odd ones have their own memory.
+# Steps that are compared. Biases may be 0 before the first; odd steps may use memory of their own.
 CHECKED_STEPS = 2
 
 
@@ -47,9 +47,9 @@ def stepping(
     on_warning: Callable[[str], object] = warnings.warn,
     processes: int | None = None,
 ) -> Iterator[Step]:
-    """The function that takes a step of the trainer, in the fastest way there is here.
+    """The function that takes a step of the trainer, in the fastest way that this machine has.
 
-    `processes` overrules how many processes share a step.
+    `processes` says how many processes share a step; by default `number_of_processes` decides.
     """
     if trainer.settings.graph:
         with cuda_graph.stepping(trainer, on_warning) as step:

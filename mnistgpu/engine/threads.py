@@ -1,7 +1,7 @@
-"""The machine's cores: how many there are, threads on them, and memory as they like it.
+"""The machine's cores: how many there are, a pool of threads on them, the threads of BLAS.
 
-Here for speed alone. NumPy lets go of the interpreter lock inside products and element-wise
-functions. Where there are several workers, BLAS is held at one thread each.
+Here for speed alone. NumPy releases the interpreter lock inside products and element-wise
+functions. Where there are several workers, BLAS uses one thread in each.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def quota() -> int | None:
 
 @contextlib.contextmanager
 def workers(count: int) -> Iterator[Executor | None]:
-    """A pool of so many threads, each with BLAS of its own; None for one, which is the caller.
+    """A pool of `count` threads, in each of which BLAS uses one thread; None for one: the caller's.
 
-    BLAS has its threads back afterwards, also after an exception.
+    Afterwards BLAS uses as many threads as before, also after an exception.
     """
     keep_freed_memory()
     if count == 1:
@@ -71,7 +71,7 @@ def blas_architecture() -> str:
 
 @functools.cache
 def _blas() -> Any:
-    """NumPy's BLAS, which takes a millisecond to be found; None where nobody can hold it."""
+    """What limits the threads of NumPy's BLAS, found once (a millisecond); None if nothing can."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:  # a machine for the GPU alone may lack it

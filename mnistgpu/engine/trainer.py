@@ -17,7 +17,8 @@ from mnistgpu.maths import optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
-# What takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a faster form
+# A function that takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a
+# faster form of it
 Step = Callable[..., tuple[Array, Array, int]]
 
 
@@ -43,8 +44,8 @@ class Batches:
     def rows(self, step: int, count: int = 1) -> Array | slice:
         """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
 
-        The last batch of an epoch is short where the images do not divide evenly. With a count,
-        the rows of so many steps of an epoch, one after the other.
+        The last batch of an epoch is short if the images do not divide evenly. `count` steps of one
+        epoch have their rows one after the other.
         """
         if self.size == self.images:
             return slice(0, self.images)
@@ -113,14 +114,14 @@ class Trainer:
         """The step itself, on the device alone: sum of losses and right answers of these rows.
 
         All that changes from step to step comes in as an argument, so that on a GPU the step can be
-        recorded once and replayed (see `cuda_graph`); `numbers` may then be arrays ().
+        captured once and replayed (see `gpu/cuda_graph.py`); `numbers` may then be arrays ().
         """
         gradient, loss, right = self.engine.gradient(rows, key, deform)
         self.update(gradient, numbers)
         return loss, right
 
     def update(self, gradient: Array, numbers: tuple[Any, ...]) -> None:
-        """Change everything that a step changes, by its gradient, which is used up."""
+        """Change everything that a step changes. The gradient's values are overwritten."""
         settings = self.settings
         weights_kept, statistics_kept, statistics_new, *of_optimizer = numbers
         if settings.batch_norm:
@@ -143,23 +144,23 @@ class Trainer:
             self.shared.collect(*names)
 
     def scheduled_rate(self, taken: int) -> float:
-        """The learning rate of the step after so many."""
+        """The learning rate of the step that follows `taken` steps."""
         settings = self.settings
         return optimizers.learning_rate(
             settings.learning_rate, settings.schedule, settings.warmup, taken, self.steps
         )
 
     def numbers(self, taken: int, rate: float) -> tuple[float, ...]:
-        """What a step needs besides its batch: the shares that weights and running statistics keep,
-        and that the latter take in, and the optimiser's numbers. Each is a factor or a term as it
-        is, so that it is rounded alike as a float and as an array of the device.
+        """What a step needs besides its batch: the factor of weight decay, the two factors of
+        `Engine.follow_statistics`, and the optimiser's numbers. Each is used as it is, so that it
+        is rounded alike as a float and as an array of the device.
         """
         weights_kept = 1.0 - rate * self.settings.weight_decay
         shares = statistics_shares(taken) if self.settings.batch_norm else (1.0, 0.0)
         return weights_kept, *shares, *self.optimizer.numbers(rate, taken)
 
     def deforms(self, taken: int) -> bool:
-        """Whether the step after so many may deform its images, which a clean ending does not."""
+        """Whether the step after `taken` steps may deform its images: not in a clean ending."""
         return taken < (1.0 - self.settings.clean_ending) * self.steps
 
     def arrays(self) -> dict[str, Array]:
@@ -175,7 +176,7 @@ class Trainer:
         return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
 
     def restore(self, vectors: dict[str, Any], taken: int, arrays: Any = None) -> None:
-        """Go back to where `vectors` were taken, after so many steps.
+        """Go back to the state of `vectors`, which is that after `taken` steps.
 
         Writes them into `arrays`, by default those of the trainer.
         """
@@ -186,7 +187,7 @@ class Trainer:
             self.shared.distribute()
 
     def plain(self) -> Array:
-        """The parameters to predict with: averaged if asked for, for all pixels, normalised."""
+        """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
         theta = self.theta
         if self.settings.ema is not None and self.taken > 0:

@@ -72,11 +72,11 @@ STRONG = Deformation(
 )
 PRESETS = {"ciresan": CIRESAN, "strong": STRONG}
 
-PAPER = 2  # blank pixels around an image: a place outside then has four neighbours like any other
+PAPER = 2  # width of the border of 0: places just outside the image have four neighbours too
 
 
 def preset(name: str) -> dict[str, Any]:
-    """All settings of a named deformation, so that one preset leaves nothing of another.
+    """All settings of a named deformation; so no setting of an earlier preset remains.
 
     Raises UsageError with the nearest name for an unknown one.
     """
@@ -192,7 +192,7 @@ class SmoothFields:
 
 
 def _marked_last(marks: Array) -> tuple[Array, Array]:
-    """The order (m,) int64 that puts marked places (m,) bool after the others, and its inverse.
+    """The order (m,) int64 that puts marked places (m,) bool after all unmarked ones; its inverse.
 
     By counting, since a sort may wait for the device, which a captured step must not do.
     """
@@ -216,10 +216,7 @@ def _gauss(like: Array, n: int, sigma: float) -> Array:
 
 
 def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array:
-    """Images (m, pixels) of `groups` equal groups with a border of PAPER blank pixels around each.
-
-    Beyond the border is paper, 0. At whole pixels the value is that of the pixel, bit for bit.
-    """
+    """Images (m, pixels) of `groups` equal groups, each with a border of PAPER pixels of 0."""
     xp = array_namespace(images)
     height, width = image_shape
     grouped = xp.reshape(images, (groups, -1, height, width))
@@ -232,8 +229,8 @@ def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array
 def _bilinear(sheets: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
     """Values (k, groups * group) of the sheets of `_on_paper` at rows, columns (groups, k).
 
-    Rows and columns are counted from the image's first pixel. Further away than the paper reaches,
-    values are 0 too. At whole pixels the value is the pixel's, to the bit.
+    Rows and columns are counted from the image's first pixel. Beyond the border values are 0
+    too. At whole pixels the value is the pixel's, to the bit.
     """
     xp, where = array_namespace(sheets), on_device_of(sheets)
     height, width = image_shape

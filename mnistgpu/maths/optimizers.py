@@ -91,7 +91,7 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     second += gradient
     # theta -= rate * m_factor * first / (v_factor * sqrt(second) + epsilon)
     epsilon, scale = numbers
-    # in the memory of the gradient: a new vector would push others out of the cache
+    # in the memory of the gradient: a new vector would displace other arrays in the cache
     with_out(xp.sqrt, theta)(second, out=gradient)
     gradient += epsilon
     gradient *= scale

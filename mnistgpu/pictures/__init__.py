@@ -2,6 +2,7 @@
 
 Read `images.py` first: from a file to 28x28 pixels. `picture_parts.py` refuses files that cost more
 to decode than they show, `ink.py` separates ink from paper, `components.py` finds the connected
-parts of the ink and joins them to digits. `answers.py` returns the digit and its probability,
-`explain.py` draws which pixels decided.
+parts of the ink and decides which of them form one digit; `images.py` then crops, scales and
+centres each. `answers.py` returns the digit and its probability, `explain.py` draws which pixels
+decided.
 """

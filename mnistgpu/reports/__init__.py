@@ -2,7 +2,8 @@
 
 Read `evaluation.py` first: it computes what `mnistgpu evaluate` prints, with `metrics.py`
 (accuracy, confusion, calibration) and `robustness.py` (noise, shift, rotation, stroke thickness);
-`html_report.py` writes it as a web page. `page.py` has the measures and colours of all figures;
-`plots.py` draws a run on it, `study_plots.py` the search for a learning rate and deformed digits,
-`animation.py` a run as it learns. `submission.py` writes the file that Kaggle scores.
+`html_report.py` writes it as a web page. `run_report.py` is the report.png of a run, drawn by
+`plots.py`; `study_plots.py` draws the search for a learning rate and deformed digits,
+`animation.py` a run as it learns. `page.py` has the sizes and colours of all figures.
+`submission.py` writes the file that Kaggle scores.
 """

@@ -1,9 +1,11 @@
-"""A training run from its first step to its directory on disk, and on after a stop.
+"""A training run, from its first step to its directory on disk, and after a stop to its end.
 
-Read `training.py` first: the loop. It calls `callbacks.py`, and `stop.py` can end it early.
-`history.py` and `outcome.py` are what it collects and leaves; `checks.py` and `health.py` refuse or
-warn. `checkpoint.py` is a run between two steps as a file, `checkpointing.py` when it is written,
-`resume.py` how a run goes on from it. `run_directory.py` writes the other files, `signals.py` turns
-Ctrl-C into a request to stop, `watching.py` keeps what a page or an animation shows, and
-`lr_finder.py` searches a learning rate.
+Read `training.py` first: the loop. It calls the methods of `callbacks.py`, and `stop.py` can end it
+early. `history.py` has the rows of figures that it collects, `outcome.py` what it leaves.
+`checks.py` refuses settings that do not fit the data, `health.py` stops a run that diverges and
+warns of one that learns little. `checkpoint.py` is what a checkpoint file holds (its bytes:
+`storage/tensor_file.py`), `checkpointing.py` when it is written, `resume.py` how a run continues
+from it. `run_directory.py` writes the other files, `signals.py` turns Ctrl-C into a request to
+stop, `watching.py` keeps what a page or an animation shows, and `lr_finder.py` searches a learning
+rate.
 """

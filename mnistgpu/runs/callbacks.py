@@ -36,7 +36,7 @@ class Callback:
         """Called for every row of history, with the parameters (on the device) that it judges."""
 
     def warning(self, sentence: str) -> None:
-        """Called when data or network look as if not much will be learnt."""
+        """Called with a warning: data or network look as if little will be learnt."""
 
     def interrupted(self, trainer: Trainer, progress: Progress) -> None:
         """Called last when the run was interrupted: the place to save it."""
@@ -46,10 +46,10 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """Remembers the best parameters, and finishes the run if they stay the best for long.
+    """Remembers the best parameters, and finishes the run when better ones no longer come.
 
-    patience: how many epochs without a better validation accuracy (or an equal one at a smaller
-    loss) are waited for.
+    patience: the run is finished after this many epochs without a better validation accuracy, or an
+    equal one at a smaller loss.
     """
 
     def __init__(self, patience: int):

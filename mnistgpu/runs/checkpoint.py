@@ -1,7 +1,7 @@
-"""checkpoint.safetensors: all of a run between two steps, so that it can go on bit for bit.
+"""checkpoint.safetensors: all of a run between two steps, so that it continues bit for bit.
 
 Batches, noise and deformations are functions of seed and step (`counter_rng`) and need not be
-saved. The file names the data, and holds the settings and what was computed so far: parameters,
+saved. The file says which data, and holds the settings and what was computed so far: parameters,
 the optimiser's state, running statistics, the epoch's sums, the history, the best parameters.
 """
 
@@ -45,7 +45,7 @@ class Checkpoint:
     data: str | None  # the path of the data; None for the embedded MNIST
     data_digest: str
     machine: dict[str, str]  # what computed it
-    workers: int  # that shared the batches, or the units of the network
+    workers: int  # threads or processes that shared a step
     pixels: int  # inputs of the network, after min_ink has left some out
     taken: int  # steps so far
     vectors: dict[str, np.ndarray]  # as in Trainer.vectors
@@ -78,9 +78,10 @@ def machine(backend: Backend) -> dict[str, str]:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint file, atomically. RunError, and the old file stays, if it is not finite.
+    """Write a checkpoint file, atomically. DivergedError if a number in it is not finite.
 
-    The content is checked as `load` checks it, before it replaces the old file.
+    The content is checked as `load` checks it, before it replaces the old file, which stays if that
+    fails.
     """
     check_finite(checkpoint)
     texts, tensors = parts(checkpoint)
@@ -90,7 +91,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def check_finite(checkpoint: Checkpoint) -> None:
-    """DivergedError if a number that the run goes on with is not finite."""
+    """DivergedError if a number that a resumed run would begin with is not finite."""
     progress = checkpoint.progress
     numbers: dict[str, Any] = {**checkpoint.vectors, "the loss": float(progress.loss)}
     if progress.best_theta is not None:
@@ -190,7 +191,7 @@ def from_parts(
     )
 
 
-# What the texts of a checkpoint must say, and which arrays that asks for
+# What the texts of a checkpoint must say, and which arrays must be there then
 
 
 def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:

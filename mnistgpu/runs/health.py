@@ -16,7 +16,7 @@ from mnistgpu.settings import Settings
 
 DEAD = 0.9  # of a layer's units; a few dead ones are usual
 SAMPLE = 1000  # images on which no unit may be dead
-CUSTOMARY = {"adam": 0.001}  # learning rates to try first; 0.1 for the others
+CUSTOMARY = {"adam": 0.001}  # learning rates to try first; 0.1 for other optimisers
 BRIGHT = 128  # the brightest pixel of images with 0 for paper and 255 for ink is over this
 
 
@@ -35,8 +35,8 @@ def check(loss: Array, seen: int, theta: Array, iteration: int, settings: Settin
 def check_finite(theta: Array, iteration: int, settings: Settings) -> None:
     """DivergedError unless the parameters to predict with are finite. A sync point.
 
-    They may overflow although the trained ones are finite: by averaging, or when they are divided
-    by the standard deviations of batch normalisation.
+    They may overflow although the trained ones are finite: when they are averaged, or divided by
+    the standard deviations of batch normalisation.
     """
     xp = array_namespace(theta)
     if not bool(xp.all(xp.isfinite(theta))):
@@ -74,7 +74,7 @@ def of_data(digits: data.Digits) -> list[str]:
     if np.all(labels == labels[0]):
         warnings.append(
             f"{digits.source}: all {len(digits):,} labels are {labels[0]}: a network learns to "
-            "answer that to anything; add images of the other classes"
+            "answer that for every image; add images of the other classes"
         )
     return warnings
 
@@ -92,7 +92,7 @@ def of_units(theta: Array, settings: Settings, digits: data.Digits, backend: Bac
         if dead > DEAD * hidden.shape[0]:
             warnings.append(
                 f"{dead} of {hidden.shape[0]} units of hidden layer {layer} are dead (0 for all of "
-                f"{images.shape[0]:,} images), and what is dead no longer learns; try a smaller "
+                f"{images.shape[0]:,} images), and dead units no longer learn; try a smaller "
                 f"--alpha than {settings.learning_rate:g}, or --init he"
             )
     return warnings

@@ -1,4 +1,4 @@
-"""The history of a run, a row of figures now and then, and what the loop keeps between steps."""
+"""The history of a run, rows of figures in their order, and what the loop keeps between steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-MOST_ROWS = 100_000  # of history; of more, every second one is left out
+MOST_ROWS = 100_000  # of history; when there are more, every second one is removed
 
 
 @dataclass(frozen=True)

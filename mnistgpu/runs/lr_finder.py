@@ -1,7 +1,7 @@
-"""Search a learning rate: a short run in which it grows with every step (Smith 2017, 3.3).
+"""Find a learning rate: a short run in which it grows with every step (Smith 2017, 3.3).
 
-The loss first stays, then falls, then explodes. The suggestion is a third of the rate at which the
-smoothed loss was lowest: still falling fast, safely before the explosion.
+The loss is steady at first, then falls, then explodes. The suggestion is a third of the rate at
+which the smoothed loss was lowest: there the loss still falls fast, and is far from exploding.
 """
 
 from __future__ import annotations

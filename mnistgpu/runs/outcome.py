@@ -54,9 +54,9 @@ def outcome_of(
     accuracies: dict[str, float | None],
     seconds: float,
 ) -> Outcome:
-    """The outcome of a run that ends with theta, whose other accuracies are known: now its test.
+    """The outcome of a run that ends with theta, with its accuracy on the test set.
 
-    This is the one time that the test set is looked at.
+    Only here is the network evaluated on the test set; `accuracies` has those on the other images.
     """
     settings, backend, test = trainer.settings, trainer.backend, dataset.test
     trained = model.Model(

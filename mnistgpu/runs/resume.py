@@ -1,4 +1,4 @@
-"""How a run goes on from a checkpoint, and which settings may change when it does."""
+"""How a run continues from a checkpoint, and which settings may change when it does."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mnistgpu.settings import Settings
 
 
 def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
-    """Among how many workers to share the batches: as many as before, on the same machine.
+    """How many workers share a step: on the same machine as many as before.
 
-    Also if this process may use fewer cores, since their number decides how sums are rounded.
-    None, as many as fit, for a new run or another machine.
+    This holds even if the process may now use fewer cores, since the number of workers decides how
+    sums are rounded. None for a new run or another machine: the trainer then chooses.
     """
     if saved is None or machine(backend) != saved.machine:
         return None
@@ -27,7 +27,7 @@ def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
 
 
 def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
-    """Put the trainer where the checkpoint was saved; the progress to go on with.
+    """Put the trainer into the state of the checkpoint; the progress to continue with.
 
     Raises DataError if the network sees other pixels than before, UsageError as `check_length`.
     """
@@ -61,10 +61,10 @@ def check_length(saved: Checkpoint, steps: int) -> None:
 
 
 def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) -> Settings:
-    """The settings to go on with: those of the checkpoint, or with another --iterations, --epochs.
+    """The settings to continue with: the checkpoint's, but for changed --iterations or --epochs.
 
-    A run is a function of its settings, so it may only go on under settings with which it would
-    have come to where it is. UsageError names what may not change, and why.
+    A run is a function of its settings, so they may change only where the steps already taken would
+    have been the same. UsageError names what may not change, and why.
     """
     begun = saved.settings
     for knob in fields(Settings):
@@ -88,6 +88,6 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
             raise UsageError(
                 f"{' '.join('--' + name for name in length)} cannot change with --resume: {where} "
                 f"was trained with {flag} {value}, which spreads over the length of a run, so its "
-                "steps so far would have been others in a run of another length; train anew"
+                "steps so far would have been different in a run of another length; train anew"
             )
     return changed

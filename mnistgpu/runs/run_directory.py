@@ -1,4 +1,4 @@
-"""A run on disk: a directory with FILES, each of which is whole at every moment."""
+"""A run on disk: a directory with FILES, each of them complete at every moment."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -
 
 
 def write(path: Path, outcome: Outcome, dataset: data.Dataset) -> None:
-    """Write what a run leaves, all but report.png. results.json comes last: it says "finished".
+    """Write what a run leaves, all but report.png. results.json comes last: it means "finished".
 
-    That of an older run is removed first, so a directory with files of two runs never passes for
+    An older results.json is removed first, so a directory with files of two runs never counts as
     finished. report.png is drawn after this (`reports.run_report`), since it can be drawn again.
     """
     files.remove(path / "results.json")
@@ -96,7 +96,7 @@ def read_record(path: Path) -> tuple[Settings, str]:
 def is_finished(path: Path, settings: Settings, digest: str) -> bool:
     """Whether the directory holds the results of a run with these settings on these data.
 
-    It does not if a file that says so is damaged.
+    A damaged results.json or settings.json counts as missing.
     """
     try:
         files.read_json(path / "results.json")
@@ -122,18 +122,15 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
 def read_history(path: Path) -> dict[str, list[float]]:
     """history.csv as columns; DataError if `write_history` cannot have written it."""
     content = files.read_bytes(path, limit=200 * MOST_ROWS)
-    if (
-        content.count(b"\n") > MOST_ROWS + 1
-    ):  # before each becomes Python objects, many times larger
+    # before lines become Python objects, which are many times larger
+    if content.count(b"\n") > MOST_ROWS + 1:
         raise DataError(f"{path}: more than {MOST_ROWS:,} lines; was it edited?")
     lines = content.decode(errors="replace").removesuffix("\n").split("\n")
     if lines[0] != ",".join(COLUMNS):
         raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}; was it edited?")
     columns: list[list[float]] = [[] for _ in COLUMNS]
     for number, line in enumerate(lines[1:], 2):
-        cells = line.split(
-            ",", len(COLUMNS)
-        )  # one piece too many is enough to see that there are too many
+        cells = line.split(",", len(COLUMNS))  # at most one too many, however long the line is
         try:
             for column, cell in zip(columns, cells, strict=True):
                 column.append(float(cell))

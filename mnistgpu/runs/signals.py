@@ -18,11 +18,11 @@ NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
 @contextmanager
-def heard(stop: Stop) -> Iterator[None]:
+def stop_on_signals(stop: Stop) -> Iterator[None]:
     """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run.
 
     A second signal ends the program at once, with exit status 128 + signal as in shells: files are
-    replaced whole or not at all, so there is nothing to tidy up but the terminal's cursor.
+    replaced whole or not at all, so there is nothing to clean up but the terminal's cursor.
     Signals that the parent process ignores (nohup) stay ignored. Outside the main thread, where
     Python handles no signals, nothing changes.
     """

@@ -6,8 +6,8 @@ from __future__ import annotations
 class Stop:
     """A request to end a run early. `train` looks at it after every step.
 
-    A callback, a signal handler or another thread may make it, in one of two ways: `finish` where
-    the run is to end with its results, `interrupt` where it is to go on later.
+    A callback, a signal handler or another thread may make it, in one of two ways: `finish` if the
+    run is to end with its results, `interrupt` if it is to be resumed later.
     """
 
     def __init__(self) -> None:

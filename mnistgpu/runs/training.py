@@ -1,4 +1,4 @@
-"""The training loop: batches in, gradients down, a row of history now and then."""
+"""The training loop: steps, rows of history on the way, and the final evaluation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def train(
         stepping(trainer, warn) as step,
     ):
         while not progress.finished:
-            # the first step has a row of history, and no row or epoch ends within steps together
+            # steps taken together pass neither the first step, which has a row, nor an epoch's end
             most = per_epoch - trainer.taken % per_epoch if trainer.taken else 1
             progress.add_step(*step(most=min(most, steps - trainer.taken)))
             iteration = trainer.taken

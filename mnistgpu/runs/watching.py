@@ -70,11 +70,11 @@ class Watcher(Callback):
         shares = self.backend.to_numpy(watched.probabilities(self.images, self.backend))
         seen.units.append(np.array(self.backend.to_numpy(W[:UNITS, :]), dtype=np.float32))
         seen.probabilities.append(shares.T.astype(np.float32))
-        seen.rows.append(row)  # last: a reader in another thread finds the snapshot of every row
+        seen.rows.append(row)  # last: for another thread each row has its snapshot
 
 
 def save(snapshots: Snapshots, path: Path) -> None:
-    """Write the snapshots of a run; of more than MOST every second one, or third, and so on."""
+    """Write the snapshots of a run; of more than MOST only every second, every third and so on."""
     seen, step = snapshots, -(-len(snapshots.rows) // MOST)
     rows = [[float(value) for value in dataclasses.astuple(row)] for row in seen.rows[::step]]
     tensors: dict[str, np.ndarray] = {
@@ -119,7 +119,7 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
     pixels = int(np.prod(shape_of(texts, where)))
     parts = texts.get("counts", "").split(" ")
     if len(parts) != 4 or not all(map(is_count, parts)):
-        raise DataError(f"{where}: its counts are no four numbers; train the run again")
+        raise DataError(f"{where}: its counts are not four numbers; train the run again")
     count, units, digits, classes = map(int, parts)
     return {
         "images": tensor_file.Expected((digits, pixels), least=0.0, most=255.0),
@@ -153,5 +153,5 @@ def shape_of(texts: dict[str, str], where: str) -> tuple[int, int]:
     """The image shape in the texts of a file."""
     parts = texts.get("image_shape", "").split("x")
     if len(parts) != 2 or not all(map(is_count, parts)):
-        raise DataError(f"{where}: its image shape is none; train the run again")
+        raise DataError(f"{where}: it has no valid image shape; train the run again")
     return int(parts[0]), int(parts[1])

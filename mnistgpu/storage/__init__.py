@@ -1,6 +1,6 @@
-"""Files that are whole or not there: atomic replacement, one writer at a time, named tensors.
+"""Files that are replaced whole, one writer at a time, and named arrays in a file.
 
-Read `files.py` first: how a file is replaced, so that the old file or the new one is there, never a
-part, after a kill or on a full disk. `tensor_file.py` reads and writes the safetensors format (no
-pickle). `lock.py` prevents two processes from writing to one directory.
+Read `files.py` first: how a file is replaced, so that after a kill or on a full disk the old file
+or the new one is there, never a part of one. `tensor_file.py` reads and writes named arrays in the
+safetensors format (no pickle). `lock.py` prevents two processes from writing to one directory.
 """

@@ -65,7 +65,7 @@ def wait_for(condition, process, seconds=60.0):
 
 
 def one_sentence(text):
-    """What a person is told: a line without a traceback."""
+    """The only line of an error output, which has no traceback."""
     lines = text.strip().splitlines()
     assert len(lines) == 1, text
     assert "Traceback" not in text

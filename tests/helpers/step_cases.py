@@ -1,4 +1,4 @@
-"""Kinds of step that a recorded one must stand for."""
+"""Kinds of step of which each must be replayed from a captured one."""
 
 from mnistgpu.settings import Settings
 

@@ -1,8 +1,8 @@
-"""A recording stand-in for CUDA graphs, on the CPU.
+"""A stand-in for CUDA graphs that records operations on the CPU.
 
 Arrays of this namespace write down every operation while a capture runs. A replay carries out the
 same operations on the same memory, so that a step which reads a host value, or binds a result to a
-new array that nobody recorded, goes wrong here as it would on a GPU. What a capture forbids raises.
+new array outside the capture, goes wrong here as it would on a GPU. What a capture forbids raises.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""No module imports itself by way of others, not even through the `__init__.py` of its package.
+"""No module imports itself by way of other ones, not even through the package's `__init__.py`.
 
 The contracts in pyproject.toml (`lint-imports`) say which room may import which; they compare the
 children of a package with each other, and so miss a circle between a package and its own module.

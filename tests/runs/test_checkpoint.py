@@ -112,7 +112,7 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"more": 0},
     ],
 )
-def test_a_record_that_nobody_wrote_is_refused(good, changes):
+def test_an_impossible_record_is_refused(good, changes):
     _, path = good
     rewrite(path, {"record": record(path, **changes)})
     with pytest.raises(DataError):
@@ -132,7 +132,7 @@ def test_a_record_that_nobody_wrote_is_refused(good, changes):
         (-1, "seconds", -math.inf),
     ],
 )
-def test_a_history_that_nobody_trained_is_refused(good, row, column, value):
+def test_an_impossible_history_is_refused(good, row, column, value):
     _, path = good
     with safe_open(path, "np") as file:
         rows = file.get_tensor("history")

@@ -2,7 +2,7 @@
 
 A process is killed while it trains and saves after every step, the next one resumes it and is
 killed too, until KILLS kills have been survived; the last one finishes. Its model must be, to the
-byte, that of a run nobody touched.
+byte, that of an undisturbed run.
 """
 
 import os

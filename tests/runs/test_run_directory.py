@@ -45,7 +45,7 @@ def test_the_lock_is_the_file_that_is_there(tmp_path):
         held = (tmp_path / ".lock").read_text()
         assert held.startswith(f"process {os.getpid()} on ")
         (tmp_path / ".lock").unlink()
-        with only_writer(tmp_path):  # a new file: the old lock is nobody's business any more
+        with only_writer(tmp_path):  # a new file: the old lock no longer counts
             assert (tmp_path / ".lock").exists()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RunError, match="cannot be written"), only_writer(tmp_path / "nowhere"):

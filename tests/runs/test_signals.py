@@ -20,7 +20,7 @@ from helpers.runs import (
 )
 
 from mnistgpu.runs import checkpoint, run_directory
-from mnistgpu.runs.signals import heard
+from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
 
 
@@ -71,7 +71,7 @@ def test_ignored_signals_stay_ignored():
     """nohup, or a shell's background job."""
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with heard(Stop()):
+        with stop_on_signals(Stop()):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -79,7 +79,7 @@ def test_ignored_signals_stay_ignored():
         signal.signal(signal.SIGHUP, old)
 
 
-def test_an_output_that_nobody_reads(options, uninterrupted, tmp_path):
+def test_an_output_without_a_reader(options, uninterrupted, tmp_path):
     path = tmp_path / "run"
     reading, writing = os.pipe()
     os.close(reading)

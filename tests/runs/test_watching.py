@@ -95,7 +95,7 @@ def test_snapshots_of_a_very_long_run_are_thinned(finished, tmp_path, monkeypatc
         ({}, {"probabilities": np.full((1, 2, 10), -3e38, np.float32)}),
     ],
 )
-def test_snapshots_that_nobody_took_are_refused(tmp_path, texts, arrays):
+def test_impossible_snapshots_are_refused(tmp_path, texts, arrays):
     path = tmp_path / watching.FILE
     whole_texts = {"image_shape": "4x3", "counts": "1 3 2 10"}
     whole = {

@@ -3,8 +3,8 @@
 A small training step spends much of its time in the Python between NumPy's calls: which layer,
 which buffer, which setting. A plain network (ReLU, and nothing random: see `gradient.is_plain`)
 makes the same calls on the same memory at every step, so `gradient_calls` binds them once, for
-every size of a shard, and a step only makes them. They are those of `shard.Shard`, in its order, to
-the bit. `stepping` compares the first steps of a run with the plain form.
+every size of a shard, and a step only makes them. They are the calls of `shard.Shard` in its order,
+with results equal to the bit. `stepping` compares the first steps of a run with the plain form.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class BoundBuffers(Buffers):
         self.positive = [np.empty_like(dZ, dtype=bool) for dZ in self.dZ]
         self.calls: dict[Any, list[Call]] = {}
 
-    # What ranks exchange when each has some of the units alone, see `tensor_parallel`.
+    # What ranks exchange if each has only some of the units, see `tensor_parallel`.
 
     def gather_activations(self, layer: int) -> list[Call]:
         """Calls after which A[layer + 1] has all units."""
@@ -123,7 +123,7 @@ class BoundShard(Shard):
         self.right = right + count_right(buffers.Z[-1], labels)
 
     def calls(self, buffers: BoundBuffers, scale: float, first: bool) -> list[Call]:
-        """What writes the gradient, or adds it to what is there, bound once."""
+        """The calls that write the gradient, or add it to the sum, bound once."""
         if (scale, first) not in buffers.calls:
             into = self.gradients if first else self._addends
             calls = gradient_calls(self.params, into, buffers, self.matmul, self.factor, scale)
@@ -151,5 +151,5 @@ def total_loss(Z: np.ndarray, Y: np.ndarray, row: np.ndarray) -> Any:
 
 
 def count_right(Z: np.ndarray, labels: np.ndarray) -> Any:
-    """How many columns of the logits Z (classes, m) are largest at their label, and first so."""
+    """How many columns of the logits Z (classes, m) are largest at their label; ties: the first."""
     return np.sum(np.argmax(Z, axis=0) == labels)

@@ -2,8 +2,8 @@
 
 Threads of Python wait for each other at the interpreter lock, which for arrays of a few thousand
 numbers is most of the time; every process has a lock of its own. Rank 0 is the process that makes
-the group; it forks the others, so all of them have the images without a copy. They exchange
-numbers in shared memory. If rank 0 ends in any way, the others end at their next barrier.
+the group; it forks the other ranks, so all of them have the images without a copy. They exchange
+numbers in shared memory. If rank 0 ends in any way, the other ranks end at their next barrier.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def part_of(length: int, rank: int, size: int) -> slice:
 
 
 class ProcessGroup:
-    """`size` processes: this one has rank 0 and starts the others in `running`."""
+    """`size` processes: this one has rank 0 and starts the other ranks in `running`."""
 
     def __init__(self, size: int):
         from multiprocessing import get_context
@@ -84,7 +84,7 @@ class ProcessGroup:
         self.wait()
 
     def signal(self) -> None:
-        """Tell every other rank that this one has reached the barrier, without waiting."""
+        """Signal to every other rank that this one has reached the barrier, without waiting."""
         for release in self._release:
             release()
 
@@ -133,7 +133,7 @@ class ProcessGroup:
 
     def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
         """Start a rank; RunError if the system refuses a process."""
-        # rank 0 alone answers a request to stop, after a whole step: the others block all signals
+        # rank 0 alone ends a run that is to stop, after a whole step; other ranks block all signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             with warnings.catch_warnings():
@@ -154,12 +154,12 @@ class ProcessGroup:
     def _run_rank(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
         """The whole life of a forked process. It never returns."""
         try:
-            null = os.open(os.devnull, os.O_RDWR)  # so that rank 0's locks and pipes end with it
+            null = os.open(os.devnull, os.O_RDWR)  # rank 0's locks and pipes must end with it
             for standard in range(3):
                 os.dup2(null, standard)
             for number in map(int, os.listdir(OPEN_FILES)):
                 if number > 2:
-                    with contextlib.suppress(OSError):  # that of the list itself
+                    with contextlib.suppress(OSError):  # already closed: that of listdir
                         os.close(number)
             self._take_rank(rank)
             work = begin()

@@ -21,9 +21,9 @@ from mnistgpu.engine.threads import cores, one_blas_thread
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import RunError
 
-# What a process must have at least for it to pay: multiply-adds of the largest product of a step,
-# and units of each layer if these are shared. Measured with two processes, on two cores; how far it
-# goes on with more is not known, so there are not many more.
+# The least work of a process for which sharing a step pays: multiply-adds of its largest product,
+# and units of each layer if these are shared. Measured with two processes on two cores. MOST limits
+# their number, since it is not known how far more of them still pay.
 MULTIPLY_ADDS, UNITS = 2**20, 16
 MOST = 16
 # After PAUSE seconds without a step, and every OFTEN seconds, processes spread over the cores.
@@ -31,10 +31,10 @@ PAUSE, OFTEN = 0.001, 0.1
 
 
 def number_of_processes(trainer: Trainer) -> int:
-    """Among how many processes the steps of this trainer are shared; 1 for this one alone."""
+    """How many processes share the steps of this trainer; 1 if they are not shared."""
     engine, settings = trainer.engine, trainer.settings
     shards, batch_rows = len(engine.shards), trainer.batches.size
-    # what looks at a whole layer or at all of the gradient is not shared
+    # a limit on norms needs all weights into a unit or the whole gradient: no rank has them
     whole = settings.clip_norm is not None or settings.max_norm is not None
     largest_product = max(a * b for a, b in pairwise(engine.sizes)) * batch_rows
     most = min(MOST, largest_product // MULTIPLY_ADDS)
@@ -53,14 +53,14 @@ def number_of_processes(trainer: Trainer) -> int:
 def shared_steps(trainer: Trainer, size: int) -> Iterator[Step]:
     """The function that takes a step of the trainer in `size` processes.
 
-    Within, `trainer.shared` moves the vectors between the trainer and the ranks. After a step that
-    an exception interrupted, no other can be taken.
+    Within it, `trainer.shared` copies the vectors between the trainer and the ranks. After a step
+    that an exception interrupted, no other step can be taken.
     """
     group = ProcessGroup(size)
     kind = TensorParallel if len(trainer.engine.shards) == 1 else DataParallel
     shares = kind(trainer, group)
     shares.distribute()
-    # the step to begin with, how many, and at which rate: nan for that of the schedule
+    # the first step, how many, and the learning rate: nan for that of the schedule
     order = group.shared_array(3, dtype="float64")
     per_epoch = trainer.batches.per_epoch
 
@@ -92,7 +92,7 @@ def shared_steps(trainer: Trainer, size: int) -> Iterator[Step]:
             if interrupted:
                 raise RunError("a step was interrupted and its processes are no longer in step")
             first = trainer.taken
-            # ends at the same steps wherever it begins: so a resumed run adds up losses alike
+            # ends at the same steps wherever a run is resumed, so it adds up losses in one order
             count = shares.together - first % per_epoch % shares.together
             count = min(count, most, per_epoch - first % per_epoch)
             order[:] = first, count, math.nan if rate is None else rate

@@ -1,7 +1,8 @@
 """Tensor parallel: the hidden units shared out among processes, for plain batches of one shard.
 
-Each rank holds the weights into its units and, of the last layer, the weights out of them; it
-reads, updates and keeps optimiser state for no others. So little is exchanged, and no gradient:
+Each rank holds the weights into its units and, of the last layer, the weights out of them. It reads
+and updates only these, and keeps the optimiser's state of these alone. So little is exchanged, and
+no gradient of a weight:
 
     forward    A_l of its units, which all ranks gather, for l < L - 1
                its part of W_L A_{L-1}, which all ranks sum (an all-reduce of the logits)
@@ -35,16 +36,16 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import regularize
 
 # At most so many steps are taken together, of at most so many multiply-adds, some ten milliseconds:
-# a request to stop waits for them. What is done once a step counts as so many images more.
+# a request to stop waits for them. What is done once a step counts as BESIDE more images.
 TOGETHER, WORK, BESIDE = 16, 2**29, 64
 
 
 class TensorParallel:
     """A trainer's vectors in parts, one for each rank, in memory that all ranks see.
 
-    So is what the ranks exchange in a step. No rank writes to it before all have read: between the
-    two there is another barrier, or the memory is that of another step (the logits of even and of
-    odd steps are double-buffered).
+    What the ranks exchange in a step lies in such memory too. No rank writes to it before all have
+    read: there is another barrier between the two, or the logits of even and of odd steps have
+    memory of their own (a double buffer).
     """
 
     def __init__(self, trainer: Trainer, group: ProcessGroup):
@@ -64,7 +65,7 @@ class TensorParallel:
     def part(self, vector: Array, rank: int) -> list[network.Layer]:
         """Views of a rank's weights and biases in a vector of the trainer.
 
-        Every rank has the biases of the last layer; all update their copies alike.
+        Every rank has a copy of the last layer's biases; all copies are updated in the same way.
         """
         *hidden, (W, b) = network.layers(vector, self.sizes)
         own = [part_of(len(b), rank, self.group.size) for _, b in hidden]
@@ -100,9 +101,9 @@ class TensorParallel:
 def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[network.Layer]:
     """Views (W_l, b_l) of a rank's vector, with W_l in these shapes.
 
-    W_l takes all units of the layer before, except the last. The numbers of W_1 that belong to a
-    pixel lie side by side, as those of an image do in the buffers: so products with the images are
-    fastest.
+    W_l has a column for each unit of the layer before, W_L only for each unit of the rank. The
+    numbers of W_1 that belong to a pixel lie side by side, as those of an image do in the buffers:
+    so products with the images are fastest.
     """
     views: list[network.Layer] = []
     start = 0
@@ -116,7 +117,7 @@ def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[netwo
 
 
 class RankBuffers(BoundBuffers):
-    """Buffers of a rank for m images: what other ranks read lies in memory that they see."""
+    """Buffers of a rank for m images; what other ranks read is in shared memory."""
 
     def __init__(self, shares: TensorParallel, sizes: tuple[int, ...], m: int, barrier: Call):
         super().__init__(shares.trainer.theta, sizes, m)
@@ -148,8 +149,8 @@ class RankBuffers(BoundBuffers):
         self.logits = self.double[parity]
         self.sums[-1] = self.logits[self.rank]
 
-    # Numbers go to the memory that other ranks see by a copy: a product that wrote there would wait
-    # for the caches of two cores with every line.
+    # Results are copied to the memory that other ranks see: a product that wrote there itself would
+    # wait, at every cache line, for the cache of another core.
 
     def gather_activations(self, layer: int) -> list[Call]:
         """See `BoundBuffers`."""
@@ -248,7 +249,7 @@ class RankSteps:
         return self.shares.loss, self.shares.right, m
 
     def step(self, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
-        """Take the step after so many, with the images fetched and their targets Y (classes, m)."""
+        """Take the step after `taken`, with the images fetched and their targets Y (classes, m)."""
         trainer, m = self.trainer, Y.shape[1]
         if m not in self.buffers:
             self.buffers[m] = RankBuffers(self.shares, self.sizes, m, self.barrier)
@@ -264,7 +265,7 @@ class RankSteps:
         return buffers
 
     def calls(self, buffers: RankBuffers, parity: int) -> list[Call]:
-        """What writes the mean gradient in an even or an odd step, bound once."""
+        """The calls that write the mean gradient of an even or an odd step, bound once."""
         if parity not in buffers.calls:
             buffers.use(parity)
             scale, factor = 1.0 / len(buffers.X), self.inputs.factor

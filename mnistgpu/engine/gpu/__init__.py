@@ -1,4 +1,4 @@
 """Speed on an NVIDIA GPU alone: a training step captured once as a CUDA graph and replayed.
 
-Read `cuda_graph.py` first; `cublas.py` has the products that a capture allows.
+`cuda_graph.py` has all of it; the products that can be captured are those of `products/cublas.py`.
 """

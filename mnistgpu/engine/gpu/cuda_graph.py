@@ -1,12 +1,13 @@
-"""One step, one launch: a training step recorded once as a CUDA graph, and replayed.
+"""One step, one launch: a training step captured once as a CUDA graph, and replayed.
 
 A graph replays the same kernels on the same memory. So all that differs between two steps lies in
-arrays that the recorded step reads: a table of the numbers of the steps to come, the order of the
-epoch's images, and two counters that the step itself moves on. The step is `Trainer.advance`, the
-one that runs wherever none is shared.
+arrays that the captured step reads: a table of the numbers of the steps to come, the order of the
+epoch's images, and two counters that the step itself increases. What is captured is
+`Trainer.advance`, which eager steps run too.
 
-`StepGraph` decides when to record, refill and replay; a `CudaRecorder` owns the stream, the memory
-and the products that a capture needs: `matmul` for the network, `matmul_float32` for deformations.
+`StepGraph` decides when to capture a step, to fill the table and to replay; a `CudaRecorder` owns
+the stream, the memory and the products that a capture needs: `matmul` for the network,
+`matmul_float32` for deformations.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the 
 
 
 class CudaRecorder:
-    """Stream, memory pool and cuBLAS of a recording; they live as long as it does.
+    """Stream, memory pool and cuBLAS of a captured graph; they live as long as it does.
 
-    The pool serves recording alone: a graph goes on writing where its temporary arrays were, so
-    that memory must not be used for anything else.
+    The pool is for the capture alone: every replay writes to the memory of the temporary arrays, so
+    it must not be used for anything else.
     """
 
     def __init__(self, cupy: Any, precision: str):
@@ -58,7 +59,7 @@ class CudaRecorder:
     def record(self, body: Callable[[], None]) -> Callable[[], None]:
         """Capture body on the stream, and return the replay. Raises what the capture raises."""
         with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
-            body()  # compiles its kernels, and leaves the pool the memory that it needs
+            body()  # compiles its kernels, and leaves the memory that it needs in the pool
             self.stream.synchronize()
             self.stream.begin_capture()
             try:
@@ -85,12 +86,12 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 class StepGraph:
-    """The steps of a trainer, by replays where a recorded step fits, and eagerly elsewhere.
+    """The steps of a trainer, by replays where the captured step fits, and eagerly elsewhere.
 
     The short last batch of an epoch and a step at a given rate run eagerly, and so do the last
-    steps if too few are left to compare; for a clean ending a step is recorded anew. If a recording
-    fails, or its first replays differ from eager steps, `say` gets the reason and all steps run
-    eagerly.
+    steps if too few are left to compare; for a clean ending a step is captured anew. If a capture
+    fails, or its first replays differ from eager steps, `say` is called with the reason and all
+    steps run eagerly.
     """
 
     def __init__(self, trainer: Trainer, recorder: CudaRecorder, say: Callable[[str], object]):
@@ -140,18 +141,18 @@ class StepGraph:
         return self.carry_out(self.replay)
 
     def is_whole(self, taken: int) -> bool:
-        """Whether the step after so many has a whole batch."""
+        """Whether the step after `taken` has a whole batch."""
         per_epoch = self.trainer.batches.per_epoch
         return not (self.last_is_short and taken % per_epoch == per_epoch - 1)
 
     def is_alike(self, taken: int) -> bool:
-        """Whether there is a step after so many which the recorded one can be replayed for."""
+        """Whether there is a step after `taken` in whose place the captured one can be replayed."""
         trainer = self.trainer
         alike = taken < trainer.steps and trainer.deforms(taken) == self.deform
         return alike and self.is_whole(taken)
 
     def body(self) -> None:
-        """What is recorded: a step whose every variable is read from the device."""
+        """What is captured: a step that reads all its variables from the device."""
         trainer, xp = self.trainer, array_namespace(self.table)
         row = xp.take(self.table, self.place, axis=0)
         numbers = tuple(row[0, i] for i in range(row.shape[1]))
@@ -177,7 +178,7 @@ class StepGraph:
         return self.loss, self.right, trainer.batches.size
 
     def point_to(self, taken: int) -> None:
-        """Make the arrays that the recorded step reads those of the step after so many."""
+        """Set the arrays that the captured step reads to those of the step after `taken`."""
         if not 0 <= taken - self.first < self.period or self.first < 0:
             self.first = taken if self.full else taken - taken % self.period
             self.fill_table()
@@ -200,9 +201,9 @@ class StepGraph:
             self.order[...] = trainer.batches.order(self.first // self.period)
 
     def begin(self) -> None:
-        """Record, and compare the first replays with eager steps; the trainer stays as it was."""
+        """Capture a step, compare its first replays with eager steps, and put the trainer back."""
         trainer, taken = self.trainer, self.trainer.taken
-        arrays = trainer.arrays()  # a step that puts others in their place is found out
+        arrays = trainer.arrays()  # if a step replaces one, the comparison shows it
         start = after(trainer, trainer.step, 0, arrays)
         try:
             expected = after(trainer, trainer.step, CHECKED_STEPS, arrays)
@@ -234,7 +235,7 @@ class StepGraph:
 
 
 def obstacle(trainer: Trainer, last_is_short: bool) -> str:
-    """Why no recorded step can do what eager ones do; "" if one can."""
+    """Why steps of this trainer cannot be replayed; "" if they can."""
     if len(trainer.engine.shards) > 1:
         return "batches are shared out among several workers"
     in_a_row = trainer.steps - trainer.taken

@@ -1,8 +1,8 @@
-"""cuBLAS by its own door: products that CuPy's `matmul` does not offer.
+"""cuBLAS, called directly: products that CuPy's `matmul` does not offer.
 
-CuPy refuses a product inside a CUDA graph's capture, and rounds to bfloat16 nowhere. cuBLAS does
-both; nvmath-python, an optional package, calls it as it is. A handle has a workspace of its own, as
-capture asks for, and everything it needs is owned by one object.
+CuPy refuses a product while a CUDA graph is captured, and has none that rounds to bfloat16. cuBLAS
+does both; nvmath-python, an optional package, calls its functions from Python. One object owns the
+handle and its workspace, which a capture needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from mnistgpu.backend import INSTALL, Array
 from mnistgpu.errors import BackendError, ShapeError
 
-WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper, and more than others need
+WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA recommends for Hopper; older GPUs need less
 R_32F, R_64F = 0, 1  # cudaDataType in library_types.h
 GEMM_DEFAULT = -1  # cublasGemmAlgo_t in cublas_api.h: cuBLAS chooses
 COMPUTE = {

@@ -1,4 +1,4 @@
-"""In which numbers the products of training are computed.
+"""In which precision the products of training are computed.
 
 float32 and float64 are the formats of the parameters and of every product. tf32 and bf16 keep
 float32 parameters and sums, and round the factors of the network's products to 10 or 7 bits after
@@ -46,7 +46,7 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
 
 
 def in_tf32(cupy: Any) -> Callable[..., Array]:
-    """CuPy's product with TF32 switched on for itself alone."""
+    """CuPy's product, with TF32 switched on for the time of each call."""
     from cupy._core import _routines_linalg as switch
 
     def matmul(A: Array, B: Array, *, out: Array) -> Array:
@@ -61,9 +61,9 @@ def in_tf32(cupy: Any) -> Callable[..., Array]:
 
 
 def refuse_hidden_tf32(cupy: Any, precision: str) -> None:
-    """The setting says how products are rounded, and no variable of the environment does.
+    """Refuse environment variables that round products, so that the setting alone decides.
 
-    Also where the network's products are rounded, those of deformations are not.
+    They would also round the products of deformations, which are always float32.
     """
     override = os.environ.get("NVIDIA_TF32_OVERRIDE", "")
     if override not in ("", "0") or (override == "0" and precision == "tf32"):

@@ -1,4 +1,4 @@
-"""Products of few rows, cut to a size that OpenBLAS multiplies where the numbers lie.
+"""Products of few rows, cut to a size that OpenBLAS multiplies without copying the factors.
 
 Here for speed alone. OpenBLAS copies both factors into an order of its own before it multiplies,
 which for 10 units takes more time than the products. On processors with AVX-512 it has kernels for
@@ -20,8 +20,8 @@ from mnistgpu.engine.threads import blas_architecture
 ARCHITECTURES = ("SkylakeX", "Cooperlake", "SapphireRapids")
 MULTIPLY_ADDS = 10**6
 ENTRIES = 1200  # of the result, where B is a transpose and A is not
-# Where pieces are faster than the whole (measured for 32 to 960 images): for results of so few
-# rows, and of more rows for so few multiply-adds.
+# Where pieces are faster than the whole (measured for 32 to 960 images): in results of at most so
+# many rows, or in products of at most SMALL multiply-adds.
 ROWS_BESIDE, ROWS_SUMMED = 64, 16
 SMALL = 2**22
 ROWS_OF_A_PIECE = 32
@@ -30,7 +30,7 @@ ROWS_OF_A_PIECE = 32
 def matmul(A: Array, B: Array, *, out: Array) -> Array:
     """out[...] = A @ B for float32 A (m, k), B (k, n) and out (m, n), in pieces where that pays."""
     (m, k), n = A.shape, B.shape[1]
-    if m * n <= ENTRIES and m * k * n <= MULTIPLY_ADDS:  # most are: to ask no more is 2% of a step
+    if m * n <= ENTRIES and m * k * n <= MULTIPLY_ADDS:  # most are: returning saves 2% of a step
         return np.matmul(A, B, out=out)
     transposed = B.strides[0] == B.itemsize and A.strides[1] == A.itemsize
     how, rows, columns = plan(m, k, n, transposed)
@@ -40,7 +40,7 @@ def matmul(A: Array, B: Array, *, out: Array) -> Array:
         blocks = out.reshape(m // rows, rows, n // columns, columns).transpose(0, 2, 1, 3)
         np.matmul(tall, wide, out=blocks)
         return out
-    if how == "sum" and A.strides[1] == A.itemsize:  # of columns it would take longer
+    if how == "sum" and A.strides[1] == A.itemsize:  # if A is stored by columns, pieces are slower
         parts = A.reshape(m, k // rows, rows).transpose(1, 0, 2)
         return np.add.reduce(np.matmul(parts, B.reshape(k // rows, rows, n)), axis=0, out=out)
     return np.matmul(A, B, out=out)

@@ -118,7 +118,7 @@ def test_where_no_process_may_choose_its_cores_steps_are_taken_all_the_same(trai
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="one core: there is no other to go to")
-def test_a_break_on_the_way_leaves_nobody_on_a_core(monkeypatch):
+def test_an_interruption_on_the_way_leaves_no_process_pinned(monkeypatch):
     move = os.sched_setaffinity
 
     def moving(process, cores):
@@ -182,7 +182,7 @@ def test_an_error_in_another_process_reaches_this_one(error, raised):
         begin()()
 
 
-def test_a_stop_is_not_heard_by_other_processes(train):
+def test_signals_to_stop_are_blocked_in_other_ranks(train):
     trainer = Trainer(PLAIN, train, NUMPY)
     before = children()
     with trainer.engine.running(), stepping(trainer, processes=2) as step:
@@ -301,7 +301,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
         assert np.array_equal(checkpoint.load(path).vectors[name], values), name
 
 
-@pytest.mark.skipif(threads.cores() < 2, reason="one core: there is nobody to share with")
+@pytest.mark.skipif(threads.cores() < 2, reason="one core: no other process to share with")
 def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
     path = tmp_path / "run"
     process = start(*OPTIONS, *LENGTH, "--out", path)

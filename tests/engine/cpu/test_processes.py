@@ -68,17 +68,17 @@ def many(digits):
 
 
 def after(settings, train, count, steps, workers=None, most=1):
-    """What a trainer holds after so many steps by `count` processes, and what they told."""
+    """What a trainer holds after so many steps by `count` processes, and the sums of its steps."""
     trainer = Trainer(settings, train, NUMPY, workers)
-    told = []
+    sums = []
     with trainer.engine.running(), stepping(trainer, pytest.fail, count) as step:
         while trainer.taken < steps:
             loss, right, images = step(most=min(most, steps - trainer.taken))
-            told.append((float(loss), int(right), images))
+            sums.append((float(loss), int(right), images))
         inside = trainer.vectors()
     for name, values in inside.items():
         assert np.array_equal(values, trainer.arrays()[name])
-    return inside | {"plain": trainer.plain()}, told, trainer.learning_rate
+    return inside | {"plain": trainer.plain()}, sums, trainer.learning_rate
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -87,13 +87,13 @@ def test_tensor_parallel_changes_nothing_but_rounding(train, case, count):
     settings = BASE.changed(**TENSOR_PARALLEL[case], precision="float64", schedule="linear")
     # with the short batches of two epochs, but not so many that rounding grows
     steps = min(100, 2 * -(-len(train) // settings.batch_size) + 1)
-    alone, told, rate = after(settings, train, 1, steps)
-    shared, told_shared, rate_shared = after(settings, train, count, steps)
+    alone, sums, rate = after(settings, train, 1, steps)
+    shared, sums_shared, rate_shared = after(settings, train, count, steps)
     assert alone.keys() == shared.keys()
     assert rate == rate_shared
     for name, values in alone.items():
         np.testing.assert_allclose(shared[name], values, rtol=1e-7, atol=1e-10)
-    np.testing.assert_allclose(told_shared, told, rtol=1e-9)
+    np.testing.assert_allclose(sums_shared, sums, rtol=1e-9)
 
 
 def test_a_stop_waits_for_few_steps(train):
@@ -111,15 +111,15 @@ def test_steps_taken_together_are_those_taken_one_by_one(train, case):
     """To the bit; with short batches in between, and ends of epochs, which no steps go across."""
     settings = BASE.changed(**TENSOR_PARALLEL[case], schedule="linear", iterations=100)
     settings = settings.changed(batch_size=min(settings.batch_size, 150))
-    one_by_one, told, rate = after(settings, train, 2, 75)
-    together, told_together, rate_together = after(settings, train, 2, 75, most=75)
+    one_by_one, sums, rate = after(settings, train, 2, 75)
+    together, sums_together, rate_together = after(settings, train, 2, 75, most=75)
     assert rate == rate_together
     assert all(np.array_equal(together[name], one_by_one[name]) for name in one_by_one)
     per_epoch, most = -(-len(train) // settings.batch_size), tensor_parallel.TOGETHER
-    assert len(told_together) == sum(
+    assert len(sums_together) == sum(
         -(-min(per_epoch, 75 - first) // most) for first in range(0, 75, per_epoch)
     )
-    np.testing.assert_allclose(np.sum(told_together, axis=0), np.sum(told, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(np.sum(sums_together, axis=0), np.sum(sums, axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("case", ["plain", "deep"])
@@ -165,9 +165,9 @@ def test_data_parallel_gives_the_bits_of_threads(many, case, workers):
 @pytest.mark.parametrize("case", ["plain", "adam"])
 def test_shared_steps_are_repeated_to_the_bit(train, case):
     settings = BASE.changed(**TENSOR_PARALLEL[case])
-    first, told, _ = after(settings, train, 2, 20)
-    again, told_again, _ = after(settings, train, 2, 20)
-    assert told == told_again
+    first, sums, _ = after(settings, train, 2, 20)
+    again, sums_again, _ = after(settings, train, 2, 20)
+    assert sums == sums_again
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
@@ -247,7 +247,7 @@ def test_which_steps_are_shared(train):
     assert processes_for(train, layers="784-4001-10", batch_size=64, activation="tanh") == 1
 
 
-def test_nothing_is_shared_where_nobody_can_be_forked(train, monkeypatch):
+def test_nothing_is_shared_where_no_process_can_be_forked(train, monkeypatch):
     monkeypatch.setattr(processes, "is_possible", lambda: False)
     assert processes_for(train, layers="784-512-10", batch_size=64) == 1
 

@@ -1,4 +1,4 @@
-"""`mnistgpu plot`: pictures of a run that is there."""
+"""`mnistgpu plot`: pictures of a finished run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mnistgpu.storage import files
 
 
 def plot(run: Path, data: Path | None, out: Path | None, deformations: bool, animate: bool) -> None:
-    """Draw the report of a run again, or some digits as it deforms them, or the run as it went."""
+    """Draw the report of a run again, or some digits as it deforms them, or an animation of it."""
     if animate and deformations:
         raise UsageError("give --animate or --deformations, one of them")
     if not run.is_dir():
@@ -53,7 +53,7 @@ def deformed(run: Path, data: Path | None, path: Path) -> Path:
 
 
 def animation(run: Path, path: Path) -> Path:
-    """Draw a run with snapshots as it went, an animated picture."""
+    """Draw an animated picture of a run with snapshots."""
     from mnistgpu.reports import animation as animations
 
     snapshots = watching.load(run / watching.FILE)
