@@ -129,15 +129,15 @@ def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -
 def noise(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Standard normal numbers for the noise of training, in a third of the time of `normals`.
 
-    A run is RUN numbers that follow each other in memory. It is a row, drawn at random, of a table
-    that holds every quantile of `normals` once, in an order shuffled once for all. So each number
-    has the distribution of `normals`, and runs are independent of each other. Within a run the
-    numbers are uncorrelated, but not independent: there are 2^16 / RUN different runs in all.
+    A run is RUN numbers that follow each other in memory: a row, drawn at random, of a table that
+    holds every quantile of `normals` once. Runs are independent of each other. There are only
+    2^16 / RUN different rows, so the numbers of a run are not independent, and each place of a row
+    has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1.
     """
     xp = array_namespace(key)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
-    table = xp.reshape(_there(_shuffled_quantiles, key, dtype), (-1, RUN))
+    table = xp.reshape(_there(_rows_of_quantiles, key, dtype), (-1, RUN))
     drawn = xp.take(table, integers(key, -(-count // RUN), 2**16 // RUN), axis=0)
     return xp.reshape(xp.reshape(drawn, (-1,))[:count], shape)
 
@@ -161,10 +161,20 @@ def _quantiles() -> np.ndarray:
 
 
 @functools.cache
-def _shuffled_quantiles() -> np.ndarray:
-    """The same in a random order that never changes."""
+def _rows_of_quantiles() -> np.ndarray:
+    """Every quantile once, in an order that never changes, for rows of RUN numbers.
+
+    The rows of the second half are those of the first with the other sign, so that the numbers at
+    each place of a row have mean 0.
+    """
+    import numpy as np
+
     quantiles = _quantiles()
-    return quantiles[permutation(key(0, like=quantiles), len(quantiles))]
+    first = key(0, like=quantiles)
+    upper = quantiles[len(quantiles) // 2 :]
+    signs = 2.0 * coins(fold_in(first, 1), upper.shape, 0.5, "float64") - 1.0
+    half = signs * upper[permutation(first, len(upper))]
+    return np.concatenate((half, -half))
 
 
 def _there(table: Callable[[], np.ndarray], key: Array, dtype: Any) -> Array:

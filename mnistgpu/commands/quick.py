@@ -7,9 +7,10 @@ flag, given or not, in order to convert its value: for `train` 80 ms of the 400 
 from __future__ import annotations
 
 import functools
+import inspect
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -23,9 +24,10 @@ class QuickCommand(TyperCommand):
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the command, --help among them."""
         parameters = super().get_params(ctx)
-        annotations = self.callback.__annotations__
+        annotations = inspect.unwrap(self.callback or converted).__annotations__
         for parameter in parameters:
-            kind = quick_kind(annotations.get(parameter.name, Annotated[bool, None]))
+            is_help = parameter.name == "help"
+            kind = bool if is_help else quick_kind(annotations.get(parameter.name))
             if kind is not None and "process_value" not in vars(parameter):
                 convert = functools.partial(converted, parameter, kind, parameter.process_value)
                 parameter.process_value = convert  # type: ignore[method-assign]
@@ -34,6 +36,8 @@ class QuickCommand(TyperCommand):
 
 def quick_kind(annotation: Any) -> type | None:
     """The type of an annotated flag if it is one of KINDS without a range; None otherwise."""
+    if annotation is None:  # a flag of typer's own
+        return None
     optional, info = get_args(annotation)
     kinds = [kind for kind in get_args(optional) if kind is not NoneType] or [optional]
     ranged = info is not None and (info.min is not None or info.max is not None)
@@ -46,6 +50,8 @@ def converted(parameter: Any, kind: type, slowly: Any, context: Any, value: Any)
         return slowly(context, value)
     if value is None or isinstance(value, kind):
         return value
+    if kind is bool:
+        return slowly(context, value)
     try:
         return kind(value)
     except ValueError:

@@ -90,11 +90,10 @@ class Engine:
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
         """Hold the threads: one for each worker, and for BLAS as many as pay."""
-        with contextlib.ExitStack() as stack:
-            self._threads = stack.enter_context(workers(len(self.shards)))
-            small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
-            if small and self.xp.__name__ == "numpy":
-                stack.enter_context(one_blas_thread())
+        small = len(self.shards) == 1 and self._largest_product < ONE_THREAD_BELOW
+        one_thread = small and self.xp.__name__ == "numpy"
+        blas = one_blas_thread() if one_thread else contextlib.nullcontext()
+        with workers(len(self.shards)) as self._threads, blas:
             try:
                 yield self
             finally:

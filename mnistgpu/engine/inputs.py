@@ -7,7 +7,6 @@ image that gives the same answers. A saved model is always that plain network.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -41,8 +40,9 @@ class Inputs:
         # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
         # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
-        self._may_be_unscaled = xp.__name__ == "numpy" and not disturbed and not settings.center
-        self.factor = self._factor(settings.sizes[1])
+        few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
+        unscaled = few and xp.__name__ == "numpy" and not disturbed and not settings.center
+        self.factor = 1.0 / 255.0 if unscaled else 1.0
         # an array, since uint8 times a float would be float64
         self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
         self.selected: Array | None = None
@@ -55,16 +55,6 @@ class Inputs:
         if settings.center:
             mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
-
-    def _factor(self, units: int) -> float:
-        unscaled = self._may_be_unscaled and FEW_UNITS * units <= self.settings.sizes[0]
-        return 1.0 / 255.0 if unscaled else 1.0
-
-    def for_units(self, units: int) -> Inputs:
-        """A copy for a first layer of so many units, such as a rank has."""
-        inputs = copy.copy(self)
-        inputs.factor = self._factor(units)
-        return inputs
 
     def crop(self, images: Array) -> Array:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""

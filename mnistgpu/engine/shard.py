@@ -40,15 +40,15 @@ class Shard:
         self.sizes, self.settings, self.inputs, self.targets = sizes, settings, inputs, targets
         self.factor = inputs.factor
         self.activation = ACTIVATIONS[settings.activation]
-        self.params = self.layers(theta)  # views: they follow theta
+        self.params = network.layers(theta, sizes)  # views: they follow theta
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
         self.loss: Any = 0.0
         self.right: Any = 0
         # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
         self._addend = xp.empty_like(theta)
-        self.gradients = self.layers(self.gradient)
-        self._addends = self.layers(self._addend)
+        self.gradients = network.layers(self.gradient, sizes)
+        self._addends = network.layers(self._addend, sizes)
         self._buffers: dict[int, Buffers] = {}
         self.matmul = with_out(matmul_in(settings.precision, xp), theta)
         self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
@@ -148,10 +148,6 @@ class Shard:
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
-
-    def layers(self, vector: Array) -> list[network.Layer]:
-        """The views (W_l, b_l) of a vector of parameters or of a gradient."""
-        return network.layers(vector, self.sizes)
 
     def _keep_where_positive(self, dA: Array, A: Array) -> None:
         """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""

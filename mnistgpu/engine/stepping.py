@@ -19,11 +19,12 @@ from mnistgpu.engine.cpu.bound_calls import bind_calls
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
 from mnistgpu.engine.gpu import cuda_graph
 from mnistgpu.engine.products.precision import matmul_in
+from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.settings import Settings
 
 # How far the fast form may end from the plain one, relative to how far that moved. In float32 they
-# are some 1e-5 apart, since Adam turns the rounding of a gradient next to 0 into a step of its own.
+# are up to some 1e-5 apart, as Adam turns the rounding of a gradient next to 0 into a whole step.
 TOLERANCE = 1e-3
 # Steps that are compared. Biases may be 0 before the first; odd steps may use memory of their own.
 CHECKED_STEPS = 2
@@ -56,20 +57,42 @@ def stepping(
             yield step
         return
     trainer.processes = number_of_processes(trainer) if processes is None else processes
-    plain = trainer.engine.shards
-    bind_calls(trainer.engine)
-    fast, trainer.engine.shards = trainer.engine.shards, plain
-    is_fast = trainer.processes > 1 or fast is not plain
-    count = min(CHECKED_STEPS, trainer.steps - trainer.taken) if is_fast else 0
-    start, expected = after(trainer, trainer.step, 0), after(trainer, trainer.step, count)
-    trainer.engine.shards = fast
+    engine, plain = trainer.engine, trainer.engine.shards
+    bind_calls(engine)
     with contextlib.ExitStack() as stack:
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
-        why = difference(start, expected, after(trainer, step, count), TOLERANCE)
+        why = check(trainer, step, plain)
         if why:
             stack.close()
-            trainer.processes, trainer.engine.shards, step = 1, plain, trainer.step
+            trainer.processes, step, engine.shards = 1, trainer.step, plain
             on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
         yield step
+
+
+def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
+    """How the first steps differ from those by plain shards, if they are not the same; else "".
+
+    They begin at the first parameters of the run, also if it is resumed, so that it goes on in the
+    form in which it began. Rounding may turn a ReLU on or off, which moves much in a small network:
+    where the first steps differ, those after them decide.
+    """
+    engine, fast = trainer.engine, trainer.engine.shards
+    if (trainer.shared is None and fast is plain) or trainer.taken >= trainer.steps:
+        return ""
+
+    now, taken, why = after(trainer, step, 0)[0], trainer.taken, ""
+    first, shared = trainer.first_arrays(), trainer.shared
+    for begin in range(0, min(2 * CHECKED_STEPS, trainer.steps), CHECKED_STEPS):
+        count = min(CHECKED_STEPS, trainer.steps - begin)
+        engine.shards, trainer.shared = plain, None
+        trainer.restore(first, begin)
+        expected = after(trainer, trainer.step, count)
+        engine.shards, trainer.shared = fast, shared
+        trainer.restore(first, begin)
+        why = difference(first, expected, after(trainer, step, count), TOLERANCE)
+        if not why:
+            break
+    trainer.restore(now, taken)
+    return why

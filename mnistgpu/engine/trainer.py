@@ -76,9 +76,7 @@ class Trainer:
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
         inputs = Inputs(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
-        init_key = counter_rng.fold_in(self.key, counter_rng.INIT)
-        gain = ACTIVATIONS[settings.activation].gain
-        self.theta = network.init(init_key, sizes, settings.init, settings.dtype, gain)
+        self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
         images = backend.asarray(digits.images)
         rows = self.batches.size
@@ -169,6 +167,19 @@ class Trainer:
         for i, (mean, variance) in enumerate(self.engine.running_statistics):
             arrays |= {f"mean.{i}": mean, f"variance.{i}": variance}
         return arrays
+
+    def first_parameters(self, sizes: tuple[int, ...]) -> Array:
+        """theta before the first step of the run."""
+        key, settings = counter_rng.fold_in(self.key, counter_rng.INIT), self.settings
+        gain = ACTIVATIONS[settings.activation].gain
+        return network.init(key, sizes, settings.init, settings.dtype, gain)
+
+    def first_arrays(self) -> dict[str, Array]:
+        """`arrays` as they are before the first step of the run."""
+        xp = array_namespace(self.theta)
+        first = {name: xp.zeros_like(array) for name, array in self.arrays().items()}
+        first |= {name: array + 1.0 for name, array in first.items() if name[:8] == "variance"}
+        return first | {"theta": self.first_parameters(self.engine.sizes)}
 
     def vectors(self) -> dict[str, np.ndarray]:
         """`arrays` on the host. A sync point."""

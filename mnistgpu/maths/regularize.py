@@ -20,8 +20,9 @@ def add_noise(Z: Array, key: Array, deviation: float) -> None:
     """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
 
     It draws runs of numbers that follow each other in memory, and only whole runs are independent.
-    In hidden sums (units, m) a run belongs to one unit and several images, so all the noise of one
-    image is independent; in rows of pixels it belongs to neighbouring pixels of one image.
+    In hidden sums (units, m) a run belongs to one unit and several images, so the noise of one
+    image is independent, if m is a multiple of a run; in rows of pixels it belongs to neighbouring
+    pixels of one image.
     """
     noise = counter_rng.noise(key, Z.shape, Z.dtype)
     noise *= deviation

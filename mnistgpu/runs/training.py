@@ -94,7 +94,7 @@ def train(
                 progress.add_row(row)
                 for callback in callbacks:
                     callback.row(row, theta)
-            progress.finished = iteration == steps or stop.finishing
+            progress.finished = iteration == steps or (at_row and stop.finishing)
             if at_row and not warned and (row.epoch >= 1 or progress.finished):
                 warned = health.of_units(theta, settings, training, backend)
                 for sentence in warned:

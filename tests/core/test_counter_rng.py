@@ -139,6 +139,8 @@ def test_runs_of_noise_are_rows_of_a_table_that_holds_every_quantile_once():
     rows = np.unique(z.reshape(-1, rng.RUN), axis=0)
     assert rows.shape == (2**16 // rng.RUN, rng.RUN)
     np.testing.assert_array_equal(np.sort(rows, axis=None), rng._quantiles())
+    np.testing.assert_allclose(rows.mean(axis=0), 0.0, atol=1e-12)  # no pixel has a bias
+    np.testing.assert_allclose(rows.std(axis=0), 1.0, atol=0.05)
 
 
 def test_noise_is_uncorrelated():

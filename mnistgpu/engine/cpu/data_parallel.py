@@ -77,6 +77,7 @@ class RankEngine(Engine):
         self.theta = shares.vectors["theta"]
         kind = type(self.shards[0])
         self.shard = self.new_shard(self.theta, shares.gradients[self.rank], kind)
+        self.shards = [self.shard] * shares.group.size  # a batch is cut for so many workers
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
 

@@ -108,6 +108,8 @@ def shared_steps(trainer: Trainer, size: int) -> Iterator[Step]:
         try:
             yield step
         finally:
-            if not interrupted:
-                trainer.collect()
-            trainer.shared = None
+            try:
+                if not interrupted:
+                    trainer.collect()
+            finally:
+                trainer.shared = None

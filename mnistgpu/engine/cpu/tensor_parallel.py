@@ -13,8 +13,7 @@ rounding.
 
 A rank's gradient is a list of bound calls (`bound_calls`), with the exchanges between them. Work
 that does not depend on the weights is done for several steps together: labels are looked up before
-the first, losses and right answers are counted after the last. The images of the next step are
-fetched while a rank waits at a barrier.
+the first, losses and right answers are counted after the last.
 """
 
 from __future__ import annotations
@@ -119,14 +118,15 @@ def rank_layers(vector: np.ndarray, shapes: list[tuple[int, int]]) -> list[netwo
 class RankBuffers(BoundBuffers):
     """Buffers of a rank for m images; what other ranks read is in shared memory."""
 
-    def __init__(self, shares: TensorParallel, sizes: tuple[int, ...], m: int, barrier: Call):
+    def __init__(self, shares: TensorParallel, sizes: tuple[int, ...], m: int):
         super().__init__(shares.trainer.theta, sizes, m)
 
         def columns(memory: np.ndarray, n: int) -> np.ndarray:
             """(n, m), with what belongs to an image side by side."""
             return memory[: n * m].reshape(m, n).T
 
-        like, self.barrier, self.rank = shares.trainer.theta, barrier, shares.group.rank
+        like, group = shares.trainer.theta, shares.group
+        self.barrier, self.rank = group.barrier, group.rank
         for i, n in enumerate(sizes[1:-1]):
             self.Z[i], self.dZ[i] = (columns(np.empty(n * m, like.dtype), n) for _ in range(2))
             self.zero[i] = np.zeros_like(self.Z[i])
@@ -136,7 +136,7 @@ class RankBuffers(BoundBuffers):
         self.parts: list[list[np.ndarray]] = []  # what each rank adds to their gradients
         for i, memory in enumerate(shares.activations):
             n = shares.sizes[i + 1]
-            self.own.append(part_of(n, self.rank, shares.group.size))
+            self.own.append(part_of(n, self.rank, group.size))
             self.A[i + 1], self.dA[i] = columns(memory, n), columns(np.empty(n * m, like.dtype), n)
             self.parts.append([columns(each, n) for each in shares.gradients[i]])
         self.sums, self.products = list(self.Z), list(self.Z)
@@ -179,8 +179,8 @@ class RankBuffers(BoundBuffers):
 
 def sum_calls(parts: list[np.ndarray], out: np.ndarray) -> list[Call]:
     """Calls that write the sum of the parts, in their order."""
-    first = partial(np.add, parts[0], parts[1], out=out)
-    return [first, *(partial(np.add, out, each, out=out) for each in parts[2:])]
+    first, *others = parts
+    return [partial(np.add, out if i else first, each, out=out) for i, each in enumerate(others)]
 
 
 class RankSteps:
@@ -190,7 +190,6 @@ class RankSteps:
         self.shares, self.group, self.engine = shares, shares.group, shares.trainer.engine
         shapes, vectors = shares.shapes[self.group.rank], shares.vectors[self.group.rank]
         self.sizes = (shares.sizes[0], *(units for units, _ in shapes))
-        self.inputs = self.engine.inputs.for_units(self.sizes[1])
         self.trainer = trainer = copy.copy(shares.trainer)
         trainer.state = dict(vectors)
         trainer.theta = trainer.state.pop("theta")
@@ -203,24 +202,7 @@ class RankSteps:
         size, dtype = trainer.batches.size, trainer.theta.dtype
         self.Z = np.empty((shares.sizes[-1], shares.together * size), dtype)
         self.row = np.empty((1, shares.together * size), dtype)
-        # rows of images to fetch, those of the last step first, and the memory for the next step's
-        self.to_fetch: list[np.ndarray] = []
-        self.is_fetched = False
         self.images = np.empty((size, self.sizes[0]), self.engine.images.dtype)
-
-    def barrier(self) -> None:
-        """Signal, fetch the images of the next step, then wait."""
-        self.group.signal()
-        self.prefetch()
-        self.group.wait()
-
-    def prefetch(self) -> None:
-        """Fetch the images of the next step, if there is one and they are not there yet."""
-        if self.to_fetch and not self.is_fetched:
-            rows = self.to_fetch.pop()
-            out = self.images[: len(rows)]
-            np.take(self.engine.images, rows, axis=0, out=out, mode="clip")
-            self.is_fetched = True
 
     def take(self, first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
         """Take `count` steps from step `first` on, as `Trainer.step` takes one."""
@@ -231,12 +213,10 @@ class RankSteps:
         labels = self.engine.labels[rows]
         Y, m = self.engine.targets[:, labels], len(labels)
         starts = range(0, m, size)
-        self.to_fetch = [rows[start : start + size] for start in reversed(starts)]
-        self.prefetch()
         for taken, start in zip(range(first, first + count), starts, strict=True):
             part = slice(start, min(start + size, m))
             step_rate = trainer.scheduled_rate(taken) if rate is None else rate
-            buffers = self.step(Y[:, part], taken, step_rate)
+            buffers = self.step(rows[part], Y[:, part], taken, step_rate)
             np.copyto(self.Z[:, part], buffers.Z[-1])
             np.copyto(self.row[:, part], buffers.row)
 
@@ -248,14 +228,14 @@ class RankSteps:
             self.shares.loss[...] = bound_calls.total_loss(Z, Y, row)
         return self.shares.loss, self.shares.right, m
 
-    def step(self, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
-        """Take the step after `taken`, with the images fetched and their targets Y (classes, m)."""
-        trainer, m = self.trainer, Y.shape[1]
+    def step(self, rows: np.ndarray, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
+        """Take the step after so many, with these rows (m,) and their targets Y (classes, m)."""
+        trainer, m = self.trainer, len(rows)
         if m not in self.buffers:
-            self.buffers[m] = RankBuffers(self.shares, self.sizes, m, self.barrier)
+            self.buffers[m] = RankBuffers(self.shares, self.sizes, m)
         buffers = self.buffers[m]
-        self.inputs.fill(buffers.X, self.images[:m])
-        self.is_fetched = False
+        np.take(self.engine.images, rows, axis=0, out=self.images[:m], mode="clip")
+        self.engine.inputs.fill(buffers.X, self.images[:m])
         np.copyto(buffers.Y, Y)
         for call in self.calls(buffers, taken % 2):
             call()
@@ -268,7 +248,7 @@ class RankSteps:
         """The calls that write the mean gradient of an even or an odd step, bound once."""
         if parity not in buffers.calls:
             buffers.use(parity)
-            scale, factor = 1.0 / len(buffers.X), self.inputs.factor
+            scale, factor = 1.0 / len(buffers.X), self.engine.inputs.factor
             buffers.calls[parity] = bound_calls.gradient_calls(
                 self.trainer.params, self.gradients, buffers, self.matmul, factor, scale
             )

@@ -204,12 +204,12 @@ class StepGraph:
         """Capture a step, compare its first replays with eager steps, and put the trainer back."""
         trainer, taken = self.trainer, self.trainer.taken
         arrays = trainer.arrays()  # if a step replaces one, the comparison shows it
-        start = after(trainer, trainer.step, 0, arrays)
+        start = after(trainer, trainer.step, 0, arrays)[0]
         try:
             expected = after(trainer, trainer.step, CHECKED_STEPS, arrays)
             self.point_to(taken)
             replay = self.recorder.record(self.body)
-            trainer.restore(start.arrays, taken, arrays)
+            trainer.restore(start, taken, arrays)
             self.expected = -1
             replayed = functools.partial(self.carry_out, replay)
             found = after(trainer, replayed, CHECKED_STEPS, arrays)
@@ -219,7 +219,7 @@ class StepGraph:
             why_not = gist(error)
         if why_not:
             self.give_up(why_not)
-        trainer.restore(start.arrays, taken, arrays)
+        trainer.restore(start, taken, arrays)
         self.expected = -1
 
     def give_up(self, why: str) -> None:

@@ -176,7 +176,7 @@ def test_what_belongs_to_an_image_lies_in_one_piece(train):
     settings = BASE.changed(**TENSOR_PARALLEL["deep"])
     trainer = Trainer(settings, train, NUMPY)
     steps = RankSteps(TensorParallel(trainer, ProcessGroup(2)))
-    buffers = RankBuffers(steps.shares, steps.sizes, 64, steps.barrier)
+    buffers = RankBuffers(steps.shares, steps.sizes, 64)
     gathered = [buffers.A[1], buffers.A[2], buffers.dA[0], buffers.dA[1]]
     of_images = [*gathered, *buffers.dZ, buffers.Z[-2], *buffers.zero]
     assert len(of_images) == 4 + 3 + 1 + 3
