@@ -134,3 +134,48 @@ def test_a_run_of_fewer_steps_is_compared_over_these(train):
     assert trainer.taken == 1
     assert isinstance(trainer.engine.shards[0], BoundShard)
     assert np.any(found["theta"] != 0)
+
+
+def test_where_the_first_steps_differ_the_next_ones_decide(train, monkeypatch):
+    """Rounding may turn a ReLU on, which moves much in a small network; an error moves all."""
+    reasons = iter(["by rounding", ""])
+    monkeypatch.setattr(stepping, "difference", lambda *arguments: next(reasons))
+    trainer = Trainer(BASE.changed(layers="784-16-10", batch_size=64), train, NUMPY)
+    _, warnings = steps(trainer, 1, count=1)
+    assert warnings == []
+    assert next(reasons, None) is None
+    assert isinstance(trainer.engine.shards[0], BoundShard)
+
+
+@pytest.mark.parametrize(("changes", "processes"), CASES)
+def test_a_resumed_run_makes_the_comparison_of_its_beginning(
+    train, changes, processes, monkeypatch
+):
+    """So that it goes on in the form in which it began, and then to the bit."""
+    compared = []
+    difference = stepping.difference
+
+    def noted(start, expected, found, tolerance):
+        compared.append((start, expected))
+        return difference(start, expected, found, tolerance)
+
+    monkeypatch.setattr(stepping, "difference", noted)
+    settings = BASE.changed(**changes)
+    begun, resumed = (Trainer(settings, train, NUMPY, 2) for _ in range(2))
+    kept, _ = steps(begun, processes)
+    resumed.restore(kept, 5)
+    again, warnings = steps(resumed, processes, count=5)
+    assert warnings == []
+    assert all(np.array_equal(again[name], kept[name]) for name in kept)
+    (start, expected), (start_again, expected_again) = compared
+    assert all(np.array_equal(start[name], start_again[name]) for name in start)
+    assert all(np.array_equal(expected[0][name], expected_again[0][name]) for name in start)
+    assert expected[1] == expected_again[1]
+
+
+def test_a_run_that_diverges_at_once_is_not_blamed_on_the_fast_form(train):
+    trainer = Trainer(
+        BASE.changed(layers="784-16-10", batch_size=64, learning_rate=1e30), train, NUMPY
+    )
+    _, warnings = steps(trainer, 1, count=1)
+    assert warnings == []
