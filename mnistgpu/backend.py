@@ -106,6 +106,10 @@ class Backend:
     @functools.cached_property
     def xp(self) -> Any:
         """The namespace: the module `numpy` or `cupy`."""
+        if self.name == "numpy":
+            import numpy as np  # not when this module is imported: `--help` needs no NumPy
+
+            return np
         return importlib.import_module(self.name)
 
     def current(self) -> contextlib.AbstractContextManager[Any]:

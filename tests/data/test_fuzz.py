@@ -365,7 +365,7 @@ def test_a_model_that_could_not_be_read_is_not_written(tmp_path):
     theta = np.linspace(-1, 1, 22, dtype=np.float32)
     before = again(tmp_path / "m", theta)
     theta[3] = np.nan
-    with pytest.raises(RunError, match="not written, for the parameters are not finite"):
+    with pytest.raises(RunError, match="not written, because the parameters are not finite"):
         again(tmp_path / "m", theta)
     assert (tmp_path / "m").read_bytes() == before
 
