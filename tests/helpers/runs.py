@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -43,10 +44,17 @@ def command(*arguments):
     return [sys.executable, "-m", "mnistgpu.cli", "train", *map(str, arguments)]
 
 
+def default_interrupt():
+    """Let SIGINT end this process; tests begun by nohup or in a background have it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments, **options):
     """A training process that goes on by itself."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command(*arguments), env=environment(), **(pipes | options))
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    if os.name == "posix":
+        usual["preexec_fn"] = default_interrupt
+    return subprocess.Popen(command(*arguments), env=environment(), **(usual | options))
 
 
 def run(*arguments, **options):

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+from helpers.spaces import Space
 from helpers.step_cases import BASE, CASES
 from helpers.tape import CaptureError, Tape, Taped, TapeRecorder
 
@@ -113,8 +114,6 @@ STEPS = {name: changes for name, changes in CASES.items() if name != "float64, t
 @pytest.mark.parametrize("changes", STEPS.values(), ids=STEPS)
 def test_no_shape_and_no_index_of_a_step_depends_on_data(digits, changes):
     strict = pytest.importorskip("array_api_strict", reason="array-api-strict is missing")
-    from conftest import Space
-
     settings = BASE.changed(**changes)
     backend = Space("array-api-strict").backend()
     trainer = Trainer(settings, Digits(*digits, "digits"), backend)
