@@ -18,7 +18,7 @@ SMALL = Settings().changed(
 )
 
 
-def keeper(directory, dataset, every="never"):
+def saving_in(directory, dataset, every="never"):
     """Writes checkpoints into the directory, at least one at the end."""
     return Checkpointing(directory, None, dataset.digest, parse_every(every))
 
@@ -39,7 +39,7 @@ class StopAfter(Callback):
 
 def stopped(settings, dataset, directory, at, backend=backends.NUMPY, resumed=None):
     """Train until after step `at`, save, and read what was saved."""
-    callbacks = [StopAfter(at), keeper(directory, dataset)]
+    callbacks = [StopAfter(at), saving_in(directory, dataset)]
     with pytest.raises(StoppedError, match=f"after iteration {at}"):
         training.train(settings, dataset, backend, callbacks, Stop(), resumed)
     return checkpoint.load(directory)

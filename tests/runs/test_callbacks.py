@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
-from helpers.resuming import SMALL, StopAfter, assert_same_bits, keeper, stopped
+from helpers.resuming import SMALL, StopAfter, assert_same_bits, saving_in, stopped
 
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import StoppedError
@@ -81,7 +81,7 @@ def test_finish_ends_a_run_with_results(dataset, tmp_path):
     """As for a notebook's stop button: the step after which it is asked for is the last."""
     settings = SMALL.changed(epochs=30)
     seen = Recorder()
-    callbacks = [seen, FinishAfter(13), keeper(tmp_path, dataset)]
+    callbacks = [seen, FinishAfter(13), saving_in(tmp_path, dataset)]
     outcome = training.train(settings, dataset, NUMPY, callbacks)
     assert outcome.results["iterations"] == outcome.history[-1].iteration == 14
     assert seen.steps[-1] == 14
@@ -117,7 +117,7 @@ def test_a_run_that_the_same_step_finishes_is_not_interrupted(dataset, tmp_path)
     assert last < 240
     for used in (settings, SMALL.changed(iterations=last, learning_rate=3.0)):
         stop = Stop()
-        callbacks = [StopAtRow(last), keeper(tmp_path, dataset)]
+        callbacks = [StopAtRow(last), saving_in(tmp_path, dataset)]
         outcome = training.train(used, dataset, NUMPY, callbacks, stop)
         assert stop.interrupting
         assert outcome.results["iterations"] == last
@@ -138,7 +138,7 @@ def test_an_interruption_saves_once(dataset, tmp_path, monkeypatch):
     """Although a checkpoint is also due after that step."""
     taken = []
     monkeypatch.setattr(checkpoint, "save", lambda saved, path: taken.append(saved.taken))
-    callbacks = [StopAfter(3), keeper(tmp_path, dataset, "0s")]
+    callbacks = [StopAfter(3), saving_in(tmp_path, dataset, "0s")]
     with pytest.raises(StoppedError):
         training.train(SMALL, dataset, NUMPY, callbacks)
     assert taken == [1, 2, 3]

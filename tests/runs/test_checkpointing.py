@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from helpers.resuming import SMALL, keeper
+from helpers.resuming import SMALL, saving_in
 
 from mnistgpu import backend as backends
 from mnistgpu.errors import DivergedError, UsageError
@@ -19,7 +19,7 @@ def test_checkpoints_come_as_often_as_asked(dataset, tmp_path, monkeypatch):
 
     def steps_saved(every):
         taken.clear()
-        training.train(SMALL, dataset, backends.NUMPY, [keeper(tmp_path, dataset, every)])
+        training.train(SMALL, dataset, backends.NUMPY, [saving_in(tmp_path, dataset, every)])
         return taken
 
     assert steps_saved("never") == [24]  # at the end, always
@@ -67,7 +67,9 @@ def test_every_checkpoint_of_a_run_that_diverges_loads(dataset, tmp_path):
         (tmp_path / checkpoint.FILE).unlink(missing_ok=True)
         with np.errstate(all="ignore"):
             try:
-                training.train(settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset, "0s")])
+                training.train(
+                    settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset, "0s")]
+                )
             except DivergedError:
                 diverged += 1
         if (tmp_path / checkpoint.FILE).exists():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
-from helpers.resuming import SMALL, assert_same_bits, keeper, stopped
+from helpers.resuming import SMALL, assert_same_bits, saving_in, stopped
 
 from mnistgpu import backend as backends
 from mnistgpu import recipes
@@ -37,7 +37,7 @@ def check_resume(settings, dataset, directory, backend=backends.NUMPY, stops=2):
         saved = stopped(settings, dataset, directory, at, backend, saved)
         assert saved.taken == at
         assert saved.settings == settings
-    saving = keeper(directory, dataset)
+    saving = saving_in(directory, dataset)
     outcome = training.train(saved.settings, dataset, backend, [saving], resumed=saved)
     assert_same_bits(outcome, whole)
     last = checkpoint.load(directory)
@@ -94,7 +94,7 @@ def test_a_planted_error_is_seen(dataset, tmp_path):
             broken, progress=replace(broken.progress, history=list(broken.progress.history))
         )
         outcome = training.train(
-            settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)], resumed=fresh
+            settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)], resumed=fresh
         )
         with pytest.raises(AssertionError):
             assert_same_bits(outcome, whole)
@@ -103,8 +103,8 @@ def test_a_planted_error_is_seen(dataset, tmp_path):
 def test_a_finished_checkpoint_gives_the_same_results_again(dataset, tmp_path):
     """A run killed between its last step and its last file is finished by --resume."""
     settings = SMALL.changed(epochs=30, early_stopping=1, learning_rate=3.0)
-    whole = training.train(settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)])
-    saving, saved = keeper(tmp_path, dataset), checkpoint.load(tmp_path)
+    whole = training.train(settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)])
+    saving, saved = saving_in(tmp_path, dataset), checkpoint.load(tmp_path)
     again = training.train(settings, dataset, backends.NUMPY, [saving], resumed=saved)
     assert_same_bits(again, whole)
 
@@ -113,7 +113,7 @@ def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
     """At the same steps in a run that was stopped, and what was thinned can be read."""
     monkeypatch.setattr(history, "MOST_ROWS", 9)
     settings = SMALL.changed(epochs=20)
-    whole = training.train(settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)])
+    whole = training.train(settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)])
     iterations = [row.iteration for row in whole.history]
     assert iterations[:2] == [1, 64]  # thinned three times
     assert iterations[-1] == 160
@@ -121,7 +121,7 @@ def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
     saved = None
     for at in (70, 111):
         saved = stopped(settings, dataset, tmp_path, at, resumed=saved)
-    saving = keeper(tmp_path, dataset)
+    saving = saving_in(tmp_path, dataset)
     again = training.train(settings, dataset, backends.NUMPY, [saving], resumed=saved)
     assert_same_bits(again, whole)
 
@@ -132,11 +132,11 @@ def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
 def test_a_longer_run_is_the_run_of_that_length(dataset, tmp_path):
     longer = SMALL.changed(epochs=5)
     whole = training.train(longer, dataset, backends.NUMPY)
-    training.train(SMALL, dataset, backends.NUMPY, [keeper(tmp_path, dataset)])
+    training.train(SMALL, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)])
     saved = checkpoint.load(tmp_path)
     assert saved.progress.finished
     settings = resume.changed_settings(saved, {"epochs": 5}, "the run")
-    saving = keeper(tmp_path, dataset)
+    saving = saving_in(tmp_path, dataset)
     outcome = training.train(settings, dataset, backends.NUMPY, [saving], resumed=saved)
     assert_same_bits(outcome, whole)
 
@@ -166,24 +166,26 @@ def test_a_run_cannot_become_shorter_than_it_is(dataset, tmp_path):
     settings = resume.changed_settings(saved, {"epochs": 2}, "the run")
     with pytest.raises(UsageError, match="has taken 20 steps, more than the 16"):
         training.train(
-            settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)], resumed=saved
+            settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)], resumed=saved
         )
 
 
 def test_early_stopping_has_the_last_word(dataset, tmp_path):
     settings = SMALL.changed(epochs=30, early_stopping=1, learning_rate=3.0)
-    training.train(settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)])
+    training.train(settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)])
     saved = checkpoint.load(tmp_path)
     assert saved.progress.finished
     assert saved.taken < 240
     settings = resume.changed_settings(saved, {"epochs": 40}, "the run")
     with pytest.raises(UsageError, match="was ended by --early-stopping 1, and would be again"):
         training.train(
-            settings, dataset, backends.NUMPY, [keeper(tmp_path, dataset)], resumed=saved
+            settings, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)], resumed=saved
         )
 
 
 def test_other_pixels_than_the_checkpoint_had(dataset, tmp_path):
     saved = stopped(SMALL.changed(min_ink=0.05), dataset, tmp_path, 5)
     with pytest.raises(DataError, match=r"looks at \d+ pixels.* train anew"):
-        training.train(SMALL, dataset, backends.NUMPY, [keeper(tmp_path, dataset)], resumed=saved)
+        training.train(
+            SMALL, dataset, backends.NUMPY, [saving_in(tmp_path, dataset)], resumed=saved
+        )

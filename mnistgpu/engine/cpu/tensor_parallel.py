@@ -149,8 +149,8 @@ class RankBuffers(BoundBuffers):
         self.logits = self.double[parity]
         self.sums[-1] = self.logits[self.rank]
 
-    # Results are copied to the memory that other ranks see: a product that wrote there itself would
-    # wait, at every cache line, for the cache of another core.
+    # Results are copied to the memory that other ranks see, except the few logits: a product that
+    # wrote there itself would wait, at every cache line, for the cache of another core.
 
     def gather_activations(self, layer: int) -> list[Call]:
         """See `BoundBuffers`."""
