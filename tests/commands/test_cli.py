@@ -4,13 +4,13 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.command import run
+from helpers import processes
+from helpers.command import run, run_here
 from PIL import Image
 
 from mnistgpu.runs import run_directory
@@ -71,10 +71,9 @@ def test_what_a_run_leaves(finished):
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 def test_a_live_bar_on_a_terminal(tmp_path):
     ours, theirs = os.openpty()
-    process = subprocess.Popen(
+    process = processes.start(
         [sys.executable, "-m", "mnistgpu.train", "--iterations", "100", "--out", tmp_path / "run"],
         stdout=theirs,
-        stderr=subprocess.PIPE,
         env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
     )
     os.close(theirs)
@@ -196,12 +195,28 @@ def test_version():
     ],
 )
 def test_every_refusal_is_a_sentence_and_a_status(tmp_path, arguments, status, message):
-    done = run(*arguments, cwd=tmp_path, PYTHONPATH=os.getcwd())
+    check_refusal(run_here(*arguments, cwd=tmp_path), status, message)
+    assert list(tmp_path.iterdir()) == []  # a refused run leaves nothing behind
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "--alpha", "nan"], 2, "--alpha must be a finite number greater than 0"),
+        (["evaluate", "no/such/run"], 1, "no/such/run"),
+        (["train", "--nonsense"], 2, "--nonsense"),
+    ],
+)
+def test_a_refusal_is_the_status_of_the_process(tmp_path, arguments, status, message):
+    check_refusal(run(*arguments, cwd=tmp_path, PYTHONPATH=os.getcwd()), status, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def check_refusal(done, status, message):
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1  # one sentence, and no traceback
-    assert list(tmp_path.iterdir()) == []  # a refused run leaves nothing behind
 
 
 def test_a_finished_run_is_kept_unless_forced(finished):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.command import run
+from helpers.command import run, run_here
 from helpers.mnist import read_idx
 from helpers.pictures import HAND, drawing
 from helpers.runs import one_sentence
@@ -102,7 +102,7 @@ def test_predict_as_is(tmp_path, digits):
     ],
 )
 def test_predict_refuses_in_one_sentence(pictures, tmp_path, name, options, status, message):
-    done = run("predict", "shipped", pictures / name, *options)
+    done = run_here("predict", "shipped", pictures / name, *options)
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -137,7 +137,7 @@ def test_what_is_not_ours_is_not_replaced(pictures, tmp_path):
     ids=lambda command: command[0],
 )
 def test_that_nothing_can_be_written_is_said_before_the_work(pictures, command):
-    done = run(*command, cwd=pictures)
+    done = run_here(*command, cwd=pictures)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert "no such folder" in done.stderr
     assert done.stderr.count("\n") == 1

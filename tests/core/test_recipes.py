@@ -79,6 +79,7 @@ def test_fast_is_right_98_times_in_100(mnist):
     assert min(accuracies) >= 0.977
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["accurate", "long", "strong"])
 def test_the_longer_recipes_shortened(mnist, name):
     """Two epochs, and already better than 97%."""

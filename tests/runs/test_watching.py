@@ -1,13 +1,13 @@
 """Watching a network learn: snapshots, the animated picture, the page, and what it all costs."""
 
 import json
-import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
+from helpers import processes, runs
 from helpers.browser import Watched, launched
 from helpers.command import run
 from PIL import Image
@@ -153,13 +153,7 @@ def test_a_newer_run_leaves_no_older_snapshots(finished, tmp_path):
 
 def begun(tmp_path, *arguments):
     """A run with a page, as a process, and the page's address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnistgpu.cli", "train", "--watch", "--out", str(tmp_path / "run")]
-        + [str(argument) for argument in (*RUN, *arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = runs.start("--watch", "--out", tmp_path / "run", *RUN, *arguments)
     for line in process.stdout:
         if line.startswith("watch "):
             return process, line.split()[1]
@@ -224,11 +218,22 @@ def test_the_page_of_a_run_that_was_stopped(tmp_path):
         view.picture("watch-stopped")
 
 
+SHORT_LINGER = """
+from mnistgpu import cli
+from mnistgpu.web import watch
+
+watch.LINGER = watch.UNNOTICED + 0.2
+cli.main()
+"""
+
+
 def test_quiet_says_nothing_of_the_page_either(tmp_path):
-    done = run(
-        "train", *RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run",
-        BROWSER="true",
-    )  # fmt: skip
+    """Not even that the page of a finished run waits for a browser."""
+    arguments = (*RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run")
+    done = processes.run(
+        [sys.executable, "-c", SHORT_LINGER, "train", *arguments],
+        env=runs.environment() | {"BROWSER": "true"},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
