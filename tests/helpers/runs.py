@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from helpers import command as command_line
 from helpers import processes
 from helpers.mnist import ROOT, read_idx
 from mnistgpu.runs import checkpoint
@@ -52,6 +53,11 @@ def start(*arguments, **options):
 def run(*arguments, **options):
     """A training process until its end."""
     return processes.run(command(*arguments), **({"env": environment()} | options))
+
+
+def run_here(*arguments, cwd="."):
+    """The same in this process, for tests of what a run leaves and not of the process."""
+    return command_line.run_here("train", *arguments, cwd=cwd)
 
 
 def wait_for(condition, process, seconds=60.0):

@@ -96,7 +96,7 @@ def test_two_versions_take_turns(monkeypatch):
             turns.answer()
     finally:
         turns.process.kill()
-        turns.process.wait()
+        turns.process.communicate()
 
 
 @pytest.mark.parametrize("call", [1e-5, 1e-2])

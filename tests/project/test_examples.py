@@ -106,12 +106,14 @@ def test_deformations(tmp_path, preset):
     assert (tmp_path / "d.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_learning_rates(tmp_path):
     printed = run("learning_rates.py", "--rates", 0.004, "--schedules", "linear", cwd=tmp_path)
     assert "suggested learning rate: 0.0" in printed
     assert "linear" in printed
 
 
+@pytest.mark.slow
 def test_committee(tmp_path):
     printed = run("committee.py", "--members", 3, cwd=tmp_path)
     members = [float(line.split()[-1]) for line in printed.splitlines() if "member " in line[:7]]

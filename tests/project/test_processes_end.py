@@ -11,15 +11,16 @@ from helpers.runs import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
-PLANTED = """
+PLANTED = r"""
 import sys
 from pathlib import Path
 from helpers.processes import start
 
 CHILD = '''
 import os, signal, time
-parent = os.fork()
-print(os.getpid(), signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
+os.fork()
+heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+os.write(1, f"{os.getpid()} {heard}\\n".encode())  # in one piece
 time.sleep(600)
 '''
 

@@ -237,18 +237,21 @@ def test_quiet_says_nothing_of_the_page_either(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def status_of_refusal(request):
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=10)
+    with refusal.value:
+        return refusal.value.code
+
+
 def test_the_page_by_hand(tmp_path):
     process, address = begun(tmp_path, "--epochs", 4)
     first = get(f"{address}state")
     assert get(f"{address}state?after=99999")["rows"] == []
     for wrong in ("-1", "x", "1e3", "9" * 30):
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            get(f"{address}state?after={wrong}")
-        assert refusal.value.code == 422
+        assert status_of_refusal(f"{address}state?after={wrong}") == 422
     request = urllib.request.Request(f"{address}state", headers={"Origin": "http://evil.example"})
-    with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(request, timeout=10)
-    assert refusal.value.code == 403
+    assert status_of_refusal(request) == 403
     rows, state = first["rows"], first
     while not state["finished"]:
         state = get(f"{address}state?after={len(rows)}")

@@ -273,22 +273,23 @@ def test_no_process_outlives_a_leader_that_is_killed():
 
 
 OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
-LENGTH = ("--iterations", 3000, "--checkpoint-every", "0.1s")
+STEPS = 400
+OFTEN = ("--checkpoint-every", "0s")  # after each step, which makes the run long enough to disturb
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
     whole, path = tmp_path / "whole", tmp_path / "run"
-    done = run(*OPTIONS, *LENGTH, "--out", whole)
+    done = run(*OPTIONS, "--iterations", STEPS, "--out", whole)
     assert done.returncode == 0, done.stderr
-    process = runs.start(*OPTIONS, *LENGTH, "--out", path)
+    process = runs.start(*OPTIONS, "--iterations", STEPS, *OFTEN, "--out", path)
     wait_for((path / checkpoint.FILE).exists, process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert "go on with" in one_sentence(errors)
     saved = checkpoint.load(path)
-    assert 0 < saved.taken < LENGTH[1]
+    assert 0 < saved.taken < STEPS
     assert saved.workers == min(16, threads.cores())
     assert run("--resume", path).returncode == 0
     for name, values in checkpoint.load(whole).vectors.items():
@@ -298,7 +299,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
 @pytest.mark.skipif(threads.cores() < 2, reason="one core: no other process to share with")
 def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
     path = tmp_path / "run"
-    process = runs.start(*OPTIONS, *LENGTH, "--out", path)
+    process = runs.start(*OPTIONS, "--iterations", STEPS, *OFTEN, "--out", path)
     wait_for((path / checkpoint.FILE).exists, process)
     os.kill(children(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=30)
