@@ -113,7 +113,7 @@ def test_a_bad_picture_among_good_ones(tmp_path, digits):
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.fromarray(digits[0][0].reshape(28, 28)).save(good)
     bad.write_text("no picture")
-    done = run("predict", "shipped", bad, good)
+    done = run_here("predict", "shipped", bad, good)
     assert done.returncode == 1
     assert done.stdout.startswith(f"{good}: 5 (")
     assert done.stderr.startswith(f"error: {bad}: ")
@@ -222,7 +222,7 @@ def check_refusal(done, status, message):
 def test_a_finished_run_is_kept_unless_forced(finished):
     out, _ = finished
     before = (out / "results.json").read_bytes()
-    done = run("train", "--iterations", 1, "--out", out)
+    done = run_here("train", "--iterations", 1, "--out", out)
     assert done.returncode == 2
     assert "--force" in done.stderr
     assert (out / "results.json").read_bytes() == before
@@ -239,6 +239,6 @@ def test_a_damaged_model_is_refused(finished, tmp_path):
     }.items():
         path = tmp_path / "model.safetensors"
         path.write_bytes(content)
-        done = run("evaluate", path)
+        done = run_here("evaluate", path)
         assert done.returncode == 1, name
         assert done.stderr.startswith(f"error: {path}: "), name

@@ -20,7 +20,7 @@ def two_runs(small, tmp_path_factory):
     """Two short runs, trained with gentle deformations."""
     folder = tmp_path_factory.mktemp("runs")
     for seed in (1, 2):
-        done = run(
+        done = run_here(
             *("train", "--recipe", "fast", "--epochs", 1, "--rotation", 5, "--seed", seed),
             *(*small, "--validation", 100, "--out", folder / str(seed)),
         )
@@ -50,7 +50,7 @@ def test_lr_find_suggests_and_draws(tmp_path):
 
 def test_lr_find_says_so_where_no_rate_can_be_suggested(tmp_path):
     deep = "784-" + "500-" * 60 + "10"
-    done = run("lr-find", "--layers", deep, "--batch-size", 100, "--out", tmp_path / "x.png")
+    done = run_here("lr-find", "--layers", deep, "--batch-size", 100, "--out", tmp_path / "x.png")
     assert done.returncode == 1
     assert done.stderr.startswith("error: the loss ")
     assert done.stderr.count("\n") == 1
@@ -59,14 +59,14 @@ def test_lr_find_says_so_where_no_rate_can_be_suggested(tmp_path):
 
 def test_a_committee_and_a_run_never_share_a_directory(two_runs, small, tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    assert run("committee", *two_runs, *small, "--out", together).returncode == 0
+    assert run_here("committee", *two_runs, *small, "--out", together).returncode == 0
     shutil.copytree(two_runs[0], alone)
     for arguments, where in (
         (["committee", *two_runs, "--force", "--out", alone], alone),
         (["train", "--iterations", 1, "--force", "--out", together], together),
     ):
         before = {path.name: path.read_bytes() for path in where.iterdir()}
-        done = run(*arguments)
+        done = run_here(*arguments)
         assert done.returncode == 2
         assert " is there; choose another" in done.stderr
         assert {path.name: path.read_bytes() for path in where.iterdir()} == before
@@ -74,20 +74,20 @@ def test_a_committee_and_a_run_never_share_a_directory(two_runs, small, tmp_path
 
 def test_a_smaller_committee_leaves_no_member_of_the_old_one(two_runs, small, tmp_path):
     out = tmp_path / "together"
-    assert run("committee", *two_runs, two_runs[0], *small, "--out", out).returncode == 0
-    assert run("committee", *two_runs, *small, "--force", "--out", out).returncode == 0
+    assert run_here("committee", *two_runs, two_runs[0], *small, "--out", out).returncode == 0
+    assert run_here("committee", *two_runs, *small, "--force", "--out", out).returncode == 0
     members = json.loads((out / "committee.json").read_text())["members"]
     assert {path.name for path in out.iterdir()} == {"committee.json", *members}
     assert len(members) == 2
 
 
 def test_the_shipped_model_is_accepted_wherever_a_run_is(two_runs, small, tmp_path):
-    done = run("compare", "shipped", two_runs[0], *small)
+    done = run_here("compare", "shipped", two_runs[0], *small)
     assert done.returncode == 0, done.stderr
     assert "shipped is better" in done.stdout
-    done = run("committee", "shipped", two_runs[0], *small, "--out", tmp_path / "together")
+    done = run_here("committee", "shipped", two_runs[0], *small, "--out", tmp_path / "together")
     assert done.returncode == 0, done.stderr
-    done = run("committee", tmp_path / "together", two_runs[0], "--out", tmp_path / "nested")
+    done = run_here("committee", tmp_path / "together", two_runs[0], "--out", tmp_path / "nested")
     assert done.returncode == 2
     assert "a committee cannot join another" in done.stderr
 
@@ -111,12 +111,12 @@ def test_compare_two_runs(two_runs):
 
 
 def test_a_run_compared_with_itself_is_no_better(two_runs, small):
-    printed = run("compare", two_runs[0], two_runs[0], *small).stdout
+    printed = run_here("compare", two_runs[0], two_runs[0], *small).stdout
     assert "p = 1; no difference beyond chance" in printed
 
 
 def test_named_deformations_with_one_changed(small, tmp_path):
-    done = run(
+    done = run_here(
         *(
             "train",
             *small,
@@ -182,8 +182,8 @@ def test_refusals(tmp_path, arguments, status, message):
 
 def test_averaging_runs_without_deformations_is_refused(small, tmp_path):
     plain = tmp_path / "plain"
-    run("train", *small, "--validation", 100, "--iterations", 2, "--out", plain)
-    done = run("committee", plain, "--out", tmp_path / "together", "--maps", 3)
+    run_here("train", *small, "--validation", 100, "--iterations", 2, "--out", plain)
+    done = run_here("committee", plain, "--out", tmp_path / "together", "--maps", 3)
     assert done.returncode == 2
     assert "--maps needs models trained with deformations" in done.stderr
     assert not (tmp_path / "together").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import processes, runs
 from helpers.browser import Watched, launched
-from helpers.command import run
+from helpers.command import run, run_here
 from PIL import Image
 
 from mnistgpu import backend, data
@@ -132,22 +132,22 @@ def test_animate(finished, tmp_path):
 
 def test_animate_refuses_in_one_sentence(finished, tmp_path):
     bare = tmp_path / "bare"
-    assert run("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0
     for arguments, status, message in (
         ((bare, "--animate"), 1, "train with --snapshots"),
         ((finished, "--animate", "--out", tmp_path / "run.png"), 2, ".gif"),
         ((finished, "--animate", "--deformations"), 2, "one of them"),
     ):
-        done = run("plot", *arguments)
+        done = run_here("plot", *arguments)
         assert (done.returncode, message in done.stderr) == (status, True), done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_a_newer_run_leaves_no_older_snapshots(finished, tmp_path):
     out = tmp_path / "run"
-    assert run("train", *RUN, "--epochs", 1, "--snapshots", "--out", out).returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--snapshots", "--out", out).returncode == 0
     assert (out / watching.FILE).exists()
-    assert run("train", *RUN, "--epochs", 1, "--out", out, "--force").returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--out", out, "--force").returncode == 0
     assert not (out / watching.FILE).exists()
 
 
