@@ -49,7 +49,7 @@ def test_lr_find_suggests_and_draws(tmp_path):
 
 
 def test_lr_find_says_so_where_no_rate_can_be_suggested(tmp_path):
-    deep = "784-" + "500-" * 60 + "10"
+    deep = "784-" + "100-" * 60 + "10"
     done = run_here("lr-find", "--layers", deep, "--batch-size", 100, "--out", tmp_path / "x.png")
     assert done.returncode == 1
     assert done.stderr.startswith("error: the loss ")
