@@ -18,7 +18,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import BackendError, UsageError
@@ -111,6 +111,10 @@ class Backend:
 
             return np
         return importlib.import_module(self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: the fields, for `xp` is a module and cannot be pickled."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def current(self) -> contextlib.AbstractContextManager[Any]:
         """Within it, CuPy computes on this backend's GPU."""

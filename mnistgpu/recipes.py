@@ -6,7 +6,9 @@ adds; `benchmarks/recipes.py` measures the figures again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mnistgpu.errors import UsageError, did_you_mean
 from mnistgpu.maths.augment import preset
@@ -110,3 +112,15 @@ def named(name: str) -> Recipe:
         hint = did_you_mean(name, RECIPES)
         raise UsageError(f"--recipe must be one of {', '.join(RECIPES)}, not {name!r}{hint}")
     return RECIPES[name]
+
+
+def settings_of(
+    recipe: str | None = None, deform: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings of a recipe (None: classic), with named deformations and these changes."""
+    return named(recipe or "classic").settings.changed(**with_preset(deform, changes or {}))
+
+
+def with_preset(deform: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes of settings, after those of a preset of deformations, if one is named."""
+    return {**({} if deform is None else preset(deform)), **changes}

@@ -7,12 +7,13 @@ the tables in `network.py` and `maths/`.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -22,6 +23,8 @@ from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
 PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
+
+Made = TypeVar("Made")
 
 
 class Check(NamedTuple):
@@ -69,9 +72,65 @@ def setting(
     return field(default=default, metadata={"help": help, "check": check, "flags": flags})
 
 
+def taking_what_people_write(kind: type[Made]) -> type[Made]:
+    """The settings class, whose `Settings(...)` also takes other names and types of a setting.
+
+    alpha or lr stands for learning_rate, as the flags do; layers may be sizes, such as
+    (784, 10, 10), and numbers may be NumPy's.
+    """
+    made: Callable[..., None] = kind.__init__
+
+    @functools.wraps(made)
+    def init(self: Made, *values: Any, **given: Any) -> None:
+        made(self, *map(plain, values), **renamed(given))
+
+    kind.__init__ = init  # type: ignore
+    return kind
+
+
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their own names, with plain values; UsageError for a name that is none."""
+    names = {knob.name for knob in fields(Settings)}
+    result: dict[str, Any] = {}
+    for name, value in given.items():
+        own = name if name in names else other_names().get(name)
+        if own is None:
+            hint = did_you_mean(name, {*names, *other_names()}, "_")
+            raise UsageError(f"there is no setting {name!r}{hint}")
+        if own in result:
+            raise UsageError(f"{own} is given twice, once as {name}; give it once")
+        result[own] = "-".join(map(str, value)) if is_sizes(own, value) else plain(value)
+    return result
+
+
+def other_names() -> dict[str, str]:
+    """Names from flags, such as alpha, and the settings that they stand for."""
+    return {
+        flag.removeprefix("--").replace("-", "_"): knob.name
+        for knob in fields(Settings)
+        for flag in knob.metadata["flags"]
+    }
+
+
+def is_sizes(name: str, value: object) -> bool:
+    """Whether this is `layers` as numbers."""
+    return name == "layers" and isinstance(value, (tuple, list))
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy as one of Python, and any other value as it is."""
+    numpy = sys.modules.get("numpy")  # None: no number can be NumPy's
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+
+
+@taking_what_people_write
 @dataclass(frozen=True)
 class Settings:
-    """How to train. Frozen and checked when made; `dataclasses.replace` makes a changed copy."""
+    """How to train. Frozen and checked when made; `changed` makes a changed copy.
+
+    `Settings(layers=(784, 64, 10), alpha=0.1)` means the same as
+    `Settings(layers="784-64-10", learning_rate=0.1)`.
+    """
 
     layers: str = setting(
         "784-10-10", "Number of units in each layer, from the pixels to the classes."
@@ -264,6 +323,7 @@ class Settings:
 
     def changed(self, **changes: Any) -> Settings:
         """A copy with these settings changed; iterations and epochs replace each other."""
+        changes = renamed(changes)
         if changes.get("iterations") is not None:
             if changes.get("epochs") is not None:
                 raise UsageError("give --iterations or --epochs, not both")

@@ -85,6 +85,11 @@ def examine(backend: str | None = None) -> Iterator[Finding]:
         yield checked(f"speed on {each.name}", speed, each, digits)
 
 
+def doctor(backend: str | None = None) -> list[Finding]:
+    """What `mnistgpu doctor` finds on this machine; a Finding that is not `good` has a `cure`."""
+    return list(examine(backend))
+
+
 def packages() -> Iterator[Finding]:
     """Versions of this package, of those it needs, and of what --graph needs on a GPU."""
     found, missing = [f"mnistgpu {__version__}"], []

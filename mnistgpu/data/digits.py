@@ -45,6 +45,11 @@ class Digits:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        height, width = self.image_shape
+        labelled = "not labelled" if self.labels is None else "labelled"
+        return f"<Digits {self.source}: {len(self):,} images of {height}x{width}, {labelled}>"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of shape, images and labels: the same for equal digits from any format."""
@@ -59,17 +64,32 @@ class Digits:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled digits to train on, and others for the test (None if the source has none)."""
+    """Labelled digits to train on, and others for the test (None if the source has none).
+
+    validation: digits for the validation; None if some of `train` are to be held out for it.
+    path: the absolute path of the source; None for the embedded MNIST and for arrays.
+    """
 
     train: Digits
     test: Digits | None
     source: str
+    validation: Digits | None = None
+    path: str | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.train.image_shape
+        test = "no" if self.test is None else f"{len(self.test):,}"
+        counts = f"{len(self.train):,} training and {test} test images of {height}x{width}"
+        return f"<Dataset {self.source}: {counts}>"
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the digests of both parts."""
+        """SHA-256 of the digests of all parts."""
         test = "none" if self.test is None else self.test.digest
-        return hashlib.sha256(f"train {self.train.digest} test {test}\n".encode()).hexdigest()
+        text = f"train {self.train.digest} test {test}"
+        if self.validation is not None:
+            text += f" validation {self.validation.digest}"
+        return hashlib.sha256(f"{text}\n".encode()).hexdigest()
 
 
 def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
@@ -102,7 +122,7 @@ def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
             f"{test.source}: images of {test.image_shape}, but those to train on have "
             f"{train.image_shape}; take both from one set"
         )
-    return Dataset(train, test, source)
+    return Dataset(train, test, source, path=None if path is None else os.path.abspath(path))
 
 
 def load_digits(path: str | Path, classes: int = 10) -> Digits:

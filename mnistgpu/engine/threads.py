@@ -11,6 +11,7 @@ import ctypes
 import functools
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,17 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     return max(1, min(count, quota() or count))
+
+
+def in_main_thread() -> bool:
+    """Whether this is the main thread of a program that multiprocessing has not started.
+
+    Elsewhere (in threads, in workers of joblib or of a process pool) no processes are started and
+    no signals are handled: that is the program's own business.
+    """
+    multiprocessing = sys.modules.get("multiprocessing.process")  # None: it has started nothing
+    started = multiprocessing and multiprocessing.current_process().name != "MainProcess"
+    return threading.current_thread() is threading.main_thread() and not started
 
 
 @functools.cache

@@ -66,6 +66,10 @@ class Committee:
                     f"model {i} was trained without them"
                 )
 
+    def __repr__(self) -> str:
+        layers = ", ".join("-".join(map(str, member.sizes)) for member in self.members)
+        return f"<Committee of {len(self.members)}: {layers}>"
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """The layer sizes of the first member; all members share the first and the last of them."""

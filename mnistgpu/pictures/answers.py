@@ -33,6 +33,19 @@ class Answer:
         """The classes, the most probable first: (classes,)."""
         return np.argsort(-self.probabilities, kind="stable")
 
+    @property
+    def digit(self) -> int:
+        """The most probable class."""
+        return int(self.ranked[0])
+
+    @property
+    def probability(self) -> float:
+        """The probability of `digit`."""
+        return float(self.probabilities[self.digit])
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.sentence()}>"
+
     def sentence(self) -> str:
         """For a person: the digit and the second most probable one, with their probabilities."""
         first, second = self.ranked[:2]

@@ -49,5 +49,11 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--batch-size {settings.batch_size} is more than the {left} training images; "
             "leave it out for full batches"
         )
-    if settings.early_stopping is not None and settings.validation == 0:
+    if dataset.validation is not None and settings.validation > 0:
+        raise UsageError(
+            f"--validation {settings.validation} holds out training images, but validation images "
+            "are given; leave one of the two out"
+        )
+    held_out = settings.validation > 0 or dataset.validation is not None
+    if settings.early_stopping is not None and not held_out:
         raise UsageError("--early-stopping needs held-out images: give --validation too")

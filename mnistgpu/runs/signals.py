@@ -5,39 +5,50 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from mnistgpu.engine.threads import in_main_thread
 from mnistgpu.runs.stop import Stop
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h\n"  # the progress bar hides it
 NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
+def leave_at_once(number: int, frame: FrameType | None) -> None:
+    """End the program with exit status 128 + signal, as shells do.
+
+    Files are replaced whole or not at all, so there is nothing to clean up but the terminal's
+    cursor.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), SHOW_CURSOR)
+    os._exit(128 + number)  # an exception would wait for threads in long products
+
+
 @contextmanager
-def stop_on_signals(stop: Stop) -> Iterator[None]:
+def stop_on_signals(
+    stop: Stop,
+    signals: Sequence[signal.Signals] = SIGNALS,
+    second: Callable[[int, FrameType | None], object] = leave_at_once,
+) -> Iterator[None]:
     """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run.
 
-    A second signal ends the program at once, with exit status 128 + signal as in shells: files are
-    replaced whole or not at all, so there is nothing to clean up but the terminal's cursor.
-    Signals that the parent process ignores (nohup) stay ignored. Outside the main thread, where
-    Python handles no signals, nothing changes.
+    `second` is called for a second signal. Signals that the parent process ignores (nohup) stay
+    ignored. Elsewhere than in the main thread of a program nothing changes.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
         name = NAMES.get(signal.Signals(number), signal.Signals(number).name)
         if stop.interrupting:
-            if sys.stdout is not None and sys.stdout.isatty():
-                os.write(sys.stdout.fileno(), SHOW_CURSOR)
-            os._exit(128 + number)  # an exception would wait for threads in long products
+            second(number, frame)
         stop.interrupt(name, 128 + number)
 
     previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
+    if in_main_thread():
+        for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, handler)
     try:

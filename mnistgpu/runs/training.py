@@ -43,6 +43,8 @@ def train(
     """
     check_fit(settings, dataset)
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
+    if dataset.validation is not None:
+        held_out = dataset.validation
     trainer = Trainer(settings, training, backend, resume.workers(resumed, backend))
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop

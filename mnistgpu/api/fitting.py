@@ -1,0 +1,316 @@
+"""Train a network (`fit`), or go on with a run that was stopped (`resume`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistgpu import backend as backends
+from mnistgpu.api import run as runs_of
+from mnistgpu.api.inputs import AnyPath, backend_of, settings_and_data, training_data
+from mnistgpu.api.run import Run
+from mnistgpu.backend import Backend
+from mnistgpu.data import Dataset
+from mnistgpu.engine.stepping import check_backend
+from mnistgpu.engine.threads import in_main_thread
+from mnistgpu.errors import DataError, RunError, StoppedError, UsageError
+from mnistgpu.recipes import with_preset
+from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
+from mnistgpu.runs import resume as resuming
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.progress import (
+    Display,
+    Guarded,
+    Warnings,
+    conclusion,
+    display_for_output,
+    introduction,
+)
+from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.stop import Stop
+from mnistgpu.runs.watching import Snapshots
+from mnistgpu.settings import Settings, renamed
+from mnistgpu.storage import files
+
+
+def fit(
+    X: Any = None,
+    y: Any = None,
+    *,
+    recipe: str | None = None,
+    deform: str | None = None,
+    test: Any = None,
+    validation: Any = None,
+    backend: str | Backend | None = None,
+    out: AnyPath | None = None,
+    progress: bool | Display | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Stop | None = None,
+    checkpoint_every: str = "60s",
+    force: bool = False,
+    snapshots: bool = False,
+    watch: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a network, evaluate it once on the test images, and return the run.
+
+    X, y: images (N, pixels) or (N, H, W), integers from 0 (paper) to 255 (ink) or floats from 0 to
+        1, and labels (N,), integers 0, 1, 2, ...; or X alone is a path (a folder of IDX files, an
+        IDX, CSV or npz file) or a Dataset. Without them: the embedded MNIST.
+    recipe: named settings to begin with, see `mnistgpu.RECIPES`; "classic" by default.
+    deform: named deformations to begin with: "strong" or "ciresan".
+    test: a pair (images, labels) to evaluate the trained network on.
+    validation: how many training images to hold out, or a pair (images, labels). By default as many
+        as the recipe says, but at most a tenth.
+    backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.
+    out: the directory to save the run in. Without it nothing is written.
+    progress: True prints what the command line prints (a bar on a terminal, else lines), False
+        nothing; by default True on a terminal. Where nothing is printed, warnings go to `warnings`.
+    callbacks: called for each step and row of history, see `mnistgpu.Callback`.
+    stop: lets another thread end the run, see `mnistgpu.Stop`.
+    checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
+    watch: open a page that shows the network while it learns; needs the extra `web`.
+    settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
+
+    With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
+    Outside the main thread of a program (also in the workers of joblib and process pools) no signal
+    is handled and no process is started.
+
+    Raises UsageError for a wrong call, DataError for data that cannot be used, BackendError if the
+    backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
+    """
+    check_extras(watch)
+    every = parse_every(checkpoint_every)
+    made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
+    chosen = backend_of(backend)
+    checks.check_fit(made, dataset)
+    check_backend(made, chosen)
+    job = Job(made, dataset, chosen, display_of(progress), callbacks, stop, snapshots, watch)
+    if out is None:
+        return job.run()
+    path = directory_of(out)
+    with run_directory.writing(path):
+        run_directory.create(path, made, dataset, force)
+        saving = Checkpointing(path, dataset.path, dataset.digest, every)
+        return job.run(path, saving)
+
+
+def resume(
+    run: AnyPath,
+    X: Any = None,
+    y: Any = None,
+    *,
+    deform: str | None = None,
+    test: Any = None,
+    validation: Any = None,
+    backend: str | Backend | None = None,
+    out: AnyPath | None = None,
+    progress: bool | Display | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Stop | None = None,
+    checkpoint_every: str = "60s",
+    force: bool = False,
+    snapshots: bool = False,
+    watch: bool = False,
+    **settings: Any,
+) -> Run:
+    """Go on with the run in a directory, bit for bit as if it had never stopped.
+
+    run: the directory. X, y, test, validation: the data of the run, if it was begun with arrays;
+        otherwise they are read from where they were. Of the settings only `iterations` or `epochs`
+        may change. out: another directory to go on in. The rest is as for `fit`, and the backend is
+        that of the run by default.
+
+    Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
+    """
+    check_extras(watch)
+    every, directory = parse_every(checkpoint_every), Path(run)
+    checkpoint.find(directory)
+    path = directory if out is None else directory_of(out)
+    in_place = os.path.realpath(path) == os.path.realpath(directory)  # never raises
+    display = display_of(progress)
+    with run_directory.writing(path):
+        saved = checkpoint.load(directory)
+        changes = renamed(with_preset(deform, settings))
+        made = resuming.changed_settings(saved, changes, str(directory))
+        variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
+        if in_place and finished_already(path, saved, made, force):
+            display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
+            return runs_of.read(path, backend_of(backend))
+        chosen = backend_of(backend or variable or saved.machine.get("backend"))
+        where = saved.data if X is None else X
+        dataset = training_data(where, y, max(10, made.sizes[-1]), test, validation)
+        if dataset.digest != saved.data_digest:
+            raise DataError(
+                f"{dataset.source}: not the data that {directory} was trained on (their digest is "
+                f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
+                "Python as X and y)"
+            )
+        if not in_place:
+            run_directory.create(path, made, dataset, force)
+        saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
+        notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
+        here = checkpoint.machine(chosen)
+        if here != saved.machine:
+            then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
+            notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
+        job = Job(made, dataset, chosen, display, callbacks, stop, snapshots, watch)
+        return job.run(path, saving, saved, notes)
+
+
+def finished_already(
+    path: Path, saved: checkpoint.Checkpoint, settings: Settings, force: bool
+) -> bool:
+    """Whether the run in its directory is finished and whole, so that nothing is left to do.
+
+    UsageError if it is finished and would be replaced by a longer one without `force`.
+    """
+    if not saved.progress.finished:
+        return False
+    if not run_directory.is_finished(path, saved.settings, saved.data_digest):
+        return False
+    if settings != saved.settings and not force:
+        raise UsageError(
+            f"--resume {path}: a finished run is there; give --out another directory "
+            "for the longer run, or --force to replace this one once that is finished"
+        )
+    return settings == saved.settings and run_directory.is_whole(path)
+
+
+class Job:
+    """A run that is about to be trained: its settings, its data, and who is called meanwhile."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        backend: Backend,
+        display: Display,
+        callbacks: Sequence[Callback],
+        stop: Stop | None,
+        snapshots: bool,
+        watch: bool,
+    ):
+        self.settings, self.dataset, self.backend = settings, dataset, backend
+        self.callbacks, self.given_stop = callbacks, stop
+        self.stop = Stop() if stop is None else stop
+        self.title = f"{settings.layers} on {dataset.source}"
+        self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
+        self.display = Guarded(display, self.stop)
+
+    def run(
+        self,
+        path: Path | None = None,
+        saving: Checkpointing | None = None,
+        resumed: checkpoint.Checkpoint | None = None,
+        notes: Sequence[str] = (),
+    ) -> Run:
+        """Train, and write the run directory if there is one.
+
+        Raises RunError, which says what is left of the run, if it fails. If it is interrupted, its
+        checkpoint is written first: then KeyboardInterrupt is raised after Ctrl-C, and StoppedError
+        if the caller's Stop asked for it.
+        """
+        settings, dataset, display = self.settings, self.dataset, self.display
+        callbacks: list[Callback] = [display]
+        if saving is not None:
+            callbacks.append(saving)
+        if self.seen is not None:
+            callbacks.append(watching.Watcher(self.seen))
+        for line in (*introduction(settings, dataset, self.backend), *notes):
+            display.note(line)
+        try:
+            with self.interruptible(path):
+                with self.page(), display:
+                    outcome = training.train(
+                        settings,
+                        dataset,
+                        self.backend,
+                        [*callbacks, *self.callbacks],
+                        self.stop,
+                        resumed,
+                    )
+                if path is not None:
+                    write(path, outcome, dataset, self.title, self.seen)
+        except RunError as error:
+            if saving is None:
+                raise
+            raise type(error)(f"{error}; {saving.kept()}") from None
+        for line in conclusion(outcome, path):
+            display.note(line)
+        return runs_of.of_outcome(outcome, settings, self.backend, dataset, path)
+
+    def page(self) -> contextlib.AbstractContextManager[object]:
+        """The page of --watch, if it is wanted."""
+        if not self.watch or self.seen is None:
+            return contextlib.nullcontext()
+        from mnistgpu.web.watch import WatchPage
+
+        page = WatchPage(self.title, self.seen, self.display.note)
+        self.display.note(f"watch     {page.address}")
+        return page
+
+    @contextlib.contextmanager
+    def interruptible(self, path: Path | None) -> Iterator[None]:
+        """Within it, Ctrl-C saves a run with a directory before KeyboardInterrupt is raised.
+
+        A second Ctrl-C raises it at once. If the caller gave a Stop, signals are the caller's.
+        """
+        if self.given_stop is not None or path is None:
+            yield
+            return
+        try:
+            with stop_on_signals(self.stop, (signal.SIGINT,), signal.default_int_handler):
+                yield
+        except StoppedError as interruption:
+            how = f"go on with mnistgpu.resume({str(path)!r})"
+            raise KeyboardInterrupt(f"{interruption}; {how}") from None
+        if self.stop.interrupting:  # during the last step
+            raise KeyboardInterrupt(f"{path}: finished and saved")
+
+
+def write(
+    path: Path,
+    outcome: training.Outcome,
+    dataset: Dataset,
+    title: str,
+    seen: Snapshots | None,
+) -> None:
+    """Write what a finished run leaves in its directory, with its report and snapshots."""
+    run_directory.write(path, outcome, dataset)
+    from mnistgpu.reports import run_report  # slow, and not needed before
+
+    run_report.write(path, outcome, dataset, title)
+    files.remove(path / watching.FILE)  # of an older run
+    if seen is not None:
+        watching.save(seen, path / watching.FILE)
+
+
+def display_of(given: bool | Display | None) -> Display:
+    """The display for the argument `progress`."""
+    if isinstance(given, Display):
+        return given
+    if given is None:
+        given = in_main_thread() and sys.stdout is not None and sys.stdout.isatty()
+    return display_for_output() if given else Warnings()
+
+
+def check_extras(watch: bool) -> None:
+    """UsageError if what the page of --watch needs is not installed."""
+    if watch:
+        from mnistgpu.web import server
+
+        server.require_extra()
+
+
+def directory_of(out: AnyPath) -> Path:
+    """The path of a run directory; UsageError for the current directory."""
+    if str(out) in ("", "."):
+        raise UsageError("--out must name a directory of its own for the run, such as runs/first")
+    return Path(out)
