@@ -22,6 +22,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import BackendError, UsageError
+from mnistgpu.storage import system
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,12 +140,11 @@ class Backend:
         """Device name, memory and library versions, as printed and saved with every run."""
         import numpy as np
 
+        memory = system.memory()
         facts = {
             "backend": self.name,
-            "device": f"{_cpu_name()}, {os.cpu_count()} cores",
-            "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
-            if hasattr(os, "sysconf")
-            else "unknown",
+            "device": f"{system.processor()}, {os.cpu_count()} cores",
+            "memory": "unknown" if memory is None else f"{memory / 2**30:.1f} GiB",
             "python": platform.python_version(),
             "numpy": np.__version__,
         }
@@ -256,14 +256,3 @@ def gist(error: BaseException) -> str:
     if "Original error:" in lines[:-1]:
         return lines[lines.index("Original error:") + 1]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

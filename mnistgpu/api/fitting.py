@@ -17,7 +17,6 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.engine.threads import in_main_thread
 from mnistgpu.errors import DataError, RunError, StoppedError, UsageError
 from mnistgpu.recipes import with_preset
 from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
@@ -37,6 +36,7 @@ from mnistgpu.runs.stop import Stop
 from mnistgpu.runs.watching import Snapshots
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
+from mnistgpu.storage.system import in_main_thread
 
 
 def fit(

@@ -13,8 +13,9 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine.shard import is_narrow
-from mnistgpu.engine.threads import cores, workers
+from mnistgpu.engine.threads import workers
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.storage.system import cores
 
 ROWS = 1024
 

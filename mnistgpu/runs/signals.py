@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from mnistgpu.engine.threads import in_main_thread
 from mnistgpu.runs.stop import Stop
+from mnistgpu.storage.system import in_main_thread, stopping_signals
 
-SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = stopping_signals()
 SHOW_CURSOR = b"\x1b[?25h\n"  # the progress bar hides it
 NAMES = {signal.SIGINT: "Ctrl-C"}
 

@@ -12,8 +12,8 @@ import pytest
 from helpers import runs
 
 import mnistgpu
-from mnistgpu.engine import threads
 from mnistgpu.runs import checkpoint, run_directory
+from mnistgpu.storage import system
 
 SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
 
@@ -167,7 +167,7 @@ def test_in_a_thread_nothing_is_started_and_no_signal_is_handled(arrays, tmp_pat
     assert (there.handler, there.processes) == (signal.default_int_handler, 1)
     mnistgpu.fit(*arrays, **WIDE, out=tmp_path / "here", callbacks=[here])
     assert here.handler is not signal.default_int_handler
-    assert here.processes == min(2, threads.cores())
+    assert here.processes == min(2, system.cores())
 
 
 def child(arrays, queue):

@@ -17,9 +17,10 @@ from mnistgpu.engine.cpu.data_parallel import DataParallel
 from mnistgpu.engine.cpu.process_group import ProcessGroup, is_possible
 from mnistgpu.engine.cpu.tensor_parallel import TensorParallel
 from mnistgpu.engine.gradient import is_plain
-from mnistgpu.engine.threads import cores, in_main_thread, one_blas_thread
+from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import RunError
+from mnistgpu.storage.system import cores, in_main_thread
 
 # The least work of a process for which sharing a step pays: multiply-adds of its largest product,
 # and units of each layer if these are shared. Measured with two processes on two cores. MOST limits
