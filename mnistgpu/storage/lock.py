@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import portalocker
+
 from mnistgpu.errors import RunError
 from mnistgpu.storage import system
 from mnistgpu.storage.files import cannot_write
@@ -37,8 +39,6 @@ def only_writer(directory: Path) -> Iterator[None]:
 
 def acquire(path: Path) -> int:
     """The descriptor of the locked file at path, which then names the process that holds it."""
-    import portalocker
-
     while True:
         try:
             descriptor = system.open_plain(path)
