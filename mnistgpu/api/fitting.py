@@ -265,13 +265,16 @@ class Job:
         if self.given_stop is not None or path is None:
             yield
             return
-        try:
-            with stop_on_signals(self.stop, (signal.SIGINT,), signal.default_int_handler):
+        first, second = (signal.SIGINT,), signal.default_int_handler
+        with stop_on_signals(self.stop, first, second) as received:
+            try:
                 yield
-        except StoppedError as interruption:
-            how = f"go on with mnistgpu.resume({str(path)!r})"
-            raise KeyboardInterrupt(f"{interruption}; {how}") from None
-        if self.stop.interrupting:  # during the last step
+            except StoppedError as interruption:
+                if not received:  # a callback has asked for it
+                    raise
+                how = f"go on with mnistgpu.resume({str(path)!r})"
+                raise KeyboardInterrupt(f"{interruption}; {how}") from None
+        if received:  # during the last step
             raise KeyboardInterrupt(f"{path}: finished and saved")
 
 

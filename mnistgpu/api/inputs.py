@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from mnistgpu.errors import UsageError
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
+from mnistgpu.runs import stopped
 from mnistgpu.settings import Settings
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -74,19 +76,27 @@ def is_count(given: object) -> bool:
 
 
 def network_of(given: Any) -> Model | Committee:
-    """The network that a path, a Model or a Run stands for; "shipped" is the package's own."""
+    """The network that a path, a Model or a Run stands for; "shipped" is the package's own.
+
+    Of a run that is not finished it is the network of its checkpoint, and a warning says so.
+    """
     if isinstance(given, (Model, Committee)):
         return given
     if is_path(given):
-        return committee.load(models.SHIPPED if str(given) == "shipped" else Path(given))
+        path = models.SHIPPED if str(given) == "shipped" else Path(given)
+        if stopped.is_stopped(path):
+            trained, _, how_far = stopped.read(path)
+            warnings.warn(how_far, stacklevel=3)
+            return trained
+        return committee.load(path)
     given = getattr(given, "model", given)  # of a Run
-    trained: Model | Committee | None = getattr(given, "trained", None)
-    if trained is None:
+    found: Model | Committee | None = getattr(given, "trained", None)
+    if found is None:
         raise UsageError(
             f"expected a model, a run or the path of one, not {type(given).__name__}; "
             'load one with mnistgpu.load("runs/MY-RUN")'
         )
-    return trained
+    return found
 
 
 def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:

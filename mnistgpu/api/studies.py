@@ -22,7 +22,7 @@ from mnistgpu.errors import UsageError
 from mnistgpu.models import committee as committees
 from mnistgpu.models import model as models
 from mnistgpu.reports import comparison, evaluation, html_report, submission
-from mnistgpu.runs import lr_finder, run_directory, watching
+from mnistgpu.runs import history, lr_finder, run_directory, stopped, watching
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files
 
@@ -141,7 +141,7 @@ PICTURES = {
 def plot(
     run: AnyPath, X: Any = None, y: Any = None, *, kind: str = "report", out: AnyPath | None = None
 ) -> Path:
-    """Draw a picture of a finished run; its path.
+    """Draw a picture of a run; its path.
 
     run: the run directory. X, y: labelled digits, or a path, MNIST's by default.
     kind: "report" is report.png again (curves, confusion, weights, answers); "deformations" some
@@ -165,7 +165,13 @@ def plot(
         return path
     from mnistgpu.reports import plots, run_report, study_plots
 
-    trained = models.load(directory)
+    if stopped.is_stopped(directory):
+        trained, rows, how_far = stopped.read(directory)
+        warnings.warn(how_far, stacklevel=2)
+        columns = history.as_columns(rows)
+    else:
+        trained = models.load(directory)
+        columns = None
     if kind == "deformations":
         settings = from_dict(trained.settings, str(directory))
         if X is None or isinstance(X, str | Path):
@@ -174,7 +180,8 @@ def plot(
             images, _ = arrays.as_images(X, trained.image_shape)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
         return path
-    columns = run_directory.read_history(directory / "history.csv")
+    if columns is None:
+        columns = run_directory.read_history(directory / "history.csv")
     digits = labelled_digits(X, y, trained)
     title = f"{'-'.join(map(str, trained.sizes))}, {directory.name}"
     plots.save(run_report.figure(trained, columns, digits, title), path)

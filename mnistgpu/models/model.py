@@ -21,6 +21,7 @@ from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, tensor_file
 
+FILE = "model.safetensors"  # in a run directory
 FORMAT = "mnistgpu-model"
 FORMAT_VERSION = 1
 
@@ -109,7 +110,7 @@ def load(path: Path) -> Model:
     """Read a model file, or the model of a run directory; DataError if it contradicts itself."""
     path = Path(path)
     if os.path.isdir(path):
-        path = path / "model.safetensors"
+        path = path / FILE
     if not files.is_file(path):
         raise DataError(
             f"{path}: no model here; give a run directory that `mnistgpu train` has finished, or "

@@ -33,8 +33,8 @@ def stop_on_signals(
     stop: Stop,
     signals: Sequence[signal.Signals] = SIGNALS,
     second: Callable[[int, FrameType | None], object] = leave_at_once,
-) -> Iterator[None]:
-    """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run.
+) -> Iterator[list[str]]:
+    """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run; the signals so far.
 
     `second` is called for a second signal. Signals that the parent process ignores (nohup) stay
     ignored. Elsewhere than in the main thread of a program nothing changes.
@@ -42,17 +42,19 @@ def stop_on_signals(
 
     def handler(number: int, frame: FrameType | None) -> None:
         name = NAMES.get(signal.Signals(number), signal.Signals(number).name)
-        if stop.interrupting:
+        if received:
             second(number, frame)
+        received.append(name)
         stop.interrupt(name, 128 + number)
 
+    received: list[str] = []
     previous = {}
     if in_main_thread():
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, handler)
     try:
-        yield
+        yield received
     finally:
         for number, old in previous.items():
             signal.signal(number, old)
