@@ -15,13 +15,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from mnistgpu.web.door import Door
 
 if TYPE_CHECKING:
-    from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -145,9 +145,9 @@ async def refused(request: Request, error: Exception) -> JSONResponse:
 
 async def not_here(request: Request, error: Exception) -> JSONResponse:
     """The answer to an unknown path or method."""
-    problem: HTTPException = error  # type: ignore[assignment]
+    assert isinstance(error, HTTPException)
     return JSONResponse(
-        {"error": f"{request.method} {request.url.path[:80]}: {problem.detail}"},
-        problem.status_code,
-        headers=problem.headers,
+        {"error": f"{request.method} {request.url.path[:80]}: {error.detail}"},
+        error.status_code,
+        headers=error.headers,
     )
