@@ -23,6 +23,7 @@ from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
 from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
     Guarded,
@@ -280,7 +281,7 @@ class Job:
 
 def write(
     path: Path,
-    outcome: training.Outcome,
+    outcome: Outcome,
     dataset: Dataset,
     title: str,
     seen: Snapshots | None,
