@@ -163,11 +163,11 @@ def test_slow_clients_are_hung_up_on(trained, monkeypatch):
     }
     with server.Background(draw.make_app(trained, "x"), bound):
         for name, start in starts.items():
-            with socket.create_connection(bound.getsockname(), timeout=5) as client:
+            with socket.create_connection(bound.getsockname(), timeout=10) as client:
                 begun = time.monotonic()
                 client.sendall(start)
                 received = b""
                 while part := client.recv(65536):
                     received += part
-                assert 0.3 < time.monotonic() - begun < 3.0, name
+                assert 0.3 < time.monotonic() - begun < 5.0, name
                 assert (b"408" in received) == (name == "half a body"), name

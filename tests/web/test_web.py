@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.command import run
 from helpers.pictures import HAND, drawing
 from helpers.web import ask, body_of
@@ -120,16 +121,15 @@ def load(address, clients, seconds):
 
 def started(*arguments):
     """`mnistgpu draw` as a process of its own, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnistgpu.cli", "draw", "--no-browser", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = processes.start(
+        [sys.executable, "-m", "mnistgpu.cli", "draw", "--no-browser", "--port", "0", *arguments]
     )
     line = process.stdout.readline()
     return process, ("127.0.0.1", int(line.split("127.0.0.1:")[1].split("/")[0]))
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_fifty_clients_at_once():
     """With MNISTGPU_LOAD_SECONDS=60 it lasts a whole minute."""
     process, address = started()
