@@ -154,7 +154,10 @@ def suite_command(readme: Path) -> list[str]:
 
 
 def fails_without_error(chosen: Sequence[Error], root: Path, processes: Processes) -> list[str]:
-    """The named tests that do not pass on a copy without any error: failed, missing or skipped."""
+    """The named tests that do not pass on a copy without any error, with what they say.
+
+    A test of several cases may skip some of them.
+    """
     tests = sorted({error.notices for error in chosen})
     with copy_of(root) as copy:
         where = "import mnistgpu; print(mnistgpu.__file__)"
@@ -165,16 +168,16 @@ def fails_without_error(chosen: Sequence[Error], root: Path, processes: Processe
         command = [each for each in test_command(*tests) if each != "-x"]
         limit = SECONDS + 10.0 * len(tests)
         status, output = processes.run([*command, f"--junitxml={report}"], copy, limit)
-        if status is None or not report.exists():
-            return ["the tests did not end in time, or did not begin", output]
-        cases = ElementTree.parse(report).iter("testcase")
-        names = [
-            f"{case.get('classname')}::{case.get('name')}: {child.tag}, {child.get('message')}"
-            for case in cases
-            for child in case
-            if child.tag in ("failure", "error", "skipped")
-        ]
-        return names or ([] if status == 0 else [output])
+        if status not in (0, 1):
+            return [f"the tests did not run (status {status})", output]
+        passed, found = set(), []
+        for case in ElementTree.parse(report).iter("testcase"):
+            name = f"{str(case.get('classname')).replace('.', '/')}.py::{case.get('name')}"
+            ends = {child.tag: child.get("message") for child in case}
+            found += [f"{name}: {ends[end]}" for end in ("failure", "error") if end in ends]
+            if not ends.keys() & {"failure", "error", "skipped"}:
+                passed |= {name, name.partition("[")[0]}
+        return found + [f"{test}: it is skipped" for test in tests if test not in passed]
 
 
 def verdict(error: Error, root: Path, processes: Processes, suite: bool) -> tuple[str, str]:
