@@ -3,8 +3,8 @@
 import errno
 import os
 
-from mnistgpu.commands import progress
-from mnistgpu.commands.beginning import settings_of
+from mnistgpu.recipes import settings_of
+from mnistgpu.runs import progress
 from mnistgpu.runs.stop import Stop
 
 
@@ -22,7 +22,7 @@ def test_a_flag_wins_over_a_preset_and_a_preset_over_a_recipe():
 def test_a_lost_output_is_a_failure(monkeypatch):
     """The run is interrupted, and so saved; later lines go nowhere, without another error."""
 
-    class Broken(progress.Silent):
+    class Broken(progress.Display):
         def note(self, line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
