@@ -30,6 +30,7 @@ FILE = "committee.json"
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
 MAPS = 16
+MOST_MAPS = 1024
 STRENGTH = 0.5  # of the deformations in training; at full strength accuracy falls
 
 
@@ -167,6 +168,6 @@ def load(path: Path) -> Committee | model.Model:
         and {"", ".."}.isdisjoint(names)
         and len(set(names)) == len(names)
     )
-    if not well_named or type(maps) is not int or not 0 <= maps <= 1024:
+    if not well_named or type(maps) is not int or not 0 <= maps <= MOST_MAPS:
         raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
     return Committee(tuple(model.load(Path(path) / name) for name in names), maps)  # type: ignore[union-attr]
