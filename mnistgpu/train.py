@@ -21,7 +21,6 @@ from mnistgpu.commands.flags import (
     option,
 )
 from mnistgpu.commands.quick import QuickCommand
-from mnistgpu.errors import UsageError
 
 
 def train(
@@ -80,8 +79,6 @@ def train(
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
-    if resume is not None and recipe is not None:
-        raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
     if watch:
         from mnistgpu.web import server
 
@@ -102,7 +99,12 @@ def train(
             from mnistgpu.api import fitting
             from mnistgpu.commands.training import carry_out, display
 
-            options |= {"backend": backend, "out": out, "progress": display(quiet)}
+            options |= {
+                "backend": backend,
+                "out": out,
+                "progress": display(quiet),
+                "recipe": recipe,
+            }
             run = functools.partial(fitting.resume, resume, data, **options, **changes)
             carry_out(run, out or resume, stop)
 

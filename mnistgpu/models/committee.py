@@ -30,6 +30,7 @@ FILE = "committee.json"
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
 MAPS = 16
+MOST_MAPS = 1024
 STRENGTH = 0.5  # of the deformations in training; at full strength accuracy falls
 
 
@@ -160,7 +161,7 @@ def load(path: Path) -> Committee | model.Model:
         return model.load(path)
     record: dict[str, Any] = files.read_json(record_path)
     names, maps = record.get("members"), record.get("maps")
-    if not are_file_names(names) or type(maps) is not int or not 0 <= maps <= 1024:
+    if not are_file_names(names) or type(maps) is not int or not 0 <= maps <= MOST_MAPS:
         raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
     return Committee(tuple(model.load(Path(path) / name) for name in names), maps)
 

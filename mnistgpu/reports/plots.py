@@ -106,11 +106,15 @@ def predictions(
     return alone(draw_predictions, height, PAGE, images, labels, probabilities, image_shape)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, atomically; RunError if that fails."""
-    path = Path(path)
+def check_name(path: Path) -> None:
+    """UsageError unless the name ends in .png."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG, atomically; RunError if that fails."""
+    check_name(path)
     png = io.BytesIO()
     with styled():
         figure.savefig(png, format="png", dpi="figure", metadata={"Software": "mnistgpu"})

@@ -39,11 +39,15 @@ def require_extra() -> None:
 def listen(host: str, port: int) -> socket.socket:
     """A socket bound to host and port (0: any free one); UsageError if that fails."""
     try:
+        if not isinstance(host, str) or not isinstance(port, int):
+            raise OSError("a host is text, and a port is a whole number")
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(1024)
+        with contextlib.ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+            bound.listen(1024)
+            unless_bound.pop_all()
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
