@@ -129,7 +129,9 @@ class Backend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host. A sync point: waits until the device has computed it."""
-        return self.xp.asnumpy(array) if self.name == "cupy" else self.xp.asarray(array)
+        copy = self.xp.asnumpy if self.name == "cupy" else self.xp.asarray
+        host: np.ndarray = copy(array)
+        return host
 
     def synchronize(self) -> None:
         """Wait until the device has finished all its work (needed for timing)."""

@@ -11,6 +11,7 @@ import typer
 
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
+    ALLOW_HOST,
     BACKEND,
     CONTEXT,
     DEFORM,
@@ -59,6 +60,9 @@ def train(
         bool,
         option("--watch", help="Open a page with curves, weights and some digits as they change."),
     ] = False,
+    host: Annotated[str, option(help="Address of --watch.", default="127.0.0.1")] = "127.0.0.1",
+    port: Annotated[int, option(help="Port of --watch.", default="any free one")] = 0,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     snapshots: Annotated[
         bool,
         option(
@@ -86,7 +90,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "force": force,
         "snapshots": snapshots,
-        "watch": watch,
+        "watch": {"host": host, "port": port, "allow_hosts": allow_host or ()} if watch else False,
     }
     with stop_on_signals(stop):
         if resume is None:

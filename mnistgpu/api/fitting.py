@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
 from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
     Guarded,
@@ -64,7 +65,7 @@ def fit(
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
-    watch: bool = False,
+    watch: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
@@ -84,7 +85,8 @@ def fit(
     callbacks: called for each step and row of history, see `mnistgpu.Callback`.
     stop: lets another thread end the run, see `mnistgpu.Stop`.
     checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
-    watch: open a page that shows the network while it learns; needs the extra `web`.
+    watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
+        True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
 
     With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
@@ -130,7 +132,7 @@ def resume(
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
-    watch: bool = False,
+    watch: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
@@ -215,7 +217,7 @@ class Job:
         callbacks: Sequence[Callback],
         stop: Stop | None,
         snapshots: bool,
-        watch: bool,
+        watch: bool | Mapping[str, Any],
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
         self.callbacks = callbacks
@@ -272,9 +274,8 @@ class Job:
             return contextlib.nullcontext()
         from mnistgpu.web.watch import WatchPage
 
-        page = WatchPage(self.title, self.seen, self.display.note)
-        self.display.note(f"watch     {page.address}")
-        return page
+        where = {} if self.watch is True else self.watch
+        return WatchPage(self.title, self.seen, self.display.note, **where)
 
     @contextlib.contextmanager
     def interruptible(self, path: Path | None) -> Iterator[None]:
@@ -301,7 +302,7 @@ class Job:
 
 def write(
     path: Path,
-    outcome: training.Outcome,
+    outcome: Outcome,
     dataset: Dataset,
     title: str,
     seen: Snapshots | None,
@@ -326,7 +327,7 @@ def display_of(given: bool | Display | None) -> Display:
     return display_for_output() if given else Warnings()
 
 
-def check_extras(watch: bool) -> None:
+def check_extras(watch: bool | Mapping[str, Any]) -> None:
     """UsageError if what the page of --watch needs is not installed."""
     if watch:
         from mnistgpu.web import server

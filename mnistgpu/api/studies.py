@@ -263,12 +263,14 @@ def draw(
     keep: AnyPath | None = None,
     host: str = "127.0.0.1",
     port: int = 8028,
+    allow_hosts: Sequence[str] = (),
     browser: bool = True,
 ) -> None:
     """Serve a page on which one draws digits and sees the network's answers, until Ctrl-C.
 
     model: a Model, a Run or its path. keep: a folder to keep corrected drawings in, which `fit`
-    takes as data. host, port: where to serve; port 0 takes any free one. browser: open the page.
+    takes as data. host, port: where to serve; port 0 takes any free one. allow_hosts: further names
+    that it answers to, as those of a proxy of Colab, Codespaces or a hub. browser: open the page.
     RunError if the extra `web` is not installed, UsageError if nothing can be served there.
     """
     from mnistgpu.web import server
@@ -283,15 +285,11 @@ def draw(
     if keep is not None:
         folder = files.path_of(keep, "--keep")
         kept = Kept(folder, trained.image_shape, trained.sizes[-1])
-    bound = server.listen(host, port)
-    local = server.is_loopback(bound)
-    address = server.address_of(bound)
-    print(f"draw at {address} (Ctrl-C ends it)", flush=True)
-    for other in server.addresses_for_others(bound):
-        print(f"from a phone or another machine in the same network: {other}", flush=True)
-    if not local:
-        print("note: other machines can reach this page, and it asks for no password", flush=True)
+    place = server.open_door(host, port, allow_hosts)
+    print(f"draw at {place.address} (Ctrl-C ends it)", flush=True)
+    for line in place.lines():
+        print(line, flush=True)
     if browser:
-        server.open_browser(address)
+        server.open_browser(place.address)
     name = "the model of the package" if str(model) == "shipped" else name_of(model)
-    server.serve(drawing.make_app(trained, name, kept, local, host), bound)
+    server.serve(drawing.make_app(trained, name, kept, place.door), place.bound)

@@ -84,7 +84,8 @@ def as_levels(array: np.ndarray, name: str) -> np.ndarray:
             f"{name}: floats from {low:g} to {high:g}, but floats must be from 0 (paper) to 1 "
             f"(ink), or be integers from 0 to 255: {mend}"
         )
-    return np.round(array * array.dtype.type(255)).astype(np.uint8)
+    levels: np.ndarray = np.round(array * array.dtype.type(255)).astype(np.uint8)
+    return levels
 
 
 def as_labels(y: Any, count: int, name: str = "y") -> np.ndarray:

@@ -237,7 +237,7 @@ def mistakes_in_colour(counts: np.ndarray) -> np.ndarray:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0.0)
     depth = (shares / (shares.max(initial=0.0) or 1.0))[:, :, None]
-    colours = depth * to_rgb(VERMILLION) + (1.0 - depth)
+    colours: np.ndarray = depth * to_rgb(VERMILLION) + (1.0 - depth)
     colours[np.diag_indices(len(counts))] = to_rgb(PALE)
     return colours
 

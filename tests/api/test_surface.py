@@ -33,7 +33,7 @@ SIGNATURES = {
     "lr_find": "X y * recipe deform validation backend steps out force **settings",
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
-    "draw": "model * keep host port browser",
+    "draw": "model * keep host port allow_hosts browser",
     "doctor": "backend",
     "load_data": "path classes",
     "Model.predict": "self X",
