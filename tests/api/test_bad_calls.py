@@ -160,6 +160,7 @@ def test_damaged_results_are_written_again(results, arrays, tmp_path):
         (lambda run, X, y: run.model.read("mine.png", many="no"), "many: must be True"),
         (lambda run, X, y: mnistgpu.load_data("mine.txt", classes="10"), "classes: must be"),
         (lambda run, X, y: mnistgpu.load_data("mine.txt", classes=0), "classes: must be"),
+        (lambda run, X, y: mnistgpu.Model("run"), "a Model is not made of a str; get one with"),
         (lambda run, X, y: mnistgpu.draw(run, host=5, browser=False), "--host 5"),
         (lambda run, X, y: mnistgpu.draw(run, port="x", browser=False), "a port is a whole number"),
         (lambda run, X, y: mnistgpu.draw(run, allow_hosts="a.org", browser=False), "a list of nam"),
