@@ -91,9 +91,9 @@ def fit(
     Raises UsageError for a wrong call, DataError for data that cannot be used, BackendError if the
     backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
     """
-    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_switches(force=force, snapshots=snapshots)
     check_callers(callbacks, stop)
-    check_extras(watch)
+    check_watch(watch)
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
@@ -143,9 +143,9 @@ def resume(
     """
     if settings.pop("recipe", None) is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
-    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_switches(force=force, snapshots=snapshots)
     check_callers(callbacks, stop)
-    check_extras(watch)
+    check_watch(watch)
     every, display = parse_every(checkpoint_every), display_of(progress)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
@@ -203,8 +203,13 @@ def finished_already(
     return settings == saved.settings and run_directory.is_whole(path)
 
 
-def check_extras(watch: bool | Mapping[str, Any]) -> None:
-    """UsageError if what the page of --watch needs is not installed."""
+def check_watch(watch: bool | Mapping[str, Any]) -> None:
+    """UsageError for a wrong value; RunError if what the page needs is not installed."""
+    names = ("host", "port", "allow_hosts")
+    if not isinstance(watch, Mapping):
+        check_switches(watch=watch)
+    elif unknown := [name for name in watch if name not in names]:
+        raise UsageError(f"watch: {unknown[0]!r} is none of {', '.join(names)}")
     if watch:
         from mnistgpu.web import server
 

@@ -119,7 +119,7 @@ class Job:
             return contextlib.nullcontext()
         from mnistgpu.web.watch import WatchPage
 
-        where = {} if self.watch is True else self.watch
+        where = self.watch if isinstance(self.watch, Mapping) else {}
         return WatchPage(self.title, self.seen, self.display.note, **where)
 
     @contextlib.contextmanager

@@ -40,6 +40,11 @@ class Model:
     """
 
     def __init__(self, trained: model.Model | Committee, backend: Backend = NUMPY):
+        if not isinstance(trained, (model.Model, Committee)):
+            raise UsageError(
+                f"a Model is not made of a {type(trained).__name__}; get one with mnistgpu.load, "
+                "fit or committee"
+            )
         self.trained, self.backend = trained, backend
 
     @property
