@@ -23,9 +23,7 @@ animation.check_name(arguments.out)  # before the work, not after it
 
 chosen = backend.select()
 dataset = data.load()
-settings = Settings().changed(
-    layers=arguments.layers, init="he", iterations=arguments.iterations, learning_rate=0.3
-)
+settings = Settings().changed(layers=arguments.layers, init="he", iterations=arguments.iterations)
 snapshots = watching.Snapshots.of(dataset)
 outcome = training.train(settings, dataset, chosen, [watching.Watcher(snapshots)])
 animation.save(snapshots, arguments.out, f"{arguments.layers} learns MNIST")
