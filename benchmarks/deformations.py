@@ -21,9 +21,10 @@ import numpy as np
 
 from mnistgpu import backend, counter_rng, data
 from mnistgpu.backend import Array
-from mnistgpu.engine.threads import keep_freed_memory, one_blas_thread
+from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.maths import augment
 from mnistgpu.recipes import RECIPES
+from mnistgpu.storage.system import keep_freed_memory
 
 BATCH, REPEATS = 512, 15
 

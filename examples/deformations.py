@@ -6,10 +6,10 @@ Run:  python examples/deformations.py [--preset ciresan] [--out deformations.png
 import argparse
 from pathlib import Path
 
-from mnistgpu import data, errors
+import mnistgpu
+from mnistgpu import errors
 from mnistgpu.maths import augment
 from mnistgpu.reports import plots, study_plots
-from mnistgpu.settings import Settings
 
 errors.said_in_one_sentence()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -17,7 +17,7 @@ parser.add_argument("--preset", choices=list(augment.PRESETS), default="strong")
 parser.add_argument("--out", type=Path, default=Path("deformations.png"))
 arguments = parser.parse_args()
 
-settings = Settings().changed(**augment.preset(arguments.preset))
-figure = study_plots.deformations(data.load().train.images[:5], settings, (28, 28))
+settings = mnistgpu.Settings().changed(**augment.preset(arguments.preset))
+figure = study_plots.deformations(mnistgpu.load_data().train.images[:5], settings, (28, 28))
 plots.save(figure, arguments.out)
 print(arguments.out)

@@ -7,15 +7,12 @@ FOLDER holds train-images-idx3-ubyte and its three companions, plain or as .gz. 
 """
 
 import argparse
-from pathlib import Path
 
-from mnistgpu import backend, data, errors
-from mnistgpu.runs import training
-from mnistgpu.runs.callbacks import Callback
-from mnistgpu.settings import Settings
+import mnistgpu
+from mnistgpu import errors
 
 
-class PrintRows(Callback):
+class PrintRows(mnistgpu.Callback):
     """Prints a line for every row of history."""
 
     def row(self, row, theta):
@@ -26,21 +23,22 @@ class PrintRows(Callback):
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("folder", type=Path)
+parser.add_argument("folder")
 parser.add_argument("--epochs", type=int, default=5)
 arguments = parser.parse_args()
 errors.said_in_one_sentence()
 
-dataset = data.load(arguments.folder)
+dataset = mnistgpu.load_data(arguments.folder)
 height, width = dataset.train.image_shape
-settings = Settings().changed(
-    layers=f"{height * width}-128-10",
+run = mnistgpu.fit(
+    dataset,
+    layers=(height * width, 128, 10),
     init="he",
     batch_size=128,
-    learning_rate=0.1,
+    alpha=0.1,
     epochs=arguments.epochs,
-    validation=min(1000, len(dataset.train) // 10),
+    progress=False,
+    callbacks=[PrintRows()],
 )
-outcome = training.train(settings, dataset, backend.select(), [PrintRows()])
-if outcome.results["test_accuracy"] is not None:
-    print(f"test accuracy {outcome.results['test_accuracy']:.4f}")
+if run.test_accuracy is not None:
+    print(f"test accuracy {run.test_accuracy:.4f}")

@@ -9,10 +9,8 @@ of MNIST in another order. So train on train.csv, as here: MNIST has the answers
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, errors
-from mnistgpu.reports import submission
-from mnistgpu.runs import training
-from mnistgpu.settings import Settings
+import mnistgpu
+from mnistgpu import errors
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("train", type=Path)
@@ -24,11 +22,10 @@ parser.add_argument("--validation", type=int, default=1000, help="rows to hold o
 arguments = parser.parse_args()
 errors.said_in_one_sentence()
 
-chosen = backend.select()
-settings = Settings().changed(iterations=arguments.iterations, validation=arguments.validation)
-outcome = training.train(settings, data.load(arguments.train), chosen)
-print(f"accuracy on held-out images: {outcome.results['validation_accuracy']:.4f}")
+run = mnistgpu.fit(
+    arguments.train, iterations=arguments.iterations, validation=arguments.validation
+)
+print(f"accuracy on held-out images: {run.results['validation_accuracy']:.4f}")
 
-answers = outcome.model.predict(data.load_digits(arguments.test).images, chosen)
-submission.write(arguments.out, answers, arguments.force)
-print(f"{len(answers)} answers in {arguments.out}")
+count = mnistgpu.submit(run, arguments.test, arguments.out, force=arguments.force)
+print(f"{count} answers in {arguments.out}")

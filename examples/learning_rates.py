@@ -7,8 +7,8 @@ First a search for a good rate, then the same short run with several rates and s
 
 import argparse
 
-from mnistgpu import backend, data, errors, recipes
-from mnistgpu.runs import lr_finder, training
+import mnistgpu
+from mnistgpu import errors
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=1)
@@ -17,13 +17,13 @@ parser.add_argument("--schedules", nargs="+", default=["constant", "linear", "co
 arguments = parser.parse_args()
 errors.said_in_one_sentence()
 
-chosen, dataset = backend.select(), data.load()
-settings = recipes.named("fast").settings.changed(epochs=arguments.epochs, validation=5000)
-curve = lr_finder.find(settings, dataset, chosen)
+dataset = mnistgpu.load_data()
+curve = mnistgpu.lr_find(dataset, recipe="fast", validation=5000)
 print(f"suggested learning rate: {curve.suggestion:.2g}")
 
+fast = {"recipe": "fast", "epochs": arguments.epochs, "validation": 5000, "progress": False}
 for schedule in arguments.schedules:
     for rate in arguments.rates:
-        trial = settings.changed(schedule=schedule, learning_rate=rate)
-        accuracy = training.train(trial, dataset, chosen).results["validation_accuracy"]
+        run = mnistgpu.fit(dataset, **fast, schedule=schedule, alpha=rate)
+        accuracy = run.results["validation_accuracy"]
         print(f"{schedule:<9}  alpha {rate:<5}  validation accuracy {accuracy:.4f}")

@@ -8,10 +8,10 @@ Run:  python examples/watch_it_learn.py [--iterations 400] [--out learning.gif]
 import argparse
 from pathlib import Path
 
-from mnistgpu import backend, data, errors
+import mnistgpu
+from mnistgpu import errors
 from mnistgpu.reports import animation
-from mnistgpu.runs import training, watching
-from mnistgpu.settings import Settings
+from mnistgpu.runs.watching import Snapshots, Watcher
 
 errors.said_in_one_sentence()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -21,15 +21,17 @@ parser.add_argument("--out", type=Path, default=Path("learning.gif"))
 arguments = parser.parse_args()
 animation.check_name(arguments.out)  # before the work, not after it
 
-chosen = backend.select()
-dataset = data.load()
-settings = Settings().changed(
-    layers=arguments.layers, init="he", iterations=arguments.iterations, learning_rate=0.3
+dataset = mnistgpu.load_data()
+snapshots = Snapshots.of(dataset)
+run = mnistgpu.fit(
+    dataset,
+    layers=arguments.layers,
+    init="he",
+    iterations=arguments.iterations,
+    callbacks=[Watcher(snapshots)],
 )
-snapshots = watching.Snapshots.of(dataset)
-outcome = training.train(settings, dataset, chosen, [watching.Watcher(snapshots)])
 animation.save(snapshots, arguments.out, f"{arguments.layers} learns MNIST")
-accuracy = outcome.results["test_accuracy"]
 print(
-    f"{accuracy:.2%} of the test images right; {len(snapshots.rows)} snapshots in {arguments.out}"
+    f"{run.test_accuracy:.2%} of the test images right; {len(snapshots.rows)} snapshots in "
+    f"{arguments.out}"
 )

@@ -16,12 +16,14 @@ import functools
 import importlib
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import BackendError, UsageError
+from mnistgpu.storage import system
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +114,10 @@ class Backend:
             return np
         return importlib.import_module(self.name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: the fields, for `xp` is a module and cannot be pickled."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def current(self) -> contextlib.AbstractContextManager[Any]:
         """Within it, CuPy computes on this backend's GPU."""
         return self.xp.cuda.Device(self.device) if self.name == "cupy" else contextlib.nullcontext()
@@ -123,7 +129,9 @@ class Backend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host. A sync point: waits until the device has computed it."""
-        return self.xp.asnumpy(array) if self.name == "cupy" else self.xp.asarray(array)
+        copy = self.xp.asnumpy if self.name == "cupy" else self.xp.asarray
+        host: np.ndarray = copy(array)
+        return host
 
     def synchronize(self) -> None:
         """Wait until the device has finished all its work (needed for timing)."""
@@ -135,12 +143,11 @@ class Backend:
         """Device name, memory and library versions, as printed and saved with every run."""
         import numpy as np
 
+        memory = system.memory()
         facts = {
             "backend": self.name,
-            "device": f"{_cpu_name()}, {os.cpu_count()} cores",
-            "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
-            if hasattr(os, "sysconf")
-            else "unknown",
+            "device": f"{system.processor()}, {os.cpu_count()} cores",
+            "memory": "unknown" if memory is None else f"{memory / 2**30:.1f} GiB",
             "python": platform.python_version(),
             "numpy": np.__version__,
         }
@@ -170,12 +177,12 @@ def select(name: str | None = None) -> Backend:
     Raises UsageError for an unknown name, BackendError if CuPy is asked for and cannot compute.
     """
     name = name or os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
-    kind, _, ordinal = name.partition(":")
-    if kind not in CHOICES or (ordinal and (kind != "cupy" or not ordinal.isdecimal())):
+    if not isinstance(name, str) or not re.fullmatch("numpy|auto|cupy(:[0-9]{1,4})?", name):
         raise UsageError(
             f"unknown backend {name!r}: choose {', '.join(CHOICES)}, or cupy:1 for the second GPU "
             f"(with --backend or {ENVIRONMENT_VARIABLE})"
         )
+    kind, _, ordinal = name.partition(":")
     if kind == "numpy":
         return NUMPY
     if kind == "cupy":
@@ -252,14 +259,3 @@ def gist(error: BaseException) -> str:
     if "Original error:" in lines[:-1]:
         return lines[lines.index("Original error:") + 1]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -8,16 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistgpu import __version__
 from mnistgpu.commands.app import run_app
-from mnistgpu.commands.flags import BACKEND, DEFORM, RECIPE, command_from_settings, option
+from mnistgpu.commands.flags import (
+    ALLOW_HOST,
+    BACKEND,
+    CONTEXT,
+    DEFORM,
+    RECIPE,
+    VERSION,
+    command_from_settings,
+    option,
+)
 from mnistgpu.commands.quick import QuickCommand
+from mnistgpu.errors import UsageError
 from mnistgpu.train import train_command
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
+    context_settings=CONTEXT,
     help="A dense neural network for handwritten digits, from scratch, on NumPy and CuPy.",
 )
 app.command("train", cls=QuickCommand)(train_command)
@@ -121,30 +131,15 @@ def draw(
         ),
     ] = "127.0.0.1",
     port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
 ) -> None:
     """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
-    from mnistgpu.web import server
+    from mnistgpu.api import studies
 
-    server.require_extra()
-    from mnistgpu.commands.networks import load
-    from mnistgpu.web import draw as drawing
-    from mnistgpu.web.keep import Kept
-
-    trained = load(run)
-    kept = None if keep is None else Kept(keep, trained.image_shape, trained.sizes[-1])
-    bound = server.listen(host, port)
-    local = server.is_loopback(bound)
-    address = server.address_of(bound)
-    print(f"draw at {address} (Ctrl-C ends it)", flush=True)
-    for other in server.addresses_for_others(bound):
-        print(f"from a phone or another machine in the same network: {other}", flush=True)
-    if not local:
-        print("note: other machines can reach this page, and it asks for no password", flush=True)
-    if browser:
-        server.open_browser(address)
-    name = "the model of the package" if str(run) == "shipped" else str(run)
-    server.serve(drawing.make_app(trained, name, kept, local, host), bound)
+    studies.draw(
+        run, keep=keep, host=host, port=port, allow_hosts=allow_host or (), browser=browser
+    )
 
 
 @app.command()
@@ -169,17 +164,22 @@ def plot(
     With --deformations: some digits, deformed as the run deformed them. With --animate: an animated
     picture of the run.
     """
-    from mnistgpu.commands import plotting
+    from mnistgpu.api import studies
 
-    plotting.plot(run, data, out, deformations, animate)
+    if animate and deformations:
+        raise UsageError("give --animate or --deformations, one of them")
+    kind = "animation" if animate else "deformations" if deformations else "report"
+    print(studies.plot(run, data, kind=kind, out=out))
 
 
 @app.command()
 def recipes() -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
-    from mnistgpu.commands import searching
+    from mnistgpu.recipes import RECIPES
 
-    searching.list_recipes()
+    for name, recipe in RECIPES.items():
+        print(f"{name:<9} {recipe.purpose}")
+        print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
 
 
 def lr_find(
@@ -198,11 +198,19 @@ def lr_find(
 
     Takes the settings of `train`, but ignores the length of a run and the schedule of its rate.
     """
-    from mnistgpu.commands import searching
-    from mnistgpu.commands.beginning import settings_of
+    from mnistgpu.api import studies
 
-    settings = settings_of(recipe, deform, changes)
-    searching.lr_find(settings, data, backend, steps, out, force)
+    curve = studies.lr_find(
+        data,
+        recipe=recipe,
+        deform=deform,
+        backend=backend,
+        steps=steps,
+        out=out,
+        force=force,
+        **changes,
+    )
+    print(f"suggested --alpha {curve.suggestion:.2g}; the curve is in {out}")
 
 
 app.command("lr-find")(command_from_settings(lr_find))
@@ -248,18 +256,9 @@ def compare(
     judging.compare(first, second, data, backend)
 
 
-def version(show: bool) -> None:
-    """Print the version and stop."""
-    if show:
-        print(f"mnistgpu {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, VERSION] = False,
 ) -> None:
     """A dense neural network for handwritten digits, from scratch, on NumPy and CuPy."""
 

@@ -20,13 +20,13 @@ class MnistGpuError(Exception):
         super().__init__(printable(message))
 
 
-class UsageError(MnistGpuError):
+class UsageError(MnistGpuError, ValueError):
     """A wrong call: an unknown name, a value out of range, flags that contradict each other."""
 
     exit_status = 2
 
 
-class BackendError(MnistGpuError):
+class BackendError(MnistGpuError, RuntimeError):
     """The chosen backend cannot compute here, or arrays of two backends were mixed."""
 
 
@@ -35,10 +35,10 @@ class ShapeError(MnistGpuError, ValueError):
 
 
 class DataError(MnistGpuError, ValueError):
-    """A file of images, labels or parameters that is damaged or not what it should be."""
+    """Images, labels or parameters, in a file or an array, that are not what they should be."""
 
 
-class RunError(MnistGpuError):
+class RunError(MnistGpuError, RuntimeError):
     """A run that could not be written, read or finished."""
 
 
@@ -107,11 +107,14 @@ SYNONYMS = {
 }
 
 
-def did_you_mean(name: object, names: Collection[str]) -> str:
-    """The end of a message about an unknown name: "; did you mean adam?", or nothing."""
+def did_you_mean(name: object, names: Collection[str], joined_by: str = "-") -> str:
+    """The end of a message about an unknown name: "; did you mean adam?", or nothing.
+
+    joined_by: what joins the words of these names.
+    """
     import difflib  # here, since no correct call needs it
 
-    wanted = str(name).lower().replace("_", "-")
+    wanted = str(name).lower().replace("_", "-").replace("-", joined_by)
     meant = SYNONYMS.get(wanted, "")
     if meant.partition(" ")[0] not in names:
         meant = next(iter(difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from mnistgpu.commands.app import run_app
-from mnistgpu.commands.flags import BACKEND, DEFORM, RECIPE, command_from_settings, option
+from mnistgpu.commands.flags import (
+    ALLOW_HOST,
+    BACKEND,
+    CONTEXT,
+    DEFORM,
+    RECIPE,
+    VERSION,
+    command_from_settings,
+    option,
+)
 from mnistgpu.commands.quick import QuickCommand
-from mnistgpu.errors import UsageError
 
 
 def train(
@@ -51,6 +60,9 @@ def train(
         bool,
         option("--watch", help="Open a page with curves, weights and some digits as they change."),
     ] = False,
+    host: Annotated[str, option(help="Address of --watch.", default="127.0.0.1")] = "127.0.0.1",
+    port: Annotated[int, option(help="Port of --watch.", default="any free one")] = 0,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     snapshots: Annotated[
         bool,
         option(
@@ -58,52 +70,76 @@ def train(
             help="Keep what `mnistgpu plot RUN --animate` needs; --watch does that too.",
         ),
     ] = False,
+    version: Annotated[bool, VERSION] = False,
 ) -> None:
     """Train a dense network on handwritten digits, and save it in a run directory.
 
     Without flags: the tutorial's network, 784-10-10 with full batches, on the embedded MNIST.
     """
-    from mnistgpu.commands import beginning
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
-    if out is not None and str(out) in ("", "."):
-        raise UsageError("--out must name a directory of its own for the run, such as runs/first")
-    if resume is not None and recipe is not None:
-        raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
-    if watch:
-        from mnistgpu.web import server
-
-        server.require_extra()  # before anything is begun
-    keeping = (checkpoint_every, force, quiet, snapshots, page_to_watch if watch else None)
     stop = Stop()
+    options: dict[str, Any] = {
+        "deform": deform,
+        "stop": stop,
+        "checkpoint_every": checkpoint_every,
+        "force": force,
+        "snapshots": snapshots,
+        "watch": {"host": host, "port": port, "allow_hosts": allow_host or ()} if watch else False,
+    }
     with stop_on_signals(stop):
-        if resume is not None:
-            from mnistgpu.commands import training
+        if resume is None:
+            begin(recipe, changes, data, backend, out, quiet, options)
+        else:
+            from mnistgpu.api import fitting
+            from mnistgpu.commands.training import carry_out, display
 
-            changes, options = beginning.with_preset(deform, changes), training.Options(*keeping)
-            training.go_on(resume, changes, data, backend, out, options, stop)
-            return
-        from mnistgpu.backend import select
-
-        settings = beginning.settings_of(recipe, deform, changes)
-        chosen = select(backend)
-        with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
-            reading = pool.submit(beginning.dataset_for, settings, data)
-            from mnistgpu.commands import training
-
-            options = training.Options(*keeping)
-            dataset = reading.result()
-        training.begin(settings, dataset, data, chosen, out, options, stop)
+            options |= {
+                "backend": backend,
+                "out": out,
+                "progress": display(quiet),
+                "recipe": recipe,
+            }
+            run = functools.partial(fitting.resume, resume, data, **options, **changes)
+            carry_out(run, out or resume, stop)
 
 
-def page_to_watch(title: str, snapshots: Any, note: Any) -> Any:
-    """The page of --watch, whose address is printed."""
-    from mnistgpu.web.watch import WatchPage
+def begin(
+    recipe: str | None,
+    changes: dict[str, Any],
+    data: Path | None,
+    backend: str | None,
+    out: Path | None,
+    quiet: bool,
+    options: dict[str, Any],
+) -> None:
+    """Train a network: `mnistgpu.fit`, which gets the options, in a directory with its files."""
+    from mnistgpu.backend import select
+    from mnistgpu.recipes import settings_of
 
-    page = WatchPage(title, snapshots, note)
-    note(f"watch     {page.address}")
-    return page
+    settings = settings_of(recipe, options["deform"], changes)
+    chosen = select(backend)
+    with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
+        reading = pool.submit(dataset_for, max(10, settings.sizes[-1]), data)
+        from mnistgpu.api import fitting
+        from mnistgpu.commands.training import carry_out, display
+        from mnistgpu.runs.run_directory import new_path
+
+        dataset = reading.result()
+    path = out or new_path()
+    options |= {"backend": chosen, "out": path, "progress": display(quiet), "recipe": recipe}
+    run = functools.partial(fitting.fit, dataset, **options, **changes)
+    carry_out(run, path, options["stop"])
+
+
+def dataset_for(classes: int, path: Path | None) -> Any:
+    """The digits at a path (None: the embedded MNIST) with up to so many classes, hashed."""
+    from mnistgpu import data as readers
+
+    dataset = readers.load(path, classes)
+    _ = dataset.digest  # computed here, beside the imports
+    return dataset
 
 
 train_command = command_from_settings(train)
@@ -111,7 +147,9 @@ train_command = command_from_settings(train)
 
 def main() -> None:
     """Entry point of `python -m mnistgpu.train`."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT
+    )
     app.command("train", cls=QuickCommand)(train_command)
     run_app(app)
 

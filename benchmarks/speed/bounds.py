@@ -11,7 +11,8 @@ import numpy as np
 
 from mnistgpu.engine.products import small
 from mnistgpu.engine.shard import is_narrow
-from mnistgpu.engine.threads import cores, one_blas_thread, workers
+from mnistgpu.engine.threads import one_blas_thread, workers
+from mnistgpu.storage.system import cores
 from speed.tasks import Task, floats
 
 CHUNK = 1000  # images of a full batch that are multiplied at once

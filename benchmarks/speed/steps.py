@@ -7,8 +7,9 @@ import contextlib
 from threadpoolctl import threadpool_limits
 
 from mnistgpu.engine.stepping import stepping
-from mnistgpu.engine.threads import cores, one_blas_thread
+from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.engine.trainer import Trainer
+from mnistgpu.storage.system import cores
 
 
 class Steps:

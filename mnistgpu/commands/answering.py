@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnistgpu import backend as backends
-from mnistgpu import data
-from mnistgpu.commands.networks import load
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.api import studies
+from mnistgpu.api.inputs import network_of
+from mnistgpu.errors import DataError
 from mnistgpu.pictures import answers
-from mnistgpu.reports import submission
 from mnistgpu.storage import files
 
 
@@ -33,7 +32,7 @@ def predict(
         from mnistgpu.reports import plots
 
         files.check_ours("--explain", explain, ".png", plots.MARK)
-    trained, chosen = load(run), backends.select(backend)
+    trained, chosen = network_of(run), backends.select(backend)
     given: list[answers.Answer] = []
     all_read = True
     for path in images:
@@ -59,13 +58,5 @@ def predict(
 
 def submit(run: Path, test: Path, out: Path, force: bool, backend: str | None) -> None:
     """Write the answers to Kaggle's test.csv as a submission."""
-    trained = load(run)
-    if out.exists() and not force:  # before the work, not after it
-        raise UsageError(f"--out {out}: the file exists; choose another or add --force")
-    files.check_folder("--out", out)
-    submission.check_apart(out, (run, test))
-    digits = data.load_digits(test, trained.sizes[-1])
-    if digits.labels is not None:
-        print(f"note: {test} has labels, unlike Kaggle's; they are not used", file=sys.stderr)
-    submission.write(out, trained.predict(digits.images, backends.select(backend)), force)
-    print(f"{len(digits):,} answers in {out}")
+    count = studies.submit(run, test, out, force=force, backend=backend)
+    print(f"{count:,} answers in {out}")

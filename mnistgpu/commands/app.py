@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 
 import typer
 
-from mnistgpu.errors import MnistGpuError
+from mnistgpu.errors import MnistGpuError, printable
+
+
+def show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """Print a warning as one line, without the line of code that gave it."""
+    print(f"warning: {printable(str(message))}", file=sys.stderr)
 
 
 def run_app(app: typer.Typer) -> None:
     """Run a typer app and exit: 0 done, 2 wrong call, 1 wrong data or failed run."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # for names that its encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
+    warnings.showwarning = show_warning
     try:
         sys.exit(app(standalone_mode=False))
     except MnistGpuError as error:

@@ -85,6 +85,11 @@ def examine(backend: str | None = None) -> Iterator[Finding]:
         yield checked(f"speed on {each.name}", speed, each, digits)
 
 
+def doctor(backend: str | None = None) -> list[Finding]:
+    """What `mnistgpu doctor` finds on this machine; a Finding that is not `good` has a `cure`."""
+    return list(examine(backend))
+
+
 def packages() -> Iterator[Finding]:
     """Versions of this package, of those it needs, and of what --graph needs on a GPU."""
     found, missing = [f"mnistgpu {__version__}"], []
@@ -170,7 +175,8 @@ def an_engine(backend: Backend, digits: Digits, theta: np.ndarray, precision: st
 
 def start(precision: str) -> np.ndarray:
     """The same first parameters on every backend."""
-    return network.init(counter_rng.key(0, like=np.zeros(1)), SIZES, "he", precision)
+    theta: np.ndarray = network.init(counter_rng.key(0, like=np.zeros(1)), SIZES, "he", precision)
+    return theta
 
 
 def gradient(backend: Backend, digits: Digits) -> tuple[bool, str, str]:

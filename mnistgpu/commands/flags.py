@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnistgpu import __version__
 from mnistgpu.settings import Settings, flags_of
 
 PANELS = {  # the setting with which each part of the help begins
@@ -39,6 +40,26 @@ BACKEND = option(
     help="numpy, cupy (the GPU), cupy:1 (the second GPU) or auto.",
     default="MNISTGPU_BACKEND, or numpy",
 )
+
+ALLOW_HOST = option(
+    "--allow-host",
+    help="A further name that the page answers to, as that of a proxy of Colab, Codespaces or a "
+    "hub; may be given again.",
+)
+
+
+def print_version(wanted: bool) -> bool:
+    """Print the version and stop, for --version."""
+    if wanted:
+        print(f"mnistgpu {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+VERSION = typer.Option(
+    "--version", callback=print_version, is_eager=True, help="Print the version and stop."
+)
+CONTEXT = {"help_option_names": ["-h", "--help"]}  # of every command
 
 
 def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:

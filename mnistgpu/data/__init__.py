@@ -3,7 +3,7 @@
 Read `digits.py` first: `load` returns a set to train on, `load_digits` images to answer. Images are
 rows (N, pixels) of uint8, 0 for paper and 255 for ink, from the file to the device. `idx.py`,
 `table.py` (CSV, also Kaggle's train.csv and test.csv) and `npz.py` read one format each;
-`streams.py` opens and unpacks files safely for all three.
+`streams.py` opens and unpacks files safely for all three. `arrays.py` takes arrays.
 
 Every file is treated as if it were made to do harm: the outcome is complete data, or a DataError
 that names the file, the place and the remedy. A size that a file claims is compared with the file's

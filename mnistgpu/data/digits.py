@@ -45,6 +45,11 @@ class Digits:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        height, width = self.image_shape
+        labelled = "not labelled" if self.labels is None else "labelled"
+        return f"<Digits {self.source}: {len(self):,} images of {height}x{width}, {labelled}>"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of shape, images and labels: the same for equal digits from any format."""
@@ -59,17 +64,32 @@ class Digits:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled digits to train on, and others for the test (None if the source has none)."""
+    """Labelled digits to train on, and others for the test (None if the source has none).
+
+    validation: digits for the validation; None if some of `train` are to be held out for it.
+    path: the absolute path of the source; None for the embedded MNIST and for arrays.
+    """
 
     train: Digits
     test: Digits | None
     source: str
+    validation: Digits | None = None
+    path: str | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.train.image_shape
+        test = "no" if self.test is None else f"{len(self.test):,}"
+        counts = f"{len(self.train):,} training and {test} test images of {height}x{width}"
+        return f"<Dataset {self.source}: {counts}>"
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the digests of both parts."""
+        """SHA-256 of the digests of all parts."""
         test = "none" if self.test is None else self.test.digest
-        return hashlib.sha256(f"train {self.train.digest} test {test}\n".encode()).hexdigest()
+        text = f"train {self.train.digest} test {test}"
+        if self.validation is not None:
+            text += f" validation {self.validation.digest}"
+        return hashlib.sha256(f"{text}\n".encode()).hexdigest()
 
 
 def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
@@ -82,7 +102,7 @@ def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
     Raises DataError if something is missing, damaged or in another format.
     """
     source = "embedded MNIST" if path is None else str(path)
-    parts = embedded(classes) if path is None else parts_at(Path(path), classes)
+    parts = embedded(classes) if path is None else parts_at(path, classes)
     with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
         train, test = pool.map(lambda read: read(), (parts.train, parts.test))
     if train is None:
@@ -102,7 +122,7 @@ def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
             f"{test.source}: images of {test.image_shape}, but those to train on have "
             f"{train.image_shape}; take both from one set"
         )
-    return Dataset(train, test, source)
+    return Dataset(train, test, source, path=None if path is None else os.path.abspath(path))
 
 
 def load_digits(path: str | Path, classes: int = 10) -> Digits:
@@ -110,7 +130,7 @@ def load_digits(path: str | Path, classes: int = 10) -> Digits:
 
     If the path has a training and a test part, the images are those of the test part.
     """
-    parts = parts_at(Path(path), classes)
+    parts = parts_at(path, classes)
     for read in (parts.kaggle_test, parts.test, parts.train):
         if (digits := read()) is not None:
             return digits
@@ -160,8 +180,13 @@ class Parts:
     kaggle_test: Callable[[], Digits | None] = nothing  # images whose labels only Kaggle has
 
 
-def parts_at(path: Path, classes: int) -> Parts:
+def parts_at(given: str | Path, classes: int) -> Parts:
     """The parts at a path, whose name tells the format."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise UsageError(f"data: must be a path, as text or a Path, not {type(given).__name__}")
+    path = Path(given)
+    if not isinstance(classes, (int, np.integer)) or classes < 1:
+        raise UsageError(f"classes: must be a whole number of at least 1, not {classes!r}")
     if stat.S_ISDIR(mode_of(path)):
         return folder_parts(path, classes)
     kind = path.suffix.lower()

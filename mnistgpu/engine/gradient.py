@@ -20,9 +20,10 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
-from mnistgpu.engine.threads import cores, one_blas_thread, workers
+from mnistgpu.engine.threads import one_blas_thread, workers
 from mnistgpu.maths import regularize
 from mnistgpu.settings import Settings
+from mnistgpu.storage.system import cores
 
 SHARD_ROWS = 1000  # rows of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
 NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element

@@ -13,8 +13,9 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine.shard import is_narrow
-from mnistgpu.engine.threads import cores, workers
+from mnistgpu.engine.threads import workers
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.storage.system import cores
 
 ROWS = 1024
 
@@ -52,7 +53,7 @@ def of_image(params: Sequence[network.Layer], activation: str, image: np.ndarray
     (W, b), value = params[0], ACTIVATIONS[activation].value
     x = image.astype(W.dtype)
     x *= 1.0 / 255.0
-    Z = W.dot(x)
+    Z: np.ndarray = W.dot(x)
     Z += b[:, 0]
     for W, b in params[1:]:
         Z = W.dot(value(Z))

@@ -7,7 +7,6 @@ the data, the parameters and one shard. The estimates lie above what a step real
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -18,6 +17,7 @@ from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.errors import OutOfMemoryError
 from mnistgpu.maths import optimizers
 from mnistgpu.settings import Settings
+from mnistgpu.storage import system
 
 FAILED_ALLOCATIONS = ("cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -73,9 +73,7 @@ def free_bytes(backend: Backend) -> int | None:
         cupy = backend.xp
         unused = cupy.get_default_memory_pool().free_bytes()
         return int(cupy.cuda.Device(backend.device).mem_info[0] + unused)
-    if "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return None
+    return system.free_memory()
 
 
 def needed(settings: Settings, images: int, batch_size: int) -> int:

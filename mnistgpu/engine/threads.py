@@ -1,4 +1,4 @@
-"""The machine's cores: how many there are, a pool of threads on them, the threads of BLAS.
+"""Threads: a pool of them, and how many BLAS uses.
 
 Here for speed alone. NumPy releases the interpreter lock inside products and element-wise
 functions. Where there are several workers, BLAS uses one thread in each.
@@ -7,35 +7,14 @@ functions. Where there are several workers, BLAS uses one thread in each.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
-import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-def cores() -> int:
-    """The processors this process may use, or whose time a container lets it have."""
-    count = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    return max(1, min(count, quota() or count))
-
-
-@functools.cache
-def quota() -> int | None:
-    """How many processors' time Linux lets this process have (docker --cpus); None for no limit."""
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-        own = next(line[3:] for line in groups if line.startswith("0::"))
-        most, period = Path(f"/sys/fs/cgroup{own}/cpu.max").read_text().split()
-        return max(1, int(most) // int(period))  # "max" is no limit, and no number
-    return None
+from mnistgpu.storage.system import keep_freed_memory
 
 
 @contextlib.contextmanager
@@ -77,19 +56,3 @@ def _blas() -> Any:
     except ImportError:  # a machine for the GPU alone may lack it
         return None
     return ThreadpoolController()
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Ask glibc to keep freed arrays for the next ones instead of returning them to the system.
-
-    By default every array over some 100 kB is fresh memory whose pages the kernel clears at first
-    touch, which costs several times the arithmetic on it (measured: normal numbers for 256x512
-    noise 2.9 ms before, 0.4 ms after). Elsewhere than on glibc nothing happens.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            libc = ctypes.CDLL("libc.so.6")
-            m_trim_threshold, m_mmap_threshold = -1, -3  # the names of malloc.h
-            libc.mallopt(m_mmap_threshold, 32 * 2**20)
-            libc.mallopt(m_trim_threshold, 2**30)

@@ -21,11 +21,12 @@ from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, tensor_file
 
+FILE = "model.safetensors"  # in a run directory
 FORMAT = "mnistgpu-model"
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """Parameters theta (parameter_count,) of a network of `sizes`, and how they were trained.
 
@@ -38,6 +39,21 @@ class Model:
     activation: str = "relu"
     settings: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Model {'-'.join(map(str, self.sizes))}, {len(self.theta):,} parameters>"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is a model with equal parameters, settings and data."""
+        if not isinstance(other, Model):
+            return NotImplemented
+        rest = [each.name for each in fields(self) if each.name != "theta"]
+        return all(getattr(self, name) == getattr(other, name) for name in rest) and np.array_equal(
+            self.theta, other.theta
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.sizes, self.activation, self.data_digest))
 
     @cached_property
     def layers(self) -> list[network.Layer]:
@@ -94,7 +110,7 @@ def load(path: Path) -> Model:
     """Read a model file, or the model of a run directory; DataError if it contradicts itself."""
     path = Path(path)
     if os.path.isdir(path):
-        path = path / "model.safetensors"
+        path = path / FILE
     if not files.is_file(path):
         raise DataError(
             f"{path}: no model here; give a run directory that `mnistgpu train` has finished, or "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,17 @@ class Evaluation:
         """The share of right answers."""
         return self.right / len(self.digits)
 
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (
+            f"<Evaluation: accuracy {self.accuracy:.4f} (95% interval {low:.4f} to {high:.4f}), "
+            f"{self.right:,} of {len(self.digits):,} right>"
+        )
+
+    def lines(self) -> list[str]:
+        """The evaluation in words and tables, as `mnistgpu evaluate` prints it."""
+        return lines_of(self)
+
 
 def evaluate(
     trained: Model | Committee, digits: Digits, backend: Backend, robustness: bool = True
@@ -115,8 +125,10 @@ def curve(trained: Model | Committee, digits: Digits, trial: Trial, backend: Bac
     return Curve(trial, tuple(right), len(some))
 
 
-def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
-    """The evaluation for a terminal."""
+def lines_of(found: Evaluation) -> list[str]:
+    """The lines of an evaluation for a terminal."""
+    lines: list[str] = []
+    say = lines.append
     low, high = found.interval
     say(f"{found.digits.source}: {found.right:,} of {len(found.digits):,} right")
     say(f"accuracy {found.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
@@ -137,6 +149,7 @@ def print_lines(found: Evaluation, say: Callable[[str], None] = print) -> None:
         pairs = zip(line.trial.strengths, line.accuracy, strict=True)
         figures = "  ".join(f"{strength:g}: {share(part)}" for strength, part in pairs)
         say(f"{line.trial.name.lower()} ({line.trial.unit})  {figures}")
+    return lines
 
 
 def share(value: float, digits: int = 1) -> str:

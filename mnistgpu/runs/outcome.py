@@ -19,7 +19,7 @@ from mnistgpu.settings import Settings
 EVALUATED_AT_ONCE = 2**16  # images, which bounds the memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What a training run leaves: the model, its history, and results as in results.json."""
 

@@ -5,43 +5,57 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from mnistgpu.runs.stop import Stop
+from mnistgpu.storage.system import in_main_thread, stopping_signals
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = stopping_signals()
 SHOW_CURSOR = b"\x1b[?25h\n"  # the progress bar hides it
 NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
-@contextmanager
-def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run.
+def leave_at_once(number: int, frame: FrameType | None) -> None:
+    """End the program with exit status 128 + signal, as shells do.
 
-    A second signal ends the program at once, with exit status 128 + signal as in shells: files are
-    replaced whole or not at all, so there is nothing to clean up but the terminal's cursor.
-    Signals that the parent process ignores (nohup) stay ignored. Outside the main thread, where
-    Python handles no signals, nothing changes.
+    Files are replaced whole or not at all, so there is nothing to clean up but the terminal's
+    cursor.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), SHOW_CURSOR)
+    os._exit(128 + number)  # an exception would wait for threads in long products
+
+
+@contextmanager
+def stop_on_signals(
+    stop: Stop,
+    signals: Sequence[signal.Signals] = SIGNALS,
+    second: Callable[[int, FrameType | None], object] = leave_at_once,
+) -> Iterator[list[str]]:
+    """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run; the signals so far.
+
+    `second` is called for a second signal. Signals that the parent process ignores (nohup) stay
+    ignored. Elsewhere than in the main thread of a program nothing changes.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
         name = NAMES.get(signal.Signals(number), signal.Signals(number).name)
-        if stop.interrupting:
-            if sys.stdout is not None and sys.stdout.isatty():
-                os.write(sys.stdout.fileno(), SHOW_CURSOR)
-            os._exit(128 + number)  # an exception would wait for threads in long products
+        if received:
+            second(number, frame)
+        received.append(name)
         stop.interrupt(name, 128 + number)
 
+    received: list[str] = []
     previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+    if in_main_thread():
+        for number in signals:
+            # None: of a program around Python, which alone could restore it
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, handler)
     try:
-        yield
+        yield received
     finally:
         for number, old in previous.items():
             signal.signal(number, old)

@@ -3,4 +3,5 @@
 Read `files.py` first: how a file is replaced, so that after a kill or on a full disk the old file
 or the new one is there, never a part of one. `tensor_file.py` reads and writes named arrays in the
 safetensors format (no pickle). `lock.py` prevents two processes from writing to one directory.
+`system.py` has what differs between Linux, macOS and Windows; nothing else in the package does.
 """

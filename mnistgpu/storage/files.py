@@ -14,6 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu.errors import DataError, RunError, UsageError
+from mnistgpu.storage import system
+
+
+def path_of(given: Any, name: str) -> Path:
+    """A path that a caller gave under this name; UsageError if it is none.
+
+    RunError if the system refuses it, as it does a name that is too long or a folder that may not
+    be read: later that would be an OSError.
+    """
+    if not isinstance(given, (str, os.PathLike)) or isinstance(os.fspath(given), bytes):
+        raise UsageError(f"{name}: must be a path, as text or a Path, not {type(given).__name__}")
+    try:
+        os.lstat(given)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{name} {given}: cannot be used ({reason}); choose another path") from None
+    return Path(given)
 
 
 def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | None = None) -> None:
@@ -30,19 +49,15 @@ def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | No
             dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:
             temporary = Path(file.name)
-            os.fchmod(file.fileno(), 0o644)
+            system.let_others_read(file.fileno())
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            system.flush(file.fileno())
         if check is not None:
             check(temporary)
-        os.replace(temporary, path)
+        system.replace(temporary, path)
         temporary = None
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        system.flush_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from None
     finally:
@@ -51,11 +66,11 @@ def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | No
                 temporary.unlink()
 
 
-def cannot_write(path: Path, error: OSError) -> RunError:
+def cannot_write(path: Path, error: Exception) -> RunError:
     """The error for a file that the system refuses to write."""
+    reason = getattr(error, "strerror", None) or error
     return RunError(
-        f"{path}: cannot be written ({error.strerror or error}); free space, or choose another "
-        "directory with --out"
+        f"{path}: cannot be written ({reason}); free space, or choose another directory with --out"
     )
 
 

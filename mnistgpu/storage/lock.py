@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import portalocker
+
 from mnistgpu.errors import RunError
+from mnistgpu.storage import system
 from mnistgpu.storage.files import cannot_write
 
 NAME = ".lock"
@@ -22,15 +23,17 @@ def only_writer(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; RunError if another process holds it.
 
     The system releases the lock when the process ends, also after kill -9: the file that a killed
-    process leaves behind locks nothing. fcntl's locks work over NFS, and no child inherits them.
+    process leaves behind locks nothing.
     """
     path = directory / NAME
     descriptor = acquire(path)
     try:
         yield
     finally:
+        # Before the lock is released, since after that another process may hold it. Windows removes
+        # no open file; there it stays, and locks nothing.
         with contextlib.suppress(OSError):
-            path.unlink()  # before the lock is released: after that another process may hold it
+            path.unlink()
         os.close(descriptor)
 
 
@@ -38,26 +41,27 @@ def acquire(path: Path) -> int:
     """The descriptor of the locked file at path, which then names the process that holds it."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            descriptor = system.open_plain(path)
         except OSError as error:
             if path.is_symlink():
                 raise not_a_lock(path) from None
             raise cannot_write(path, error) from None
         try:
-            check_plain(descriptor, path)
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not system.is_plain(descriptor):  # the writer's name overwrites the content
+                raise not_a_lock(path)
+            portalocker.lock(descriptor, portalocker.LOCK_EX | portalocker.LOCK_NB)
             if is_at(descriptor, path):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
                 return descriptor
-        except (BlockingIOError, PermissionError):
-            writer = os.read(descriptor, 200).decode(errors="replace")
+        except portalocker.AlreadyLocked:
+            writer = written(descriptor)
             os.close(descriptor)
             raise RunError(
-                f"{path.parent}: another run ({writer or 'just begun'}) is writing there; wait for "
-                "it, or choose another directory with --out"
+                f"{path.parent}: another run ({writer}) is writing there; wait for it, or choose "
+                "another directory with --out"
             ) from None
-        except OSError as error:
+        except (OSError, portalocker.LockException) as error:
             os.close(descriptor)
             raise cannot_write(path, error) from None
         except RunError:
@@ -66,14 +70,12 @@ def acquire(path: Path) -> int:
         os.close(descriptor)  # the last holder has removed this file meanwhile: lock the new one
 
 
-def check_plain(descriptor: int, path: Path) -> None:
-    """RunError if the open file has a second name (a hard link), or is a pipe or a device.
-
-    The writer's name overwrites its content, so the file must have no other use.
-    """
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise not_a_lock(path)
+def written(descriptor: int) -> str:
+    """Who has locked an open file; Windows lets nobody else read that."""
+    with contextlib.suppress(OSError):
+        if writer := os.read(descriptor, 200).decode(errors="replace"):
+            return writer
+    return "just begun" if os.name == "posix" else "of another process"
 
 
 def not_a_lock(path: Path) -> RunError:

@@ -178,7 +178,7 @@ def test_submit_says_that_it_does_not_look_at_labels(kaggle_test, tmp_path):
     table.to_csv(tmp_path / "train.csv", index=False)
     done = run_here("submit", "shipped", tmp_path / "train.csv", "--out", tmp_path / "out.csv")
     assert done.returncode == 0
-    assert one_sentence(done.stderr).startswith(f"note: {tmp_path / 'train.csv'} has labels")
+    assert one_sentence(done.stderr).startswith(f"warning: {tmp_path / 'train.csv'} has labels")
     assert (pd.read_csv(tmp_path / "out.csv")["Label"] == kaggle_test[1]).mean() > 0.97
 
 

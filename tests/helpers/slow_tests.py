@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from mnistgpu.engine import threads
+from mnistgpu.storage import system
 
 MOST_WORKERS = 4  # each needs 1 to 2 GB, and trains the networks that its tests share
 COUNT = pytest.StashKey[int]()
@@ -18,14 +18,14 @@ def pytest_xdist_auto_num_workers(config):
     """-n auto: a process for each core that this one may use, also in a container."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # xdist reads it
-    return min(MOST_WORKERS, threads.cores())
+    return min(MOST_WORKERS, system.cores())
 
 
 def pytest_configure(config):
     """Several processes share the cores: BLAS's threads in each would wait for one another."""
     workers = getattr(config.option, "numprocesses", None) or 1
     if workers > 1:
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads.cores() // workers)))
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, system.cores() // workers)))
 
 
 def pytest_deselected(items):

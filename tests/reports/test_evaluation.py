@@ -97,8 +97,7 @@ def test_what_is_found(found):
 
 
 def test_the_terminal_says_it_all(found):
-    lines = []
-    evaluation.print_lines(found[1], lines.append)
+    lines = found[1].lines()
     text = "\n".join(lines)
     for part in ("accuracy 0.9", "precision", "calibration error", "refused", "rotation (degrees)"):
         assert part in text

@@ -13,28 +13,25 @@ import functools
 import math
 import mmap
 import os
-import signal
-import sys
-import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from mnistgpu.engine.threads import blas_architecture
 from mnistgpu.errors import RunError
+from mnistgpu.storage import system
 
 # A process that waits polls this often before it yields its core, and before it sleeps.
 POLLS_BEFORE_YIELD, POLLS_BEFORE_SLEEP = 100, 1000  # some 10 microseconds, and a millisecond
 SLEEP = 0.2  # seconds, after which it checks whether the other processes are still there
 LONGEST_REASON = 1000  # bytes
-OPEN_FILES = "/proc/self/fd"
 
 
 @functools.cache
 def is_possible() -> bool:
     """Whether a forked process can compute here: on Linux, with OpenBLAS, which survives a fork."""
-    if sys.platform != "linux" or not os.path.isdir(OPEN_FILES) or not blas_architecture():
+    if not system.can_fork() or not blas_architecture():
         return False
     try:
         from multiprocessing import get_context
@@ -95,7 +92,7 @@ class ProcessGroup:
                 if acquire(False):
                     break
                 if poll > POLLS_BEFORE_YIELD:
-                    os.sched_yield()
+                    system.give_way()
             else:
                 while not acquire(True, SLEEP):
                     self._check_alive()
@@ -109,13 +106,13 @@ class ProcessGroup:
         took two to three times as long.
         """
         with contextlib.suppress(OSError):  # it may be forbidden, and only speed depends on it
-            before = os.sched_getaffinity(0)
+            before = system.affinity() or set()
             own = before & self._own_cores
             if own and own != before:
                 try:
-                    os.sched_setaffinity(0, own)
+                    system.run_only_on(own)
                 finally:
-                    os.sched_setaffinity(0, before)
+                    system.run_only_on(before)
 
     @contextlib.contextmanager
     def running(self, begin: Callable[[], Callable[[], object]]) -> Iterator[None]:
@@ -126,41 +123,25 @@ class ProcessGroup:
             yield
         finally:
             for process in self._children:
-                with contextlib.suppress(OSError):  # it is gone already
-                    os.kill(process, signal.SIGKILL)
-                    os.waitpid(process, 0)
+                system.end(process)
             self._children.clear()
 
     def _fork(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
-        """Start a rank; RunError if the system refuses a process."""
-        # rank 0 alone ends a run that is to stop, after a whole step; other ranks block all signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        """Start a rank; RunError if the system refuses a process.
+
+        Rank 0 alone ends a run that is to stop, after a whole step; other ranks handle no signals.
+        """
         try:
-            with warnings.catch_warnings():
-                # Python warns of threads, which a forked process lacks: NumPy needs none here
-                warnings.simplefilter("ignore")
-                process = os.fork()
-            if process == 0:
-                self._run_rank(rank, begin)
-            self._children.append(process)
+            self._children.append(system.fork(lambda: self._run_rank(rank, begin)))
         except OSError as error:
             raise RunError(
                 f"no other process can be started to share a step with ({error}); end some "
                 "programs, or allow more (ulimit -u)"
             ) from None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _run_rank(self, rank: int, begin: Callable[[], Callable[[], object]]) -> None:
+    def _run_rank(self, rank: int, begin: Callable[[], Callable[[], object]]) -> NoReturn:
         """The whole life of a forked process. It never returns."""
         try:
-            null = os.open(os.devnull, os.O_RDWR)  # rank 0's locks and pipes must end with it
-            for standard in range(3):
-                os.dup2(null, standard)
-            for number in map(int, os.listdir(OPEN_FILES)):
-                if number > 2:
-                    with contextlib.suppress(OSError):  # already closed: that of listdir
-                        os.close(number)
             self._take_rank(rank)
             work = begin()
             while True:
@@ -174,7 +155,7 @@ class ProcessGroup:
     def _take_rank(self, rank: int) -> None:
         others = [other for other in range(self.size) if other != rank]
         self.rank = rank
-        cores = sorted(os.sched_getaffinity(0))
+        cores = sorted(system.affinity() or ())
         self._own_cores = set(cores[part_of(len(cores), rank, self.size)])
         self._release = [self._signals[rank][other].release for other in others]
         self._acquire = [self._signals[other][rank].acquire for other in others]
@@ -186,19 +167,13 @@ class ProcessGroup:
                 os._exit(1)
             return
         for process in self._children:
-            try:
-                ended, status = os.waitpid(process, os.WNOHANG)
-            except ChildProcessError:  # another part of the program has waited for it
-                ended, status = process, 0
-            if ended:
+            how = system.has_ended(process)
+            if how is not None:
                 self._children.remove(process)
                 reason = self._reason[:].rstrip(b"\0").decode(errors="replace")
                 if reason.startswith("MemoryError"):
                     raise MemoryError(reason)
-                if not reason:
-                    code = os.waitstatus_to_exitcode(status)
-                    reason = f"killed by signal {-code}" if code < 0 else f"exit status {code}"
                 raise RunError(
-                    f"one of the {self.size} processes that share a step has ended ({reason}); "
-                    "train again, or resume the run"
+                    f"one of the {self.size} processes that share a step has ended "
+                    f"({reason or how}); train again, or resume the run"
                 )

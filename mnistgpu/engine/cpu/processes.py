@@ -17,9 +17,10 @@ from mnistgpu.engine.cpu.data_parallel import DataParallel
 from mnistgpu.engine.cpu.process_group import ProcessGroup, is_possible
 from mnistgpu.engine.cpu.tensor_parallel import TensorParallel
 from mnistgpu.engine.gradient import is_plain
-from mnistgpu.engine.threads import cores, one_blas_thread
+from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import RunError
+from mnistgpu.storage.system import cores, in_main_thread
 
 # The least work of a process for which sharing a step pays: multiply-adds of its largest product,
 # and units of each layer if these are shared. Measured with two processes on two cores. MOST limits
@@ -31,7 +32,10 @@ PAUSE, OFTEN = 0.001, 0.1
 
 
 def number_of_processes(trainer: Trainer) -> int:
-    """How many processes share the steps of this trainer; 1 if they are not shared."""
+    """How many processes share the steps of this trainer; 1 if they are not shared.
+
+    That is always 1 outside the main thread of a program, see `threads.in_main_thread`.
+    """
     engine, settings = trainer.engine, trainer.settings
     shards, batch_rows = len(engine.shards), trainer.batches.size
     # a limit on norms needs all weights into a unit or the whole gradient: no rank has them
@@ -46,7 +50,7 @@ def number_of_processes(trainer: Trainer) -> int:
         units = min(engine.sizes[1:-1], default=0)
         count = min(trainer.workers or cores(), most, units // UNITS)
     pays = count > 1 and not whole and engine.xp.__name__ == "numpy"
-    return count if pays and is_possible() else 1
+    return count if pays and in_main_thread() and is_possible() else 1
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import RunError
 from mnistgpu.runs import checkpoint, signals
 from mnistgpu.settings import Settings
+from mnistgpu.storage import system
 
 pytestmark = pytest.mark.skipif(
     not process_group.is_possible(), reason="no forked processes compute here"
@@ -226,21 +227,6 @@ def test_where_there_is_no_room_to_meet_a_sentence_says_so(monkeypatch):
     assert process_group.is_possible()
 
 
-def test_a_container_with_less_time_has_fewer_cores(monkeypatch):
-    texts = {"/proc/self/cgroup": "1:cpu:/x\n0::/mine\n"}
-    monkeypatch.setattr(threads.Path, "read_text", lambda path: texts[str(path)])
-    found = []
-    for limit in ("max 100000", "150000 100000", "50000 100000", "6400000 100000", "odd"):
-        texts["/sys/fs/cgroup/mine/cpu.max"] = f"{limit}\n"
-        threads.quota.cache_clear()
-        found.append(threads.quota())
-        here = len(os.sched_getaffinity(0))
-        assert threads.cores() == min(here, found[-1] or here)
-    assert found == [None, 1, 1, 64, None]
-    monkeypatch.undo()
-    threads.quota.cache_clear()
-
-
 def test_memory_that_cannot_be_had_is_a_memory_error():
     """Which the command line explains, see `memory`."""
     with pytest.raises(MemoryError, match="no memory to share"):
@@ -290,13 +276,13 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     assert "go on with" in one_sentence(errors)
     saved = checkpoint.load(path)
     assert 0 < saved.taken < STEPS
-    assert saved.workers == min(16, threads.cores())
+    assert saved.workers == min(16, system.cores())
     assert run("--resume", path).returncode == 0
     for name, values in checkpoint.load(whole).vectors.items():
         assert np.array_equal(checkpoint.load(path).vectors[name], values), name
 
 
-@pytest.mark.skipif(threads.cores() < 2, reason="one core: no other process to share with")
+@pytest.mark.skipif(system.cores() < 2, reason="one core: no other process to share with")
 def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
     path = tmp_path / "run"
     process = runs.start(*OPTIONS, "--iterations", STEPS, *OFTEN, "--out", path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -26,8 +28,8 @@ from mnistgpu.settings import Settings
 REFRESH_SECONDS = 0.1
 
 
-class Silent(Callback, AbstractContextManager["Silent"]):
-    """--quiet: nothing at all. Also the base of the displays that print."""
+class Display(Callback, AbstractContextManager["Display"]):
+    """Prints nothing, as for --quiet. The base of the displays that print."""
 
     def note(self, line: str) -> None:
         """Print one more line, such as where a resumed run continues."""
@@ -36,13 +38,20 @@ class Silent(Callback, AbstractContextManager["Silent"]):
         pass
 
 
-class Guarded(Silent):
+class Warnings(Display):
+    """Prints nothing, and gives each warning to `warnings.warn`."""
+
+    def warning(self, sentence: str) -> None:
+        warnings.warn(sentence, stacklevel=2)
+
+
+class Guarded(Display):
     """Shows what another display shows. If that cannot print, the run is interrupted, and so saved.
 
     The rest of the output then goes to the null device, or Python would print an error at its exit.
     """
 
-    def __init__(self, display: Silent, stop: Stop):
+    def __init__(self, display: Display, stop: Stop):
         self.display, self.stop = display, stop
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
@@ -83,14 +92,16 @@ class Guarded(Silent):
         """Print nothing from now on."""
         what = f"its output, which cannot be written ({error.strerror or error}),"
         self.stop.interrupt(what, 1)
-        self.display = Silent()
+        self.display = Display()
         if sys.stdout is not None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            with contextlib.suppress(OSError, ValueError):  # closed, or no file of the system
+                output = sys.stdout.fileno()
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, output)
+                os.close(nowhere)
 
 
-class Lines(Silent):
+class Lines(Display):
     """A line for every row of history, for logs and pipes."""
 
     def row(self, row: Row, theta: Array) -> None:
@@ -100,10 +111,14 @@ class Lines(Silent):
         self.note(f"warning: {sentence}")
 
     def note(self, line: str) -> None:
-        """Print what may quote a file or a path; OSError if the output was closed (>&-)."""
-        if sys.stdout is None:
+        """Print what may quote a file or a path; OSError if the output was closed, as by >&-.
+
+        Characters that the encoding of the output lacks are printed as escape sequences.
+        """
+        if sys.stdout is None or getattr(sys.stdout, "closed", False):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        print(printable(line), flush=True)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 class Bar(Lines):
@@ -151,11 +166,17 @@ class Bar(Lines):
             self._progress.stop()
 
 
-def display(quiet: bool) -> Silent:
-    """The display that fits: silent if asked, a bar on a terminal, lines elsewhere."""
-    if quiet:
-        return Silent()
-    return Bar() if sys.stdout is not None and sys.stdout.isatty() else Lines()
+def display_for_output() -> Display:
+    """The display that fits the standard output: a bar on a terminal, lines elsewhere."""
+    return Bar() if on_terminal() else Lines()
+
+
+def on_terminal() -> bool:
+    """Whether the standard output is a terminal; False also if it is closed or was replaced."""
+    try:
+        return sys.stdout is not None and bool(sys.stdout.isatty())
+    except (AttributeError, ValueError):  # an object with `write` alone; a closed file
+        return False
 
 
 def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) -> list[str]:
@@ -163,6 +184,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     facts: dict[str, Any] = backend.describe()
     versions = f"numpy {facts['numpy']}" + (f", cupy {facts['cupy']}" if "cupy" in facts else "")
     test = f"{len(dataset.test):,} test" if dataset.test else "no test"
+    held_out = len(dataset.validation) if dataset.validation else settings.validation
     batch = "full batch" if settings.batch_size is None else f"batches of {settings.batch_size}"
     length = f"{settings.epochs} epochs" if settings.epochs else f"{settings.iterations} iterations"
     schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
@@ -171,7 +193,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
         f"mnistgpu  {__version__} with {versions}",
         f"backend   {backend.name} on {facts['device']}; {numbers}",
         f"data      {dataset.source}: {len(dataset.train) - settings.validation:,} training, "
-        f"{settings.validation:,} validation, {test} images; digest {dataset.digest[:16]}",
+        f"{held_out:,} validation, {test} images; digest {dataset.digest[:16]}",
         f"network   {settings.layers}, {network.parameter_count(settings.sizes):,} parameters",
         f"training  {settings.optimizer}, alpha {settings.learning_rate:g}{schedule}, {batch}, "
         f"{length}, seed {settings.seed}",
@@ -194,13 +216,13 @@ def figures(row: Row) -> str:
     )
 
 
-def conclusion(outcome: Outcome, path: Path) -> list[str]:
-    """The last lines of a run: accuracies, time, and where it was saved."""
+def conclusion(outcome: Outcome, path: Path | None) -> list[str]:
+    """The last lines of a run: accuracies, time, and where it was saved, if it was."""
     results = outcome.results
-    return [
+    lines = [
         f"accuracy  train {number(results['train_accuracy'])}, "
         f"validation {number(results['validation_accuracy'])}, "
         f"test {number(results['test_accuracy'])}",
         f"time      {results['seconds']:.1f} s, {results['images_per_second']:,.0f} images/s",
-        f"saved in  {path}",
     ]
+    return lines if path is None else [*lines, f"saved in  {path}"]

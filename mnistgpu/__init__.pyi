@@ -1,0 +1,60 @@
+"""The types of the front door, for type checkers; `__init__.py` resolves the names."""
+
+from mnistgpu.api.fitting import fit, resume
+from mnistgpu.api.model import Model, load, save
+from mnistgpu.api.run import Run
+from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
+from mnistgpu.commands.doctor import doctor
+from mnistgpu.data import Dataset, Digits
+from mnistgpu.data import load as load_data
+from mnistgpu.errors import (
+    BackendError,
+    DataError,
+    DivergedError,
+    MnistGpuError,
+    OutOfMemoryError,
+    RunError,
+    ShapeError,
+    StoppedError,
+    UsageError,
+)
+from mnistgpu.recipes import RECIPES
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.stop import Stop
+from mnistgpu.settings import Settings
+
+__all__ = [
+    "RECIPES",
+    "BackendError",
+    "Callback",
+    "DataError",
+    "Dataset",
+    "Digits",
+    "DivergedError",
+    "MnistGpuError",
+    "Model",
+    "OutOfMemoryError",
+    "Run",
+    "RunError",
+    "Settings",
+    "ShapeError",
+    "Stop",
+    "StoppedError",
+    "UsageError",
+    "__version__",
+    "committee",
+    "compare",
+    "doctor",
+    "draw",
+    "evaluate",
+    "fit",
+    "load",
+    "load_data",
+    "lr_find",
+    "plot",
+    "resume",
+    "save",
+    "submit",
+]
+
+__version__: str

@@ -1,0 +1,216 @@
+"""Train a network (`fit`), or go on with a run that was stopped (`resume`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mnistgpu import backend as backends
+from mnistgpu.api import run as runs_of
+from mnistgpu.api.inputs import (
+    AnyPath,
+    backend_of,
+    check_callers,
+    check_switches,
+    directory_of,
+    settings_and_data,
+    training_data,
+    with_validation,
+)
+from mnistgpu.api.job import Job, display_of
+from mnistgpu.api.run import Run
+from mnistgpu.backend import Backend
+from mnistgpu.engine.stepping import check_backend
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.recipes import with_preset
+from mnistgpu.runs import checkpoint, checks, run_directory
+from mnistgpu.runs import resume as resuming
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.progress import (
+    Display,
+)
+from mnistgpu.runs.stop import Stop
+from mnistgpu.settings import Settings, renamed
+from mnistgpu.storage import files
+
+
+def fit(
+    X: Any = None,
+    y: Any = None,
+    *,
+    recipe: str | None = None,
+    deform: str | None = None,
+    test: Any = None,
+    validation: Any = None,
+    backend: str | Backend | None = None,
+    out: AnyPath | None = None,
+    progress: bool | Display | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Stop | None = None,
+    on_interrupt: str | None = None,
+    checkpoint_every: str = "60s",
+    force: bool = False,
+    snapshots: bool = False,
+    watch: bool | Mapping[str, Any] = False,
+    **settings: Any,
+) -> Run:
+    """Train a network, evaluate it once on the test images, and return the run.
+
+    X, y: images (N, pixels) or (N, H, W), integers from 0 (paper) to 255 (ink) or floats from 0 to
+        1, and labels (N,), integers 0, 1, 2, ...; or X alone is a path (a folder of IDX files, an
+        IDX, CSV or npz file) or a Dataset. Without them: the embedded MNIST.
+    recipe: named settings to begin with, see `mnistgpu.RECIPES`; "classic" by default.
+    deform: named deformations to begin with: "strong" or "ciresan".
+    test: a pair (images, labels) to evaluate the trained network on.
+    validation: how many training images to hold out, or a pair (images, labels). By default as many
+        as the recipe says, but at most a tenth.
+    backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.
+    out: the directory to save the run in. Without it nothing is written.
+    progress: True prints what the command line prints (a bar on a terminal, else lines), False
+        nothing; by default True on a terminal. Where nothing is printed, warnings go to `warnings`.
+    callbacks: called for each step and row of history, see `mnistgpu.Callback`.
+    stop: lets another thread end the run, see `mnistgpu.Stop`.
+    on_interrupt: what Ctrl-C or a notebook's stop button does, after the step: "raise" raises
+        KeyboardInterrupt, "return" returns the run with what was learnt and `run.stopped` True. By
+        default a notebook returns, and a script raises, so that its loop over settings ends.
+    checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
+    watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
+        True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
+    settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
+
+    With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
+    Outside the main thread of a program (also in the workers of joblib and process pools) no signal
+    is handled and no process is started.
+
+    Raises UsageError for a wrong call, DataError for data that cannot be used, BackendError if the
+    backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
+    """
+    check_switches(force=force, snapshots=snapshots)
+    check_callers(callbacks, stop)
+    check_watch(watch)
+    if snapshots and out is None:
+        raise UsageError("snapshots are kept in the directory of the run: give out as well")
+    every, display = parse_every(checkpoint_every), display_of(progress)
+    made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
+    chosen = backend_of(backend)
+    checks.check_fit(made, dataset)
+    check_backend(made, chosen)
+    job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+    if out is None:
+        return job.run()
+    path = directory_of(out)
+    with run_directory.writing(path):
+        run_directory.create(path, made, dataset, force)
+        saving = Checkpointing(path, dataset.path, dataset.digest, every)
+        done = job.run(path, saving)
+    return replace(done, go_on=partial(resume, path, dataset))
+
+
+def resume(
+    run: AnyPath,
+    X: Any = None,
+    y: Any = None,
+    *,
+    deform: str | None = None,
+    test: Any = None,
+    validation: Any = None,
+    backend: str | Backend | None = None,
+    out: AnyPath | None = None,
+    progress: bool | Display | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Stop | None = None,
+    on_interrupt: str | None = None,
+    checkpoint_every: str = "60s",
+    force: bool = False,
+    snapshots: bool = False,
+    watch: bool | Mapping[str, Any] = False,
+    **settings: Any,
+) -> Run:
+    """Go on with the run in a directory, bit for bit as if it had never stopped.
+
+    run: the directory. X, y, test, validation: the data of the run, if it was begun with arrays;
+        otherwise they are read from where they were. Of the settings only `iterations` or `epochs`
+        may change. out: another directory to go on in. The rest is as for `fit`, and the backend is
+        that of the run by default.
+
+    Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
+    """
+    if settings.pop("recipe", None) is not None:
+        raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
+    check_switches(force=force, snapshots=snapshots)
+    check_callers(callbacks, stop)
+    check_watch(watch)
+    every, display = parse_every(checkpoint_every), display_of(progress)
+    changes, pair = with_validation(with_preset(deform, settings), validation)
+    directory = files.path_of(run, "run")
+    checkpoint.find(directory)
+    path = directory if out is None else directory_of(out)
+    in_place = os.path.realpath(path) == os.path.realpath(directory)
+    with contextlib.ExitStack() as held:
+        if in_place:
+            held.enter_context(run_directory.writing(path))
+        saved = checkpoint.load(directory)
+        made = resuming.changed_settings(saved, renamed(changes), str(directory))
+        variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
+        if in_place and finished_already(path, saved, made, force):
+            display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
+            return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
+        chosen = backend_of(backend or variable or saved.machine.get("backend"))
+        where = saved.data if X is None else X
+        dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair)
+        if dataset.digest != saved.data_digest:
+            raise DataError(
+                f"{dataset.source}: not the data that {directory} was trained on (their digest is "
+                f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
+                "Python as X and y)"
+            )
+        if not in_place:
+            held.enter_context(run_directory.writing(path))
+            run_directory.create(path, made, dataset, force)
+        saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
+        notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
+        here = checkpoint.machine(chosen)
+        if here != saved.machine:
+            then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
+            notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
+        job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+        done = job.run(path, saving, saved, notes)
+    return replace(done, go_on=partial(resume, path, dataset))
+
+
+def finished_already(
+    path: Path, saved: checkpoint.Checkpoint, settings: Settings, force: bool
+) -> bool:
+    """Whether the run in its directory is finished and whole, so that nothing is left to do.
+
+    UsageError if it is finished and would be replaced by a longer one without `force`.
+    """
+    if not saved.progress.finished:
+        return False
+    if not run_directory.is_finished(path, saved.settings, saved.data_digest):
+        return False
+    if settings != saved.settings and not force:
+        raise UsageError(
+            f"--resume {path}: a finished run is there; give --out another directory "
+            "for the longer run, or --force to replace this one once that is finished"
+        )
+    return settings == saved.settings and run_directory.is_whole(path)
+
+
+def check_watch(watch: bool | Mapping[str, Any]) -> None:
+    """UsageError for a wrong value; RunError if what the page needs is not installed."""
+    names = ("host", "port", "allow_hosts")
+    if not isinstance(watch, Mapping):
+        check_switches(watch=watch)
+    elif unknown := [name for name in watch if name not in names]:
+        raise UsageError(f"watch: {unknown[0]!r} is none of {', '.join(names)}")
+    if watch:
+        from mnistgpu.web import server
+
+        server.require_extra()

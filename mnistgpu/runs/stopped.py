@@ -1,0 +1,52 @@
+"""The network of a run that was stopped, or is still going: that of its checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mnistgpu import data
+from mnistgpu.backend import NUMPY
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import DataError
+from mnistgpu.models.model import FILE as MODEL
+from mnistgpu.models.model import Model
+from mnistgpu.runs import checkpoint, resume
+from mnistgpu.runs.history import Row
+from mnistgpu.storage import files
+
+
+def is_stopped(directory: Path) -> bool:
+    """Whether a directory has the checkpoint of a run, but no trained network yet."""
+    return not files.is_file(directory / MODEL) and files.is_file(directory / checkpoint.FILE)
+
+
+def read(directory: Path) -> tuple[Model, list[Row], str]:
+    """The network of a checkpoint, the history so far, and a sentence that says how far it is.
+
+    The digits that the run is trained on are read, since they decide which pixels the network sees
+    and what is subtracted from them. DataError if they are not where they were.
+    """
+    saved = checkpoint.load(directory)
+    settings = saved.settings
+    dataset = data.load(saved.data, classes=max(10, settings.sizes[-1]))
+    if dataset.digest != saved.data_digest:
+        raise DataError(
+            f"{directory}: a run that is not finished, and {dataset.source} is not what it is "
+            "trained on; finish it with `mnistgpu train --resume`, or mnistgpu.resume in Python"
+        )
+    training, _ = data.split(dataset.train, settings.validation, settings.seed)
+    trainer = Trainer(settings, training, NUMPY, workers=1)
+    progress = resume.restore(saved, trainer)
+    theta = trainer.plain() if progress.best_theta is None else progress.best_theta
+    model = Model(
+        np.asarray(theta),
+        settings.sizes,
+        dataset.train.image_shape,
+        settings.activation,
+        settings.as_dict(),
+        dataset.digest,
+    )
+    how_far = f"after {saved.taken:,} of {trainer.steps:,} iterations"
+    return model, progress.history, f"{directory}: not finished; its network is that {how_far}"

@@ -1,0 +1,99 @@
+"""A run that is not finished is of use: every command takes the network of its checkpoint."""
+
+import numpy as np
+import pytest
+from helpers import runs
+from helpers.command import run as command
+
+import mnistgpu
+from mnistgpu.data import load
+from mnistgpu.runs import checkpoint, stopped
+
+PLAIN = {"layers": "784-12-10", "init": "he", "batch_size": 90, "epochs": 4, "validation": 0}
+CASES = {
+    "plain": {},
+    "centred, few pixels": {"center": True, "min_ink": 0.1},
+    "batch norm": {"batch_norm": True, "optimizer": "adam", "alpha": 0.01},
+    "average": {"ema": 0.9},
+}
+
+
+class StopAfter(mnistgpu.Callback):
+    """Interrupts a run after some steps."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def begin(self, trainer, progress, stop):
+        self.stop, self.trainer = stop, trainer
+
+    def step(self, trainer, progress):
+        if trainer.taken == self.steps:
+            self.stop.interrupt("a test")
+
+
+def stop(data, path, steps=13, **settings):
+    """A run that is stopped, and the parameters to predict with that it had then."""
+    stopping = StopAfter(steps)
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.fit(data, out=path, callbacks=[stopping], **PLAIN | settings)
+    return stopping.trainer.plain()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """900 training and 300 test images."""
+    return runs.write_small_set(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_network_is_that_of_the_last_step(data, tmp_path, case):
+    theta = stop(data, tmp_path / "run", **CASES[case])
+    with pytest.warns(UserWarning, match=r"run: not finished; .* after 13 of 40 iterations$"):
+        model = mnistgpu.load(tmp_path / "run")
+    assert np.array_equal(model.trained.theta, theta)
+    _, rows, _ = stopped.read(tmp_path / "run")
+    assert [row.iteration for row in rows] == [1, 10]
+
+
+def test_a_finished_run_is_none_of_these(data, tmp_path):
+    mnistgpu.fit(data, out=tmp_path / "run", **PLAIN)
+    assert not stopped.is_stopped(tmp_path / "run")
+    assert not stopped.is_stopped(tmp_path)
+
+
+def test_data_that_are_gone_or_others_are_refused(data, tmp_path):
+    digits = load(data).train
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.fit(
+            digits.images, digits.labels, out=tmp_path / "run", callbacks=[StopAfter(3)], **PLAIN
+        )
+    with pytest.raises(mnistgpu.DataError, match="a run that is not finished, and embedded MNIST"):
+        mnistgpu.load(tmp_path / "run")
+
+
+def test_every_command_takes_it(data, tmp_path):
+    path, table = tmp_path / "run", tmp_path / "test.csv"
+    process = runs.begun(path, "--data", data, "--layers", "784-12-10", "--iterations", runs.LONG)
+    try:
+        images = load(data).test.images[:5]
+        header = ",".join(f"pixel{i}" for i in range(784))
+        np.savetxt(table, images, "%d", ",", header=header, comments="")
+        photo = runs.ROOT / "tests" / "golden" / "photo-7.jpg"
+        for arguments, printed in (
+            (["predict", path, photo], ": "),
+            (["evaluate", path, "--data", data], "accuracy "),
+            (["plot", path, "--data", data, "--out", tmp_path / "p.png"], "p.png"),
+            (["submit", path, table, "--out", tmp_path / "s.csv"], "5 answers"),
+            (["compare", path, "shipped", "--data", data], "McNemar"),
+        ):
+            done = command(*arguments)
+            assert done.returncode == 0, done.stderr
+            assert printed in done.stdout
+            assert f"warning: {path}: not finished; its network is that after " in done.stderr
+            assert f" of {runs.LONG:,} iterations" in done.stderr
+        assert process.poll() is None  # it is still going
+    finally:
+        process.kill()
+        process.communicate()
+    assert checkpoint.load(path).taken > 0
