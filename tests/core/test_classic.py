@@ -4,11 +4,11 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 from itertools import pairwise
 
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 from mnistgpu import data
@@ -54,12 +54,10 @@ def default_runs(request):
     """A run of the default settings from each seed, with these kernels: seed, rows, accuracy, s."""
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip(f"the kernels are those of x86-64, not of {platform.machine()}")
-    done = subprocess.run(
-        [sys.executable, "-c", DEFAULT_RUNS, *map(str, SEEDS)],
+    done = processes.run(
+        [sys.executable, "-c", DEFAULT_RUNS, *SEEDS],
         cwd=ROOT,
         env=os.environ | {"OPENBLAS_CORETYPE": request.param},
-        capture_output=True,
-        text=True,
         timeout=3600,
     )
     assert done.returncode == 0, done.stderr

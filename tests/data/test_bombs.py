@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.bad_digit_files import (
     IMAGES,
     PAIR,
@@ -155,12 +156,8 @@ def folder_of_bombs():
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_bombs_need_little_time_and_memory(folder_of_bombs):
-    process = subprocess.run(
-        [sys.executable, "-c", READ_ALL, str(folder_of_bombs)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
+    process = processes.run(
+        [sys.executable, "-c", READ_ALL, folder_of_bombs], stdin=subprocess.DEVNULL
     )
     assert process.returncode == 0, process.stderr
     found = {name: rest for name, *rest in map(json.loads, process.stdout.splitlines())}

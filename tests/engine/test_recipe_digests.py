@@ -6,11 +6,11 @@ A change that means to alter bits makes the digests anew, in a commit that says 
 
 import json
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 SCRIPT = Path(__file__).with_name("recipe_digests.py")
@@ -20,9 +20,7 @@ ROUNDING = 0.02  # float32, Adam: a weight whose gradient is next to 0 may go ei
 
 
 def output(*arguments):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=300
-    )
+    done = processes.run([sys.executable, SCRIPT, *arguments], cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 from mnistgpu import network
@@ -67,17 +68,13 @@ def some_committee(seeds=(0, 1)):
 
 
 def test_two_commands_do_not_save_into_one_directory_at_once(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as other:
-        try:
-            assert other.stdout.readline() == "held\n"
-            with pytest.raises(RunError, match=rf"another run \(process {other.pid} on "):
-                committee.save(some_committee(), tmp_path, ["a", "b"])
-            assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-        finally:
-            other.stdin.close()
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    other = processes.start(command, stdin=subprocess.PIPE, cwd=ROOT)
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(RunError, match=rf"another run \(process {other.pid} on "):
+        committee.save(some_committee(), tmp_path, ["a", "b"])
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    other.communicate("")
     committee.save(some_committee(), tmp_path, ["a", "b"])
     assert len(committee.load(tmp_path).members) == 2
 
