@@ -1,5 +1,6 @@
 """To whom the drawing page's server answers, and where it can be started again."""
 
+import json
 import math
 import socket
 from pathlib import Path
@@ -109,3 +110,23 @@ def test_the_page_gets_each_row_once():
         assert [row["iteration"] for row in found["rows"]] == list(range(after + 1, 6))
         assert all(row["validation_loss"] is None for row in found["rows"])
         assert (found["steps"], "units" in found) == (9, after < 5)
+
+
+def test_a_page_that_is_told_of_the_end_has_all_rows():
+    """A run may end while its rows are read: then the page must ask once more."""
+    seen = watching.Snapshots((2, 3), np.zeros((1, 6), np.uint8), np.zeros(1), [], [], [], 9)
+    page = watch.WatchPage("a test", seen, print)
+    rows_of = page.state
+
+    def ending(after):
+        found = rows_of(after)
+        page.finished = True  # and another row may have come before
+        return found
+
+    page.state = ending
+    with page.background:
+        answers = [
+            json.loads(ask(page.bound.getsockname(), "GET", "/state?after=0")[1])["finished"]
+            for _ in range(2)
+        ]
+    assert answers == [False, True]
