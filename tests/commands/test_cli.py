@@ -14,6 +14,7 @@ from helpers import processes
 from helpers.command import run, run_here
 from PIL import Image
 
+from mnistgpu import cli
 from mnistgpu.runs import run_directory
 
 
@@ -160,8 +161,13 @@ def test_help(module):
             assert flag in done.stdout
 
 
-def test_version():
-    done = run("--version")
+COMMANDS = [each.name or each.callback.__name__ for each in cli.app.registered_commands]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_version(command):
+    done = run_here(*command.split(), "--version")
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("mnistgpu 0.")
 
 
