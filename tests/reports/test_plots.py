@@ -249,12 +249,13 @@ def test_places_where_no_picture_can_be(tmp_path):
 
 HEADLESS = """
 import sys
+from pathlib import Path
 from mnistgpu.reports import plots
 assert not [name for name in sys.modules if name.startswith("matplotlib")]
 import numpy as np
 figure = plots.report({}, np.eye(2, dtype=int), np.zeros((1, 784), "u1"), [0], np.eye(2)[:, :1],
                       np.ones((2, 784)), "title", "subtitle")
-plots.save(figure, sys.argv[1])
+plots.save(figure, Path(sys.argv[1]))
 import matplotlib
 assert matplotlib.get_backend(auto_select=False) is None, "a backend was chosen"
 assert "matplotlib.pyplot" not in sys.modules
