@@ -126,7 +126,7 @@ def test_a_page_that_is_told_of_the_end_has_all_rows():
     page.state = ending
     with page.background:
         answers = [
-            json.loads(ask(page.bound.getsockname(), "GET", "/state?after=0")[1])["finished"]
+            json.loads(ask(page.place.bound.getsockname(), "GET", "/state?after=0")[1])["finished"]
             for _ in range(2)
         ]
     assert answers == [False, True]
