@@ -67,6 +67,16 @@ def test_ctrl_c_in_the_last_step_comes_after_the_run_is_saved(arrays, tmp_path):
     assert mnistgpu.load(path) == mnistgpu.fit(*arrays, **SMALL).model
 
 
+def test_a_run_that_is_returned_early_is_not_a_finished_one(arrays, tmp_path):
+    path = tmp_path / "run"
+    run = mnistgpu.fit(*arrays, **SMALL, out=path, callbacks=[Interrupt(3)], on_interrupt="return")
+    assert (run.stopped, run.results["iterations"]) == (True, 3)
+    assert {each.name for each in path.iterdir()} == {"settings.json", checkpoint.FILE}
+    whole = run.resume()
+    assert not whole.stopped
+    assert whole.model == mnistgpu.fit(*arrays, **SMALL).model
+
+
 def test_a_second_ctrl_c_ends_the_run_at_once(arrays, tmp_path):
     path = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt) as interruption:

@@ -120,6 +120,14 @@ def test_a_committee(arrays, run, tmp_path):
     assert mnistgpu.save(both, tmp_path / "copy") == tmp_path / "copy"
 
 
+def test_a_committee_averages_over_deformed_copies(arrays):
+    images, _ = arrays
+    moved = mnistgpu.fit(*arrays, **SMALL | {"epochs": 1}, shift=3.0)
+    answers = [mnistgpu.committee([moved], maps=maps).predict_proba(images[:50]) for maps in (0, 2)]
+    assert np.allclose(answers[0], moved.model.predict_proba(images[:50]), atol=1e-6)
+    assert np.abs(answers[1] - answers[0]).max() > 0.01
+
+
 def test_a_comparison(arrays, run):
     images, labels = arrays
     found = mnistgpu.compare("shipped", run, images, labels)

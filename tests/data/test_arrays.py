@@ -27,9 +27,13 @@ def test_integers_are_taken_as_they_are(levels, kind, shape):
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
-def test_floats_from_0_to_1_are_grey_levels(levels, kind):
+def test_floats_from_0_to_1_are_grey_levels(kind):
+    levels = np.arange(256).reshape(4, 64)
     images, _ = arrays.as_images((levels / 255).astype(kind))
+    assert images.dtype == np.uint8
     assert images.tolist() == levels.tolist()
+    between, _ = arrays.as_images(np.array([[0.001, 0.003, 0.499, 0.999]]).astype(kind))
+    assert between.tolist() == [[0, 1, 127, 255]]
 
 
 def test_rows_of_a_square_number_of_pixels_are_square_images():

@@ -38,7 +38,7 @@ def a_model():
 
 
 def test_precision_and_recall_have_their_columns():
-    lines = evaluation.lines_of(evaluated())
+    lines = evaluated().lines()
     at = next(i for i, line in enumerate(lines) if line.endswith("precision  recall"))
     assert [line.split() for line in lines[at + 1 : at + 4]] == [
         ["0", "4", "1", "0", "100.0%", "80.0%"],
@@ -49,7 +49,7 @@ def test_precision_and_recall_have_their_columns():
 
 
 def test_the_first_lines_have_the_accuracy_and_its_interval():
-    lines = evaluation.lines_of(evaluated())
+    lines = evaluated().lines()
     assert lines[0] == "ten: 8 of 10 right"
     # Wilson's interval of 8 of 10, as in his formula: 0.4902 to 0.9433
     assert lines[1] == "accuracy 0.8000 (95% interval 0.4902 to 0.9433)"

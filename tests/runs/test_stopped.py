@@ -56,6 +56,33 @@ def test_the_network_is_that_of_the_last_step(data, tmp_path, case):
     assert [row.iteration for row in rows] == [1, 10]
 
 
+class Best(mnistgpu.Callback):
+    """Keeps the network with the highest validation accuracy; of equal ones, the lowest loss."""
+
+    score = (-1.0, 0.0)
+
+    def row(self, row, theta):
+        score = (row.validation_accuracy, -row.validation_loss)
+        if score > self.score:
+            self.score, self.theta = score, theta.copy()
+
+
+def test_with_early_stopping_it_is_the_best_network_so_far(data, tmp_path):
+    stopping, best = StopAfter(25), Best()
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.fit(
+            data,
+            out=tmp_path / "run",
+            callbacks=[stopping, best],
+            early_stopping=9,
+            **PLAIN | {"validation": 200},
+        )
+    with pytest.warns(UserWarning, match="not finished"):
+        model = mnistgpu.load(tmp_path / "run")
+    assert np.array_equal(model.trained.theta, best.theta)
+    assert not np.array_equal(model.trained.theta, stopping.trainer.plain())
+
+
 def test_a_finished_run_is_none_of_these(data, tmp_path):
     mnistgpu.fit(data, out=tmp_path / "run", **PLAIN)
     assert not stopped.is_stopped(tmp_path / "run")

@@ -61,6 +61,22 @@ def test_the_command_serves_whom_it_was_started_for(monkeypatch, host, local, an
     assert not ward.is_mine("evil.example")
 
 
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("path", ["/about", "/predict", "/keep"])
+def test_every_request_for_figures_carries_the_whole_token(path, local):
+    """Behind a proxy a server is bound to loopback, and needs one all the same."""
+    door = Door(local=local, token="secret")
+    ward = guard.Guard(None, door, policy="", needs_token=draw.NEEDS_TOKEN)
+
+    def refusal(**token):
+        return ward.refusal(guard.Headers({"host": "localhost", **token}), path)
+
+    assert refusal(**{guard.TOKEN_HEADER: "secret"}) is None
+    for wrong in ("", "s", "secret!", "Secret"):
+        assert "token is missing" in refusal(**{guard.TOKEN_HEADER: wrong})
+    assert "token is missing" in refusal()
+
+
 def test_a_port_can_be_used_again_at_once():
     """Although the system remembers, for a minute, a connection that the server hung up on."""
     bound = server.listen("127.0.0.1", 0)
