@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import os
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import RunError, UsageError
+from mnistgpu.storage.system import keep_others_off
+from mnistgpu.storage.terminal import has_screen
 
 if TYPE_CHECKING:
     import uvicorn
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keep_others_off(bound)
         bound.bind((host, port))
         bound.listen(1024)
     except (OSError, OverflowError, UnicodeError) as error:
@@ -162,7 +162,4 @@ def open_browser(address: str) -> bool:
     """Show the page if there is a screen; returns whether a browser was opened."""
     import webbrowser
 
-    screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    )
-    return screen and webbrowser.open(address)
+    return has_screen() and webbrowser.open(address)
