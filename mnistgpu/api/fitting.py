@@ -133,7 +133,7 @@ def resume(
     every, directory = parse_every(checkpoint_every), Path(run)
     checkpoint.find(directory)
     path = directory if out is None else directory_of(out)
-    in_place = os.path.realpath(path) == os.path.realpath(directory)  # never raises
+    in_place = os.path.exists(path) and os.path.samefile(path, directory)
     display = display_of(progress)
     with run_directory.writing(path):
         saved = checkpoint.load(directory)
