@@ -11,6 +11,7 @@ import typer
 
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
+    ALLOW_HOST,
     BACKEND,
     CONTEXT,
     DEFORM,
@@ -20,7 +21,6 @@ from mnistgpu.commands.flags import (
     option,
 )
 from mnistgpu.commands.quick import QuickCommand
-from mnistgpu.errors import UsageError
 
 
 def train(
@@ -60,6 +60,9 @@ def train(
         bool,
         option("--watch", help="Open a page with curves, weights and some digits as they change."),
     ] = False,
+    host: Annotated[str, option(help="Address of --watch.", default="127.0.0.1")] = "127.0.0.1",
+    port: Annotated[int, option(help="Port of --watch.", default="any free one")] = 0,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     snapshots: Annotated[
         bool,
         option(
@@ -76,8 +79,6 @@ def train(
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
-    if resume is not None and recipe is not None:
-        raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
     if watch:
         from mnistgpu.web import server
 
@@ -89,7 +90,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "force": force,
         "snapshots": snapshots,
-        "watch": watch,
+        "watch": {"host": host, "port": port, "allow_hosts": allow_host or ()} if watch else False,
     }
     with stop_on_signals(stop):
         if resume is None:
@@ -98,7 +99,12 @@ def train(
             from mnistgpu.api import fitting
             from mnistgpu.commands.training import carry_out, display
 
-            options |= {"backend": backend, "out": out, "progress": display(quiet)}
+            options |= {
+                "backend": backend,
+                "out": out,
+                "progress": display(quiet),
+                "recipe": recipe,
+            }
             run = functools.partial(fitting.resume, resume, data, **options, **changes)
             carry_out(run, out or resume, stop)
 

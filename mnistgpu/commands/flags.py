@@ -41,6 +41,12 @@ BACKEND = option(
     default="MNISTGPU_BACKEND, or numpy",
 )
 
+ALLOW_HOST = option(
+    "--allow-host",
+    help="A further name that the page answers to, as that of a proxy of Colab, Codespaces or a "
+    "hub; may be given again.",
+)
+
 
 def print_version(wanted: bool) -> bool:
     """Print the version and stop, for --version."""

@@ -45,7 +45,6 @@ def when_console_closes(interrupt: Callable[[], object]) -> Iterator[None]:
         return
     saved = threading.Event()
 
-    @ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)
     def handle(event: int) -> int:
         if event not in (CLOSED, LOGGED_OFF, SHUT_DOWN):
             return 0  # Ctrl-C and Ctrl-Break, which are signals
@@ -54,12 +53,13 @@ def when_console_closes(interrupt: Callable[[], object]) -> Iterator[None]:
         return 1
 
     kernel: Any = ctypes.windll.kernel32
-    kernel.SetConsoleCtrlHandler(handle, 1)
+    handler = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)(handle)
+    kernel.SetConsoleCtrlHandler(handler, 1)
     try:
         yield
     finally:
         saved.set()
-        kernel.SetConsoleCtrlHandler(handle, 0)
+        kernel.SetConsoleCtrlHandler(handler, 0)
 
 
 def quoted(word: object) -> str:

@@ -140,8 +140,8 @@ def test_a_console_shows_all_that_is_printed(data, tmp_path, encoding):
     [
         ("windows", signal.SIGINT, 130, "Ctrl-C"),
         ("windows", CTRL_BREAK, 128 + CTRL_BREAK, "Ctrl-Break"),
-        ("macos", signal.SIGINT, 130, "Ctrl-C"),
         ("macos", signal.SIGHUP, 129, "SIGHUP"),
+        pytest.param("macos", signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_and_the_run_goes_on(data, tmp_path, system, number, status, name):
@@ -212,14 +212,17 @@ def test_a_file_that_a_reader_has_open(data, tmp_path):
     assert "close the programs that have it open" in sentence
 
 
-@pytest.mark.parametrize("name", ["a?", "a:b", "CON", "com1.txt", "dot.", "blank "])
-def test_names_that_windows_forbids_are_one_sentence(data, tmp_path, name):
-    train = (*TRAIN, "--data", data, *SMALL, "--epochs", 1, "--quiet", "--out", name)
-    explain = ("mnistgpu.cli", "predict", "shipped", PHOTO, "--explain", f"{name}/x.png")
-    statuses, (_, errors) = run("windows", train, explain, cwd=tmp_path)
-    assert statuses == [1, 1]
-    assert len(errors.splitlines()) == 2
-    assert f"--out {name}: the directory cannot be made" in errors
+def test_names_that_windows_forbids_are_one_sentence(data, tmp_path):
+    names = ["a?", "a:b", "CON", "com1.txt", "dot.", "blank "]
+    train = (*TRAIN, "--data", data, *SMALL, "--epochs", 1, "--quiet", "--out")
+    submit = ("mnistgpu.cli", "submit", "shipped", data / "t10k-images-idx3-ubyte", "--out")
+    commands = [(*command, name) for name in names for command in (train, submit)]
+    statuses, (_, errors) = run("windows", *commands, cwd=tmp_path)
+    assert statuses == [1] * 12
+    sentences = [line for line in errors.splitlines() if line.startswith("error: ")]
+    for name, directory, file in zip(names, sentences[::2], sentences[1::2], strict=True):
+        assert f"--out {name}: the directory cannot be made" in directory
+        assert f"{name}: cannot be written" in file
     assert list(tmp_path.iterdir()) == []
 
 
