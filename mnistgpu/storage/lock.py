@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -46,7 +47,10 @@ def acquire(path: Path) -> int:
                 raise not_a_lock(path)
             portalocker.lock(descriptor, portalocker.LOCK_EX | portalocker.LOCK_NB)
             if system.is_at(descriptor, path):
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                writer = f"process {os.getpid()} on {socket.gethostname()}".encode()
+                os.write(descriptor, writer)
+                with contextlib.suppress(OSError):  # the rest of a longer text does no harm
+                    os.ftruncate(descriptor, len(writer))
                 return descriptor
         except portalocker.AlreadyLocked:
             writer = written(descriptor)
@@ -65,15 +69,11 @@ def acquire(path: Path) -> int:
 
 
 def written(descriptor: int) -> str:
-    """Which process has locked an open file: its first line, since an older one may be longer.
-
-    Windows does not let another process read a locked file.
-    """
+    """Which process has locked an open file; Windows does not let another one read that."""
     try:
-        text = os.read(descriptor, 200).decode(errors="replace")
+        return os.read(descriptor, 200).decode(errors="replace") or "just begun"
     except OSError:
         return "of another process"
-    return text.partition("\n")[0] or "just begun"
 
 
 def not_a_lock(path: Path) -> RunError:

@@ -4,16 +4,16 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import urllib.request
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.command import run as run_here
 from helpers.mnist import ROOT
 from helpers.other_systems import BETWEEN
-from helpers.runs import default_interrupt, one_sentence, wait_for, write_small_set
+from helpers.runs import one_sentence, wait_for, write_small_set
 from helpers.windows import ENDED_BY_WINDOWS
 
 from mnistgpu.models import model
@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 def start(system, *commands, encoding="cp1252", cwd=None):
     """A process of another system that runs commands, each a list of words."""
     words = [word for command in commands for word in (BETWEEN, *map(str, command))][1:]
-    return subprocess.Popen(
+    return processes.start(
         [sys.executable, "-m", "helpers.other_systems", system, *words],
         cwd=cwd,
         env={
@@ -49,13 +49,10 @@ def start(system, *commands, encoding="cp1252", cwd=None):
             "PYTHONIOENCODING": encoding,
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # on macOS nothing here can say so
             "TERM": "dumb",
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
         encoding=encoding,
-        preexec_fn=default_interrupt,
     )
 
 

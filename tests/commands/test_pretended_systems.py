@@ -1,10 +1,10 @@
 """What helpers/other_systems.py pretends; if it did not, the tests with it would prove nothing."""
 
 import os
-import subprocess
 import sys
 
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 from helpers.windows import is_forbidden
 
@@ -97,12 +97,10 @@ def refused(*kinds):
 
 @pytest.mark.parametrize(("system", "code"), [("windows", WINDOWS), ("macos", MACOS)])
 def test_what_a_system_lacks_and_refuses(tmp_path, system, code):
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-m", "helpers.other_systems", system, "-c", HELP + BOTH + code],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "exit status 0" in done.stdout

@@ -183,6 +183,8 @@ def test_the_hooks_are_what_ci_runs_as_lint():
         "ruff check .",
         "ruff format --check .",
         "mypy mnistgpu",
+        "mypy --platform win32 --cache-dir .mypy_cache/win32 mnistgpu",
+        "mypy --platform darwin --cache-dir .mypy_cache/darwin mnistgpu",
         "lint-imports --no-cache",
         "python benchmarks/lines.py --check",
     ]

@@ -1,8 +1,8 @@
 """The lock of a run directory, at the moments when two processes come and go."""
 
-import fcntl
 import os
 
+import portalocker
 import pytest
 
 from mnistgpu.errors import RunError
@@ -27,15 +27,15 @@ def test_the_file_is_removed_before_the_lock_is_released(tmp_path, monkeypatch):
 
 def test_a_file_that_is_removed_while_it_is_locked_locks_nothing(tmp_path, monkeypatch):
     """The last holder removed it between this process's open and lock: there is a new one then."""
-    path, lockf, calls = tmp_path / ".lock", fcntl.lockf, []
+    path, real_lock, calls = tmp_path / ".lock", portalocker.lock, []
 
     def removed_first(descriptor, how):
         calls.append(how)
         if len(calls) == 1:
             path.unlink()
-        lockf(descriptor, how)
+        real_lock(descriptor, how)
 
-    monkeypatch.setattr(fcntl, "lockf", removed_first)
+    monkeypatch.setattr(portalocker, "lock", removed_first)
     with only_writer(tmp_path):
         assert path.read_text().startswith(f"process {os.getpid()} on ")
     assert len(calls) == 2
@@ -45,11 +45,11 @@ def test_the_lock_is_asked_for_without_waiting(tmp_path, monkeypatch):
     """A second run is refused at once, and not when the first has ended."""
 
     def held(descriptor, how):
-        assert how == fcntl.LOCK_EX | fcntl.LOCK_NB
-        raise BlockingIOError
+        assert how == portalocker.LOCK_EX | portalocker.LOCK_NB
+        raise portalocker.AlreadyLocked
 
     (tmp_path / ".lock").write_text("process 7 on that machine")
-    monkeypatch.setattr(fcntl, "lockf", held)
+    monkeypatch.setattr(portalocker, "lock", held)
     with pytest.raises(RunError, match=r"another run \(process 7 on that machine\) is writing"):
         lock.acquire(tmp_path / ".lock")
     assert (tmp_path / ".lock").read_text() == "process 7 on that machine"
