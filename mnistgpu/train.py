@@ -79,10 +79,6 @@ def train(
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
-    if watch:
-        from mnistgpu.web import server
-
-        server.require_extra()  # before anything is begun
     stop = Stop()
     options: dict[str, Any] = {
         "deform": deform,

@@ -22,9 +22,9 @@ NAMES = {
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
     "fit": "X y * recipe deform test validation backend out progress callbacks stop "
-    "checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch **settings",
     "resume": "run X y * deform test validation backend out progress callbacks stop "
-    "checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch **settings",
     "load": "path * backend",
     "save": "given path * force",
     "evaluate": "model X y * report robustness backend made_by",
