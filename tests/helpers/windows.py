@@ -4,7 +4,6 @@ import builtins
 import ctypes
 import enum
 import errno
-import fcntl
 import io
 import os
 import re
@@ -148,6 +147,8 @@ class Locks:
         self.held = set()
 
     def locking(self, descriptor, mode, count):
+        import fcntl  # here, since a real Windows imports this module too
+
         if mode == 0:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             return
@@ -159,6 +160,8 @@ class Locks:
 
     def read(self, descriptor, count):
         """os.read, but for a file that another process has locked."""
+        import fcntl
+
         if os.fstat(descriptor).st_ino not in self.held:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
