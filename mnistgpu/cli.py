@@ -36,6 +36,7 @@ RunArgument = Annotated[
     Path, typer.Argument(help='Run directory, model file, or "shipped": the package\'s model.')
 ]
 BackendOption = Annotated[str | None, BACKEND]
+VersionOption = Annotated[bool, VERSION]
 DataOption = Annotated[
     Path | None,
     option("--data", help="Digits: a folder, IDX, CSV or npz file.", default="the embedded MNIST"),
@@ -54,6 +55,7 @@ def evaluate(
         ),
     ] = None,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
 
@@ -84,6 +86,7 @@ def predict(
     ] = None,
     json: Annotated[bool, option("--json", help="Print JSON, for programs.")] = False,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Say which digit each image shows, with its probability and the runner-up.
 
@@ -104,6 +107,7 @@ def submit(
     ] = Path("submission.csv"),
     force: Annotated[bool, option("--force", help="Replace an existing file.")] = False,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Write a submission to Kaggle's "Digit Recognizer": ImageId,Label for every image."""
     from mnistgpu.commands import answering
@@ -133,6 +137,7 @@ def draw(
     port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
+    version: VersionOption = False,
 ) -> None:
     """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
     from mnistgpu.api import studies
@@ -158,6 +163,7 @@ def plot(
             "--animate", help="Draw training.gif instead, from a run with --snapshots or --watch."
         ),
     ] = False,
+    version: VersionOption = False,
 ) -> None:
     """Draw the report of a run again: curves, confusion, predictions, first-layer weights.
 
@@ -173,7 +179,7 @@ def plot(
 
 
 @app.command()
-def recipes() -> None:
+def recipes(version: VersionOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
     from mnistgpu.recipes import RECIPES
 
@@ -193,6 +199,7 @@ def lr_find(
         "learning-rates.png"
     ),
     force: Annotated[bool, option("--force", help="Replace an existing picture.")] = False,
+    version: VersionOption = False,
 ) -> None:
     """Find a good learning rate: train while it grows, suggest one, and draw the losses.
 
@@ -217,7 +224,7 @@ app.command("lr-find")(command_from_settings(lr_find))
 
 
 @app.command()
-def doctor(backend: BackendOption = None) -> None:
+def doctor(backend: BackendOption = None, version: VersionOption = False) -> None:
     """Check this machine: versions, devices, gradients, agreement of backends, speed."""
     from mnistgpu.commands import doctor as checks
 
@@ -236,6 +243,7 @@ def committee(
     data: DataOption = None,
     backend: BackendOption = None,
     force: Annotated[bool, option("--force", help="Replace a committee in --out.")] = False,
+    version: VersionOption = False,
 ) -> None:
     """Average the probabilities of several trained networks; save and evaluate this committee."""
     from mnistgpu.commands import judging
@@ -249,6 +257,7 @@ def compare(
     second: RunArgument,
     data: DataOption = None,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Compare two networks on the same images: is the difference significant? McNemar's test."""
     from mnistgpu.commands import judging
@@ -257,9 +266,7 @@ def compare(
 
 
 @app.callback()
-def root(
-    version: Annotated[bool, VERSION] = False,
-) -> None:
+def root(version: VersionOption = False) -> None:
     """A dense neural network for handwritten digits, from scratch, on NumPy and CuPy."""
 
 

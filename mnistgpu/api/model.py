@@ -21,6 +21,7 @@ from mnistgpu.data import arrays
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
+from mnistgpu.settings import from_dict
 from mnistgpu.storage import files
 
 if TYPE_CHECKING:
@@ -146,12 +147,10 @@ def card(trained: model.Model | Committee) -> dict[str, str]:
     if isinstance(trained, Committee):
         facts["committee"] = f"of {len(trained.members)}; the card is of the first"
     if first.settings:
-        used = first.settings
-        length = (
-            f"{used['epochs']} epochs" if used["epochs"] else f"{used['iterations']} iterations"
-        )
+        used = from_dict(first.settings, "model")  # a file may leave out those with their default
+        length = f"{used.epochs} epochs" if used.epochs else f"{used.iterations} iterations"
         facts["training"] = (
-            f"{used['optimizer']}, alpha {used['learning_rate']:g}, {length}, seed {used['seed']}"
+            f"{used.optimizer}, alpha {used.learning_rate:g}, {length}, seed {used.seed}"
         )
     if first.data_digest:
         facts["data"] = f"digest {first.data_digest[:16]}"
