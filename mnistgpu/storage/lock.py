@@ -47,10 +47,10 @@ def acquire(path: Path) -> int:
                 raise not_a_lock(path)
             portalocker.lock(descriptor, portalocker.LOCK_EX | portalocker.LOCK_NB)
             if system.is_at(descriptor, path):
-                writer = f"process {os.getpid()} on {socket.gethostname()}".encode()
-                os.write(descriptor, writer)
+                text = f"process {os.getpid()} on {socket.gethostname()}".encode()
+                os.write(descriptor, text)
                 with contextlib.suppress(OSError):  # the rest of a longer text does no harm
-                    os.ftruncate(descriptor, len(writer))
+                    os.ftruncate(descriptor, len(text))
                 return descriptor
         except portalocker.AlreadyLocked:
             writer = written(descriptor)
