@@ -245,18 +245,35 @@ def give_way() -> None:
 
 def memory() -> int | None:
     """The bytes of memory of this machine; None if the system does not say."""
-    return _pages("SC_PHYS_PAGES")
+    return _memory("SC_PHYS_PAGES", "total")
 
 
 def free_memory() -> int | None:
-    """The bytes of memory that are not in use; None if the system does not say."""
-    return _pages("SC_AVPHYS_PAGES")
+    """The bytes of memory that are not in use; None if the system does not say, as on macOS."""
+    return _memory("SC_AVPHYS_PAGES", "free")
 
 
-def _pages(name: str) -> int | None:
-    if sys.platform == "win32" or name not in os.sysconf_names:
+def _memory(name: str, field: str) -> int | None:
+    """Bytes by the name that sysconf has for them, or a field of Windows's MEMORYSTATUSEX."""
+    if sys.platform == "win32":
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(getattr(status, field)) if known else None
+    if name not in os.sysconf_names:
         return None
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf(name))
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of sysinfoapi.h."""
+
+    _fields_ = [  # ctypes needs a list, and changes it no more
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),  # of the page file and the address space
+    ]
 
 
 @functools.cache

@@ -93,6 +93,7 @@ def test_every_command_works(data, tmp_path, system, encoding):
     assert re.search(r"photo-7.jpg: 7 ", output)
     assert "ok   gradient on numpy" in output
     assert re.search("^bad", output, re.M) is None
+    assert ("8.0 GiB" in output) == (system == "windows")
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {table, "Läufe/wärum.png", "learning-rates.png", f"{first}/report.html"} <= names
     made = {name for name in names if not re.match("Läufe/|runs/|learning-rates.png", name)}

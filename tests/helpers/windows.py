@@ -48,7 +48,9 @@ def pretend():
     sys.addaudithook(refuse)
     opened = open_as_windows(io.open)
     builtins.open = io.open = opened
-    kernel = types.SimpleNamespace(SetConsoleCtrlHandler=Console().set_handler)
+    kernel = types.SimpleNamespace(
+        SetConsoleCtrlHandler=Console().set_handler, GlobalMemoryStatusEx=tell_memory
+    )
     changes = {
         "os": {"name": "nt", "O_BINARY": 0, "read": locks.read},
         "sys": {"platform": "win32"},
@@ -62,6 +64,12 @@ def pretend():
         "platform": {"system": lambda: "Windows", "processor": lambda: "Intel64 Family 6"},
     }
     stand_in_for_modules("windows", changes, MODULES)
+
+
+def tell_memory(pointer):
+    """8 GiB of memory, half of them free."""
+    pointer._obj.total, pointer._obj.free = 2**33, 2**32
+    return 1
 
 
 def spawn_alone(method=None):
