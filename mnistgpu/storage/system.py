@@ -2,9 +2,9 @@
 
 Each function says what it does where. There are functions for files (`open_plain` to `is_in_use`),
 for a port and the main thread, for processors and memory (`cores` to `processor`) and, on Linux
-alone, for processes that share memory with this one (`can_fork` to `end`). What differs for those
-who sit at the keyboard is in `terminal.py`: signals, consoles, shells. docs/platforms.md says what
-people notice of all this.
+alone, for processes that share memory with this one (`can_fork` to `end`). What differs in a
+terminal is in `terminal.py`: signals, consoles, shells. docs/platforms.md says what people notice
+of all this.
 """
 
 from __future__ import annotations
@@ -151,11 +151,11 @@ def is_in_use(error: OSError) -> bool:
 # Ports and the main thread
 
 
-def keep_others_off(bound: socket.socket) -> None:
-    """Before a socket is bound: refuse a port on which another program listens.
+def set_address_reuse(bound: socket.socket) -> None:
+    """Before a socket is bound: take a port that was used a moment ago, refuse one that is in use.
 
-    On Linux and macOS SO_REUSEADDR takes over the port of a program that has just ended. On Windows
-    it would share the port of one that still runs, which SO_EXCLUSIVEADDRUSE prevents.
+    On Linux and macOS that is SO_REUSEADDR. On Windows this option would let two programs listen on
+    one port, which SO_EXCLUSIVEADDRUSE prevents; a port used a moment ago is free there.
     """
     import socket  # here, since training needs none
 

@@ -1,4 +1,4 @@
-"""What differs between systems for those at the keyboard: signals, consoles, shells, screens."""
+"""What differs between systems in a terminal: signals, consoles, shells, screens."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import RunError, UsageError
-from mnistgpu.storage.system import keep_others_off
+from mnistgpu.storage.system import set_address_reuse
 from mnistgpu.storage.terminal import has_screen
 from mnistgpu.web.door import Door
 
@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with contextlib.ExitStack() as unless_bound:
             bound = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            keep_others_off(bound)
+            set_address_reuse(bound)
             bound.bind((host, port))
             bound.listen(1024)
             unless_bound.pop_all()

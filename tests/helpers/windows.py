@@ -67,7 +67,7 @@ def pretend():
 
 
 def tell_memory(pointer):
-    """8 GiB of memory, half of them free."""
+    """8 GiB of memory, of which half is free."""
     pointer._obj.total, pointer._obj.free = 2**33, 2**32
     return 1
 
@@ -149,7 +149,7 @@ def open_as_windows(real):
 
 
 class Locks:
-    """Locks as those of msvcrt: nobody else can read what is locked."""
+    """Locks as those of msvcrt: no other process can read what is locked."""
 
     def __init__(self):
         self.held = set()

@@ -63,7 +63,7 @@ def test_without_a_scheduler_processes_go_where_the_system_lets_them(without):
     system.give_way()
 
 
-def test_memory_that_the_system_does_not_tell(monkeypatch):
+def test_memory_that_the_system_does_not_report(monkeypatch):
     names = {name: value for name, value in os.sysconf_names.items() if "AVPHYS" not in name}
     monkeypatch.setattr(os, "sysconf_names", names)  # as on macOS
     assert system.free_memory() is None
@@ -71,7 +71,7 @@ def test_memory_that_the_system_does_not_tell(monkeypatch):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_windows_tells_its_memory(monkeypatch, known):
+def test_windows_reports_its_memory(monkeypatch, known):
     def status(pointer):
         found = pointer._obj
         assert found.length == 64  # of MEMORYSTATUSEX
@@ -103,7 +103,7 @@ def test_memory_is_kept_by_glibc_alone(monkeypatch):
     assert loaded == []
 
 
-def test_a_lock_that_nobody_else_can_read(tmp_path):
+def test_a_lock_that_no_other_process_can_read(tmp_path):
     """As on Windows."""
     folder = os.open(tmp_path, os.O_RDONLY)
     assert lock.written(folder) == "of another process"

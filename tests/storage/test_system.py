@@ -164,7 +164,7 @@ def test_a_port_is_not_shared_with_another_program(monkeypatch, exclusive):
     if exclusive is not None:
         monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", exclusive, raising=False)
     with socket.socket() as bound:
-        system.keep_others_off(bound)
+        system.set_address_reuse(bound)
         reused = bound.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         assert bool(reused) == (exclusive is None)
         assert exclusive is None or bound.getsockopt(socket.SOL_SOCKET, exclusive)
