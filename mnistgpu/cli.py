@@ -61,11 +61,11 @@ def evaluate(
 
     Prints tables, and writes a page with all of it and the pictures of the worst mistakes.
     """
-    import shlex
-
     from mnistgpu.commands import judging
+    from mnistgpu.storage.terminal import quoted
 
-    judging.evaluate(run, data, report, backend, shlex.join(["mnistgpu", *sys.argv[1:]]))
+    command = " ".join(map(quoted, ["mnistgpu", *sys.argv[1:]]))
+    judging.evaluate(run, data, report, backend, command)
 
 
 @app.command()

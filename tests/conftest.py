@@ -9,7 +9,7 @@ from helpers.mnist import read_idx
 from helpers.processes import no_process_left
 from helpers.spaces import SPACES, Space
 
-pytest_plugins = ["helpers.slow_tests"]
+pytest_plugins = ["helpers.missing_names", "helpers.slow_tests"]
 
 __all__ = ["no_process_left"]  # a fixture of every test
 

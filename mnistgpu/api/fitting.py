@@ -151,7 +151,7 @@ def resume(
     directory = files.path_of(run, "run")
     checkpoint.find(directory)
     path = directory if out is None else directory_of(out)
-    in_place = os.path.realpath(path) == os.path.realpath(directory)
+    in_place = os.path.exists(path) and os.path.samefile(path, directory)
     with contextlib.ExitStack() as held:
         if in_place:
             held.enter_context(run_directory.writing(path))

@@ -9,6 +9,7 @@ import warnings
 import typer
 
 from mnistgpu.errors import MnistGpuError, printable
+from mnistgpu.storage.terminal import has_no_reader
 
 
 def show_warning(message: Warning | str, *where: object, **more: object) -> None:
@@ -26,10 +27,11 @@ def run_app(app: typer.Typer) -> None:
     except MnistGpuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except OSError as error:  # from a path that nothing has checked before
+    except OSError as error:
+        if has_no_reader(error):
+            sys.stderr.close()
+            sys.exit(1)
+        # from a path that nothing has checked before
         print(f"error: {MnistGpuError(str(error))}; check the path", file=sys.stderr)
         sys.exit(1)
     except Exception as error:

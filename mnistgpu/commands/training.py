@@ -12,6 +12,7 @@ from mnistgpu.api.run import Run
 from mnistgpu.errors import StoppedError, printable
 from mnistgpu.runs.progress import Display, display_for_output
 from mnistgpu.runs.stop import Stop
+from mnistgpu.storage.terminal import quoted
 
 
 def display(quiet: bool) -> Display:
@@ -27,7 +28,7 @@ def carry_out(train: Callable[[], Run], path: Path, stop: Stop) -> None:
     try:
         train()
     except StoppedError as interruption:
-        how = f"go on with: mnistgpu train --resume {path}"
+        how = f"go on with: mnistgpu train --resume {quoted(path)}"
         leave(f"{interruption}; {how}", interruption.exit_status)
     if stop.interrupting:
         leave(f"{path}: finished and saved, though stopped by {stop.reason}", stop.exit_status)

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -171,7 +171,8 @@ def are_file_names(names: object) -> TypeGuard[list[str]]:
     return (
         isinstance(names, list)
         and 0 < len(names) <= MOST_MEMBERS
-        and all(isinstance(name, str) and Path(name).name == name for name in names)
+        # on no system a path: PureWindowsPath knows C: and \\ as well as /
+        and all(isinstance(name, str) and PureWindowsPath(name).name == name for name in names)
         and {"", ".."}.isdisjoint(names)
         and len(set(names)) == len(names)
     )

@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 from mnistgpu.runs.stop import Stop
-from mnistgpu.storage.system import in_main_thread, stopping_signals
+from mnistgpu.storage.system import in_main_thread
+from mnistgpu.storage.terminal import name_of, stopping_signals, when_console_closes
 
 SIGNALS = stopping_signals()
 SHOW_CURSOR = b"\x1b[?25h\n"  # the progress bar hides it
-NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
 def leave_at_once(number: int, frame: FrameType | None) -> None:
@@ -34,14 +34,16 @@ def stop_on_signals(
     signals: Sequence[signal.Signals] = SIGNALS,
     second: Callable[[int, FrameType | None], object] = leave_at_once,
 ) -> Iterator[list[str]]:
-    """Within it, Ctrl-C, SIGTERM and a closed terminal interrupt the run; the signals so far.
+    """Within it, these signals interrupt the run; the names of those that came so far.
+
+    With the default that is Ctrl-C, SIGTERM, a closed terminal and, on Windows, Ctrl-Break.
 
     `second` is called for a second signal. Signals that the parent process ignores (nohup) stay
     ignored. Elsewhere than in the main thread of a program nothing changes.
     """
 
     def handler(number: int, frame: FrameType | None) -> None:
-        name = NAMES.get(signal.Signals(number), signal.Signals(number).name)
+        name = name_of(number)
         if received:
             second(number, frame)
         received.append(name)
@@ -54,8 +56,12 @@ def stop_on_signals(
             # None: of a program around Python, which alone could restore it
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, handler)
+    closing: AbstractContextManager[None] = nullcontext()
+    if previous and signals is SIGNALS:
+        closing = when_console_closes(lambda: stop.interrupt("its console, which was closed,"))
     try:
-        yield received
+        with closing:
+            yield received
     finally:
         for number, old in previous.items():
             signal.signal(number, old)

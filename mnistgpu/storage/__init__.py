@@ -3,5 +3,6 @@
 Read `files.py` first: how a file is replaced, so that after a kill or on a full disk the old file
 or the new one is there, never a part of one. `tensor_file.py` reads and writes named arrays in the
 safetensors format (no pickle). `lock.py` prevents two processes from writing to one directory.
-`system.py` has what differs between Linux, macOS and Windows; nothing else in the package does.
+`system.py` and `terminal.py` have what differs between Linux, macOS and Windows: a test proves that
+nothing else in the package names what one of them lacks.
 """

@@ -67,17 +67,20 @@ def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | No
 
 
 def cannot_write(path: Path, error: Exception) -> RunError:
-    """The error for a file that the system refuses to write."""
+    """The error for a file that the system refuses to write, or to remove."""
     reason = getattr(error, "strerror", None) or error
+    cure = "free space"
+    if isinstance(error, OSError) and system.is_in_use(error):
+        cure = "close the programs that have it open"
     return RunError(
-        f"{path}: cannot be written ({reason}); free space, or choose another directory with --out"
+        f"{path}: cannot be written ({reason}); {cure}, or choose another directory with --out"
     )
 
 
 def remove(path: Path) -> None:
     """Remove a file if it exists; RunError if the system refuses."""
     try:
-        path.unlink(missing_ok=True)
+        system.remove(path)
     except OSError as error:
         raise cannot_write(path, error) from None
 

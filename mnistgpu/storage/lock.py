@@ -30,11 +30,7 @@ def only_writer(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the lock is released, since after that another process may hold it. Windows removes
-        # no open file; there it stays, and locks nothing.
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+        system.remove_and_close(path, descriptor)
 
 
 def acquire(path: Path) -> int:
@@ -50,9 +46,11 @@ def acquire(path: Path) -> int:
             if not system.is_plain(descriptor):  # the writer's name overwrites the content
                 raise not_a_lock(path)
             portalocker.lock(descriptor, portalocker.LOCK_EX | portalocker.LOCK_NB)
-            if is_at(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            if system.is_at(descriptor, path):
+                text = f"process {os.getpid()} on {socket.gethostname()}".encode()
+                os.write(descriptor, text)
+                with contextlib.suppress(OSError):  # the rest of a longer text does no harm
+                    os.ftruncate(descriptor, len(text))
                 return descriptor
         except portalocker.AlreadyLocked:
             writer = written(descriptor)
@@ -71,11 +69,11 @@ def acquire(path: Path) -> int:
 
 
 def written(descriptor: int) -> str:
-    """Who has locked an open file; Windows lets nobody else read that."""
-    with contextlib.suppress(OSError):
-        if writer := os.read(descriptor, 200).decode(errors="replace"):
-            return writer
-    return "just begun" if os.name == "posix" else "of another process"
+    """Which process has locked an open file; Windows does not let another one read that."""
+    try:
+        return os.read(descriptor, 200).decode(errors="replace") or "just begun"
+    except OSError:
+        return "of another process"
 
 
 def not_a_lock(path: Path) -> RunError:
@@ -84,11 +82,3 @@ def not_a_lock(path: Path) -> RunError:
         f"{path}: is not the plain file that mnistgpu makes; remove it, or choose another "
         "directory with --out"
     )
-
-
-def is_at(descriptor: int, path: Path) -> bool:
-    """Whether path still leads to the open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False

@@ -1,15 +1,17 @@
-"""What differs between Linux, macOS and Windows: this module alone knows the system it runs on.
+"""What differs between Linux, macOS and Windows: files, ports, processors, processes.
 
-Each function says what it does where. There are functions for files (`open_plain` to `is_plain`),
-for signals (`stopping_signals`, `in_main_thread`), for processors and memory (`cores` to
-`processor`) and, on Linux alone, for processes that share memory with this one (`can_fork` to
-`end`).
+Each function says what it does where. There are functions for files (`open_plain` to `is_in_use`),
+for a port and the main thread, for processors and memory (`cores` to `processor`) and, on Linux
+alone, for processes that share memory with this one (`can_fork` to `end`). What differs in a
+terminal is in `terminal.py`: signals, consoles, shells. docs/platforms.md says what people notice
+of all this.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import os
 import platform
@@ -21,10 +23,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-REPLACE_SECONDS = 1.0  # for how long a file that a reader has open is tried to be replaced
+if TYPE_CHECKING:
+    import socket
+
+IN_USE_SECONDS = 1.0  # for how long to retry on a file that another program has open
+NO_FORK = "Windows has no forked processes"
 OPEN_FILES = "/proc/self/fd"  # of Linux
+SHARED_MEMORY = "/dev/shm"  # of Linux, where the semaphores of processes are
 
 
 # Files
@@ -33,10 +40,12 @@ OPEN_FILES = "/proc/self/fd"  # of Linux
 def open_plain(path: Path) -> int:
     """Open a file to read and write, made if it is missing; its descriptor.
 
-    A symbolic link is refused with an OSError where the system knows O_NOFOLLOW: on Linux and
-    macOS.
+    A symbolic link is refused with an OSError: by the system itself on Linux and macOS. Windows
+    cannot do that, so the link is looked for before.
     """
     no_links = getattr(os, "O_NOFOLLOW", 0)
+    if not no_links and os.path.islink(path):
+        raise OSError(errno.ELOOP, "a symbolic link", str(path))
     binary = getattr(os, "O_BINARY", 0)  # Windows would change line ends
     return os.open(path, os.O_RDWR | os.O_CREAT | no_links | binary, 0o644)
 
@@ -76,19 +85,53 @@ def let_others_read(descriptor: int) -> None:
 
 
 def replace(new: Path, old: Path) -> None:
-    """Rename a file over another one.
+    """Rename a file over another one; on Windows once no other program has that open, see below."""
+    _once_closed(lambda: os.replace(new, old))
 
-    Windows refuses that while a reader has the old file open: it is tried for REPLACE_SECONDS.
+
+def remove(path: Path) -> None:
+    """Remove a file if it exists; on Windows once no other program has it open, see below."""
+    _once_closed(lambda: path.unlink(missing_ok=True))
+
+
+def _once_closed(change: Callable[[], object]) -> None:
+    """Change a file. Windows refuses that while a reader has it open: then try again for a while.
+
+    Virus scanners and backups open each new file for a moment. PermissionError after
+    IN_USE_SECONDS.
     """
-    end = time.monotonic() + REPLACE_SECONDS
+    end = time.monotonic() + IN_USE_SECONDS
     while True:
         try:
-            os.replace(new, old)
+            change()
             return
-        except PermissionError:
-            if os.name == "posix" or time.monotonic() > end:
+        except PermissionError as error:
+            if not is_in_use(error) or time.monotonic() > end:
                 raise
             time.sleep(0.01)
+
+
+def remove_and_close(path: Path, descriptor: int) -> None:
+    """Remove an open file and close it, as far as the system allows it.
+
+    It is removed while it is still open, since another process may lock it as soon as it is closed.
+    Windows removes no open file: there it is removed afterwards, unless another process has opened
+    it meanwhile.
+    """
+    with contextlib.suppress(OSError):
+        path.unlink()
+    os.close(descriptor)
+    if os.name == "nt":
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether path still leads to an open file. On Windows it does: no open file is removed."""
+    try:
+        return os.name == "nt" or os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def is_plain(descriptor: int) -> bool:
@@ -97,16 +140,27 @@ def is_plain(descriptor: int) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
 
 
-# Signals and the main thread
+def is_in_use(error: OSError) -> bool:
+    """Whether a file cannot be changed because a program has it open: that happens on Windows.
 
-
-def stopping_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end: Ctrl-C, SIGTERM, and a closed terminal.
-
-    On Windows Ctrl-Break too, which is also what a program gets whose console is closed.
+    There the error is the same if a file is write-protected.
     """
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+    return os.name == "nt" and isinstance(error, PermissionError)
+
+
+# Ports and the main thread
+
+
+def set_address_reuse(bound: socket.socket) -> None:
+    """Before a socket is bound: take a port that was used a moment ago, refuse one that is in use.
+
+    On Linux and macOS that is SO_REUSEADDR. On Windows this option would let two programs listen on
+    one port, which SO_EXCLUSIVEADDRUSE prevents; a port used a moment ago is free there.
+    """
+    import socket  # here, since training needs none
+
+    option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+    bound.setsockopt(socket.SOL_SOCKET, option, 1)
 
 
 def in_main_thread() -> bool:
@@ -191,18 +245,35 @@ def give_way() -> None:
 
 def memory() -> int | None:
     """The bytes of memory of this machine; None if the system does not say."""
-    return _pages("SC_PHYS_PAGES")
+    return _memory("SC_PHYS_PAGES", "total")
 
 
 def free_memory() -> int | None:
-    """The bytes of memory that are not in use; None if the system does not say."""
-    return _pages("SC_AVPHYS_PAGES")
+    """The bytes of memory that are not in use; None if the system does not say, as on macOS."""
+    return _memory("SC_AVPHYS_PAGES", "free")
 
 
-def _pages(name: str) -> int | None:
-    if name not in getattr(os, "sysconf_names", {}):
+def _memory(name: str, field: str) -> int | None:
+    """Bytes by the name that sysconf has for them, or a field of Windows's MEMORYSTATUSEX."""
+    if sys.platform == "win32":
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return int(getattr(status, field)) if known else None
+    if name not in os.sysconf_names:
         return None
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf(name))
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of sysinfoapi.h."""
+
+    _fields_ = [  # ctypes needs a list, and changes it no more
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),  # of the page file and the address space
+    ]
 
 
 @functools.cache
@@ -241,12 +312,21 @@ def can_fork() -> bool:
     return sys.platform == "linux" and os.path.isdir(OPEN_FILES) and hasattr(os, "fork")
 
 
+def semaphore() -> Any:
+    """A semaphore, at 0, of this process and those it forks; OSError if the system refuses."""
+    from multiprocessing import get_context
+
+    return get_context("fork").Semaphore(0)
+
+
 def fork(life: Callable[[], NoReturn]) -> int:
     """Start a process that shares this one's memory and calls `life`; its number.
 
     It handles no signals, and has none of this process's files, locks and pipes: those must end
     with this process. OSError if the system refuses.
     """
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, NO_FORK)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         with warnings.catch_warnings():
@@ -277,6 +357,8 @@ def _close_files() -> None:
 
 def has_ended(process: int) -> str | None:
     """How a forked process has ended, in words ("" if that is not known); None if it runs."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, NO_FORK)
     try:
         ended, status = os.waitpid(process, os.WNOHANG)
     except ChildProcessError:  # another part of the program has waited for it
@@ -289,6 +371,8 @@ def has_ended(process: int) -> str | None:
 
 def end(process: int) -> None:
     """Kill a forked process, and wait until it is gone."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, NO_FORK)
     with contextlib.suppress(OSError):  # it is gone already
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)

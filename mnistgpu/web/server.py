@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import ipaddress
-import os
 import re
 import secrets
 import socket
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import RunError, UsageError
+from mnistgpu.storage.system import set_address_reuse
+from mnistgpu.storage.terminal import has_screen
 from mnistgpu.web.door import Door
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with contextlib.ExitStack() as unless_bound:
             bound = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            set_address_reuse(bound)
             bound.bind((host, port))
             bound.listen(1024)
             unless_bound.pop_all()
@@ -231,7 +232,4 @@ def open_browser(address: str) -> bool:
     """Show the page if there is a screen; returns whether a browser was opened."""
     import webbrowser
 
-    screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
-    )
-    return screen and webbrowser.open(address)
+    return has_screen() and webbrowser.open(address)

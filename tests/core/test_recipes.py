@@ -187,6 +187,15 @@ def test_members_are_files_beside_their_list(tmp_path, members, maps):
         committee.Committee((some,) * 101)
 
 
+@pytest.mark.parametrize("name", ["C:m", r"..\m", r"\\server\share\m", r"C:\m"])
+def test_members_are_no_paths_of_windows_on_any_system(tmp_path, name):
+    some = model.Model(np.zeros(7850, dtype=np.float32), (784, 10))
+    model.save(some, tmp_path / name)
+    (tmp_path / "committee.json").write_text(json.dumps({"members": [name], "maps": 0}))
+    with pytest.raises(DataError, match=r"committee\.json: not a committee of mnistgpu"):
+        committee.load(tmp_path)
+
+
 def test_the_search_finds_a_rate_between_too_small_and_too_large(dataset):
     curve = lr_finder.find(SMALL.changed(validation=0), dataset, NUMPY)
     assert curve.rates == sorted(curve.rates)

@@ -151,7 +151,53 @@ def test_ci_runs_the_commands_of_the_readme_or_the_projects_own_ci():
         assert re.search(r"python -m mnistgpu\.train$", train)
         assert re.search(r"python -m pytest\b", tests)
         for command in (train, tests):
-            assert f"\n{command}\n" in README or f"`{command}`" in " ".join(README.split()), command
+            assert is_in_the_readme(command), command
+
+
+def is_in_the_readme(command):
+    """Whether a command stands in the README, in a line of its own or in backticks."""
+    return f"\n{command}\n" in README or f"`{command}`" in " ".join(README.split())
+
+
+def test_ci_runs_the_commands_for_windows_in_the_shells_that_they_are_for():
+    job = jobs_of("ci.yml")["windows"]
+    assert job["runs-on"] == "windows-latest"
+    steps = [step for step in job["steps"] if "run" in step]
+    *of_readme, console = [(step["shell"], step["run"]) for step in steps]
+    shells = [shell for shell, _ in of_readme]
+    assert shells == ["powershell", "cmd", "powershell"]
+    for shell, command in of_readme:
+        assert is_in_the_readme(command), command
+        assert ("; " in command) == (shell == "powershell")  # which has no && before version 7
+        assert (" && " in command) == (shell == "cmd")
+        for path in re.findall(r"\.venv\S+", command):
+            assert "/" not in path
+    trained = [command for _, command in of_readme if command.endswith("-m mnistgpu.train")]
+    assert len(trained) == 2
+    assert (ROOT / re.search(r"tests/\S+\.py", console[1])[0]).exists()
+
+
+def test_a_failure_on_any_system_fails_ci():
+    """But for the whole suite where it has not been seen: there the commands alone must work."""
+    for name, job in jobs_of("ci.yml").items():
+        assert "continue-on-error" not in job
+        for step in job["steps"]:
+            only_tests = "-m pytest -n auto" in step.get("run", "") and name != "everything"
+            assert "continue-on-error" not in step or only_tests
+
+
+def test_classifiers_name_the_systems_that_ci_has():
+    named = [each for each in PROJECT["project"]["classifiers"] if "Operating System" in each]
+    assert [each.rpartition(" :: ")[2] for each in named] == ["MacOS", "Windows", "Linux"]
+    systems = {each for job in jobs_of("ci.yml").values() for each in systems_of(job)}
+    assert systems == {"macos-latest", "windows-latest", "ubuntu-latest"}
+
+
+def systems_of(job):
+    """The systems that a job runs on."""
+    matrix = job.get("strategy", {}).get("matrix", {})
+    more = [each["system"] for each in matrix.get("include", [])]
+    return [*matrix.get("system", [job["runs-on"]]), *more]
 
 
 def test_the_nightly_run_is_the_readmes_tests_with_one_package_replaced():
@@ -183,6 +229,8 @@ def test_the_hooks_are_what_ci_runs_as_lint():
         "ruff check .",
         "ruff format --check .",
         "mypy mnistgpu",
+        "mypy --platform win32 --cache-dir .mypy_cache/win32 mnistgpu",
+        "mypy --platform darwin --cache-dir .mypy_cache/darwin mnistgpu",
         "lint-imports --no-cache",
         "python benchmarks/lines.py --check",
     ]

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import stat
+import sys
 
 import pytest
 
-from mnistgpu.storage import system
+from mnistgpu.storage import files, system
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_a_file_that_stays_open_is_a_refusal(tmp_path, monkeypatch):
         raise PermissionError("in use")
 
     monkeypatch.setattr(os, "replace", refused)
-    monkeypatch.setattr(system, "REPLACE_SECONDS", 0.05)
+    monkeypatch.setattr(system, "IN_USE_SECONDS", 0.05)
     with pytest.raises(PermissionError), monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
         system.replace(tmp_path / "new", tmp_path / "old")
@@ -107,11 +109,73 @@ def test_files_can_be_read_by_everybody(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
-def test_the_signals_that_ask_a_program_to_end(monkeypatch):
-    assert system.stopping_signals() == (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    monkeypatch.delattr(signal, "SIGHUP")
-    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)  # as on Windows
-    assert system.stopping_signals() == (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+def test_a_link_is_refused_where_the_system_cannot_refuse_it(tmp_path, monkeypatch):
+    """Windows has links, but no O_NOFOLLOW."""
+    monkeypatch.delattr(os, "O_NOFOLLOW")
+    os.symlink(tmp_path / "new", tmp_path / "link")
+    with pytest.raises(OSError, match="symbolic link"):
+        system.open_plain(tmp_path / "link")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["posix", "nt"])
+def test_an_open_file_is_removed_and_closed_in_the_order_that_works(tmp_path, monkeypatch, name):
+    path, done = tmp_path / "file", []
+
+    def unlink(path):
+        done.append("removed")
+        if name == "nt" and "closed" not in done:
+            done[-1] = "refused"
+            raise PermissionError("in use")
+
+    monkeypatch.setattr(system.Path, "unlink", unlink)
+    monkeypatch.setattr(os, "name", name)
+    monkeypatch.setattr(os, "close", lambda descriptor: done.append("closed"))
+    system.remove_and_close(path, 3)
+    monkeypatch.undo()
+    assert done == (["removed", "closed"] if name == "posix" else ["refused", "closed", "removed"])
+
+
+def test_an_open_file_is_still_at_its_path(tmp_path, monkeypatch):
+    descriptor = system.open_plain(tmp_path / "file")
+    assert system.is_at(descriptor, tmp_path / "file")
+    os.rename(tmp_path / "file", tmp_path / "moved")
+    assert not system.is_at(descriptor, tmp_path / "file")
+    (tmp_path / "file").touch()
+    assert not system.is_at(descriptor, tmp_path / "file")
+    monkeypatch.setattr(os, "name", "nt")  # which renames no open file
+    found = system.is_at(descriptor, tmp_path / "file")
+    monkeypatch.undo()
+    os.close(descriptor)
+    assert found
+
+
+def test_a_file_that_is_open_cannot_be_written_and_the_message_says_so(tmp_path, monkeypatch):
+    error = PermissionError(13, "Access is denied")
+    assert "free space" in str(files.cannot_write(tmp_path, error))
+    monkeypatch.setattr(os, "name", "nt")
+    assert "; close the programs that have it open, or" in str(files.cannot_write("x", error))
+    assert "free space" in str(files.cannot_write("x", OSError(28, "No space left on device")))
+
+
+@pytest.mark.parametrize("exclusive", [None, socket.SO_KEEPALIVE])
+def test_a_port_is_not_shared_with_another_program(monkeypatch, exclusive):
+    """SO_REUSEADDR would do that on Windows, which has an option of its own."""
+    if exclusive is not None:
+        monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", exclusive, raising=False)
+    with socket.socket() as bound:
+        system.set_address_reuse(bound)
+        reused = bound.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        assert bool(reused) == (exclusive is None)
+        assert exclusive is None or bound.getsockopt(socket.SOL_SOCKET, exclusive)
+
+
+def test_windows_forks_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not system.can_fork()
+    for call in (lambda: system.fork(print), lambda: system.has_ended(1), lambda: system.end(1)):
+        with pytest.raises(OSError, match="no forked processes"):
+            call()
 
 
 def test_a_forked_process_ends_as_it_says():

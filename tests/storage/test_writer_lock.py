@@ -27,13 +27,13 @@ def test_the_file_is_removed_before_the_lock_is_released(tmp_path, monkeypatch):
 
 def test_a_file_that_is_removed_while_it_is_locked_locks_nothing(tmp_path, monkeypatch):
     """The last holder removed it between this process's open and lock: there is a new one then."""
-    path, lock_file, calls = tmp_path / ".lock", portalocker.lock, []
+    path, real_lock, calls = tmp_path / ".lock", portalocker.lock, []
 
     def removed_first(descriptor, how):
         calls.append(how)
         if len(calls) == 1:
             path.unlink()
-        lock_file(descriptor, how)
+        real_lock(descriptor, how)
 
     monkeypatch.setattr(portalocker, "lock", removed_first)
     with only_writer(tmp_path):

@@ -34,10 +34,8 @@ def is_possible() -> bool:
     if not system.can_fork() or not blas_architecture():
         return False
     try:
-        from multiprocessing import get_context
-
-        get_context("fork").Semaphore(0)
-    except (ImportError, OSError):  # a machine without /dev/shm
+        system.semaphore()
+    except (ImportError, OSError):  # a machine without SHARED_MEMORY
         return False
     return True
 
@@ -51,15 +49,13 @@ class ProcessGroup:
     """`size` processes: this one has rank 0 and starts the other ranks in `running`."""
 
     def __init__(self, size: int):
-        from multiprocessing import get_context
-
-        semaphore = get_context("fork").Semaphore
         try:
             # signals[i][j] counts the barriers that rank i has reached and rank j has not yet seen
-            self._signals = [[semaphore(0) for _ in range(size)] for _ in range(size)]
+            self._signals = [[system.semaphore() for _ in range(size)] for _ in range(size)]
         except OSError as error:
             raise RunError(
-                f"{size} processes cannot be synchronised ({error}); make /dev/shm larger"
+                f"{size} processes cannot be synchronised ({error}); make "
+                f"{system.SHARED_MEMORY} larger"
             ) from None
         self._reason = mmap.mmap(-1, LONGEST_REASON)
         self.size, self.rank, self._parent = size, 0, os.getpid()

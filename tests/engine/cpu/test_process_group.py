@@ -1,6 +1,5 @@
 """Processes that share steps: how they begin, meet and end, and that nothing is left of them."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -25,6 +24,8 @@ from mnistgpu.errors import RunError
 from mnistgpu.runs import checkpoint, signals
 from mnistgpu.settings import Settings
 from mnistgpu.storage import system
+
+fcntl = pytest.importorskip("fcntl", reason="only Unix has it")
 
 pytestmark = pytest.mark.skipif(
     not process_group.is_possible(), reason="no forked processes compute here"
