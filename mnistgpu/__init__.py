@@ -51,6 +51,7 @@ _NAMES = {
     "plot": "api.studies",
     "submit": "api.studies",
     "draw": "api.studies",
+    "list_runs": "runs.listing",
     "doctor": "commands.doctor",
     "Settings": "settings",
     "RECIPES": "recipes",

@@ -20,6 +20,7 @@ from mnistgpu.errors import (
 )
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.listing import list_runs
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -48,6 +49,7 @@ __all__ = [
     "draw",
     "evaluate",
     "fit",
+    "list_runs",
     "load",
     "load_data",
     "lr_find",

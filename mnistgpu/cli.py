@@ -13,6 +13,7 @@ from mnistgpu.commands.flags import (
     BACKEND,
     CONTEXT,
     DEFORM,
+    JSON,
     RECIPE,
     VERSION,
     command_from_settings,
@@ -23,7 +24,6 @@ from mnistgpu.errors import UsageError
 from mnistgpu.train import train_command
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings=CONTEXT,
@@ -35,6 +35,7 @@ RunArgument = Annotated[
     Path, typer.Argument(help='Run directory, model file, or "shipped": the package\'s model.')
 ]
 BackendOption = Annotated[str | None, BACKEND]
+JsonOption = Annotated[bool, JSON]
 DataOption = Annotated[
     Path | None,
     option("--data", help="Digits: a folder, IDX, CSV or npz file.", default="the embedded MNIST"),
@@ -53,6 +54,7 @@ def evaluate(
         ),
     ] = None,
     backend: BackendOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
 
@@ -62,7 +64,7 @@ def evaluate(
 
     from mnistgpu.commands import judging
 
-    judging.evaluate(run, data, report, backend, shlex.join(["mnistgpu", *sys.argv[1:]]))
+    judging.evaluate(run, data, report, backend, json, shlex.join(["mnistgpu", *sys.argv[1:]]))
 
 
 @app.command()
@@ -81,7 +83,7 @@ def predict(
     explain: Annotated[
         Path | None, option(help="Draw (PNG) which pixels were evidence for each answer.")
     ] = None,
-    json: Annotated[bool, option("--json", help="Print JSON, for programs.")] = False,
+    json: JsonOption = False,
     backend: BackendOption = None,
 ) -> None:
     """Say which digit each image shows, with its probability and the runner-up.
@@ -169,10 +171,32 @@ def plot(
 
 
 @app.command()
-def recipes() -> None:
+def runs(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that holds run directories.", show_default=False)
+    ] = Path("runs"),
+    json: JsonOption = False,
+) -> None:
+    """List the runs in a folder (runs/ without one), the most accurate first.
+
+    Shows the settings in which they differ, accuracy, seconds, and how far an unfinished one is.
+    """
+    from mnistgpu.commands import listing
+
+    if not listing.show(folder, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def recipes(json: JsonOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
     from mnistgpu.recipes import RECIPES
 
+    if json:
+        from mnistgpu.commands.output import as_json
+
+        print(as_json(RECIPES))
+        return
     for name, recipe in RECIPES.items():
         print(f"{name:<9} {recipe.purpose}")
         print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
@@ -213,11 +237,11 @@ app.command("lr-find")(command_from_settings(lr_find))
 
 
 @app.command()
-def doctor(backend: BackendOption = None) -> None:
+def doctor(backend: BackendOption = None, json: JsonOption = False) -> None:
     """Check this machine: versions, devices, gradients, agreement of backends, speed."""
     from mnistgpu.commands import doctor as checks
 
-    if not checks.print_findings(backend):
+    if not checks.print_findings(backend, json):
         raise typer.Exit(1)
 
 
@@ -245,11 +269,12 @@ def compare(
     second: RunArgument,
     data: DataOption = None,
     backend: BackendOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Compare two networks on the same images: is the difference significant? McNemar's test."""
     from mnistgpu.commands import judging
 
-    judging.compare(first, second, data, backend)
+    judging.compare(first, second, data, backend, json)
 
 
 @app.callback()

@@ -334,6 +334,11 @@ def flags_of(knob: Field[Any]) -> tuple[str, ...]:
     return (*knob.metadata["flags"], "--" + knob.name.replace("_", "-"))
 
 
+def short_name(knob: Field[Any]) -> str:
+    """The first flag of a setting without its dashes, such as alpha or batch-size."""
+    return flags_of(knob)[0].removeprefix("--")
+
+
 def from_dict(values: object, where: str) -> Settings:
     """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):

@@ -41,6 +41,8 @@ BACKEND = option(
     default="MNISTGPU_BACKEND, or numpy",
 )
 
+JSON = option("--json", help="Print JSON, for programs.")
+
 
 def print_version(wanted: bool) -> bool:
     """Print the version and stop, for --version."""

@@ -12,7 +12,7 @@ import mnistgpu
 
 NAMES = {
     "functions": "fit resume load save evaluate compare committee lr_find plot submit draw doctor "
-    "load_data",
+    "list_runs load_data",
     "classes": "Run Model Settings Dataset Digits Callback Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
@@ -33,6 +33,7 @@ SIGNATURES = {
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
     "draw": "model * keep host port browser",
+    "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path classes",
     "Model.predict": "self X",
