@@ -16,6 +16,7 @@ import functools
 import importlib
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -128,7 +129,9 @@ class Backend:
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """Copy an array to the host. A sync point: waits until the device has computed it."""
-        return self.xp.asnumpy(array) if self.name == "cupy" else self.xp.asarray(array)
+        copy = self.xp.asnumpy if self.name == "cupy" else self.xp.asarray
+        host: np.ndarray = copy(array)
+        return host
 
     def synchronize(self) -> None:
         """Wait until the device has finished all its work (needed for timing)."""
@@ -174,12 +177,12 @@ def select(name: str | None = None) -> Backend:
     Raises UsageError for an unknown name, BackendError if CuPy is asked for and cannot compute.
     """
     name = name or os.environ.get(ENVIRONMENT_VARIABLE) or "numpy"
-    kind, _, ordinal = name.partition(":")
-    if kind not in CHOICES or (ordinal and (kind != "cupy" or not ordinal.isdecimal())):
+    if not isinstance(name, str) or not re.fullmatch("numpy|auto|cupy(:[0-9]{1,4})?", name):
         raise UsageError(
             f"unknown backend {name!r}: choose {', '.join(CHOICES)}, or cupy:1 for the second GPU "
             f"(with --backend or {ENVIRONMENT_VARIABLE})"
         )
+    kind, _, ordinal = name.partition(":")
     if kind == "numpy":
         return NUMPY
     if kind == "cupy":

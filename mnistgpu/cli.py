@@ -10,6 +10,7 @@ import typer
 
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
+    ALLOW_HOST,
     BACKEND,
     CONTEXT,
     DEFORM,
@@ -132,12 +133,15 @@ def draw(
         ),
     ] = "127.0.0.1",
     port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
 ) -> None:
     """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
     from mnistgpu.api import studies
 
-    studies.draw(run, keep=keep, host=host, port=port, browser=browser)
+    studies.draw(
+        run, keep=keep, host=host, port=port, allow_hosts=allow_host or (), browser=browser
+    )
 
 
 @app.command()

@@ -157,7 +157,8 @@ def _quantiles() -> np.ndarray:
     inverse = statistics.NormalDist().inv_cdf
     upper = np.asarray([inverse((i + 0.5) / 2**16) for i in range(2**15, 2**16)])
     both = np.concatenate((-upper[::-1], upper))
-    return both / np.sqrt(np.mean(both * both))
+    both /= np.sqrt(np.mean(both * both))
+    return both
 
 
 @functools.cache

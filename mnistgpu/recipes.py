@@ -108,7 +108,7 @@ RECIPES = {
 
 def named(name: str) -> Recipe:
     """The recipe of that name; UsageError with the nearest name otherwise."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         hint = did_you_mean(name, RECIPES)
         raise UsageError(f"--recipe must be one of {', '.join(RECIPES)}, not {name!r}{hint}")
     return RECIPES[name]
@@ -118,7 +118,9 @@ def settings_of(
     recipe: str | None = None, deform: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
     """The settings of a recipe (None: classic), with named deformations and these changes."""
-    return named(recipe or "classic").settings.changed(**with_preset(deform, changes or {}))
+    return named("classic" if recipe is None else recipe).settings.changed(
+        **with_preset(deform, changes or {})
+    )
 
 
 def with_preset(deform: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,10 @@ class Settings:
         whole(1),
     )
     validation: int = setting(
-        1000, "Number of training images held out for validation, drawn by the seed.", whole(0)
+        1000,
+        "Number of training images held out for validation, drawn by the seed; at most a tenth of "
+        "them if it is not given.",
+        whole(0),
     )
     seed: int = setting(
         0,

@@ -12,6 +12,7 @@ import typer
 
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
+    ALLOW_HOST,
     BACKEND,
     CONTEXT,
     DEFORM,
@@ -71,6 +72,9 @@ def train(
         bool,
         option("--watch", help="Open a page with curves, weights and some digits as they change."),
     ] = False,
+    host: Annotated[str, option(help="Address of --watch.", default="127.0.0.1")] = "127.0.0.1",
+    port: Annotated[int, option(help="Port of --watch.", default="any free one")] = 0,
+    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     snapshots: Annotated[
         bool,
         option(
@@ -87,8 +91,6 @@ def train(
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
-    if resume is not None and recipe is not None:
-        raise UsageError(f"--recipe cannot be given with --resume: {resume} has its settings")
     note = ""
     if settings is not None:
         if recipe is not None or resume is not None:
@@ -115,7 +117,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "force": force,
         "snapshots": snapshots,
-        "watch": watch,
+        "watch": {"host": host, "port": port, "allow_hosts": allow_host or ()} if watch else False,
     }
     with stop_on_signals(stop):
         if resume is None:
@@ -124,7 +126,12 @@ def train(
             from mnistgpu.api import fitting
             from mnistgpu.commands.training import carry_out
 
-            options |= {"backend": backend, "out": out, "progress": shown()}
+            options |= {
+                "backend": backend,
+                "out": out,
+                "progress": shown(),
+                "recipe": recipe,
+            }
             run = functools.partial(fitting.resume, resume, data, **options, **changes)
             carry_out(run, out or resume, stop)
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mnistgpu import backend as backends
 from mnistgpu.api import run as runs_of
-from mnistgpu.api.inputs import AnyPath, backend_of, settings_and_data, training_data
+from mnistgpu.api.inputs import (
+    AnyPath,
+    backend_of,
+    check_callers,
+    check_switches,
+    directory_of,
+    settings_and_data,
+    training_data,
+    with_validation,
+)
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
@@ -23,6 +31,7 @@ from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
 from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
     Guarded,
@@ -30,6 +39,7 @@ from mnistgpu.runs.progress import (
     conclusion,
     display_for_output,
     introduction,
+    on_terminal,
 )
 from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
@@ -55,7 +65,7 @@ def fit(
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
-    watch: bool = False,
+    watch: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
@@ -75,7 +85,8 @@ def fit(
     callbacks: called for each step and row of history, see `mnistgpu.Callback`.
     stop: lets another thread end the run, see `mnistgpu.Stop`.
     checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
-    watch: open a page that shows the network while it learns; needs the extra `web`.
+    watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
+        True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
 
     With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
@@ -85,13 +96,17 @@ def fit(
     Raises UsageError for a wrong call, DataError for data that cannot be used, BackendError if the
     backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
     """
+    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_callers(callbacks, stop)
     check_extras(watch)
-    every = parse_every(checkpoint_every)
+    if snapshots and out is None:
+        raise UsageError("snapshots are kept in the directory of the run: give out as well")
+    every, display = parse_every(checkpoint_every), display_of(progress)
     made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
-    job = Job(made, dataset, chosen, display_of(progress), callbacks, stop, snapshots, watch)
+    job = Job(made, dataset, chosen, display, callbacks, stop, snapshots, watch)
     if out is None:
         return job.run()
     path = directory_of(out)
@@ -117,7 +132,7 @@ def resume(
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
-    watch: bool = False,
+    watch: bool | Mapping[str, Any] = False,
     **settings: Any,
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
@@ -129,23 +144,29 @@ def resume(
 
     Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
     """
+    if settings.pop("recipe", None) is not None:
+        raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
+    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_callers(callbacks, stop)
     check_extras(watch)
-    every, directory = parse_every(checkpoint_every), Path(run)
+    every, display = parse_every(checkpoint_every), display_of(progress)
+    changes, pair = with_validation(with_preset(deform, settings), validation)
+    directory = files.path_of(run, "run")
     checkpoint.find(directory)
     path = directory if out is None else directory_of(out)
-    in_place = os.path.realpath(path) == os.path.realpath(directory)  # never raises
-    display = display_of(progress)
-    with run_directory.writing(path):
+    in_place = os.path.realpath(path) == os.path.realpath(directory)
+    with contextlib.ExitStack() as held:
+        if in_place:
+            held.enter_context(run_directory.writing(path))
         saved = checkpoint.load(directory)
-        changes = renamed(with_preset(deform, settings))
-        made = resuming.changed_settings(saved, changes, str(directory))
+        made = resuming.changed_settings(saved, renamed(changes), str(directory))
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
         if in_place and finished_already(path, saved, made, force):
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
             return runs_of.read(path, backend_of(backend))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
-        dataset = training_data(where, y, max(10, made.sizes[-1]), test, validation)
+        dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair)
         if dataset.digest != saved.data_digest:
             raise DataError(
                 f"{dataset.source}: not the data that {directory} was trained on (their digest is "
@@ -153,6 +174,7 @@ def resume(
                 "Python as X and y)"
             )
         if not in_place:
+            held.enter_context(run_directory.writing(path))
             run_directory.create(path, made, dataset, force)
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
@@ -195,10 +217,10 @@ class Job:
         callbacks: Sequence[Callback],
         stop: Stop | None,
         snapshots: bool,
-        watch: bool,
+        watch: bool | Mapping[str, Any],
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks, self.given_stop = callbacks, stop
+        self.callbacks = callbacks
         self.stop = Stop() if stop is None else stop
         self.title = f"{settings.layers} on {dataset.source}"
         self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
@@ -252,17 +274,17 @@ class Job:
             return contextlib.nullcontext()
         from mnistgpu.web.watch import WatchPage
 
-        page = WatchPage(self.title, self.seen, self.display.note)
-        self.display.note(f"watch     {page.address}")
-        return page
+        where = {} if self.watch is True else self.watch
+        return WatchPage(self.title, self.seen, self.display.note, **where)
 
     @contextlib.contextmanager
     def interruptible(self, path: Path | None) -> Iterator[None]:
         """Within it, Ctrl-C saves a run with a directory before KeyboardInterrupt is raised.
 
-        A second Ctrl-C raises it at once. If the caller gave a Stop, signals are the caller's.
+        A second Ctrl-C raises it at once. A handler of Ctrl-C that the program has set (as the
+        command line does) stays.
         """
-        if self.given_stop is not None or path is None:
+        if path is None or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield
             return
         first, second = (signal.SIGINT,), signal.default_int_handler
@@ -280,7 +302,7 @@ class Job:
 
 def write(
     path: Path,
-    outcome: training.Outcome,
+    outcome: Outcome,
     dataset: Dataset,
     title: str,
     seen: Snapshots | None,
@@ -300,20 +322,14 @@ def display_of(given: bool | Display | None) -> Display:
     if isinstance(given, Display):
         return given
     if given is None:
-        given = in_main_thread() and sys.stdout is not None and sys.stdout.isatty()
+        given = in_main_thread() and on_terminal()
+    check_switches(progress=given)
     return display_for_output() if given else Warnings()
 
 
-def check_extras(watch: bool) -> None:
+def check_extras(watch: bool | Mapping[str, Any]) -> None:
     """UsageError if what the page of --watch needs is not installed."""
     if watch:
         from mnistgpu.web import server
 
         server.require_extra()
-
-
-def directory_of(out: AnyPath) -> Path:
-    """The path of a run directory; UsageError for the current directory."""
-    if str(out) in ("", "."):
-        raise UsageError("--out must name a directory of its own for the run, such as runs/first")
-    return Path(out)

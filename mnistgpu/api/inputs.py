@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
 from mnistgpu.backend import Backend
@@ -16,8 +18,11 @@ from mnistgpu.errors import UsageError
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
-from mnistgpu.runs import stopped
+from mnistgpu.runs import checks, stopped
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
+from mnistgpu.storage import files
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -29,6 +34,33 @@ def is_path(given: object) -> bool:
     return isinstance(given, (str, os.PathLike))
 
 
+def directory_of(out: AnyPath) -> Path:
+    """The path of a directory to write to; UsageError for the current directory."""
+    path = files.path_of(out, "--out")
+    if path == Path() or os.path.realpath(path) == os.getcwd():
+        raise UsageError("--out must name a directory of its own, such as runs/first")
+    return path
+
+
+def check_switches(**switches: object) -> None:
+    """UsageError unless each is True or False: a text such as "no" would count as True."""
+    for name, value in switches.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise UsageError(f"{name}: must be True or False, not {value!r}")
+
+
+def check_callers(callbacks: Any, stop: Any) -> None:
+    """UsageError unless these are a list of callbacks, and a Stop or None."""
+    listed = isinstance(callbacks, (list, tuple))
+    if not listed or not all(isinstance(each, Callback) for each in callbacks):
+        raise UsageError(
+            "callbacks: must be a list of objects whose classes are made from mnistgpu.Callback, "
+            f"such as callbacks=[Print()], not {callbacks!r}"
+        )
+    if stop is not None and not isinstance(stop, Stop):
+        raise UsageError(f"stop: must be a mnistgpu.Stop, such as mnistgpu.Stop(), not {stop!r}")
+
+
 def backend_of(given: str | Backend | None) -> Backend:
     """The backend of that name, as for `backend.select`; a Backend is returned as it is."""
     return given if isinstance(given, Backend) else backends.select(given)
@@ -38,7 +70,7 @@ def training_data(X: Any, y: Any, classes: int, test: Any = None, validation: An
     """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays."""
     if X is None or is_path(X):
         if y is not None:
-            raise UsageError(f"y is given, but X is {'missing' if X is None else 'a path'}")
+            raise labels_without_images(X)
         X = data.load(X, classes)
     return arrays.as_dataset(X, y, test, validation)
 
@@ -57,17 +89,26 @@ def settings_and_data(
     validation: a number of training images to hold out, or a pair (images, labels). Without either
     it is the number of the recipe, but no more than a tenth of the training images.
     """
-    pair = None if validation is None or is_count(validation) else validation
-    count = 0 if pair is not None else validation
-    changes = changes if count is None else {**changes, "validation": count}
+    changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
     dataset = training_data(X, y, max(10, settings.sizes[-1]), test, pair)
-    if dataset.validation is not None and count is None:
+    if dataset.validation is not None and "validation" not in changes:
         settings = settings.changed(validation=0)
-    elif count is None:
+    elif "validation" not in changes:
         most = len(dataset.train) // SHARE_HELD_OUT
         settings = settings.changed(validation=min(settings.validation, most))
     return settings, dataset
+
+
+def with_validation(changes: Mapping[str, Any], validation: Any) -> tuple[dict[str, Any], Any]:
+    """Changes of settings with the number of images to hold out, if one is given; the pair or None.
+
+    Where a pair (images, labels) is given, the number is 0.
+    """
+    if validation is None:
+        return dict(changes), None
+    count = is_count(validation)
+    return {**changes, "validation": validation if count else 0}, None if count else validation
 
 
 def is_count(given: object) -> bool:
@@ -101,14 +142,23 @@ def network_of(given: Any) -> Model | Committee:
 
 def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     """Digits with their labels: the embedded test set (X is None), those at a path, or arrays."""
+    if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
+        raise labels_without_images(X)
     if X is None or is_path(X):
         digits = data.load().test if X is None else data.load_digits(X, trained.sizes[-1])
     elif isinstance(X, Digits):
-        digits = X
+        digits = X if X.labels is None else arrays.checked(X, "X", trained.image_shape)
     else:
         digits = arrays.as_digits(X, y, trained.image_shape)
     if digits is None or digits.labels is None:
         raise UsageError(
             f"{X if is_path(X) else 'y'}: these images have no labels to compare with; use predict"
         )
+    checks.check_labels(digits, trained.sizes[-1])
     return digits
+
+
+def labels_without_images(X: Any) -> UsageError:
+    """The error for labels y whose images are not in an array X."""
+    what = "missing" if X is None else "a path" if is_path(X) else f"a {type(X).__name__}"
+    return UsageError(f"y is given, but X is {what}: give both as arrays, or leave y out")

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from mnistgpu.api.inputs import AnyPath, backend_of, labelled_digits, network_of
+from mnistgpu.api.inputs import (
+    AnyPath,
+    backend_of,
+    check_switches,
+    directory_of,
+    labelled_digits,
+    network_of,
+)
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import arrays
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
+from mnistgpu.storage import files
 
 if TYPE_CHECKING:
     from mnistgpu.network import Layer
@@ -73,6 +81,7 @@ class Model:
         """
         from mnistgpu.reports import evaluation
 
+        check_switches(robustness=robustness)
         digits = labelled_digits(X, y, self.trained)
         return evaluation.evaluate(self.trained, digits, self.backend, robustness)
 
@@ -90,9 +99,11 @@ class Model:
         """
         from mnistgpu.pictures import answers, images
 
-        if not images.is_picture(Path(picture)):
+        check_switches(many=many)
+        path = files.path_of(picture, "picture")
+        if not images.is_picture(path):
             raise UsageError(f"{picture}: not a picture; give arrays of digits to predict")
-        found = list(answers.answers(self.trained, [Path(picture)], self.backend, many))
+        found = list(answers.answers(self.trained, [path], self.backend, many))
         return found if many else found[0]
 
     def __eq__(self, other: object) -> bool:
@@ -121,8 +132,10 @@ def save(given: Any, path: AnyPath, *, force: bool = False) -> Path:
     given: a Model, or a Run, whose model is meant. UsageError if something is there already and
     `force` is not given.
     """
-    trained, path = network_of(given), Path(path)
+    check_switches(force=force)
+    trained, path = network_of(given), files.path_of(path, "path")
     if isinstance(trained, Committee):
+        directory_of(path)
         sources = [f"member {i}" for i in range(1, len(trained.members) + 1)]
         committee.save(trained, path, sources, force)
         return path

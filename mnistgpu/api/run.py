@@ -52,12 +52,17 @@ class Run:
         """The picture of the run: curves, confusion, first-layer weights, some answers.
 
         X, y: the images and labels to answer; by default the run's test images, or its training
-        images if it had none. path: where to write the picture, if anywhere (PNG).
+        images if it had none, or MNIST's test images if the run was read from its directory.
+        path: where to write the picture, if anywhere (PNG). UsageError if a file is there that this
+        program has not made.
         """
         from mnistgpu.reports import plots, run_report
 
+        if path is not None:
+            target = files.path_of(path, "path")
+            files.check_ours("path", target, ".png", plots.MARK)
         probabilities = None
-        if X is None and self.dataset is not None:
+        if X is None and y is None and self.dataset is not None:
             digits = self.dataset.test or self.dataset.train
             probabilities = self.test_probabilities if self.dataset.test else None
         else:
@@ -68,7 +73,7 @@ class Run:
         columns = history.as_columns(self.history)
         figure: Figure = run_report.figure(trained, columns, digits, title, probabilities)
         if path is not None:
-            plots.save(figure, Path(path))
+            plots.save(figure, target)
         return figure
 
     def __repr__(self) -> str:
@@ -101,6 +106,6 @@ def read(path: Path, backend: Backend) -> Run:
     """The finished run in a directory; DataError if its files are missing or damaged."""
     trained = model.load(path)
     rows = run_directory.read_rows(path / "history.csv")
-    results = files.read_json(path / "results.json")
+    results = run_directory.read_results(path / "results.json")
     settings = from_dict(trained.settings, str(path))
     return Run(Model(trained, backend), rows, results, settings, path)

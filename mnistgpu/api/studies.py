@@ -11,11 +11,16 @@ from mnistgpu import data
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
+    check_switches,
+    directory_of,
+    is_count,
+    is_path,
     labelled_digits,
     network_of,
     settings_and_data,
 )
 from mnistgpu.api.model import Model
+from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import arrays
 from mnistgpu.errors import UsageError
@@ -45,16 +50,22 @@ def evaluate(
     robustness: also measure it on noisy, shifted, rotated and thickened copies.
     made_by: the command that the page says it was made by.
     """
+    check_switches(robustness=robustness)
     if report is not None:
-        files.check_ours("--report", Path(report), ".html", html_report.MARK)
+        path = files.path_of(report, "--report")
+        files.check_ours("--report", path, ".html", html_report.MARK)
     trained = network_of(model)
     digits = labelled_digits(X, y, trained)
     found = evaluation.evaluate(trained, digits, backend_of(backend), robustness)
     if report is not None:
-        name = str(model) if isinstance(model, str | Path) else repr(model)
-        page = html_report.page(found, trained, name, made_by)
-        files.replace_bytes(Path(report), page.encode())
+        page = html_report.page(found, trained, name_of(model), made_by)
+        files.replace_bytes(path, page.encode())
     return found
+
+
+def name_of(model: Any) -> str:
+    """What a page calls a network: its path, or its layers."""
+    return str(model) if is_path(model) else repr(model)
 
 
 def compare(
@@ -87,17 +98,26 @@ def committee(
     models: Models, Runs or their paths. maps: how many deformed copies of an image each averages
     over. out: a directory to save the committee in, if it is to be saved.
     """
+    check_switches(force=force)
+    if not isinstance(models, (list, tuple)):
+        raise UsageError(
+            "models: must be a list of models, runs or their paths, such as "
+            f"[run, other], not {type(models).__name__}"
+        )
+    if not is_count(maps) or not 0 <= maps <= committees.MOST_MAPS:
+        raise UsageError(f"maps: must be 0 to {committees.MOST_MAPS}, not {maps!r}")
     if out is not None:
-        committees.check_free(Path(out), force)
+        path = directory_of(out)
+        committees.check_free(path, force)
     members = []
     for each in models:
         member = network_of(each)
         if isinstance(member, committees.Committee):
             raise UsageError(f"{each}: a committee cannot join another; name its members")
         members.append(member)
-    joined = committees.Committee(tuple(members), maps)
+    joined = committees.Committee(tuple(members), int(maps))
     if out is not None:
-        committees.save(joined, Path(out), [str(each) for each in models], force)
+        committees.save(joined, path, [name_of(each) for each in models], force)
     return Model(joined, backend_of(backend))
 
 
@@ -107,6 +127,7 @@ def lr_find(
     *,
     recipe: str | None = None,
     deform: str | None = None,
+    validation: Any = None,
     backend: str | Backend | None = None,
     steps: int = 100,
     out: AnyPath | None = None,
@@ -116,18 +137,27 @@ def lr_find(
     """Find a good learning rate: a short run in which it grows; `.suggestion` is the rate.
 
     The data and the settings are those of `fit`; the length of a run and the schedule of its rate
-    are ignored. out: where to draw the losses at all rates (PNG), if anywhere.
+    are ignored. steps: of the search, at least 10. out: where to draw the losses at all rates
+    (PNG), if anywhere.
     """
-    if out is not None and Path(out).exists() and not force:
-        raise UsageError(f"--out {out}: the file exists; choose another or add --force")
-    validation = settings.pop("validation", None)
-    made, dataset = settings_and_data(X, y, recipe, deform, settings, None, validation)
-    curve = lr_finder.find(made, dataset, backend_of(backend), steps=steps)
+    check_switches(force=force)
+    if not is_count(steps) or steps < lr_finder.FEWEST:
+        raise UsageError(
+            f"steps: must be a whole number of at least {lr_finder.FEWEST}, not {steps!r}"
+        )
     if out is not None:
         from mnistgpu.reports import plots, study_plots
 
+        path = files.path_of(out, "--out")
+        if path.exists() and not force:
+            raise UsageError(f"--out {out}: the file exists; choose another or add --force")
+        plots.check_name(path)
+        files.check_folder("--out", path)
+    made, dataset = settings_and_data(X, y, recipe, deform, settings, None, validation)
+    curve = lr_finder.find(made, dataset, backend_of(backend), steps=int(steps))
+    if out is not None:
         picture = study_plots.learning_rates(curve.rates, curve.losses, curve.suggestion)
-        plots.save(picture, Path(out))
+        plots.save(picture, path)
     return curve
 
 
@@ -139,23 +169,35 @@ PICTURES = {
 
 
 def plot(
-    run: AnyPath, X: Any = None, y: Any = None, *, kind: str = "report", out: AnyPath | None = None
+    run: Run | AnyPath,
+    X: Any = None,
+    y: Any = None,
+    *,
+    kind: str = "report",
+    out: AnyPath | None = None,
 ) -> Path:
     """Draw a picture of a run; its path.
 
-    run: the run directory. X, y: labelled digits, or a path, MNIST's by default.
-    kind: "report" is report.png again (curves, confusion, weights, answers); "deformations" some
-    digits as the run deformed them; "animation" the run as it learned, if it was trained with
-    snapshots. out: the file; by default it is in the run directory.
+    run: the run directory, or a Run that is saved. X, y: labelled digits, or a path; by default
+    MNIST's test images. kind: "report" is report.png again (curves, confusion, weights, answers);
+    "deformations" some digits as the run deformed them; "animation" the run as it learned, if it
+    was trained with snapshots. out: the file; by default it is in the run directory. UsageError if
+    a file is there that is not such a picture.
     """
-    directory = Path(run)
-    if kind not in PICTURES:
+    if not isinstance(kind, str) or kind not in PICTURES:
         raise UsageError(f"kind must be one of {', '.join(PICTURES)}, not {kind!r}")
+    where = run.directory if isinstance(run, Run) else run
+    if where is None:
+        raise UsageError(f"{run}: is not saved; give its directory, or draw it with run.plot()")
+    directory = files.path_of(where, "run")
     if not directory.is_dir():
         raise UsageError(f"{run}: plot needs a run directory, as `mnistgpu train` leaves it")
+    path = directory / PICTURES[kind] if out is None else files.path_of(out, "--out")
     if out is not None:
-        files.check_folder("--out", Path(out))
-    path = directory / PICTURES[kind] if out is None else Path(out)
+        from mnistgpu.reports import animation, plots
+
+        mark = animation.MARK if kind == "animation" else plots.MARK
+        files.check_ours("--out", path, Path(PICTURES[kind]).suffix, mark)
     if kind == "animation":
         from mnistgpu.reports import animation
 
@@ -174,7 +216,7 @@ def plot(
         columns = None
     if kind == "deformations":
         settings = from_dict(trained.settings, str(directory))
-        if X is None or isinstance(X, str | Path):
+        if X is None or is_path(X):
             images = data.load(X, classes=trained.sizes[-1]).train.images
         else:
             images, _ = arrays.as_images(X, trained.image_shape)
@@ -200,11 +242,13 @@ def submit(
 
     model: a Model, a Run or its path. force: replace an existing file.
     """
-    trained, path, source = network_of(model), Path(out), Path(test)
+    check_switches(force=force)
+    trained = network_of(model)
+    path, source = files.path_of(out, "--out"), files.path_of(test, "test")
     if path.exists() and not force:  # before the work, not after it
         raise UsageError(f"--out {path}: the file exists; choose another or add --force")
     files.check_folder("--out", path)
-    given = [Path(model)] if isinstance(model, str | Path) else []
+    given = [Path(model)] if is_path(model) else []
     submission.check_apart(path, (*given, source))
     digits = data.load_digits(source, trained.sizes[-1])
     if digits.labels is not None:
@@ -219,32 +263,33 @@ def draw(
     keep: AnyPath | None = None,
     host: str = "127.0.0.1",
     port: int = 8028,
+    allow_hosts: Sequence[str] = (),
     browser: bool = True,
 ) -> None:
     """Serve a page on which one draws digits and sees the network's answers, until Ctrl-C.
 
     model: a Model, a Run or its path. keep: a folder to keep corrected drawings in, which `fit`
-    takes as data. host, port: where to serve; port 0 takes any free one. browser: open the page.
-    UsageError if the extra `web` is not installed, or nothing can be served there.
+    takes as data. host, port: where to serve; port 0 takes any free one. allow_hosts: further names
+    that it answers to, as those of a proxy of Colab, Codespaces or a hub. browser: open the page.
+    RunError if the extra `web` is not installed, UsageError if nothing can be served there.
     """
     from mnistgpu.web import server
 
+    check_switches(browser=browser)
     server.require_extra()
     from mnistgpu.web import draw as drawing
     from mnistgpu.web.keep import Kept
 
     trained = network_of(model)
-    kept = None if keep is None else Kept(Path(keep), trained.image_shape, trained.sizes[-1])
-    bound = server.listen(host, port)
-    local = server.is_loopback(bound)
-    address = server.address_of(bound)
-    print(f"draw at {address} (Ctrl-C ends it)", flush=True)
-    for other in server.addresses_for_others(bound):
-        print(f"from a phone or another machine in the same network: {other}", flush=True)
-    if not local:
-        print("note: other machines can reach this page, and it asks for no password", flush=True)
+    kept = None
+    if keep is not None:
+        folder = files.path_of(keep, "--keep")
+        kept = Kept(folder, trained.image_shape, trained.sizes[-1])
+    place = server.open_door(host, port, allow_hosts)
+    print(f"draw at {place.address} (Ctrl-C ends it)", flush=True)
+    for line in place.lines():
+        print(line, flush=True)
     if browser:
-        server.open_browser(address)
-    name = str(model) if isinstance(model, str | Path) else repr(model)
-    name = "the model of the package" if name == "shipped" else name
-    server.serve(drawing.make_app(trained, name, kept, local, host), bound)
+        server.open_browser(place.address)
+    name = "the model of the package" if str(model) == "shipped" else name_of(model)
+    server.serve(drawing.make_app(trained, name, kept, place.door), place.bound)

@@ -176,7 +176,8 @@ def an_engine(backend: Backend, digits: Digits, theta: np.ndarray, precision: st
 
 def start(precision: str) -> np.ndarray:
     """The same first parameters on every backend."""
-    return network.init(counter_rng.key(0, like=np.zeros(1)), SIZES, "he", precision)
+    theta: np.ndarray = network.init(counter_rng.key(0, like=np.zeros(1)), SIZES, "he", precision)
+    return theta
 
 
 def gradient(backend: Backend, digits: Digits) -> tuple[bool, str, str]:

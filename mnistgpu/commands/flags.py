@@ -42,6 +42,11 @@ BACKEND = option(
 )
 
 JSON = option("--json", help="Print JSON, for programs.")
+ALLOW_HOST = option(
+    "--allow-host",
+    help="A further name that the page answers to, as that of a proxy of Colab, Codespaces or a "
+    "hub; may be given again.",
+)
 
 
 def print_version(wanted: bool) -> bool:

@@ -102,7 +102,7 @@ def load(path: str | Path | None = None, classes: int = 10) -> Dataset:
     Raises DataError if something is missing, damaged or in another format.
     """
     source = "embedded MNIST" if path is None else str(path)
-    parts = embedded(classes) if path is None else parts_at(Path(path), classes)
+    parts = embedded(classes) if path is None else parts_at(path, classes)
     with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
         train, test = pool.map(lambda read: read(), (parts.train, parts.test))
     if train is None:
@@ -130,7 +130,7 @@ def load_digits(path: str | Path, classes: int = 10) -> Digits:
 
     If the path has a training and a test part, the images are those of the test part.
     """
-    parts = parts_at(Path(path), classes)
+    parts = parts_at(path, classes)
     for read in (parts.kaggle_test, parts.test, parts.train):
         if (digits := read()) is not None:
             return digits
@@ -180,8 +180,13 @@ class Parts:
     kaggle_test: Callable[[], Digits | None] = nothing  # images whose labels only Kaggle has
 
 
-def parts_at(path: Path, classes: int) -> Parts:
+def parts_at(given: str | Path, classes: int) -> Parts:
     """The parts at a path, whose name tells the format."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise UsageError(f"data: must be a path, as text or a Path, not {type(given).__name__}")
+    path = Path(given)
+    if not isinstance(classes, (int, np.integer)) or classes < 1:
+        raise UsageError(f"classes: must be a whole number of at least 1, not {classes!r}")
     if stat.S_ISDIR(mode_of(path)):
         return folder_parts(path, classes)
     kind = path.suffix.lower()

@@ -53,7 +53,7 @@ def of_image(params: Sequence[network.Layer], activation: str, image: np.ndarray
     (W, b), value = params[0], ACTIVATIONS[activation].value
     x = image.astype(W.dtype)
     x *= 1.0 / 255.0
-    Z = W.dot(x)
+    Z: np.ndarray = W.dot(x)
     Z += b[:, 0]
     for W, b in params[1:]:
         Z = W.dot(value(Z))

@@ -80,7 +80,7 @@ def preset(name: str) -> dict[str, Any]:
 
     Raises UsageError with the nearest name for an unknown one.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         hint = did_you_mean(name, PRESETS)
         raise UsageError(f"--deform must be one of {', '.join(PRESETS)}, not {name!r}{hint}")
     return asdict(PRESETS[name])

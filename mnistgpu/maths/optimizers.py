@@ -139,7 +139,7 @@ def step(progress: float) -> float:
 
 def exponential(progress: float) -> float:
     """From 1 to 1/1000, by the same factor at every step (as Ciresan et al. 2010)."""
-    return 0.001**progress
+    return math.pow(0.001, progress)
 
 
 def one_cycle(progress: float) -> float:

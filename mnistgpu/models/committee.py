@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -30,6 +30,7 @@ FILE = "committee.json"
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
 MAPS = 16
+MOST_MAPS = 1024
 STRENGTH = 0.5  # of the deformations in training; at full strength accuracy falls
 
 
@@ -160,13 +161,17 @@ def load(path: Path) -> Committee | model.Model:
         return model.load(path)
     record: dict[str, Any] = files.read_json(record_path)
     names, maps = record.get("members"), record.get("maps")
-    well_named = (
+    if not are_file_names(names) or type(maps) is not int or not 0 <= maps <= MOST_MAPS:
+        raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
+    return Committee(tuple(model.load(Path(path) / name) for name in names), maps)
+
+
+def are_file_names(names: object) -> TypeGuard[list[str]]:
+    """Whether this is a list of members: names of files in the directory, none twice."""
+    return (
         isinstance(names, list)
         and 0 < len(names) <= MOST_MEMBERS
         and all(isinstance(name, str) and Path(name).name == name for name in names)
         and {"", ".."}.isdisjoint(names)
         and len(set(names)) == len(names)
     )
-    if not well_named or type(maps) is not int or not 0 <= maps <= 1024:
-        raise DataError(f"{record_path}: not a committee of mnistgpu; make it again")
-    return Committee(tuple(model.load(Path(path) / name) for name in names), maps)  # type: ignore[union-attr]

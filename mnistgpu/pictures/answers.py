@@ -93,11 +93,12 @@ def answers(
         probabilities = backend.to_numpy(trained.probabilities(images, backend))
         for i in range(len(images)):
             if pictures.is_picture(path):
-                levels, box = picture.levels, tuple(int(edge) for edge in boxes[i])
+                top, left, below, right = (int(edge) for edge in boxes[i])
+                levels, box = picture.levels, (top, left, below, right)
             else:
                 levels, box = images[i].reshape(shape), (0, 0, *shape)
             name = str(path) if len(images) == 1 else f"{path}[{i}]"
-            yield Answer(name, levels, box, images[i], probabilities[:, i])  # type: ignore[arg-type]
+            yield Answer(name, levels, box, images[i], probabilities[:, i])
 
 
 def as_json(given: list[Answer]) -> str:

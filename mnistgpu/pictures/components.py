@@ -7,6 +7,8 @@ changes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 NEAR = 0.12  # parts closer than this share of the tallest are strokes of one digit
@@ -15,6 +17,15 @@ SMALL = 0.35  # a part shorter than this share of the tallest is not a digit by 
 BESIDE = 0.2  # digits on one line overlap by this share of the smaller height
 AT_ONCE = 256  # so many parts are compared with all others at once, to bound the memory
 MOST_PARTS = 256  # considered; a picture with more shows a texture, not writing
+
+
+class Digit(NamedTuple):
+    """Where a digit stands in the picture, and the indices of the parts that form it."""
+
+    top: int
+    left: int
+    below: int  # the row after its last
+    parts: np.ndarray
 
 
 def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,21 +118,27 @@ def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.nda
     Handwritten lines slant and digits stray from them, so only neighbours are level: from left to
     right, each digit joins the line whose last digit it overlaps most in height.
     """
-    outer = [
-        (*boxes[group, :2].min(axis=0), *boxes[group, 2:].max(axis=0), group) for group in groups
+    digits = [
+        Digit(
+            top=int(boxes[group, 0].min()),
+            left=int(boxes[group, 1].min()),
+            below=int(boxes[group, 2].max()),
+            parts=group,
+        )
+        for group in groups
     ]
-    lines: list[list[tuple]] = []
-    for box in sorted(outer, key=lambda box: box[1]):
-        shares = [beside(line[-1], box) for line in lines]
+    lines: list[list[Digit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.left):
+        shares = [beside(line[-1], digit) for line in lines]
         if max(shares, default=0.0) >= BESIDE:
-            lines[int(np.argmax(shares))].append(box)
+            lines[int(np.argmax(shares))].append(digit)
         else:
-            lines.append([box])
-    lines.sort(key=lambda line: line[0][0] + line[0][2])
-    return [box[4] for line in lines for box in line]
+            lines.append([digit])
+    lines.sort(key=lambda line: line[0].top + line[0].below)
+    return [digit.parts for line in lines for digit in line]
 
 
-def beside(a: tuple, b: tuple) -> float:
-    """The overlap of the heights of two boxes, as a share of the smaller height, from 0 to 1."""
-    overlap: int = min(a[2], b[2]) - max(a[0], b[0])
-    return max(0, overlap) / min(a[2] - a[0], b[2] - b[0])
+def beside(a: Digit, b: Digit) -> float:
+    """The overlap of the heights of two digits, as a share of the smaller height, from 0 to 1."""
+    overlap = min(a.below, b.below) - max(a.top, b.top)
+    return max(0, overlap) / min(a.below - a.top, b.below - b.top)

@@ -36,7 +36,9 @@ def contributions(
     """
     members = trained.members if isinstance(trained, Committee) else (trained,)
     x = image.astype(np.float64) / 255.0
-    return np.mean([input_gradient(one, x, first, second) for one in members], axis=0) * x
+    gradients = [input_gradient(one, x, first, second) for one in members]
+    raised: np.ndarray = np.mean(gradients, axis=0) * x
+    return raised
 
 
 def input_gradient(trained: Model, x: np.ndarray, first: int, second: int) -> np.ndarray:
@@ -48,7 +50,8 @@ def input_gradient(trained: Model, x: np.ndarray, first: int, second: int) -> np
     dZ[first], dZ[second] = 1.0, -1.0
     for layer in reversed(range(1, len(params))):
         dZ = (params[layer][0].T @ dZ) * activation.derivative(Z[layer - 1], A[layer])
-    return (params[0][0].T @ dZ)[:, 0]
+    dX: np.ndarray = params[0][0].T @ dZ
+    return dX[:, 0]
 
 
 def figure(trained: Model | Committee, answers: Sequence[Answer]) -> Figure:

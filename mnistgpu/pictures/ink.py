@@ -33,7 +33,7 @@ def ink_of(levels: np.ndarray) -> np.ndarray:
     else:
         difference = without_light(grey)
         above = noise_level(difference)
-    ink = np.maximum(difference - above, 0.0)
+    ink: np.ndarray = np.maximum(difference - above, 0.0)
     peak = np.quantile(ink, 1.0 - 2e-4)
     if peak < FAINT:
         return np.zeros_like(ink)
@@ -57,7 +57,8 @@ def one_channel(levels: np.ndarray) -> np.ndarray:
     local = np.stack([(copy - local_mean(copy)).ravel() for copy in coarse])
     _, directions = np.linalg.eigh(local @ local.T)
     direction = directions[:, -1] * (1.0 if directions[:, -1].sum() >= 0 else -1.0)
-    return levels @ (direction / np.sum(np.abs(direction))).astype(levels.dtype)
+    mixed: np.ndarray = levels @ (direction / np.sum(np.abs(direction))).astype(levels.dtype)
+    return mixed
 
 
 def side_of_ink(difference: np.ndarray) -> float:
@@ -77,8 +78,10 @@ def without_light(grey: np.ndarray) -> np.ndarray:
     paper = opening(side * coarse, max(3, max(coarse.shape) // 4))
     height, width = grey.shape
     paper = np.asarray(Image.fromarray(paper).resize((width, height), Image.Resampling.BILINEAR))
-    difference = side * grey - paper
-    return difference if side > 0 else difference * (255.0 / np.maximum(-paper, DIMMEST))
+    difference: np.ndarray = side * grey - paper
+    if side < 0:
+        difference *= 255.0 / np.maximum(-paper, DIMMEST)
+    return difference
 
 
 def noise_level(difference: np.ndarray) -> float:
@@ -90,7 +93,9 @@ def noise_level(difference: np.ndarray) -> float:
 
 def area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """picture (H, W) resampled to (height, width): each pixel is the mean of the area it covers."""
-    return overlaps(height, picture.shape[0]) @ picture @ overlaps(width, picture.shape[1]).T
+    rows, columns = overlaps(height, picture.shape[0]), overlaps(width, picture.shape[1])
+    means: np.ndarray = rows @ picture @ columns.T
+    return means
 
 
 def overlaps(n: int, n_old: int) -> np.ndarray:
@@ -99,7 +104,8 @@ def overlaps(n: int, n_old: int) -> np.ndarray:
     old = np.arange(n_old)
     first = np.maximum(edges[:-1, None], old[None, :])
     last = np.minimum(edges[1:, None], old[None, :] + 1.0)
-    return (np.maximum(last - first, 0.0) * (n / n_old)).astype(np.float32)
+    shares: np.ndarray = np.maximum(last - first, 0.0) * (n / n_old)
+    return shares.astype(np.float32)
 
 
 def coarse_copy(grey: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mnistgpu.errors import DataError
 
@@ -37,7 +38,7 @@ def check(content: bytes, where: str) -> None:
         within(len(content), MOST_RUNS, "bytes of runs", where)
 
 
-def check_notes(info: dict, where: str) -> None:
+def check_notes(info: Mapping[str | tuple[int, int], Any], where: str) -> None:
     """DataError if the metadata that Pillow found hold too much EXIF to parse.
 
     All entries may refer to the same bytes, and each entry makes a copy of them.

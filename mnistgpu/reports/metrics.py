@@ -159,7 +159,9 @@ def expected_calibration_error(
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, element by element, and nan for 0/0."""
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    quotient = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient
 
 
 def check_pair(predicted: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -178,12 +180,12 @@ def check_pair(predicted: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def check_confusion(confusion: Any) -> np.ndarray:
     """ShapeError unless this is a square matrix of counts."""
-    confusion = np.asarray(confusion)
-    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ShapeError(f"a confusion matrix is (classes, classes), not {confusion.shape}")
-    if confusion.dtype.kind not in "iu" or (confusion.size and confusion.min() < 0):
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ShapeError(f"a confusion matrix is (classes, classes), not {counts.shape}")
+    if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
         raise ShapeError("a confusion matrix holds counts: whole numbers from 0")
-    return confusion
+    return counts
 
 
 def check_probabilities(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -106,11 +106,15 @@ def predictions(
     return alone(draw_predictions, height, PAGE, images, labels, probabilities, image_shape)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG, atomically; RunError if that fails."""
-    path = Path(path)
+def check_name(path: Path) -> None:
+    """UsageError unless the name ends in .png."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG, atomically; RunError if that fails."""
+    check_name(path)
     png = io.BytesIO()
     with styled():
         figure.savefig(png, format="png", dpi="figure", metadata={"Software": "mnistgpu"})
@@ -233,7 +237,7 @@ def mistakes_in_colour(counts: np.ndarray) -> np.ndarray:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0.0)
     depth = (shares / (shares.max(initial=0.0) or 1.0))[:, :, None]
-    colours = depth * to_rgb(VERMILLION) + (1.0 - depth)
+    colours: np.ndarray = depth * to_rgb(VERMILLION) + (1.0 - depth)
     colours[np.diag_indices(len(counts))] = to_rgb(PALE)
     return colours
 

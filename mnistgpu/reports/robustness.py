@@ -30,7 +30,8 @@ def noisy(images: np.ndarray, strength: float) -> np.ndarray:
     """Normal noise of standard deviation `strength` (ink is 1), the same in every call."""
     key = counter_rng.fold_in(counter_rng.key(0, like=images), counter_rng.NOISE)
     noise = counter_rng.normals(key, images.shape)
-    return np.clip(images + 255.0 * strength * noise, 0.0, 255.0)
+    changed: np.ndarray = np.clip(images + 255.0 * strength * noise, 0.0, 255.0)
+    return changed
 
 
 def shifted(images: np.ndarray, pixels: float) -> np.ndarray:
@@ -69,9 +70,10 @@ def grown(images: np.ndarray, extreme: np.ufunc) -> np.ndarray:
     """The extreme of each pixel and its four neighbours; beyond the border is paper."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     best = padded[:, 1:-1, 1:-1]
-    for other in (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2]):
+    vertical = (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
+    for other in (*vertical, padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]):
         best = extreme(best, other)
-    return extreme(best, padded[:, 1:-1, 2:])
+    return best
 
 
 def grid(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +93,8 @@ def bilinear(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     each = np.arange(count)[:, None, None]
     above = (1 - right) * padded[each, top, left] + right * padded[each, top, left + 1]
     below = (1 - right) * padded[each, top + 1, left] + right * padded[each, top + 1, left + 1]
-    return (1 - down) * above + down * below
+    between: np.ndarray = (1 - down) * above + down * below
+    return between
 
 
 TRIALS = (

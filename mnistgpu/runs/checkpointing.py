@@ -31,10 +31,11 @@ def parse_every(text: str) -> Every:
     """What --checkpoint-every says: 60s, 5m, 1h, 2epochs or never; UsageError otherwise."""
     if text == "never":
         return Every()
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)", text)
+    said = text if isinstance(text, str) else ""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)", said)
     if match:
         return Every(float(match[1]) * UNITS[match[2]])
-    match = re.fullmatch(r"([1-9][0-9]{0,8})epochs?", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})epochs?", said)
     if match:
         return Every(epochs=int(match[1]))
     raise UsageError(

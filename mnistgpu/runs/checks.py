@@ -38,6 +38,9 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--layers ends with {last}, but {dataset.source} has the labels 0 to {classes - 1}: "
             f"end it with {max(classes, 10)}"
         )
+    for digits in (dataset.test, dataset.validation):
+        if digits is not None:
+            check_labels(digits, last)
     left = len(dataset.train) - settings.validation
     if left < 1:
         raise UsageError(
@@ -57,3 +60,13 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     held_out = settings.validation > 0 or dataset.validation is not None
     if settings.early_stopping is not None and not held_out:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
+
+
+def check_labels(digits: data.Digits, classes: int) -> None:
+    """DataError unless every label is one of the classes 0 to classes - 1 of the network."""
+    labels = np.asarray(digits.labels)
+    if len(labels) and labels.max() >= classes:
+        raise DataError(
+            f"{digits.source}: label {labels.max()} of image {labels.argmax()} is none of the "
+            f"{classes} classes of the network, 0 to {classes - 1}; leave such images out"
+        )

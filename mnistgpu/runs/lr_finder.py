@@ -20,6 +20,7 @@ from mnistgpu.errors import DivergedError, RunError
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.settings import Settings
 
+FEWEST = 10  # steps
 SMOOTHING = 0.9
 EXPLODED = 4.0  # times the lowest loss so far
 

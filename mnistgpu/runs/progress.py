@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -40,7 +41,7 @@ class Display(Callback, AbstractContextManager["Display"]):
 
 
 class Warnings(Display):
-    """Prints nothing, but warnings are heard: `warnings.warn` gets each."""
+    """Prints nothing, and gives each warning to `warnings.warn`."""
 
     def warning(self, sentence: str) -> None:
         warnings.warn(sentence, stacklevel=2)
@@ -95,9 +96,11 @@ class Guarded(Display):
         self.stop.interrupt(what, 1)
         self.display = Display()
         if sys.stdout is not None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            with contextlib.suppress(OSError, ValueError):  # closed, or no file of the system
+                output = sys.stdout.fileno()
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, output)
+                os.close(nowhere)
 
 
 class Lines(Display):
@@ -110,10 +113,14 @@ class Lines(Display):
         self.note(f"warning: {sentence}")
 
     def note(self, line: str) -> None:
-        """Print what may quote a file or a path; OSError if the output was closed (>&-)."""
-        if sys.stdout is None:
+        """Print what may quote a file or a path; OSError if the output was closed, as by >&-.
+
+        Characters that the encoding of the output lacks are printed as escape sequences.
+        """
+        if sys.stdout is None or getattr(sys.stdout, "closed", False):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        print(printable(line), flush=True)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 class Log(Lines):
@@ -241,7 +248,15 @@ def fitted(room: int, parts: list[str]) -> tuple[int, str]:
 
 def display_for_output() -> Display:
     """The display that fits the standard output: a bar on a terminal, lines elsewhere."""
-    return Bar() if sys.stdout is not None and sys.stdout.isatty() else Lines()
+    return Bar() if on_terminal() else Lines()
+
+
+def on_terminal() -> bool:
+    """Whether the standard output is a terminal; False also if it is closed or was replaced."""
+    try:
+        return sys.stdout is not None and bool(sys.stdout.isatty())
+    except (AttributeError, ValueError):  # an object with `write` alone; a closed file
+        return False
 
 
 def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) -> list[str]:

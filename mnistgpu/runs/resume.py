@@ -67,19 +67,19 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
     have been the same. UsageError names what may not change, and why.
     """
     begun = saved.settings
+    wanted = begun.changed(**changes)  # which refuses values of a wrong type
     for knob in fields(Settings):
         name, flag = knob.name, settings.flags_of(knob)[0]
         if name in ("iterations", "epochs") or name not in changes:
             continue
-        if changes[name] != getattr(begun, name):
+        if getattr(wanted, name) != getattr(begun, name):
             raise UsageError(
                 f"{flag} {changes[name]} cannot be given with --resume: {where} was trained with "
                 f"{getattr(begun, name)} so far, and only --iterations, --epochs, --data, "
                 "--backend, --out, --checkpoint-every and --quiet may change; train anew"
             )
-    length = {name: changes[name] for name in ("iterations", "epochs") if name in changes}
-    changed = begun.changed(**length)
-    if changed == begun:
+    length = [name for name in ("iterations", "epochs") if name in changes]
+    if wanted == begun:
         return begun
     for name in ("schedule", "warmup", "clean_ending"):
         value = getattr(begun, name)
@@ -90,4 +90,4 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
                 f"was trained with {flag} {value}, which spreads over the length of a run, so its "
                 "steps so far would have been different in a run of another length; train anew"
             )
-    return changed
+    return wanted

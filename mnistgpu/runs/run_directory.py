@@ -93,13 +93,23 @@ def read_record(path: Path) -> tuple[Settings, str]:
     return from_dict(record.get("settings"), str(path)), digest
 
 
+def read_results(path: Path) -> dict[str, Any]:
+    """The figures in a results.json; DataError if those that every run has are not there."""
+    results = files.read_json(path)
+    for name in ("test_accuracy", "iterations", "seconds"):
+        value = results.get(name, "missing")
+        if type(value) not in (int, float) and not (name == "test_accuracy" and value is None):
+            raise DataError(f"{path}: holds no number {name}; was it edited?")
+    return results
+
+
 def is_finished(path: Path, settings: Settings, digest: str) -> bool:
     """Whether the directory holds the results of a run with these settings on these data.
 
     A damaged results.json or settings.json counts as missing.
     """
     try:
-        files.read_json(path / "results.json")
+        read_results(path / "results.json")
         return read_record(path / "settings.json") == (settings, digest)
     except DataError:
         return False

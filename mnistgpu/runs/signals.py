@@ -51,7 +51,8 @@ def stop_on_signals(
     previous = {}
     if in_main_thread():
         for number in signals:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # None: of a program around Python, which alone could restore it
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, handler)
     try:
         yield received

@@ -17,6 +17,26 @@ from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.storage import system
 
 
+def path_of(given: Any, name: str) -> Path:
+    """A path that a caller gave under this name; UsageError if it is none or cannot be used.
+
+    The system is asked at once, since later it would refuse a name that is too long, or a folder
+    that may not be read, with an OSError.
+    """
+    if not isinstance(given, (str, os.PathLike)) or isinstance(os.fspath(given), bytes):
+        raise UsageError(f"{name}: must be a path, as text or a Path, not {type(given).__name__}")
+    try:
+        os.lstat(given)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{name} {given}: cannot be used ({reason}); choose another path"
+        ) from None
+    return Path(given)
+
+
 def replace_bytes(path: Path, content: bytes, check: Callable[[Path], None] | None = None) -> None:
     """Write content beside path, flush it to the disk, and rename it over path.
 

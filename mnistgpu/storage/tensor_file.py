@@ -9,13 +9,14 @@ must be finite.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ OWN = {"format", "format_version", "mnistgpu", "content_digest"}  # texts that `
 
 Texts = dict[str, str]
 Tensors = dict[str, np.ndarray]
+Stream = io.FileIO | io.BytesIO
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def serialized(texts: Texts, arrays: Tensors) -> bytes:
 
 
 def read(
-    stream: BinaryIO,
+    stream: Stream,
     size: int,
     where: str,
     kind: str,
@@ -115,7 +117,7 @@ def read(
     for name, (dtype, shape, begin, _) in places.items():
         array = np.empty(shape, dtype)
         stream.seek(begin)
-        if stream.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+        if stream.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
             raise DataError(f"{where}: became shorter while it was read; try again")
         tensors[name] = array
     check_arrays(tensors, expected, where)
@@ -161,7 +163,7 @@ def read_file(
         return read(stream, size, str(path), kind, version, expect)
 
 
-def read_header(stream: BinaryIO, size: int, where: str) -> tuple[dict[str, Any], int]:
+def read_header(stream: Stream, size: int, where: str) -> tuple[dict[str, Any], int]:
     """The header of a safetensors file, and the byte at which its numbers begin."""
     torn = DataError(f"{where}: not a whole safetensors file; copy it again, or train it again")
     length = int.from_bytes(stream.read(8), "little")

@@ -67,10 +67,13 @@ function pixels() {
   return Array.from({ length: SENT * SENT }, (_, i) => data[4 * i]);
 }
 
+// The token of the page's own address, which the server asks for where other machines reach it.
+const TOKEN = { "X-Mnistgpu-Token": new URLSearchParams(location.search).get("token") ?? "" };
+
 async function post(path, extra) {
   const body = JSON.stringify({ rows: SENT, columns: SENT, pixels: pixels(), ...extra });
   const response = await fetch(path,
-    { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    { method: "POST", headers: { "Content-Type": "application/json", ...TOKEN }, body });
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
   return answer;
@@ -234,7 +237,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changedDra
 new ResizeObserver(redraw).observe(canvas);
 
 async function start() {
-  about = await (await fetch("about")).json();
+  const response = await fetch("about", { headers: TOKEN });
+  about = await response.json();
+  if (!response.ok) throw new Error(about.error);
   const members = about.members > 1 ? `, the mean of ${about.members} networks` : "";
   $("about").textContent =
     `${about.name}: ${about.layers}, ${about.parameters.toLocaleString("en")} parameters${members}`;
@@ -263,4 +268,4 @@ async function start() {
   say(invitation);
   changedDrawing();
 }
-start();
+start().catch(showError);

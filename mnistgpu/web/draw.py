@@ -21,7 +21,15 @@ from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models import model
 from mnistgpu.models.committee import Committee
 from mnistgpu.pictures import images
-from mnistgpu.web.guard import Guard, RefusedError, json_body, not_here, policy_of, refused
+from mnistgpu.web.door import Door
+from mnistgpu.web.guard import (
+    Guard,
+    RefusedError,
+    json_body,
+    not_here,
+    policy_of,
+    refused,
+)
 from mnistgpu.web.keep import Kept
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).with_name("draw.html")
 SCRIPT = Path(__file__).with_name("draw.js")
+NEEDS_TOKEN = frozenset({"/about", "/predict", "/keep"})
 LARGEST_SIDE = 200  # pixels of a drawing; the page sends 64
 MOST_UNITS = 1024  # shown of a hidden layer
 
@@ -37,12 +46,11 @@ def make_app(
     trained: model.Model | Committee,
     name: str,
     kept: Kept | None = None,
-    local: bool = True,
-    host: str = "127.0.0.1",
+    door: Door = Door(),  # noqa: B008  # frozen
 ) -> Starlette:
     """The application: the page and its script, facts about the network, its answers, `keep`.
 
-    kept: where drawings are kept; without it they are refused. local, host: see `guard.Guard`.
+    kept: where drawings are kept; without it they are refused. door: who may use it.
     """
     html, script = PAGE.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
     facts = described(trained, name, kept)
@@ -85,7 +93,9 @@ def make_app(
             Route("/predict", predict, methods=["POST"]),
             Route("/keep", keep, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, local=local, name=host, policy=policy_of(html))],
+        middleware=[
+            Middleware(Guard, door=door, policy=policy_of(html), needs_token=NEEDS_TOKEN),
+        ],
         exception_handlers={RefusedError: refused, HTTPException: not_here},
     )
 

@@ -10,23 +10,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import ipaddress
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from mnistgpu.web.door import Door
+
 if TYPE_CHECKING:
-    from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 2**18  # of a request's body: 200x200 pixels as JSON need 160,000
 PATIENCE = 10.0  # seconds in which a client must have sent its request
-LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+TOKEN_HEADER = "x-mnistgpu-token"  # the page sends what stands in its address
 
 
 class RefusedError(Exception):
@@ -38,20 +39,16 @@ class RefusedError(Exception):
 
 
 class Guard:
-    """Passes on only requests addressed to this server, and adds security headers to answers.
+    """Passes on only requests that may use this server, and adds security headers to answers."""
 
-    local: the server is bound to loopback, and a Host header must be a name of loopback. Otherwise
-    `name`, which the server was bound to, and any numeric address are accepted as well: DNS
-    rebinding needs a name.
-    """
-
-    def __init__(self, app: ASGIApp, local: bool, name: str, policy: str):
-        self.app, self.local, self.name, self.policy = app, local, name.lower(), policy
+    def __init__(self, app: ASGIApp, door: Door, policy: str, needs_token: frozenset[str]):
+        """needs_token: the last parts of the paths whose requests must carry the token."""
+        self.app, self.door, self.policy, self.needs_token = app, door, policy, needs_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        sentence = self.refusal(Headers(scope=scope))
+        sentence = self.refusal(Headers(scope=scope), scope["path"])
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -68,32 +65,22 @@ class Guard:
         else:
             await JSONResponse({"error": sentence}, 403)(scope, receive, send_safely)
 
-    def refusal(self, headers: Headers) -> str | None:
+    def refusal(self, headers: Headers, path: str) -> str | None:
         """Why a request with these headers is not for this server; None if it is."""
         host, origin = headers.get("host", "").lower(), headers.get("origin")
-        if not self.is_mine(host):
-            return "this server answers only to its own address: open the address that it printed"
-        if origin is not None and origin.lower() != f"http://{host}":
-            return f"pages of {origin[:80]} may not use this server: open its own page"
+        if not self.door.is_mine(host):
+            return (
+                f"this server does not answer to {host[:80] or 'no name'}: open the address that "
+                "it printed, or start it with --allow-host and that name"
+            )
+        if origin is not None and not self.door.is_my_origin(origin.lower(), host):
+            return (
+                f"pages of {origin[:80]} may not use this server: open its own page, or start it "
+                "with --allow-host and that name"
+            )
+        if path in self.needs_token and not self.door.has_token(headers.get(TOKEN_HEADER, "")):
+            return "the token is missing: open the whole address that the server printed"
         return None
-
-    def is_mine(self, host: str) -> bool:
-        """Whether a Host header names this server."""
-        found = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]/@]+)(:[0-9]{1,5})?", host)
-        if found is None:
-            return False
-        if found[1] in LOCAL_NAMES:
-            return True
-        return not self.local and (found[1] == self.name or is_address(found[1].strip("[]")))
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is an IP address in numbers."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def policy_of(page: str) -> str:
@@ -158,9 +145,9 @@ async def refused(request: Request, error: Exception) -> JSONResponse:
 
 async def not_here(request: Request, error: Exception) -> JSONResponse:
     """The answer to an unknown path or method."""
-    problem: HTTPException = error  # type: ignore[assignment]
+    assert isinstance(error, HTTPException)
     return JSONResponse(
-        {"error": f"{request.method} {request.url.path[:80]}: {problem.detail}"},
-        problem.status_code,
-        headers=problem.headers,
+        {"error": f"{request.method} {request.url.path[:80]}: {error.detail}"},
+        error.status_code,
+        headers=error.headers,
     )

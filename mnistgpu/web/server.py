@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import ipaddress
 import os
+import re
+import secrets
 import socket
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.errors import RunError, UsageError
+from mnistgpu.web.door import Door
 
 if TYPE_CHECKING:
     import uvicorn
@@ -21,22 +27,27 @@ MOST_CLIENTS = 500
 
 
 def require_extra() -> None:
-    """RunError, with the command that installs them, if starlette or uvicorn is missing."""
+    """RunError, with the command that installs them, if what the pages need is missing."""
     try:
+        import segno  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-    except ImportError:
-        raise RunError("the page needs starlette and uvicorn: pip install -e '.[web]'") from None
+    except ImportError as error:
+        raise RunError(f"the page needs {error.name}: pip install -e '.[web]'") from None
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket bound to host and port (0: any free one); UsageError if that fails."""
     try:
+        if not isinstance(host, str) or not isinstance(port, int):
+            raise OSError("a host is text, and a port is a whole number")
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(1024)
+        with contextlib.ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+            bound.listen(1024)
+            unless_bound.pop_all()
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -46,29 +57,85 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def is_loopback(bound: socket.socket) -> bool:
-    """Whether only this machine can reach the socket."""
-    return ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+def open_door(host: str, port: int, allow_hosts: Sequence[str] = ()) -> Place:
+    """A place to serve at; UsageError if that fails, or a name to allow is none.
+
+    Where other machines can reach it, requests must carry a random token, which is part of the
+    address that is printed.
+    """
+    allowed = tuple(allowed_name(name) for name in allow_hosts)
+    bound = listen(host, port)
+    local = ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+    token = None if local and not allowed else secrets.token_urlsafe(12)
+    return Place(bound, Door(local, host, allowed, token))
 
 
-def address_of(bound: socket.socket) -> str:
-    """The address of the page, for a browser on this machine."""
-    host, port = bound.getsockname()[:2]
-    host = LOOPBACK if host == "0.0.0.0" else "::1" if host == "::" else host
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+def allowed_name(name: str) -> str:
+    """A name for --allow-host, in lower case; UsageError if it is none."""
+    lower = name.lower()
+    if not re.fullmatch(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]+\]", lower):
+        raise UsageError(
+            f"--allow-host {name}: not the name of a host; give it without http:// and port, such "
+            "as my-space.example.org"
+        )
+    return lower
 
 
-def addresses_for_others(bound: socket.socket) -> list[str]:
-    """The addresses of the page for other machines; none if it is bound to one address only."""
-    host, port = bound.getsockname()[:2]
-    if host not in ("0.0.0.0", "::"):
+@dataclass(frozen=True)
+class Place:
+    """Where a page is served, and who may use it."""
+
+    bound: socket.socket
+    door: Door
+
+    @property
+    def address(self) -> str:
+        """The address of the page, for a browser on this machine."""
+        host, port = self.bound.getsockname()[:2]
+        host = LOOPBACK if host == "0.0.0.0" else "::1" if host == "::" else host
+        return self.with_token(
+            f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        )
+
+    def addresses_for_others(self) -> list[str]:
+        """The addresses of the page for other machines; none if it is bound to one address only."""
+        host, port = self.bound.getsockname()[:2]
+        if host not in ("0.0.0.0", "::"):
+            return []
+        # the address this machine would send from; connecting a datagram socket sends nothing
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            way.connect(("192.0.2.1", 9))  # an address for documentation only (RFC 5737)
+            if (own := way.getsockname()[0]) != LOOPBACK:
+                return [self.with_token(f"http://{own}:{port}/")]
         return []
-    # the address this machine would send from; connecting a datagram socket sends nothing
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-        way.connect(("192.0.2.1", 9))  # an address for documentation only (RFC 5737)
-        if (own := way.getsockname()[0]) != LOOPBACK:
-            return [f"http://{own}:{port}/"]
-    return []
+
+    def with_token(self, address: str) -> str:
+        """The address with the token, if there is one."""
+        return address if self.door.token is None else f"{address}?token={self.door.token}"
+
+    def lines(self) -> list[str]:
+        """What to print for people on other machines, with a code for the camera of a phone."""
+        lines = []
+        for address in self.addresses_for_others():
+            lines += [f"from a phone or another machine in the same network: {address}"]
+            lines += qr_code(address)
+        for name in self.door.allowed:
+            lines.append(f"through {name}: the address of its proxy, then {self.with_token('')}")
+        if not self.door.local:
+            lines.append("note: other machines can reach this page with the token in its address")
+        return lines
+
+
+def qr_code(text: str) -> list[str]:
+    """The lines of a QR code on a terminal that can show it; none elsewhere."""
+    output = sys.stdout
+    if output is None or not output.isatty() or not output.encoding.lower().startswith("utf"):
+        return []
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text, micro=False).terminal(drawn, compact=True)
+    return drawn.getvalue().splitlines()
 
 
 def make_server(app: Any) -> uvicorn.Server:

@@ -6,7 +6,7 @@ import base64
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,21 +34,32 @@ OTHERS = 0.6  # seconds more for other browsers, which ask twice a second
 class WatchPage:
     """A page about a run, served by a thread for as long as the `with` lasts.
 
-    note: called with a line that may be printed on a terminal.
+    note: called with a line that may be printed on a terminal. host, port, allow_hosts: where it
+    is served and to whom, as for `server.open_door`; port 0 takes any free one.
     """
 
-    def __init__(self, title: str, snapshots: Snapshots, note: Callable[[str], None]):
+    def __init__(
+        self,
+        title: str,
+        snapshots: Snapshots,
+        note: Callable[[str], None],
+        host: str = server.LOOPBACK,
+        port: int = 0,
+        allow_hosts: Sequence[str] = (),
+    ):
         self.title, self.snapshots, self.note = title, snapshots, note
         self.finished = False
         self.asked, self.seen_to_the_end = threading.Event(), threading.Event()
-        self.bound = server.listen(server.LOOPBACK, 0)
-        self.address = server.address_of(self.bound)
-        self.background = server.Background(self.app(), self.bound)
+        self.place = server.open_door(host, port, allow_hosts)
+        self.background = server.Background(self.app(), self.place.bound)
         self.opened = False
 
     def __enter__(self) -> WatchPage:
+        self.note(f"watch     {self.place.address}")
+        for line in self.place.lines():
+            self.note(line)
         self.background.__enter__()
-        self.opened = server.open_browser(self.address)
+        self.opened = server.open_browser(self.place.address)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -81,7 +92,12 @@ class WatchPage:
         return Starlette(
             routes=[Route("/", page), Route("/state", state)],
             middleware=[
-                Middleware(Guard, local=True, name=server.LOOPBACK, policy=policy_of(html))
+                Middleware(
+                    Guard,
+                    door=self.place.door,
+                    policy=policy_of(html),
+                    needs_token=frozenset({"/state"}),
+                )
             ],
             exception_handlers={RefusedError: refused, HTTPException: not_here},
         )

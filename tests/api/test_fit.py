@@ -248,7 +248,7 @@ def test_what_is_printed(arrays, capsys):
         ({"layers": "784-5"}, mnistgpu.UsageError, "end it with 10"),
         ({"layers": (784, 10.5)}, mnistgpu.UsageError, "--layers must be"),
         ({"validation": 900}, mnistgpu.UsageError, "leaves nothing to train on"),
-        ({"validation": "some"}, mnistgpu.DataError, "validation: must be a pair"),
+        ({"validation": "some"}, mnistgpu.DataError, "or a pair of images and labels"),
         ({"test": 5}, mnistgpu.DataError, "test: must be a pair"),
         ({"backend": "torch"}, mnistgpu.UsageError, "unknown backend 'torch'"),
         ({"out": "."}, mnistgpu.UsageError, "a directory of its own"),

@@ -4,13 +4,13 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.command import run
+from helpers import processes
+from helpers.command import run, run_here
 from PIL import Image
 
 from mnistgpu.runs import run_directory
@@ -71,10 +71,9 @@ def test_what_a_run_leaves(finished):
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 def test_a_live_bar_on_a_terminal(tmp_path):
     ours, theirs = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnistgpu.train", "--iterations", "100", "--out", tmp_path / "run"],
+    process = processes.start(
+        [sys.executable, "-m", "mnistgpu.train", "--iterations", "30", "--out", tmp_path / "run"],
         stdout=theirs,
-        stderr=subprocess.PIPE,
         env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
     )
     os.close(theirs)
@@ -84,9 +83,9 @@ def test_a_live_bar_on_a_terminal(tmp_path):
             shown += piece
     os.close(ours)
     assert process.wait(60) == 0
-    assert process.stderr.read() == b""
+    assert process.stderr.read() == ""
     text = shown.decode()
-    assert "100/100" in text
+    assert "30/30" in text
     assert re.search(r"loss \d\.\d{4}  train 0\.\d{4}  validation 0\.\d{4}  [\d,]+ images/s", text)
     assert text.count("\x1b[") > 10  # drawn over and over in one place
     assert text.splitlines()[-1].strip() == f"saved in  {tmp_path / 'run'}"
@@ -114,7 +113,7 @@ def test_a_bad_picture_among_good_ones(tmp_path, digits):
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.fromarray(digits[0][0].reshape(28, 28)).save(good)
     bad.write_text("no picture")
-    done = run("predict", "shipped", bad, good)
+    done = run_here("predict", "shipped", bad, good)
     assert done.returncode == 1
     assert done.stdout.startswith(f"{good}: 5 (")
     assert done.stderr.startswith(f"error: {bad}: ")
@@ -196,18 +195,34 @@ def test_version():
     ],
 )
 def test_every_refusal_is_a_sentence_and_a_status(tmp_path, arguments, status, message):
-    done = run(*arguments, cwd=tmp_path, PYTHONPATH=os.getcwd())
+    check_refusal(run_here(*arguments, cwd=tmp_path), status, message)
+    assert list(tmp_path.iterdir()) == []  # a refused run leaves nothing behind
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "--alpha", "nan"], 2, "--alpha must be a finite number greater than 0"),
+        (["evaluate", "no/such/run"], 1, "no/such/run"),
+        (["train", "--nonsense"], 2, "--nonsense"),
+    ],
+)
+def test_a_refusal_is_the_status_of_the_process(tmp_path, arguments, status, message):
+    check_refusal(run(*arguments, cwd=tmp_path, PYTHONPATH=os.getcwd()), status, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def check_refusal(done, status, message):
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1  # one sentence, and no traceback
-    assert list(tmp_path.iterdir()) == []  # a refused run leaves nothing behind
 
 
 def test_a_finished_run_is_kept_unless_forced(finished):
     out, _ = finished
     before = (out / "results.json").read_bytes()
-    done = run("train", "--iterations", 1, "--out", out)
+    done = run_here("train", "--iterations", 1, "--out", out)
     assert done.returncode == 2
     assert "--force" in done.stderr
     assert (out / "results.json").read_bytes() == before
@@ -224,6 +239,6 @@ def test_a_damaged_model_is_refused(finished, tmp_path):
     }.items():
         path = tmp_path / "model.safetensors"
         path.write_bytes(content)
-        done = run("evaluate", path)
+        done = run_here("evaluate", path)
         assert done.returncode == 1, name
         assert done.stderr.startswith(f"error: {path}: "), name

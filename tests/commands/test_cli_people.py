@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.command import run
+from helpers.command import run, run_here
 from helpers.mnist import read_idx
 from helpers.pictures import HAND, drawing
 from helpers.runs import one_sentence
@@ -75,7 +75,7 @@ def test_predict_many_explains_each(pictures, tmp_path):
 
 def test_predict_a_table(kaggle_test):
     path, labels = kaggle_test
-    done = run("predict", "shipped", path)
+    done = run_here("predict", "shipped", path)
     lines = done.stdout.splitlines()
     assert len(lines) == 200
     assert lines[7].startswith(f"{path}[7]: {labels[7]} (")
@@ -84,8 +84,8 @@ def test_predict_a_table(kaggle_test):
 def test_predict_as_is(tmp_path, digits):
     moved = np.roll(digits[0][0].reshape(28, 28), 4, axis=0)  # not where MNIST's makers put it
     Image.fromarray(moved).save(tmp_path / "digit.png")
-    found = run("predict", "shipped", tmp_path / "digit.png", "--json")
-    as_is = run("predict", "shipped", tmp_path / "digit.png", "--json", "--as-is")
+    found = run_here("predict", "shipped", tmp_path / "digit.png", "--json")
+    as_is = run_here("predict", "shipped", tmp_path / "digit.png", "--json", "--as-is")
     assert json.loads(found.stdout)[0]["digit"] == digits[1][0]
     assert json.loads(found.stdout) != json.loads(as_is.stdout)
 
@@ -102,7 +102,7 @@ def test_predict_as_is(tmp_path, digits):
     ],
 )
 def test_predict_refuses_in_one_sentence(pictures, tmp_path, name, options, status, message):
-    done = run("predict", "shipped", pictures / name, *options)
+    done = run_here("predict", "shipped", pictures / name, *options)
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -116,13 +116,13 @@ def test_what_is_not_ours_is_not_replaced(pictures, tmp_path):
     ):
         path = tmp_path / name
         path.write_bytes((pictures / "3.png").read_bytes())
-        done = run(*command, option, path)
+        done = run_here(*command, option, path)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert f"{option} {path}: the file exists and is not one this program made" in done.stderr
         assert path.read_bytes() == (pictures / "3.png").read_bytes()
         path.unlink()
         for _ in range(2):  # what it has made itself, it makes anew
-            done = run(*command, option, path)
+            done = run_here(*command, option, path)
             assert done.returncode == 0, done.stderr
 
 
@@ -137,7 +137,7 @@ def test_what_is_not_ours_is_not_replaced(pictures, tmp_path):
     ids=lambda command: command[0],
 )
 def test_that_nothing_can_be_written_is_said_before_the_work(pictures, command):
-    done = run(*command, cwd=pictures)
+    done = run_here(*command, cwd=pictures)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert "no such folder" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -145,7 +145,7 @@ def test_that_nothing_can_be_written_is_said_before_the_work(pictures, command):
 
 def test_explain_of_many_shows_the_first(kaggle_test, tmp_path):
     path = tmp_path / "why.png"
-    done = run("predict", "shipped", kaggle_test[0], "--explain", path)
+    done = run_here("predict", "shipped", kaggle_test[0], "--explain", path)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 200)
     assert done.stderr == f"note: {path} has the first 12 of 200\n"
     with Image.open(path) as picture:
@@ -154,7 +154,7 @@ def test_explain_of_many_shows_the_first(kaggle_test, tmp_path):
 
 def test_plot_needs_a_history(tmp_path):
     for more in ([], ["--animate"]):
-        done = run("plot", "shipped", *more)
+        done = run_here("plot", "shipped", *more)
         assert (done.returncode, done.stdout) == (2, "")
         assert "shipped: plot needs a run directory" in done.stderr
 
@@ -176,7 +176,7 @@ def test_submit_says_that_it_does_not_look_at_labels(kaggle_test, tmp_path):
     table = pd.read_csv(kaggle_test[0])
     table = pd.concat([pd.Series(7, table.index, name="label"), table], axis=1)
     table.to_csv(tmp_path / "train.csv", index=False)
-    done = run("submit", "shipped", tmp_path / "train.csv", "--out", tmp_path / "out.csv")
+    done = run_here("submit", "shipped", tmp_path / "train.csv", "--out", tmp_path / "out.csv")
     assert done.returncode == 0
     assert one_sentence(done.stderr).startswith(f"warning: {tmp_path / 'train.csv'} has labels")
     assert (pd.read_csv(tmp_path / "out.csv")["Label"] == kaggle_test[1]).mean() > 0.97
@@ -185,10 +185,10 @@ def test_submit_says_that_it_does_not_look_at_labels(kaggle_test, tmp_path):
 def test_a_submission_is_kept_unless_forced(kaggle_test, tmp_path):
     out = tmp_path / "submission.csv"
     out.write_text("dear to me")
-    done = run("submit", "shipped", kaggle_test[0], "--out", out)
+    done = run_here("submit", "shipped", kaggle_test[0], "--out", out)
     assert (done.returncode, out.read_text()) == (2, "dear to me")
     assert "--force" in done.stderr
-    assert run("submit", "shipped", kaggle_test[0], "--out", out, "--force").returncode == 0
+    assert run_here("submit", "shipped", kaggle_test[0], "--out", out, "--force").returncode == 0
     assert out.read_text().startswith("ImageId,Label\n1,")
 
 
@@ -202,18 +202,18 @@ def test_what_is_read_is_not_replaced_by_the_answers(kaggle_test, tmp_path):
     before = test.read_bytes(), trained.read_bytes()
     for network, ways in ((trained, (test, trained)), (trained.parent, (test, trained, notes))):
         for out in ways:
-            done = run("submit", network, test, "--out", out, "--force")
+            done = run_here("submit", network, test, "--out", out, "--force")
             assert (done.returncode, done.stdout) == (2, "")
             assert f"--out {out}: is read, and stays as it is" in done.stderr
     assert (test.read_bytes(), trained.read_bytes(), notes.read_text()) == (*before, "of the run")
     answers = trained.with_name("submission.csv")  # may lie in a run, and be made anew there
     for more in ([], ["--force"]):
-        done = run("submit", trained.parent, test, "--out", answers, *more)
+        done = run_here("submit", trained.parent, test, "--out", answers, *more)
         assert done.returncode == 0, done.stderr
 
 
 def test_a_submission_that_cannot_be_written_leaves_nothing(kaggle_test, tmp_path):
-    done = run("submit", "shipped", kaggle_test[0], "--out", tmp_path / "no" / "folder.csv")
+    done = run_here("submit", "shipped", kaggle_test[0], "--out", tmp_path / "no" / "folder.csv")
     assert done.returncode == 1
     assert list(tmp_path.iterdir()) == []
 

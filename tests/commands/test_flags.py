@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import typer
-from helpers.command import run
+from helpers.command import run_here
 from typer.core import TyperCommand
 
 from mnistgpu.backend import CHOICES
@@ -72,7 +72,7 @@ def test_a_run_begins_without_pydantic(tmp_path):
 
 def flag_help(flag):
     """The text of a flag in the help of train, as one line."""
-    lines = [line.strip("│ ") for line in run("train", "--help").stdout.splitlines()]
+    lines = [line.strip("│ ") for line in run_here("train", "--help").stdout.splitlines()]
     begin = next(i for i, line in enumerate(lines) if line.startswith(f"{flag} "))
     text = [lines[begin]]
     for line in lines[begin + 1 :]:
@@ -93,6 +93,6 @@ def test_the_help_lists_the_choices(flag, choices):
 
 @pytest.mark.parametrize("command", ["train", "lr-find", "evaluate", "submit", "committee", "draw"])
 def test_a_default_takes_no_line_of_its_own(command):
-    printed = run(command, "--help").stdout
+    printed = run_here(command, "--help").stdout
     assert "[default:" not in printed
     assert "Default: " in printed

@@ -65,7 +65,7 @@ def draws(key):
 
 def test_every_backend_draws_the_same_bits(other_space):
     here = draws(rng.key(5, like=ZERO))
-    there = draws(rng.key(5, like=other_space.put(ZERO)))
+    there = draws(other_space.put(rng.key(5, like=other_space.put(ZERO))))
     for name, expected in here.items():
         found = other_space.get(there[name])
         assert found.dtype == expected.dtype, name

@@ -79,6 +79,7 @@ def test_fast_is_right_98_times_in_100(mnist):
     assert min(accuracies) >= 0.977
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["accurate", "long", "strong"])
 def test_the_longer_recipes_shortened(mnist, name):
     """Two epochs, and already better than 97%."""
@@ -86,17 +87,20 @@ def test_the_longer_recipes_shortened(mnist, name):
     assert training.train(settings, mnist, NUMPY).results["test_accuracy"] > 0.97
 
 
-def test_record_shortened(dataset):
+def test_record_shortened(digits):
     """Ciresan's largest net takes two epochs of few images: finite, learning, to be gone on with.
 
     Stopped in the second epoch and gone on with by another trainer, it ends with the same bits.
     """
-    settings = recipes.named("record").settings.changed(epochs=2, batch_size=100)
+    images, labels = digits
+    train = Digits(images[:400], labels[:400], "train")
+    dataset = Dataset(train, Digits(images[1600:], labels[1600:], "test"), "the first digits")
+    settings = recipes.named("record").settings.changed(epochs=2, batch_size=40)
     assert settings.sizes == (784, 2500, 2000, 1500, 1000, 500, 10)
 
     class Copying(Callback):
         def step(self, trainer, progress):
-            if trainer.taken == 20:
+            if trainer.taken == 13:
                 self.vectors = {name: v.copy() for name, v in trainer.vectors().items()}
 
     kept = Copying()
@@ -105,7 +109,7 @@ def test_record_shortened(dataset):
     assert losses[-1] < 0.8 * losses[0]
     assert outcome.results["test_accuracy"] > 0.4
     other = Trainer(settings, dataset.train, NUMPY)
-    other.restore(kept.vectors, 20)
+    other.restore(kept.vectors, 13)
     with other.engine.running():
         while other.taken < other.steps:
             other.step()

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from mnistgpu.data import Dataset, arrays
-from mnistgpu.errors import DataError, ShapeError
+from mnistgpu.data import Dataset, Digits, arrays
+from mnistgpu.errors import DataError, ShapeError, UsageError
+
+SOME = Digits(np.zeros((3, 6), np.uint8), np.array([0, 1, 2], np.uint8), "here", (2, 3))
 
 
 @pytest.fixture
@@ -63,6 +65,10 @@ def test_the_given_array_stays_writable_and_strided_ones_are_copied(levels):
         (np.array([["a", "b"]]), DataError, "not <U1"),
         (np.array([[True, False]]), DataError, "not bool"),
         (np.array([[1j, 0]]), DataError, "not complex128"),
+        (np.array([[1, 2]], "timedelta64[s]"), DataError, "not timedelta64[s]"),
+        (np.ma.masked_array([[0, 1]], mask=True), DataError, "give X.filled(0)"),
+        (SOME, DataError, "not Digits; give its arrays, such as X.images"),
+        (Dataset(SOME, None, "here"), DataError, "such as X.train.images"),
         ([[0, 1]], DataError, "not list; give np.asarray(X)"),
         (None, DataError, "not NoneType"),
     ],
@@ -100,7 +106,9 @@ def test_labels_are_integers_one_for_each_image():
         (np.eye(3, dtype=int), ShapeError, "y.argmax(axis=1)"),
         (np.zeros((3, 1), int), ShapeError, "y.ravel()"),
         (np.zeros(2, int), ShapeError, "2 labels for 3 images"),
-        (np.zeros(3), DataError, "must be integers 0, 1, 2, ..., not float64"),
+        (np.zeros(3), DataError, "must be integers 0, 1, 2, ..., not float64; y.astype(int)"),
+        (np.zeros(3, "timedelta64[s]"), DataError, "not timedelta64[s]; number the classes"),
+        (np.ma.masked_array([0, 1, 2], mask=True), DataError, "give y.filled(0)"),
         (np.array(["a", "b", "c"]), DataError, "not <U1"),
         (np.array([0, -2, 1]), DataError, "label -2 of image 1"),
         (np.array([0, 1, 256]), DataError, "label 256 of image 2"),
@@ -133,3 +141,62 @@ def test_the_digest_covers_the_validation_images(levels):
     with_them = arrays.as_dataset(levels, labels, None, (levels[:1], labels[:1]))
     assert without.digest == Dataset(without.train, None, "elsewhere").digest
     assert without.digest != with_them.digest
+
+
+class Other(np.ndarray):
+    """A subclass of arrays, such as np.matrix and np.memmap."""
+
+
+def test_a_subclass_of_arrays_becomes_an_array(levels):
+    images, _ = arrays.as_images(levels.view(Other))
+    assert type(images) is np.ndarray
+    assert images.tolist() == levels.tolist()
+
+
+def test_digits_made_by_hand_are_converted_or_kept(levels):
+    assert arrays.checked(SOME, "X") is SOME
+    labels = np.array([0, 1, 2])
+    made = arrays.checked(Digits(levels / 255, labels, "here", (2, 3)), "X")
+    assert made.images.tolist() == levels.tolist()
+    assert (made.labels.dtype, made.source, made.image_shape) == (np.uint8, "here", (2, 3))
+    cube = Digits(levels.reshape(3, 2, 3), labels, "here", (2, 3))
+    assert arrays.checked(cube, "X").images.shape == (3, 6)
+
+
+ROWS, LABELS = SOME.images, SOME.labels
+
+
+@pytest.mark.parametrize(
+    ("digits", "kind", "words"),
+    [
+        (Digits("no", LABELS, "here"), DataError, "test.images: must be an array"),
+        (Digits(ROWS, None, "here"), DataError, "test: has no labels"),
+        (Digits(ROWS, LABELS[:2], "here", (2, 3)), ShapeError, "test.labels: 2 labels for 3"),
+        (Digits(ROWS, LABELS.tolist(), "here", (2, 3)), DataError, "test.labels: must be an arr"),
+        (Digits(ROWS, LABELS - 1.0, "here", (2, 3)), DataError, "not float64"),
+        (Digits(ROWS[:0], LABELS[:0], "here", (2, 3)), ShapeError, "and so no pixels"),
+        (Digits(ROWS, LABELS, "here", (3, 2)), ShapeError, "image_shape (3, 2), but needs (2, 3)"),
+        (Digits(ROWS[:, :4], LABELS, "here", (2, 2)), ShapeError, "2x3 = 6 pixels"),
+        ((ROWS, None), DataError, "test[1]: is missing"),
+    ],
+)
+def test_digits_made_by_hand_that_do_not_fit_are_refused(digits, kind, words):
+    with pytest.raises(kind) as error:
+        arrays.as_dataset(SOME.images.reshape(3, 2, 3), LABELS, digits)
+    assert words in str(error.value)
+    if isinstance(digits, Digits):
+        with pytest.raises(kind):
+            arrays.as_dataset(Dataset(SOME, digits, "here"), None)
+        with pytest.raises(kind):
+            arrays.as_dataset(Dataset(SOME, None, "here", validation=digits), None)
+
+
+@pytest.mark.parametrize("train", [None, ROWS])
+def test_a_dataset_of_something_else_is_refused(train):
+    with pytest.raises(DataError, match=r"X\.train: must be mnistgpu\.Digits"):
+        arrays.as_dataset(Dataset(train, None, "here"), None)
+
+
+def test_labels_beside_a_dataset_are_refused():
+    with pytest.raises(UsageError, match="X is a Dataset, which has labels; leave y out"):
+        arrays.as_dataset(Dataset(SOME, None, "here"), LABELS)

@@ -16,7 +16,7 @@ from mnistgpu.errors import DataError
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
-EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "100"))
 
 BAD = {
     "csv empty": (file("d.csv", b""), r"d\.csv: is empty; copy or download it again"),

@@ -24,7 +24,7 @@ given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategi
 HealthCheck = hypothesis.HealthCheck
 arrays = pytest.importorskip("hypothesis.extra.numpy", reason="hypothesis is missing")
 
-EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "100"))
 SHARED_FOLDER = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -27,7 +27,7 @@ hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 RUNS = int(os.environ.get("MNISTGPU_FUZZ_RUNS", "10000"))
-EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("MNISTGPU_EXAMPLES", "100"))
 REGRESSIONS = sorted(fuzz_readers.HERE.glob("regressions/*/*"))
 
 

@@ -27,14 +27,20 @@ def output(*arguments):
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def found():
+@pytest.fixture
+def found(name):
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip(f"the digests are those of x86-64 with AVX2, not of {platform.machine()}")
-    return output()
+    return output(name)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# record's network has twelve million parameters: its twenty steps take most of the time of all
+QUICK_AND_SLOW = [
+    pytest.param(name, marks=pytest.mark.slow if name == "record" else ()) for name in RECIPES
+]
+
+
+@pytest.mark.parametrize("name", QUICK_AND_SLOW)
 def test_the_first_steps_of_a_recipe_have_the_same_bits(found, name):
     if found["kernels"] != PINNED["kernels"] or found["made_with"] != PINNED["made_with"]:
         pytest.skip(

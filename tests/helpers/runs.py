@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import time
 
 import pytest
 
+from helpers import command as command_line
+from helpers import processes
 from helpers.mnist import ROOT, read_idx
 from mnistgpu.runs import checkpoint
 
@@ -44,23 +45,19 @@ def command(*arguments):
     return [sys.executable, "-m", "mnistgpu.cli", "train", *map(str, arguments)]
 
 
-def default_interrupt():
-    """Let SIGINT end this process; tests begun by nohup or in a background have it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(*arguments, **options):
-    """A training process that goes on by itself."""
-    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    if os.name == "posix":
-        usual["preexec_fn"] = default_interrupt
-    return subprocess.Popen(command(*arguments), env=environment(), **(usual | options))
+    """A training process that goes on by itself, at most until the end of the test."""
+    return processes.start(command(*arguments), env=environment(), **options)
 
 
 def run(*arguments, **options):
     """A training process until its end."""
-    usual = {"env": environment(), "capture_output": True, "text": True, "timeout": 120}
-    return subprocess.run(command(*arguments), **(usual | options))
+    return processes.run(command(*arguments), **({"env": environment()} | options))
+
+
+def run_here(*arguments, cwd="."):
+    """The same in this process, for tests of what a run leaves and not of the process."""
+    return command_line.run_here("train", *arguments, cwd=cwd)
 
 
 def wait_for(condition, process, seconds=60.0):

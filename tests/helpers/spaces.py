@@ -1,6 +1,8 @@
 """Places where arrays live: one test body for every backend."""
 
+import contextlib
 import types
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,8 +11,26 @@ from mnistgpu import backend
 from mnistgpu.errors import BackendError
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same memory, through which nothing can be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True)
+class ReadOnlyBackend(backend.Backend):
+    """NumPy, where whoever writes into the data of a run or a model raises."""
+
+    def asarray(self, array, dtype=None):
+        return read_only(super().asarray(array, dtype))
+
+
 class Space:
     """A place where arrays live: puts NumPy data there, brings it back, checks where results are.
+
+    numpy-read-only is NumPy whose arrays raise when they are written to: functions leave their
+    arguments as they are, but for those that they are documented to change.
 
     array-api-strict holds nothing but the array API standard, and a device that is not the default
     one: there every leak to NumPy raises, which proves on the CPU what a GPU will need.
@@ -29,13 +49,30 @@ class Space:
         else:
             self.xp = np
 
+    @contextlib.contextmanager
+    def strictest(self):
+        """Within it, array-api-strict refuses shapes that depend on data, and its extensions."""
+        if self.name == "array-api-strict":
+            flags = self.xp.ArrayAPIStrictFlags(
+                boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
+            )
+        else:
+            flags = contextlib.nullcontext()
+        with flags:
+            yield self
+
+    def own(self, array):
+        """A copy for a function that changes its argument in place."""
+        copy = np.array(array)
+        return copy if self.xp is np else self.put(copy)
+
     def put(self, array, dtype=None):
         if type(array).__module__.startswith(("array_api_strict", "cupy")):
             return array
         array = np.asarray(array, dtype=dtype)
         if self.name == "array-api-strict":
             return self.xp.asarray(array, device=self.device)
-        return self.xp.asarray(array)
+        return read_only(array) if self.name == "numpy-read-only" else self.xp.asarray(array)
 
     def get(self, array) -> np.ndarray:
         """To NumPy, after a check that the result lives where it should."""
@@ -51,6 +88,8 @@ class Space:
 
     def backend(self):
         """What a Trainer, a Model and an evaluation need of a backend, for this space."""
+        if self.name == "numpy-read-only":
+            return ReadOnlyBackend("numpy")
         if self.name != "array-api-strict":
             return backend.select(self.name)
         return types.SimpleNamespace(
@@ -63,4 +102,9 @@ class Space:
         )
 
 
-SPACES = ["numpy", "array-api-strict", pytest.param("cupy", marks=pytest.mark.gpu)]
+SPACES = [
+    "numpy",
+    "numpy-read-only",
+    "array-api-strict",
+    pytest.param("cupy", marks=pytest.mark.gpu),
+]

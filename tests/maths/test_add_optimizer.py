@@ -59,6 +59,6 @@ def test_its_steps_are_those_of_the_formula(rmsprop):
 
 
 def test_it_runs_on_every_backend(rmsprop, space):
-    theta, gradient = space.put(np.ones(5, np.float32)), space.put(np.full(5, 2.0, np.float32))
+    theta, gradient = space.own(np.ones(5, np.float32)), space.own(np.full(5, 2.0, np.float32))
     rmsprop.update(theta, gradient, rmsprop.start(theta), 0.1, 0)
     np.testing.assert_allclose(space.get(theta), 1 - 0.1 / np.sqrt(0.1), rtol=1e-6)

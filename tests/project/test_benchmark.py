@@ -2,20 +2,18 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 
 def benchmark(*arguments):
     """Run benchmarks/cpu.py to its end; what it printed."""
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, ROOT / "benchmarks" / "cpu.py", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=600,
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
@@ -98,7 +96,7 @@ def test_two_versions_take_turns(monkeypatch):
             turns.answer()
     finally:
         turns.process.kill()
-        turns.process.wait()
+        turns.process.communicate()
 
 
 @pytest.mark.parametrize("call", [1e-5, 1e-2])

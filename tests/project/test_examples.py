@@ -1,23 +1,21 @@
 """Every example runs as written, with small limits, in an empty directory."""
 
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 
 def run(name, *arguments, cwd):
     """Run an example; what it printed."""
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
+    done = processes.run(
+        [sys.executable, ROOT / "examples" / name, *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -69,12 +67,10 @@ def test_kaggle(tmp_path, digits, monkeypatch):
     ],
 )
 def test_bad_input_is_said_in_one_sentence(tmp_path, arguments, message):
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, ROOT / "examples" / arguments[0], *arguments[1:]],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
@@ -110,12 +106,14 @@ def test_deformations(tmp_path, preset):
     assert (tmp_path / "d.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_learning_rates(tmp_path):
     printed = run("learning_rates.py", "--rates", 0.004, "--schedules", "linear", cwd=tmp_path)
     assert "suggested learning rate: 0.0" in printed
     assert "linear" in printed
 
 
+@pytest.mark.slow
 def test_committee(tmp_path):
     printed = run("committee.py", "--members", 3, cwd=tmp_path)
     members = [float(line.split()[-1]) for line in printed.splitlines() if "member " in line[:7]]

@@ -17,11 +17,6 @@ def dataset(digits):
 
 
 @pytest.fixture(scope="session")
-def small_set(tmp_path_factory):
-    return runs.write_small_set(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(scope="session")
 def options(small_set):
     """A run with much to lose: noise, momentum, mini-batches."""
     return (

@@ -11,6 +11,7 @@ from helpers.runs import (
     contents,
     one_sentence,
     run,
+    run_here,
 )
 
 from mnistgpu.errors import DataError
@@ -24,7 +25,7 @@ def test_finished_is_finished(uninterrupted, tmp_path, options):
     done = run("--resume", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "finished, after iteration 400; nothing to do" in done.stdout
-    done = run("--resume", path, "--iterations", STEPS + 50)
+    done = run_here("--resume", path, "--iterations", STEPS + 50)
     assert done.returncode == 2
     assert "give --out another directory" in one_sentence(done.stderr)
     assert contents(path) == before
@@ -33,10 +34,10 @@ def test_finished_is_finished(uninterrupted, tmp_path, options):
     done = run("--resume", path, "--iterations", STEPS + 50, "--out", longer)
     assert done.returncode == 0, done.stderr
     assert contents(path) == before
-    assert run(*options, "--iterations", STEPS + 50, "--out", tmp_path / "new").returncode == 0
+    assert run_here(*options, "--iterations", STEPS + 50, "--out", tmp_path / "new").returncode == 0
     name = "model.safetensors"
     assert (longer / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
-    done = run("--resume", path, "--iterations", STEPS + 50, "--force")
+    done = run_here("--resume", path, "--iterations", STEPS + 50, "--force")
     assert done.returncode == 0, done.stderr
     assert (path / name).read_bytes() == (longer / name).read_bytes()
 
@@ -50,7 +51,7 @@ def test_a_kill_between_the_last_step_and_the_last_file(uninterrupted, tmp_path)
         path.mkdir()
         for name in (checkpoint.FILE, *order[:written]):
             (path / name).write_bytes(whole[name])
-        done = run("--resume", path)
+        done = run_here("--resume", path)
         assert done.returncode == 0, done.stderr
         after = contents(path)
         assert set(after) == set(run_directory.FILES)
@@ -64,13 +65,13 @@ def test_a_damaged_sign_of_a_finished_run_is_none(uninterrupted, tmp_path, name)
     path = tmp_path / "run"
     shutil.copytree(uninterrupted, path)
     (path / name).write_bytes((path / name).read_bytes()[:-20])
-    done = run("--resume", path)
+    done = run_here("--resume", path)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" not in done.stdout
     for whole in ("model.safetensors", "settings.json"):
         assert (path / whole).read_bytes() == (uninterrupted / whole).read_bytes()
     assert run_directory.is_whole(path)
-    assert "nothing to do" in run("--resume", path).stdout
+    assert "nothing to do" in run_here("--resume", path).stdout
 
 
 def test_a_directory_instead_of_results_is_no_finished_run(uninterrupted, tmp_path):
@@ -78,7 +79,7 @@ def test_a_directory_instead_of_results_is_no_finished_run(uninterrupted, tmp_pa
     shutil.copytree(uninterrupted, path)
     (path / "results.json").unlink()
     (path / "results.json").mkdir()
-    done = run("--resume", path)
+    done = run_here("--resume", path)
     assert done.returncode == 1
     assert "results.json: cannot be written (Is a directory)" in one_sentence(done.stderr)
 
@@ -91,7 +92,7 @@ def test_another_machine_is_said_so(uninterrupted, tmp_path):
     saved = checkpoint.load(path)
     elsewhere = {"backend": "numpy", "device": "an abacus", "numpy": "1.0"}
     checkpoint.save(replace(saved, machine=elsewhere), path / checkpoint.FILE)
-    done = run("--resume", path, "--iterations", STEPS + 2)
+    done = run_here("--resume", path, "--iterations", STEPS + 2)
     assert done.returncode == 0, done.stderr
     note = next(line for line in done.stdout.splitlines() if line.startswith("rounding  "))
     assert note.endswith("; the run was begun on numpy, an abacus, 1.0")
@@ -103,7 +104,7 @@ def test_what_a_file_says_is_not_sent_to_the_terminal_as_it_is(uninterrupted, tm
     shutil.copy(uninterrupted / checkpoint.FILE, path)
     hostile = {"backend": "numpy", "device": "\x1b[2J\x07\ud800", "numpy": "1.0"}
     checkpoint.save(replace(checkpoint.load(path), machine=hostile), path / checkpoint.FILE)
-    done = run("--resume", path, "--iterations", STEPS + 2)
+    done = run_here("--resume", path, "--iterations", STEPS + 2)
     assert done.returncode == 0, done.stderr
     assert r"begun on numpy, \x1b[2J\x07\ud800, 1.0" in done.stdout
     assert "\x1b" not in done.stdout
@@ -140,7 +141,7 @@ def test_paths_that_lead_nowhere(uninterrupted, tmp_path):
         (uninterrupted, "loop"),
         (uninterrupted, long),
     ):
-        done = run("--resume", resume, *(("--out", out) if out else ()), cwd=tmp_path)
+        done = run_here("--resume", resume, *(("--out", out) if out else ()), cwd=tmp_path)
         assert done.returncode == 1
         one_sentence(done.stderr)
 
@@ -169,7 +170,7 @@ def test_what_a_run_cannot_go_on_with(
         with open(tmp_path / "other" / "train-labels-idx1-ubyte", "r+b") as file:
             file.seek(100)
             file.write(b"\x07" if file.read(1) != b"\x07" else b"\x01")
-    done = run("--resume", path, *arguments, cwd=tmp_path)
+    done = run_here("--resume", path, *arguments, cwd=tmp_path)
     assert done.returncode == status, done.stderr
     assert message in one_sentence(done.stderr)
     assert contents(path) == before

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
-from helpers import runs
+from helpers import processes, runs
 from helpers.runs import (
     LONG,
     STEPS,
@@ -103,20 +102,13 @@ def test_an_output_that_is_closed_from_the_start(options, uninterrupted, tmp_pat
     path = tmp_path / "run"
     arguments = runs.command(*options, "--iterations", STEPS, "--out", path)
     shell = ["sh", "-c", 'exec "$@" >&-', "sh"]
-    done = subprocess.run(
-        [*shell, *arguments], env=runs.environment(), stderr=subprocess.PIPE, text=True, timeout=60
-    )
+    done = processes.run([*shell, *arguments], env=runs.environment())
     assert done.returncode == 1
     sentence = one_sentence(done.stderr)
     assert sentence.startswith("stopped by its output, which cannot be written (Bad file descrip")
     assert checkpoint.load(path).taken >= 1
-    quiet = subprocess.run(
-        [*shell, *runs.command("--resume", path, "--quiet")],
-        env=runs.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-    )
+    resumed = runs.command("--resume", path, "--quiet")
+    quiet = processes.run([*shell, *resumed], env=runs.environment())
     assert (quiet.returncode, quiet.stderr) == (0, "")
     name = "model.safetensors"
     assert (path / name).read_bytes() == (uninterrupted / name).read_bytes()

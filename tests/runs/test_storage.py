@@ -54,7 +54,7 @@ def test_a_limit_on_file_sizes(options, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_allowed, bytes_allowed))
 
-    process = begun(path, *options, "--iterations", LONG, preexec_fn=limit)
+    process = begun(path, *options, "--iterations", LONG, preparation=limit)
     assert "File too large" in check_full(path, process)
 
 

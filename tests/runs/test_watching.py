@@ -1,15 +1,15 @@
 """Watching a network learn: snapshots, the animated picture, the page, and what it all costs."""
 
 import json
-import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
+from helpers import processes, runs
 from helpers.browser import Watched, launched
-from helpers.command import run
+from helpers.command import run, run_here
 from PIL import Image
 
 from mnistgpu import backend, data
@@ -132,34 +132,28 @@ def test_animate(finished, tmp_path):
 
 def test_animate_refuses_in_one_sentence(finished, tmp_path):
     bare = tmp_path / "bare"
-    assert run("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0
     for arguments, status, message in (
         ((bare, "--animate"), 1, "train with --snapshots"),
         ((finished, "--animate", "--out", tmp_path / "run.png"), 2, ".gif"),
         ((finished, "--animate", "--deformations"), 2, "one of them"),
     ):
-        done = run("plot", *arguments)
+        done = run_here("plot", *arguments)
         assert (done.returncode, message in done.stderr) == (status, True), done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_a_newer_run_leaves_no_older_snapshots(finished, tmp_path):
     out = tmp_path / "run"
-    assert run("train", *RUN, "--epochs", 1, "--snapshots", "--out", out).returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--snapshots", "--out", out).returncode == 0
     assert (out / watching.FILE).exists()
-    assert run("train", *RUN, "--epochs", 1, "--out", out, "--force").returncode == 0
+    assert run_here("train", *RUN, "--epochs", 1, "--out", out, "--force").returncode == 0
     assert not (out / watching.FILE).exists()
 
 
 def begun(tmp_path, *arguments):
     """A run with a page, as a process, and the page's address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnistgpu.cli", "train", "--watch", "--out", str(tmp_path / "run")]
-        + [str(argument) for argument in (*RUN, *arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = runs.start("--watch", "--out", tmp_path / "run", *RUN, *arguments)
     for line in process.stdout:
         if line.startswith("watch "):
             return process, line.split()[1]
@@ -224,12 +218,30 @@ def test_the_page_of_a_run_that_was_stopped(tmp_path):
         view.picture("watch-stopped")
 
 
+SHORT_LINGER = """
+from mnistgpu import cli
+from mnistgpu.web import watch
+
+watch.LINGER = watch.UNNOTICED + 0.2
+cli.main()
+"""
+
+
 def test_quiet_says_nothing_of_the_page_either(tmp_path):
-    done = run(
-        "train", *RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run",
-        BROWSER="true",
-    )  # fmt: skip
+    """Not even that the page of a finished run waits for a browser."""
+    arguments = (*RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run")
+    done = processes.run(
+        [sys.executable, "-c", SHORT_LINGER, "train", *arguments],
+        env=runs.environment() | {"BROWSER": "true"},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def status_of_refusal(request):
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=10)
+    with refusal.value:
+        return refusal.value.code
 
 
 def test_the_page_by_hand(tmp_path):
@@ -237,13 +249,9 @@ def test_the_page_by_hand(tmp_path):
     first = get(f"{address}state")
     assert get(f"{address}state?after=99999")["rows"] == []
     for wrong in ("-1", "x", "1e3", "9" * 30):
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            get(f"{address}state?after={wrong}")
-        assert refusal.value.code == 422
+        assert status_of_refusal(f"{address}state?after={wrong}") == 422
     request = urllib.request.Request(f"{address}state", headers={"Origin": "http://evil.example"})
-    with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(request, timeout=10)
-    assert refusal.value.code == 403
+    assert status_of_refusal(request) == 403
     rows, state = first["rows"], first
     while not state["finished"]:
         state = get(f"{address}state?after={len(rows)}")

@@ -7,6 +7,7 @@ import pytest
 from helpers.web import ask, body_of, says
 
 from mnistgpu.web import server
+from mnistgpu.web.door import Door
 
 draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 guard = pytest.importorskip("mnistgpu.web.guard", reason="starlette is missing")
@@ -83,7 +84,7 @@ def test_foreign_hosts_and_origins(address, host, origin, status):
 
 
 def test_a_server_for_others_answers_to_addresses_but_not_to_names():
-    ward = guard.Guard(None, local=False, name="mybox", policy="")
+    ward = Door(local=False, name="mybox")
     for host in ("192.168.1.5:80", "[fe80::1]:8028", "mybox:8028", "localhost"):
         assert ward.is_mine(host), host
     for host in ("evil.example", "1.2.3.4.evil.example", "mybox.evil", "[evil]", "a b", "x:y:z"):
@@ -162,11 +163,11 @@ def test_slow_clients_are_hung_up_on(trained, monkeypatch):
     }
     with server.Background(draw.make_app(trained, "x"), bound):
         for name, start in starts.items():
-            with socket.create_connection(bound.getsockname(), timeout=5) as client:
+            with socket.create_connection(bound.getsockname(), timeout=10) as client:
                 begun = time.monotonic()
                 client.sendall(start)
                 received = b""
                 while part := client.recv(65536):
                     received += part
-                assert 0.3 < time.monotonic() - begun < 3.0, name
+                assert 0.3 < time.monotonic() - begun < 5.0, name
                 assert (b"408" in received) == (name == "half a body"), name

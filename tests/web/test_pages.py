@@ -23,11 +23,11 @@ def browser():
 @pytest.fixture
 def served(trained, tmp_path):
     """The address of a drawing page, and the folder it keeps drawings in."""
-    bound = server.listen("127.0.0.1", 0)
+    place = server.open_door("127.0.0.1", 0)
     folder = tmp_path / "mine"
     kept = Kept(folder, (28, 28), 10)
-    with server.Background(draw.make_app(trained, "a test", kept), bound):
-        yield server.address_of(bound), folder
+    with server.Background(draw.make_app(trained, "a test", kept), place.bound):
+        yield place.address, folder
 
 
 def points(page, digit):
@@ -287,9 +287,9 @@ def test_on_small_screens_all_is_within_reach(browser, served, size):
 
 
 def test_without_a_folder_it_says_how(browser, trained):
-    bound = server.listen("127.0.0.1", 0)
-    with server.Background(draw.make_app(trained, "x"), bound):
-        watched, page = opened(browser, server.address_of(bound), size="phone", scheme="dark")
+    place = server.open_door("127.0.0.1", 0)
+    with server.Background(draw.make_app(trained, "x"), place.bound):
+        watched, page = opened(browser, place.address, size="phone", scheme="dark")
         watched.picture("draw-phone-dark-empty")
         draw_with_mouse(page, 6)
         wait_for(page, "6")
@@ -336,3 +336,16 @@ def test_the_report_without_network(browser, trained, found, tmp_path, size, sch
     shown = watched.page.evaluate("[...document.images].filter(i => i.naturalWidth === 28).length")
     assert shown == min(len(found.worst), html_report.WORST) > 0
     assert watched.page.locator("svg").count() == 5
+
+
+def test_where_other_machines_reach_it_the_page_sends_its_token(browser, trained):
+    place = server.open_door("0.0.0.0", 0)
+    with server.Background(draw.make_app(trained, "x", door=place.door), place.bound):
+        _, page = opened(browser, place.address)
+        draw_with_mouse(page, 3)
+        wait_for(page, "3")
+        watched = Watched(browser)
+        watched.page.goto(place.address.partition("?")[0])
+        watched.page.wait_for_function(
+            "() => document.getElementById('note').textContent.includes('token is missing')"
+        )

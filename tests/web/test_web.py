@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.command import run
 from helpers.pictures import HAND, drawing
 from helpers.web import ask, body_of
@@ -22,6 +23,7 @@ from mnistgpu.errors import RunError
 from mnistgpu.models import committee, model
 from mnistgpu.pictures import images
 from mnistgpu.web import server
+from mnistgpu.web.door import Door
 
 draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 guard = pytest.importorskip("mnistgpu.web.guard", reason="starlette is missing")
@@ -119,16 +121,15 @@ def load(address, clients, seconds):
 
 def started(*arguments):
     """`mnistgpu draw` as a process of its own, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnistgpu.cli", "draw", "--no-browser", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = processes.start(
+        [sys.executable, "-m", "mnistgpu.cli", "draw", "--no-browser", "--port", "0", *arguments]
     )
     line = process.stdout.readline()
     return process, ("127.0.0.1", int(line.split("127.0.0.1:")[1].split("/")[0]))
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_fifty_clients_at_once():
     """With MNISTGPU_LOAD_SECONDS=60 it lasts a whole minute."""
     process, address = started()
@@ -186,17 +187,19 @@ def test_the_command_line_starts_without_heavy_imports():
 
 
 def test_loopback_is_the_default():
-    bound = server.listen("127.0.0.1", 0)
-    assert server.is_loopback(bound)
-    assert server.address_of(bound) == f"http://127.0.0.1:{bound.getsockname()[1]}/"
-    everywhere = server.listen("0.0.0.0", 0)
-    assert not server.is_loopback(everywhere)
-    assert server.addresses_for_others(bound) == []
-    for address in server.addresses_for_others(everywhere):  # none on a machine without a network
-        host = address.removeprefix("http://").split(":")[0]
+    place = server.open_door("127.0.0.1", 0)
+    assert place.address == f"http://127.0.0.1:{place.bound.getsockname()[1]}/"
+    assert place.door == Door(local=True, name="127.0.0.1")
+    assert place.addresses_for_others() == []
+    assert place.lines() == []
+    everywhere = server.open_door("0.0.0.0", 0)
+    assert not everywhere.door.local
+    assert len(everywhere.door.token) == 16
+    assert everywhere.door.token != server.open_door("0.0.0.0", 0).door.token
+    for address in everywhere.addresses_for_others():  # none on a machine without a network
+        host, _, rest = address.removeprefix("http://").partition(":")
+        assert rest.endswith(f"/?token={everywhere.door.token}")
         assert not ipaddress.ip_address(host).is_loopback
-        assert guard.Guard(None, local=False, name="0.0.0.0", policy="").is_mine(host)
-        with socket.create_connection((host, everywhere.getsockname()[1]), timeout=5):
+        assert everywhere.door.is_mine(host)
+        with socket.create_connection((host, everywhere.bound.getsockname()[1]), timeout=5):
             pass
-    bound.close()
-    everywhere.close()

@@ -28,10 +28,10 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
     """
     if xp.__name__ == "cupy":
         refuse_hidden_tf32(xp, precision)
-    if precision == "float32" and xp.__name__ == "numpy" and small.pays():
-        return small.matmul
     if precision in ("float32", "float64"):
-        return xp.matmul
+        in_pieces = precision == "float32" and xp.__name__ == "numpy" and small.pays()
+        matmul: Callable[..., Array] = small.matmul if in_pieces else xp.matmul
+        return matmul
     if xp.__name__ != "cupy":
         raise UsageError(
             f"--precision {precision} needs the tensor cores of an NVIDIA GPU: add --backend cupy, "

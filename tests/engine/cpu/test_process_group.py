@@ -10,7 +10,9 @@ import time
 
 import numpy as np
 import pytest
-from helpers.runs import one_sentence, run, start, wait_for
+from helpers import runs
+from helpers.processes import have_ended, start
+from helpers.runs import one_sentence, run, wait_for
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
@@ -48,21 +50,25 @@ def others(before):
     return [each for each in children() if each not in before]
 
 
+def blas_threads():
+    return {each["num_threads"] for each in threads._blas().info() if each["user_api"] == "blas"}
+
+
 def test_a_failed_step_leaves_no_process_and_blas_its_threads(train):
-    before, processes = threads._blas().info(), children()
+    processes = children()
     trainer = Trainer(PLAIN, train, NUMPY)
-    with (
-        pytest.raises(ZeroDivisionError),
-        trainer.engine.running(),
-        stepping(trainer, processes=2) as step,
-    ):
-        step()
-        assert len(others(processes)) == 1
-        blas = [each for each in threads._blas().info() if each["user_api"] == "blas"]
-        assert {each["num_threads"] for each in blas} == {1}
-        raise ZeroDivisionError
-    assert children() == processes
-    assert threads._blas().info() == before
+    with threads._blas().limit(limits=3, user_api="blas"):
+        with (
+            pytest.raises(ZeroDivisionError),
+            trainer.engine.running(),
+            stepping(trainer, processes=2) as step,
+        ):
+            step()
+            assert len(others(processes)) == 1
+            assert blas_threads() == {1}
+            raise ZeroDivisionError
+        assert children() == processes
+        assert blas_threads() == {3}
 
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -242,45 +248,34 @@ def test_no_process_outlives_a_leader_that_is_killed():
     )
     with tempfile.NamedTemporaryFile() as lock:
         command = [sys.executable, "-c", code, lock.name]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, **pipes) as leader:
-            others = [int(each) for each in leader.stdout.readline().split()]
-            assert len(others) == 2
-            leader.kill()
-            leader.wait()
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            assert leader.stdout.read() == ""
-    end = time.monotonic() + 2.0
-    while any(is_running(each) for each in others):
-        assert time.monotonic() < end, "a process lives on"
-        time.sleep(0.02)
-
-
-def is_running(process):
-    try:
-        with open(f"/proc/{process}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        leader = start(command, stdin=subprocess.PIPE)
+        others = [int(each) for each in leader.stdout.readline().split()]
+        assert len(others) == 2
+        leader.kill()
+        leader.wait()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert leader.stdout.read() == ""
+    assert have_ended(others)
 
 
 OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
-LENGTH = ("--iterations", 12000, "--checkpoint-every", "0.1s")
+STEPS = 400
+OFTEN = ("--checkpoint-every", "0s")  # after each step, which makes the run long enough to disturb
 
 
 def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
     whole, path = tmp_path / "whole", tmp_path / "run"
-    done = run(*OPTIONS, *LENGTH, "--out", whole)
+    done = run(*OPTIONS, "--iterations", STEPS, "--out", whole)
     assert done.returncode == 0, done.stderr
-    process = start(*OPTIONS, *LENGTH, "--out", path, start_new_session=True)
+    process = runs.start(*OPTIONS, "--iterations", STEPS, *OFTEN, "--out", path)
     wait_for((path / checkpoint.FILE).exists, process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert "go on with" in one_sentence(errors)
     saved = checkpoint.load(path)
-    assert 0 < saved.taken < LENGTH[1]
+    assert 0 < saved.taken < STEPS
     assert saved.workers == min(16, system.cores())
     assert run("--resume", path).returncode == 0
     for name, values in checkpoint.load(whole).vectors.items():
@@ -290,7 +285,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
 @pytest.mark.skipif(system.cores() < 2, reason="one core: no other process to share with")
 def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
     path = tmp_path / "run"
-    process = start(*OPTIONS, *LENGTH, "--out", path)
+    process = runs.start(*OPTIONS, "--iterations", STEPS, *OFTEN, "--out", path)
     wait_for((path / checkpoint.FILE).exists, process)
     os.kill(children(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=30)

@@ -113,19 +113,15 @@ STEPS = {name: changes for name, changes in CASES.items() if name != "float64, t
 
 @pytest.mark.parametrize("changes", STEPS.values(), ids=STEPS)
 def test_no_shape_and_no_index_of_a_step_depends_on_data(digits, changes):
-    strict = pytest.importorskip("array_api_strict", reason="array-api-strict is missing")
-    settings = BASE.changed(**changes)
-    backend = Space("array-api-strict").backend()
-    trainer = Trainer(settings, Digits(*digits, "digits"), backend)
-    before = backend.to_numpy(trainer.theta).copy()
-    strict.set_array_api_strict_flags(boolean_indexing=False, data_dependent_shapes=False)
-    try:
+    settings, space = BASE.changed(**changes), Space("array-api-strict")
+    strict, backend = space.xp, space.backend()
+    with space.strictest():
+        trainer = Trainer(settings, Digits(*digits, "digits"), backend)
+        before = backend.to_numpy(trainer.theta).copy()
         trainer.step()
         matmul = with_out(strict.matmul, trainer.theta)
         own = types.SimpleNamespace(matmul=matmul, matmul_float32=strict.matmul)
         graph = StepGraph(trainer, own, print)
         graph.point_to(1)
         graph.body()
-    finally:
-        strict.reset_array_api_strict_flags()
     assert not np.array_equal(backend.to_numpy(trainer.theta), before)

@@ -1,0 +1,113 @@
+"""A committee averages over gentle deformations, and has its directory to itself."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.mnist import ROOT
+
+from mnistgpu import network
+from mnistgpu.backend import NUMPY
+from mnistgpu.errors import RunError
+from mnistgpu.models import committee
+from mnistgpu.models.model import Model
+from mnistgpu.settings import Settings
+
+
+def seen_by_a_member(maps, **deformation):
+    """The images that a member is asked about, for one bright pixel in the middle of 41x41."""
+    image, seen = np.zeros((41, 41), dtype=np.uint8), []
+    image[20, 20] = 255
+    settings = Settings(layers="1681-10", **deformation).as_dict()
+
+    def probabilities(images, backend):
+        seen.append(images.reshape(-1, 41, 41).astype(np.float64))
+        return np.full((10, len(images)), 0.1)
+
+    member = SimpleNamespace(settings=settings, image_shape=(41, 41), probabilities=probabilities)
+    images = np.stack([image.reshape(-1)] * 3)
+    answers = committee.averaged(member, images, NUMPY, maps)
+    np.testing.assert_allclose(answers, 0.1)
+    return seen
+
+
+def test_copies_are_deformed_at_half_strength():
+    """A shift of up to 10 pixels in training is one of up to 5 here, and each map has its own."""
+    seen = seen_by_a_member(32, shift=10.0)
+    assert len(seen) == 32
+    y, x = np.mgrid[:41, :41] - 20
+    moved = np.array([[(a * y).sum() / a.sum(), (a * x).sum() / a.sum()] for a, *_ in seen])
+    assert 4.0 < np.abs(moved).max() < 5.1
+    assert len(np.unique(moved.round(3), axis=0)) == 32
+    for first, *others in seen:
+        assert all(np.array_equal(first, other) for other in others)  # one map for all images
+
+
+def test_without_maps_images_are_answered_as_they_are():
+    (images,) = seen_by_a_member(0, shift=10.0)
+    assert [np.flatnonzero(image).tolist() for image in images] == [[20 * 41 + 20]] * 3
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from mnistgpu.storage.lock import only_writer
+
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def some_committee(seeds=(0, 1)):
+    thetas = [network.init(seed, (784, 10)) for seed in seeds]
+    return committee.Committee(tuple(Model(theta, (784, 10)) for theta in thetas))
+
+
+def test_two_commands_do_not_save_into_one_directory_at_once(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(RunError, match=rf"another run \(process {other.pid} on "):
+                committee.save(some_committee(), tmp_path, ["a", "b"])
+            assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        finally:
+            other.stdin.close()
+    committee.save(some_committee(), tmp_path, ["a", "b"])
+    assert len(committee.load(tmp_path).members) == 2
+
+
+def test_a_committee_that_is_replaced_is_whole_until_its_list_is(tmp_path, monkeypatch):
+    """Killed before the new list is written, the directory still holds the old committee."""
+    old, new = some_committee(), some_committee((2, 3))
+    committee.save(old, tmp_path, ["a", "b"])
+
+    def killed(path, record):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(committee.files, "replace_json", killed)
+        committee.save(new, tmp_path, ["c", "d"], force=True)
+    images = np.random.default_rng(0).integers(0, 256, (5, 784), dtype=np.uint8)
+    expected = old.probabilities(images)
+    np.testing.assert_array_equal(committee.load(tmp_path).probabilities(images), expected)
+    committee.save(new, tmp_path, ["c", "d"], force=True)
+    expected = new.probabilities(images)
+    np.testing.assert_array_equal(committee.load(tmp_path).probabilities(images), expected)
+    assert len(list(tmp_path.glob("member-*"))) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_probabilities_of_any_number_of_members_sum_to_one(count):
+    joined = some_committee(range(count))
+    images = np.random.default_rng(0).integers(0, 256, (7, 784), dtype=np.uint8)
+    found = joined.probabilities(images)
+    assert found.shape == (10, 7)
+    np.testing.assert_allclose(found.sum(axis=0), 1.0, rtol=1e-5)
+    each = [member.probabilities(images) for member in joined.members]
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-5)
