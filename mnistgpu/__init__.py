@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "fit": "api.fitting",
     "resume": "api.fitting",
+    "sweep": "api.sweeping",
     "Run": "api.run",
     "Model": "api.model",
     "load": "api.model",

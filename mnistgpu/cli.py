@@ -12,6 +12,7 @@ from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
+    CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
     JSON,
@@ -238,6 +239,33 @@ def lr_find(
 
 
 app.command("lr-find")(command_from_settings(lr_find))
+
+
+def sweep(
+    lists: dict[str, str],
+    out: Annotated[
+        Path, option(help="Directory for the runs, each in a directory named by what differs.")
+    ],
+    recipe: Annotated[str | None, RECIPE] = None,
+    deform: Annotated[str | None, DEFORM] = None,
+    data: DataOption = None,
+    backend: BackendOption = None,
+    checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
+    yes: Annotated[bool, option("--yes", help="Train more than 1,000 runs.")] = False,
+) -> None:
+    """Train a run for each combination of lists of settings: --alpha 0.1,0.5 --seed 0,1,2.
+
+    Each flag of a setting takes values with commas between them (yes and no for a switch, none for
+    no value). A line is printed for each finished run. Ctrl-C saves the current run; the same
+    command goes on with it, and does not train finished ones again.
+    """
+    from mnistgpu.commands import sweeping
+
+    if not sweeping.sweep(lists, recipe, deform, data, backend, out, checkpoint_every, yes):
+        raise typer.Exit(1)
+
+
+app.command("sweep", cls=QuickCommand)(command_from_settings(sweep, lists=True))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
+    CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
     RECIPE,
@@ -53,14 +54,7 @@ def train(
             "of its settings only --iterations or --epochs may change."
         ),
     ] = None,
-    checkpoint_every: Annotated[
-        str,
-        option(
-            help="How often to save what --resume needs: a time (60s, 5m, 1h), a number of epochs "
-            "(2epochs), or never.",
-            default="60s",
-        ),
-    ] = "60s",
+    checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     force: Annotated[
         bool, option("--force", help="Replace the run in --out when the new one is finished.")
     ] = False,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mnistgpu.commands.output import as_json, table_line, widths
 from mnistgpu.errors import printable
-from mnistgpu.runs.listing import ListedRun, differing, list_runs
+from mnistgpu.runs.listing import ListedRun, differing, list_runs, shown
 from mnistgpu.runs.progress import number
 from mnistgpu.settings import Settings, short_name
 
@@ -44,7 +44,7 @@ def lines_of(runs: Sequence[ListedRun]) -> list[str]:
     rows = [[*header, "validation", "test", "seconds", "state"]]
     for run in runs:
         cells = [run.directory.name]
-        cells += [str(getattr(run.settings, name)) for name in names]
+        cells += [shown(getattr(run.settings, name)) for name in names]
         cells += [run.data_digest[:8]] * several_data
         cells += [number(run.validation_accuracy), number(run.test_accuracy)]
         cells += ["-" if run.seconds is None else f"{run.seconds:.1f}", state_of(run)]

@@ -16,7 +16,6 @@ from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
 SIGNS = ("settings.json", checkpoint.FILE, "results.json")  # a directory with one is a run
-MEASURED = ("test_accuracy", "validation_accuracy", "seconds")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> list[ListedRun]:
     Directories without a run, committees among them, are left out. DataError if there is no such
     folder.
     """
-    path = Path(folder)
+    path = files.path_of(folder, "folder")
     try:
         inside = sorted(path.iterdir())
     except OSError as error:
@@ -85,24 +84,19 @@ def listed(directory: Path) -> ListedRun:
 def finished(directory: Path) -> ListedRun:
     """A run with its results; DataError if they are damaged."""
     settings, digest = run_directory.read_record(directory / "settings.json")
-    path = directory / "results.json"
-    results = files.read_json(path)
-    iterations = results.get("iterations")
-    if type(iterations) is not int:
-        raise wrong(path, "iterations")
-    measured = [results.get(name) for name in MEASURED]
-    for name, value in zip(MEASURED, measured, strict=True):
-        if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
-            raise wrong(path, name)
-    test, validation, seconds = measured
+    results = run_directory.read_results(directory / "results.json")
+    iterations = int(results["iterations"])
     return ListedRun(
-        directory, "finished", settings, digest, iterations, iterations, test, validation, seconds
+        directory,
+        "finished",
+        settings,
+        digest,
+        iterations,
+        iterations,
+        results["test_accuracy"],
+        results.get("validation_accuracy"),
+        results["seconds"],
     )
-
-
-def wrong(path: Path, name: str) -> DataError:
-    """The error for a results.json with a figure that is none."""
-    return DataError(f"{path}: {name} is not a number; was it edited?")
 
 
 def unfinished(directory: Path) -> ListedRun:
@@ -133,3 +127,12 @@ def differing(runs: Sequence[ListedRun]) -> list[str]:
         for knob in fields(Settings)
         if len({getattr(settings, knob.name) for settings in known}) > 1
     ]
+
+
+def shown(value: object) -> str:
+    """A value of a setting in a table or a name: 0.1, 784-10-10, yes, none."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).removesuffix(".0")

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
+from helpers import processes
 from helpers.mnist import ROOT
 
 CODE = "import sys; sys.argv[0] = 'mnistgpu'; from mnistgpu.cli import main; main()"
@@ -26,11 +26,9 @@ def test_what_bash_is_offered(words, offered):
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
     }
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-c", CODE],
         env=os.environ | completing | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
     )
     assert done.stderr == ""
     assert done.stdout.split() == offered
@@ -38,11 +36,9 @@ def test_what_bash_is_offered(words, offered):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_it_is_installed_for_the_shell_in_use(tmp_path):
-    done = subprocess.run(
+    done = processes.run(
         ["bash", "-c", f'"{sys.executable}" -c "{CODE}" --install-completion; exit $?'],
         env=os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     script = tmp_path / ".bash_completions" / "mnistgpu.sh"

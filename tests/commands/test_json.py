@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.command import run
+from helpers.command import run_here as run
 
 import mnistgpu
 from mnistgpu.commands.output import as_json

@@ -1,11 +1,10 @@
 """--settings FILE: what is trained, which flags won, and what is wrong in which line."""
 
 import json
-import os
 
 import pytest
 from helpers import runs
-from helpers.command import run
+from helpers.command import run_here as run
 
 from mnistgpu.commands.settings_file import merged, read
 from mnistgpu.errors import DataError, UsageError
@@ -24,14 +23,14 @@ def test_the_settings_of_a_run_train_the_same_network(tmp_path):
     data = runs.write_small_set(tmp_path)
     first, second, third = (tmp_path / name for name in "abc")
     options = ("--data", data, "--layers", "784-12-10", "--validation", 100, "--batch-size", 50)
-    assert runs.run(*options, "--epochs", 1, "--out", first).returncode == 0
+    assert runs.run_here(*options, "--epochs", 1, "--out", first).returncode == 0
     file = first / "settings.json"
-    again = runs.run("--data", data, "--settings", file, "--out", second)
+    again = runs.run_here("--data", data, "--settings", file, "--out", second)
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.splitlines()[0] == f"settings  {file}"
     name = "model.safetensors"
     assert (second / name).read_bytes() == (first / name).read_bytes()
-    changed = runs.run(
+    changed = runs.run_here(
         *("--data", data, "--settings", file, "--iterations", 3, "--alpha", "0.25"),
         *("--out", third),
     )
@@ -138,7 +137,7 @@ def test_refusals_are_one_sentence(tmp_path, arguments, status, message):
     written(tmp_path, "a.toml", "alhpa = 1")
     written(tmp_path, "a.json", "{")
     before = set(tmp_path.iterdir())
-    done = run("train", *arguments, cwd=tmp_path, PYTHONPATH=os.getcwd())
+    done = run("train", *arguments, cwd=tmp_path)
     assert done.returncode == status
     assert message in runs.one_sentence(done.stderr)
     assert set(tmp_path.iterdir()) == before

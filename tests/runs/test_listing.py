@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers import runs
-from helpers.command import run as command
+from helpers.command import run_here as command
 
 import mnistgpu
 from mnistgpu.runs import checkpoint, listing
@@ -96,7 +96,7 @@ def test_the_table_shows_the_settings_that_differ(folder):
     ]
     cells = [line.split(maxsplit=7) for line in lines]
     assert [row[0] for row in cells] == ["alpha-0.2", "alpha-0.01", "begun", "steps", "stopped"]
-    assert cells[0][1:4] == ["None", "3", "0.2"]
+    assert cells[0][1:4] == ["none", "3", "0.2"]
     states = [row[7] for row in cells]
     assert states[:2] == ["finished", "finished"]
     assert states[2:] == [
@@ -145,11 +145,11 @@ def arrays_of_digits(digits):
 
 
 def test_a_folder_without_runs_and_none_at_all(tmp_path):
-    done = command("runs", cwd=tmp_path, PYTHONPATH=os.getcwd())
+    done = command("runs", cwd=tmp_path)
     assert done.returncode == 1
     assert "runs: cannot be listed (No such file or directory)" in runs.one_sentence(done.stderr)
     (tmp_path / "runs").mkdir()
-    done = command("runs", cwd=tmp_path, PYTHONPATH=os.getcwd())
+    done = command("runs", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     name = os.path.join("runs", "NAME")
     assert done.stdout == f"no runs in runs; `mnistgpu train --out {name}` makes one\n"

@@ -65,16 +65,16 @@ def test_what_is_least_is_dropped_first(room, width, figures):
 def test_a_log_holds_the_lines_and_the_output_stays_as_it_is(small_set, tmp_path):
     log = tmp_path / "run.log"
     options = ("--data", small_set, "--validation", 100, "--iterations", 5)
-    done = runs.run(*options, "--out", tmp_path / "a", "--log", log)
+    done = runs.run_here(*options, "--out", tmp_path / "a", "--log", log)
     assert (done.returncode, done.stderr) == (0, "")
     assert log.read_text() == done.stdout
     assert done.stdout.count("iteration ") == 5
-    quiet = runs.run(*options, "--out", tmp_path / "b", "--log", log, "--quiet")
+    quiet = runs.run_here(*options, "--out", tmp_path / "b", "--log", log, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     lines, before = log.read_text().splitlines(), done.stdout.splitlines()
     assert lines[: len(before)] == before  # appended
     assert lines[-1] == f"saved in  {tmp_path / 'b'}"
-    resumed = runs.run("--resume", tmp_path / "a", "--log", log)
+    resumed = runs.run_here("--resume", tmp_path / "a", "--log", log)
     assert log.read_text().endswith(resumed.stdout)
 
 
@@ -96,7 +96,7 @@ def test_the_log_of_a_run_on_a_terminal_has_plain_lines(small_set, tmp_path):
 
 def test_the_log_says_how_a_run_ended_early(small_set, tmp_path):
     log = tmp_path / "run.log"
-    done = runs.run(
+    done = runs.run_here(
         *("--data", small_set, "--validation", 100, "--alpha", "1e30", "--out", tmp_path / "run"),
         *("--log", log),
     )
@@ -115,7 +115,7 @@ def test_names_that_are_no_text_are_escaped_in_a_log(tmp_path):
 def test_a_log_that_cannot_be_written_is_refused_before_the_run(small_set, tmp_path, name):
     (tmp_path / "folder").mkdir()
     path = tmp_path / name
-    done = runs.run("--data", small_set, "--out", tmp_path / "run", "--log", path)
+    done = runs.run_here("--data", small_set, "--out", tmp_path / "run", "--log", path)
     assert done.returncode == 1
     assert runs.one_sentence(done.stderr).startswith(f"error: --log {path}: ")
     assert not (tmp_path / "run").exists()
