@@ -8,6 +8,7 @@ Writes benchmarks/results/transcript.md, which `fill_docs.py` puts into the READ
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ with tempfile.TemporaryDirectory() as folder:
 lines = done.stdout.splitlines()
 rows = [line for line in lines if line.startswith("iteration ")]
 begin, end = lines.index(rows[0]), lines.index(rows[-1]) + 1
+lines[-1] = re.sub(r"runs/[0-9-]+$", "runs/DATE-TIME", lines[-1])
 shown = [*lines[:begin], *rows[:FIRST], "...", *rows[-LAST:], *lines[end:]]
 RESULTS.mkdir(exist_ok=True)
 (RESULTS / "transcript.md").write_text("\n".join(["```", *shown, "```"]) + "\n")

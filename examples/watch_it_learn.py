@@ -28,7 +28,6 @@ run = mnistgpu.fit(
     layers=arguments.layers,
     init="he",
     iterations=arguments.iterations,
-    alpha=0.3,
     callbacks=[Watcher(snapshots)],
 )
 animation.save(snapshots, arguments.out, f"{arguments.layers} learns MNIST")

@@ -38,6 +38,7 @@ RunArgument = Annotated[
 ]
 BackendOption = Annotated[str | None, BACKEND]
 JsonOption = Annotated[bool, JSON]
+VersionOption = Annotated[bool, VERSION]
 DataOption = Annotated[
     Path | None,
     option("--data", help="Digits: a folder, IDX, CSV or npz file.", default="the embedded MNIST"),
@@ -57,6 +58,7 @@ def evaluate(
     ] = None,
     backend: BackendOption = None,
     json: JsonOption = False,
+    version: VersionOption = False,
 ) -> None:
     """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
 
@@ -87,6 +89,7 @@ def predict(
     ] = None,
     json: JsonOption = False,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Say which digit each image shows, with its probability and the runner-up.
 
@@ -107,6 +110,7 @@ def submit(
     ] = Path("submission.csv"),
     force: Annotated[bool, option("--force", help="Replace an existing file.")] = False,
     backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Write a submission to Kaggle's "Digit Recognizer": ImageId,Label for every image."""
     from mnistgpu.commands import answering
@@ -136,6 +140,7 @@ def draw(
     port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
+    version: VersionOption = False,
 ) -> None:
     """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
     from mnistgpu.api import studies
@@ -161,6 +166,7 @@ def plot(
             "--animate", help="Draw training.gif instead, from a run with --snapshots or --watch."
         ),
     ] = False,
+    version: VersionOption = False,
 ) -> None:
     """Draw the report of a run again: curves, confusion, predictions, first-layer weights.
 
@@ -181,6 +187,7 @@ def runs(
         Path, typer.Argument(help="Folder that holds run directories.", show_default=False)
     ] = Path("runs"),
     json: JsonOption = False,
+    version: VersionOption = False,
 ) -> None:
     """List the runs in a folder (runs/ without one), the most accurate first.
 
@@ -193,7 +200,7 @@ def runs(
 
 
 @app.command()
-def recipes(json: JsonOption = False) -> None:
+def recipes(json: JsonOption = False, version: VersionOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
     from mnistgpu.recipes import RECIPES
 
@@ -218,6 +225,7 @@ def lr_find(
         "learning-rates.png"
     ),
     force: Annotated[bool, option("--force", help="Replace an existing picture.")] = False,
+    version: VersionOption = False,
 ) -> None:
     """Find a good learning rate: train while it grows, suggest one, and draw the losses.
 
@@ -252,6 +260,7 @@ def sweep(
     backend: BackendOption = None,
     checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     yes: Annotated[bool, option("--yes", help="Train more than 1,000 runs.")] = False,
+    version: VersionOption = False,
 ) -> None:
     """Train a run for each combination of lists of settings: --alpha 0.1,0.5 --seed 0,1,2.
 
@@ -269,7 +278,9 @@ app.command("sweep", cls=QuickCommand)(command_from_settings(sweep, lists=True))
 
 
 @app.command()
-def doctor(backend: BackendOption = None, json: JsonOption = False) -> None:
+def doctor(
+    backend: BackendOption = None, json: JsonOption = False, version: VersionOption = False
+) -> None:
     """Check this machine: versions, devices, gradients, agreement of backends, speed."""
     from mnistgpu.commands import doctor as checks
 
@@ -288,6 +299,7 @@ def committee(
     data: DataOption = None,
     backend: BackendOption = None,
     force: Annotated[bool, option("--force", help="Replace a committee in --out.")] = False,
+    version: VersionOption = False,
 ) -> None:
     """Average the probabilities of several trained networks; save and evaluate this committee."""
     from mnistgpu.commands import judging
@@ -302,6 +314,7 @@ def compare(
     data: DataOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
+    version: VersionOption = False,
 ) -> None:
     """Compare two networks on the same images: is the difference significant? McNemar's test."""
     from mnistgpu.commands import judging
@@ -310,9 +323,7 @@ def compare(
 
 
 @app.callback()
-def root(
-    version: Annotated[bool, VERSION] = False,
-) -> None:
+def root(version: VersionOption = False) -> None:
     """A dense neural network for handwritten digits, from scratch, on NumPy and CuPy."""
 
 

@@ -1,8 +1,9 @@
 """Every setting of a run, once: the Python argument, the flag, its help and what is saved.
 
-A run is a function of its settings and its data. `Settings()` is the tutorial's network, trained as
-in the tutorial. The names of activations, optimisers, schedules and initialisations are those of
-the tables in `network.py` and `maths/`.
+A run is a function of its settings and its data. `Settings()` is the tutorial's network, trained by
+gradient descent as in the tutorial, but for 2000 iterations at alpha 0.3 instead of 500 at 0.1. The
+names of activations, optimisers, schedules and initialisations are those of the tables in
+`network.py` and `maths/`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def setting(
     return field(default=default, metadata={"help": help, "check": check, "flags": flags})
 
 
-def taking_what_people_write(kind: type[Made]) -> type[Made]:
+def taking_other_forms(kind: type[Made]) -> type[Made]:
     """The settings class, whose `Settings(...)` also takes other names and types of a setting.
 
     alpha or lr stands for learning_rate, as the flags do; layers may be sizes, such as
@@ -82,7 +83,9 @@ def taking_what_people_write(kind: type[Made]) -> type[Made]:
 
     @functools.wraps(made)
     def init(self: Made, *values: Any, **given: Any) -> None:
-        made(self, *map(plain, values), **renamed(given))
+        names = [knob.name for knob in fields(Settings)]
+        in_order = [plain(name, value) for name, value in zip(names, values, strict=False)]
+        made(self, *in_order, *values[len(names) :], **renamed(given))
 
     kind.__init__ = init  # type: ignore
     return kind
@@ -99,7 +102,7 @@ def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"there is no setting {name!r}{hint}")
         if own in result:
             raise UsageError(f"{own} is given twice, once as {name}; give it once")
-        result[own] = "-".join(map(str, value)) if is_sizes(own, value) else plain(value)
+        result[own] = plain(own, value)
     return result
 
 
@@ -112,18 +115,16 @@ def other_names() -> dict[str, str]:
     }
 
 
-def is_sizes(name: str, value: object) -> bool:
-    """Whether this is `layers` as numbers."""
-    return name == "layers" and isinstance(value, (tuple, list))
+def plain(name: str, value: Any) -> Any:
+    """The value of a setting as it is kept: layers as text, a number of NumPy as one of Python."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if name != "layers" or isinstance(value, str):
+        return value
+    return "-".join(map(str, value)) if isinstance(value, (tuple, list, range)) else str(value)
 
 
-def plain(value: Any) -> Any:
-    """A number of NumPy as one of Python, and any other value as it is."""
-    numpy = sys.modules.get("numpy")  # None: no number can be NumPy's
-    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
-
-
-@taking_what_people_write
+@taking_other_forms
 @dataclass(frozen=True)
 class Settings:
     """How to train. Frozen and checked when made; `changed` makes a changed copy.
@@ -185,7 +186,7 @@ class Settings:
         one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(
-        0.5,
+        0.3,
         "Learning rate (alpha): the highest that the schedule reaches.",
         number(0, open_low=True),
         ("--alpha", "--lr"),

@@ -94,10 +94,6 @@ def train(
 
         changes, note = merged(settings, deform, changes)
         deform = None  # merged into the changes
-    if watch:
-        from mnistgpu.web import server
-
-        server.require_extra()  # before anything is begun
 
     def shown() -> Any:
         from mnistgpu.commands.training import display

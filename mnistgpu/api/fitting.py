@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +22,22 @@ from mnistgpu.api.inputs import (
     training_data,
     with_validation,
 )
+from mnistgpu.api.job import Job, display_of
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
-from mnistgpu.data import Dataset
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.errors import DataError, RunError, StoppedError, UsageError
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.recipes import with_preset
-from mnistgpu.runs import checkpoint, checks, run_directory, training, watching
+from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
-from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
-    Guarded,
-    Warnings,
-    conclusion,
-    display_for_output,
-    introduction,
-    on_terminal,
 )
-from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
-from mnistgpu.runs.watching import Snapshots
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
-from mnistgpu.storage.system import in_main_thread
 
 
 def fit(
@@ -62,6 +53,7 @@ def fit(
     progress: bool | Display | None = None,
     callbacks: Sequence[Callback] = (),
     stop: Stop | None = None,
+    on_interrupt: str | None = None,
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
@@ -84,6 +76,9 @@ def fit(
         nothing; by default True on a terminal. Where nothing is printed, warnings go to `warnings`.
     callbacks: called for each step and row of history, see `mnistgpu.Callback`.
     stop: lets another thread end the run, see `mnistgpu.Stop`.
+    on_interrupt: what Ctrl-C or a notebook's stop button does, after the step: "raise" raises
+        KeyboardInterrupt, "return" returns the run with what was learnt and `run.stopped` True. By
+        default a notebook returns, and a script raises, so that its loop over settings ends.
     checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
     watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
@@ -96,9 +91,9 @@ def fit(
     Raises UsageError for a wrong call, DataError for data that cannot be used, BackendError if the
     backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
     """
-    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_switches(force=force, snapshots=snapshots)
     check_callers(callbacks, stop)
-    check_extras(watch)
+    check_watch(watch)
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
@@ -106,14 +101,15 @@ def fit(
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
-    job = Job(made, dataset, chosen, display, callbacks, stop, snapshots, watch)
+    job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
     if out is None:
         return job.run()
     path = directory_of(out)
     with run_directory.writing(path):
         run_directory.create(path, made, dataset, force)
         saving = Checkpointing(path, dataset.path, dataset.digest, every)
-        return job.run(path, saving)
+        done = job.run(path, saving)
+    return replace(done, go_on=partial(resume, path, dataset))
 
 
 def resume(
@@ -129,6 +125,7 @@ def resume(
     progress: bool | Display | None = None,
     callbacks: Sequence[Callback] = (),
     stop: Stop | None = None,
+    on_interrupt: str | None = None,
     checkpoint_every: str = "60s",
     force: bool = False,
     snapshots: bool = False,
@@ -146,9 +143,9 @@ def resume(
     """
     if settings.pop("recipe", None) is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
-    check_switches(force=force, snapshots=snapshots, watch=watch)
+    check_switches(force=force, snapshots=snapshots)
     check_callers(callbacks, stop)
-    check_extras(watch)
+    check_watch(watch)
     every, display = parse_every(checkpoint_every), display_of(progress)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
@@ -163,7 +160,7 @@ def resume(
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
         if in_place and finished_already(path, saved, made, force):
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
-            return runs_of.read(path, backend_of(backend))
+            return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
         dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair)
@@ -182,8 +179,9 @@ def resume(
         if here != saved.machine:
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
             notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
-        job = Job(made, dataset, chosen, display, callbacks, stop, snapshots, watch)
-        return job.run(path, saving, saved, notes)
+        job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+        done = job.run(path, saving, saved, notes)
+    return replace(done, go_on=partial(resume, path, dataset))
 
 
 def finished_already(
@@ -205,130 +203,13 @@ def finished_already(
     return settings == saved.settings and run_directory.is_whole(path)
 
 
-class Job:
-    """A run that is about to be trained: its settings, its data, and who is called meanwhile."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        dataset: Dataset,
-        backend: Backend,
-        display: Display,
-        callbacks: Sequence[Callback],
-        stop: Stop | None,
-        snapshots: bool,
-        watch: bool | Mapping[str, Any],
-    ):
-        self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks = callbacks
-        self.stop = Stop() if stop is None else stop
-        self.title = f"{settings.layers} on {dataset.source}"
-        self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
-        self.display = Guarded(display, self.stop)
-
-    def run(
-        self,
-        path: Path | None = None,
-        saving: Checkpointing | None = None,
-        resumed: checkpoint.Checkpoint | None = None,
-        notes: Sequence[str] = (),
-    ) -> Run:
-        """Train, and write the run directory if there is one.
-
-        Raises RunError, which says what is left of the run, if it fails. If it is interrupted, its
-        checkpoint is written first: then KeyboardInterrupt is raised after Ctrl-C, and StoppedError
-        if the caller's Stop asked for it.
-        """
-        settings, dataset, display = self.settings, self.dataset, self.display
-        callbacks: list[Callback] = [display]
-        if saving is not None:
-            callbacks.append(saving)
-        if self.seen is not None:
-            callbacks.append(watching.Watcher(self.seen))
-        for line in (*introduction(settings, dataset, self.backend), *notes):
-            display.note(line)
-        try:
-            with self.interruptible(path):
-                with self.page(), display:
-                    outcome = training.train(
-                        settings,
-                        dataset,
-                        self.backend,
-                        [*callbacks, *self.callbacks],
-                        self.stop,
-                        resumed,
-                    )
-                if path is not None:
-                    write(path, outcome, dataset, self.title, self.seen)
-        except RunError as error:
-            if saving is None:
-                raise
-            raise type(error)(f"{error}; {saving.kept()}") from None
-        for line in conclusion(outcome, path):
-            display.note(line)
-        return runs_of.of_outcome(outcome, settings, self.backend, dataset, path)
-
-    def page(self) -> contextlib.AbstractContextManager[object]:
-        """The page of --watch, if it is wanted."""
-        if not self.watch or self.seen is None:
-            return contextlib.nullcontext()
-        from mnistgpu.web.watch import WatchPage
-
-        where = {} if self.watch is True else self.watch
-        return WatchPage(self.title, self.seen, self.display.note, **where)
-
-    @contextlib.contextmanager
-    def interruptible(self, path: Path | None) -> Iterator[None]:
-        """Within it, Ctrl-C saves a run with a directory before KeyboardInterrupt is raised.
-
-        A second Ctrl-C raises it at once. A handler of Ctrl-C that the program has set (as the
-        command line does) stays.
-        """
-        if path is None or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield
-            return
-        first, second = (signal.SIGINT,), signal.default_int_handler
-        with stop_on_signals(self.stop, first, second) as received:
-            try:
-                yield
-            except StoppedError as interruption:
-                if not received:  # a callback has asked for it
-                    raise
-                how = f"go on with mnistgpu.resume({str(path)!r})"
-                raise KeyboardInterrupt(f"{interruption}; {how}") from None
-        if received:  # during the last step
-            raise KeyboardInterrupt(f"{path}: finished and saved")
-
-
-def write(
-    path: Path,
-    outcome: Outcome,
-    dataset: Dataset,
-    title: str,
-    seen: Snapshots | None,
-) -> None:
-    """Write what a finished run leaves in its directory, with its report and snapshots."""
-    run_directory.write(path, outcome, dataset)
-    from mnistgpu.reports import run_report  # slow, and not needed before
-
-    run_report.write(path, outcome, dataset, title)
-    files.remove(path / watching.FILE)  # of an older run
-    if seen is not None:
-        watching.save(seen, path / watching.FILE)
-
-
-def display_of(given: bool | Display | None) -> Display:
-    """The display for the argument `progress`."""
-    if isinstance(given, Display):
-        return given
-    if given is None:
-        given = in_main_thread() and on_terminal()
-    check_switches(progress=given)
-    return display_for_output() if given else Warnings()
-
-
-def check_extras(watch: bool | Mapping[str, Any]) -> None:
-    """UsageError if what the page of --watch needs is not installed."""
+def check_watch(watch: bool | Mapping[str, Any]) -> None:
+    """UsageError for a wrong value; RunError if what the page needs is not installed."""
+    names = ("host", "port", "allow_hosts")
+    if not isinstance(watch, Mapping):
+        check_switches(watch=watch)
+    elif unknown := [name for name in watch if name not in names]:
+        raise UsageError(f"watch: {unknown[0]!r} is none of {', '.join(names)}")
     if watch:
         from mnistgpu.web import server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -20,6 +21,7 @@ from mnistgpu.data import arrays
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
+from mnistgpu.settings import from_dict
 from mnistgpu.storage import files
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class Model:
     """
 
     def __init__(self, trained: model.Model | Committee, backend: Backend = NUMPY):
+        if not isinstance(trained, (model.Model, Committee)):
+            raise UsageError(
+                f"a Model is not made of a {type(trained).__name__}; get one with mnistgpu.load, "
+                "fit or committee"
+            )
         self.trained, self.backend = trained, backend
 
     @property
@@ -113,9 +120,41 @@ class Model:
     def __hash__(self) -> int:
         return hash(self.trained)
 
+    def _repr_html_(self) -> str:
+        """For notebooks: a card that says what the network is and how it was trained."""
+        facts = card(self.trained)
+        rows = [
+            f"<tr><th style='text-align: left'>{html.escape(name)}</th>"
+            f"<td style='text-align: left'>{html.escape(text)}</td></tr>"
+            for name, text in facts.items()
+        ]
+        return f"<table>{''.join(rows)}</table>"
+
     def __repr__(self) -> str:
         text = repr(self.trained)
         return text if self.backend.name == "numpy" else f"{text[:-1]}, on {self.backend.name}>"
+
+
+def card(trained: model.Model | Committee) -> dict[str, str]:
+    """What a network is and how it was trained, in words."""
+    first = trained.members[0] if isinstance(trained, Committee) else trained
+    layers = "-".join(map(str, first.sizes))
+    height, width = first.image_shape
+    facts = {
+        "network": f"{layers}, {len(first.theta):,} parameters, {first.activation}",
+        "images": f"{height}x{width}, {first.sizes[-1]} classes",
+    }
+    if isinstance(trained, Committee):
+        facts["committee"] = f"of {len(trained.members)}; the card is of the first"
+    if first.settings:
+        used = from_dict(first.settings, "model")  # a file may leave out those with their default
+        length = f"{used.epochs} epochs" if used.epochs else f"{used.iterations} iterations"
+        facts["training"] = (
+            f"{used.optimizer}, alpha {used.learning_rate:g}, {length}, seed {used.seed}"
+        )
+    if first.data_digest:
+        facts["data"] = f"digest {first.data_digest[:16]}"
+    return facts
 
 
 def load(path: AnyPath, *, backend: str | Backend | None = None) -> Model:

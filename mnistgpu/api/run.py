@@ -1,7 +1,10 @@
-"""A finished training run, as `fit` returns it."""
+"""A training run, as `fit` returns it."""
 
 from __future__ import annotations
 
+import base64
+import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +15,10 @@ from mnistgpu.api.inputs import AnyPath, labelled_digits
 from mnistgpu.api.model import Model
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
+from mnistgpu.errors import UsageError
 from mnistgpu.models import model
 from mnistgpu.runs import history, run_directory
 from mnistgpu.runs.history import Row
-from mnistgpu.runs.outcome import Outcome
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.storage import files
 
@@ -32,6 +35,7 @@ class Run:
     results: the figures of results.json.
     directory: where the run is saved; None if it is not.
     dataset: what it was trained on; None if the run was read from its directory.
+    stopped: whether it was interrupted, so that `resume` may go on with it.
     """
 
     model: Model
@@ -40,7 +44,21 @@ class Run:
     settings: Settings
     directory: Path | None = None
     dataset: Dataset | None = None
-    test_probabilities: np.ndarray | None = field(default=None)  # (classes, test images)
+    test_probabilities: np.ndarray | None = None  # (classes, test images)
+    stopped: bool = False
+    go_on: Callable[..., Run] | None = None  # what `resume` calls
+
+    def resume(self, **changes: Any) -> Run:
+        """Go on with the run in its directory, bit for bit: `mnistgpu.resume` with its data.
+
+        changes: as for `mnistgpu.resume`, such as epochs=20. UsageError if it was not saved.
+        """
+        if self.go_on is None:
+            raise UsageError(
+                "this run was not saved, so it cannot be resumed; train with out=, such as "
+                'fit(..., out="runs/first")'
+            )
+        return self.go_on(**changes)
 
     @property
     def test_accuracy(self) -> float | None:
@@ -80,32 +98,63 @@ class Run:
         results, parts = self.results, []
         if self.test_accuracy is not None:
             parts.append(f"test accuracy {self.test_accuracy:.4f}")
-        parts.append(f"{results['iterations']:,} iterations in {results['seconds']:.1f} s")
+        stopped = "stopped after " if self.stopped else ""
+        count, seconds = results["iterations"], results["seconds"]
+        parts.append(f"{stopped}{count:,} iterations in {seconds:.1f} s")
         if self.directory is not None:
             parts.append(f"saved in {self.directory}")
         return f"<Run {self.settings.layers}: {', '.join(parts)}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: what `repr` says, and the picture of the run if its data are at hand."""
+        text = f"<p><code>{html.escape(repr(self))}</code></p>"
+        if self.dataset is None:
+            return text
+        picture: Any = self.plot()
+        content = base64.b64encode(picture._repr_png_()).decode()
+        return f'{text}<img alt="the run" src="data:image/png;base64,{content}">'
 
-def of_outcome(
-    outcome: Outcome, settings: Settings, backend: Backend, dataset: Dataset, path: Path | None
-) -> Run:
-    """The Run of what the training loop has returned."""
-    trained = Model(outcome.model, backend)
-    return Run(
-        trained,
-        outcome.history,
-        outcome.results,
-        settings,
-        path,
-        dataset,
-        outcome.test_probabilities,
-    )
+    def report(self, X: Any = None, y: Any = None) -> HtmlPage:
+        """The page of `mnistgpu evaluate`: confusion, calibration, robustness, worst mistakes.
+
+        X, y: the images and labels to answer; by default the run's test images. A notebook shows
+        it; `.save(path)` writes it.
+        """
+        from mnistgpu.reports import evaluation, html_report
+
+        if X is None and y is None and self.dataset is not None:
+            digits = self.dataset.test or self.dataset.train
+        else:
+            digits = labelled_digits(X, y, self.model.trained)
+        trained = self.model.trained
+        found = evaluation.evaluate(trained, digits, self.model.backend)
+        name = self.settings.layers if self.directory is None else str(self.directory)
+        return HtmlPage(html_report.page(found, trained, name, "run.report()"), html_report.MARK)
 
 
-def read(path: Path, backend: Backend) -> Run:
+@dataclass(frozen=True)
+class HtmlPage:
+    """A page in one file: a notebook shows it in a frame of its own."""
+
+    text: str = field(repr=False)
+    mark: bytes = field(repr=False)  # by which `save` knows a page that it may replace
+
+    def save(self, path: AnyPath) -> Path:
+        """Write the page (.html); its path. UsageError if something else is there."""
+        target = files.path_of(path, "path")
+        files.check_ours("path", target, ".html", self.mark)
+        files.replace_bytes(target, self.text.encode())
+        return target
+
+    def _repr_html_(self) -> str:
+        frame = 'style="width: 100%; height: 40em; border: 1px solid #ccc"'
+        return f'<iframe {frame} srcdoc="{html.escape(self.text)}"></iframe>'
+
+
+def read(path: Path, backend: Backend, go_on: Callable[..., Run] | None = None) -> Run:
     """The finished run in a directory; DataError if its files are missing or damaged."""
     trained = model.load(path)
     rows = run_directory.read_rows(path / "history.csv")
     results = run_directory.read_results(path / "results.json")
     settings = from_dict(trained.settings, str(path))
-    return Run(Model(trained, backend), rows, results, settings, path)
+    return Run(Model(trained, backend), rows, results, settings, path, go_on=go_on)

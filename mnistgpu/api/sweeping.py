@@ -160,6 +160,7 @@ class Sweep:
             "backend": self.backend,
             "progress": progress,
             "stop": stop,
+            "on_interrupt": "raise",
             "checkpoint_every": checkpoint_every,
         }
         for number, (planned, changes) in enumerate(

@@ -10,7 +10,7 @@ import functools
 import inspect
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
@@ -35,11 +35,13 @@ class QuickCommand(TyperCommand):
 
 
 def quick_kind(annotation: Any) -> type | None:
-    """The type of an annotated flag if it is one of KINDS without a range; None otherwise."""
+    """The type of an annotated flag if it is a list, or one of KINDS without a range, else None."""
     if annotation is None:  # a flag of typer's own
         return None
     optional, info = get_args(annotation)
     kinds = [kind for kind in get_args(optional) if kind is not NoneType] or [optional]
+    if get_origin(kinds[0]) is list:
+        return list
     ranged = info is not None and (info.min is not None or info.max is not None)
     return kinds[0] if len(kinds) == 1 and kinds[0] in KINDS and not ranged else None
 
@@ -50,7 +52,9 @@ def converted(parameter: Any, kind: type, slowly: Any, context: Any, value: Any)
         return slowly(context, value)
     if value is None or isinstance(value, kind):
         return value
-    if kind is bool:
+    if kind is list and not value:
+        return None  # as typer does for a flag that was not given
+    if kind in (bool, list):
         return slowly(context, value)
     try:
         return kind(value)

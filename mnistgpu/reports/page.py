@@ -7,6 +7,8 @@ is drawn, since its import is slow.
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -46,10 +48,22 @@ def styled() -> AbstractContextManager[None]:
 
 
 def blank(height: float, width: float = PAGE) -> Figure:
-    """An empty page."""
+    """An empty page, which a notebook shows as a picture."""
+    return picture_class()(figsize=(width, height), dpi=DPI)
+
+
+@functools.cache
+def picture_class() -> type[Figure]:
+    """matplotlib's Figure that notebooks show, also where matplotlib was not set up for them."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI)
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            content = io.BytesIO()
+            self.savefig(content, format="png")
+            return content.getvalue()
+
+    return Picture
 
 
 def write(figure: Figure, left: float, top: float, text: str, **look: Any) -> None:

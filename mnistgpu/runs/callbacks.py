@@ -39,10 +39,10 @@ class Callback:
         """Called with a warning: data or network look as if little will be learnt."""
 
     def interrupted(self, trainer: Trainer, progress: Progress) -> None:
-        """Called last when the run was interrupted: the place to save it."""
+        """Called when the run was interrupted: the place to save it."""
 
     def end(self, outcome: Outcome) -> None:
-        """Called last when the run is finished."""
+        """Called last when the run is finished, or its outcome so far was asked for."""
 
 
 class EarlyStopping(Callback):

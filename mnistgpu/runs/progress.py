@@ -107,7 +107,7 @@ class Lines(Display):
     """A line for every row of history, for logs and pipes."""
 
     def row(self, row: Row, theta: Array) -> None:
-        self.note(f"iteration {row.iteration:>6}  {'  '.join(parts(row))}")
+        self.note(f"iteration {row.iteration:>6}  {figures(row)}")
 
     def warning(self, sentence: str) -> None:
         self.note(f"warning: {sentence}")
@@ -288,8 +288,13 @@ def number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
+def figures(row: Row) -> str:
+    """The figures of a row, for a line."""
+    return "  ".join(parts(row))
+
+
 def parts(row: Row) -> list[str]:
-    """The figures of a row, for a line or a bar, the most important first."""
+    """The figures of a row, the most important first."""
     return [
         f"loss {row.train_loss:.4f}",
         f"train {row.train_accuracy:.4f}",

@@ -15,6 +15,8 @@ class Stop:
         self.finishing = False
         self.reason = ""  # of the interruption
         self.exit_status = 0
+        self.wants_outcome = False  # of an interrupted run: `train` then returns it
+        self.stopped_after: int | None = None  # steps, if `train` has returned early for that
 
     @property
     def interrupting(self) -> bool:

@@ -39,7 +39,7 @@ def train(
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
     begins where the checkpoint `resumed` was saved, if one is given.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
-    StoppedError if it is interrupted by `stop`.
+    StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
     check_fit(settings, dataset)
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
@@ -109,6 +109,9 @@ def train(
             if stop.interrupting and not progress.finished:
                 for callback in callbacks:
                     callback.interrupted(trainer, progress)
+                if stop.wants_outcome:
+                    stop.stopped_after = iteration
+                    break
                 raise StoppedError(
                     f"stopped by {stop.reason} after iteration {iteration:,} of {steps:,}",
                     stop.exit_status,

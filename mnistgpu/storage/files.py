@@ -18,10 +18,10 @@ from mnistgpu.storage import system
 
 
 def path_of(given: Any, name: str) -> Path:
-    """A path that a caller gave under this name; UsageError if it is none or cannot be used.
+    """A path that a caller gave under this name; UsageError if it is none.
 
-    The system is asked at once, since later it would refuse a name that is too long, or a folder
-    that may not be read, with an OSError.
+    RunError if the system refuses it, as it does a name that is too long or a folder that may not
+    be read: later that would be an OSError.
     """
     if not isinstance(given, (str, os.PathLike)) or isinstance(os.fspath(given), bytes):
         raise UsageError(f"{name}: must be a path, as text or a Path, not {type(given).__name__}")
@@ -31,9 +31,7 @@ def path_of(given: Any, name: str) -> Path:
         pass
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{name} {given}: cannot be used ({reason}); choose another path"
-        ) from None
+        raise RunError(f"{name} {given}: cannot be used ({reason}); choose another path") from None
     return Path(given)
 
 

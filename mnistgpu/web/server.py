@@ -63,6 +63,8 @@ def open_door(host: str, port: int, allow_hosts: Sequence[str] = ()) -> Place:
     Where other machines can reach it, requests must carry a random token, which is part of the
     address that is printed.
     """
+    if not isinstance(allow_hosts, (list, tuple)):
+        raise UsageError(f"allow_hosts: must be a list of names, not {allow_hosts!r}")
     allowed = tuple(allowed_name(name) for name in allow_hosts)
     bound = listen(host, port)
     local = ipaddress.ip_address(bound.getsockname()[0]).is_loopback
@@ -72,7 +74,7 @@ def open_door(host: str, port: int, allow_hosts: Sequence[str] = ()) -> Place:
 
 def allowed_name(name: str) -> str:
     """A name for --allow-host, in lower case; UsageError if it is none."""
-    lower = name.lower()
+    lower = name.lower() if isinstance(name, str) else ""
     if not re.fullmatch(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]+\]", lower):
         raise UsageError(
             f"--allow-host {name}: not the name of a host; give it without http:// and port, such "

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mnistgpu
-from mnistgpu import DataError, UsageError
+from mnistgpu import DataError, RunError, UsageError
 
 SMALL = {"layers": "784-8-10", "init": "he", "iterations": 3, "alpha": 0.1}
 LONG = "a" * 5000
@@ -52,10 +52,11 @@ CALLS = {  # what is called with one wrong value
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("wrong", [5, 1.5, b"a", ["a"], dict, "a\0.png", f"{LONG}.png"])
 def test_what_is_no_path_is_refused(call, wrong, saved, arrays, folder):
-    with pytest.raises((UsageError, DataError)) as error:
+    with pytest.raises((UsageError, DataError, RunError)) as error:
         CALLS[call](wrong, saved, arrays)
     said = str(error.value)
     if not isinstance(wrong, str):
+        assert error.type is UsageError
         assert f"must be a path, as text or a Path, not {type(wrong).__name__}" in said
     assert "\n" not in said
 
@@ -74,6 +75,7 @@ WRONG = [
     ({"force": "no"}, "force: must be True or False, not 'no'"),
     ({"snapshots": 2}, "snapshots: must be True or False, not 2"),
     ({"watch": "no"}, "watch: must be True or False, not 'no'"),
+    ({"watch": {"prot": 80}}, "watch: 'prot' is none of host, port, allow_hosts"),
     ({"layers": 784}, "--layers must be"),
     ({"alpha": np.array([0.1, 0.2])}, "--alpha must be float"),
 ]
@@ -158,8 +160,11 @@ def test_damaged_results_are_written_again(results, arrays, tmp_path):
         (lambda run, X, y: run.model.read("mine.png", many="no"), "many: must be True"),
         (lambda run, X, y: mnistgpu.load_data("mine.txt", classes="10"), "classes: must be"),
         (lambda run, X, y: mnistgpu.load_data("mine.txt", classes=0), "classes: must be"),
+        (lambda run, X, y: mnistgpu.Model("run"), "a Model is not made of a str; get one with"),
         (lambda run, X, y: mnistgpu.draw(run, host=5, browser=False), "--host 5"),
         (lambda run, X, y: mnistgpu.draw(run, port="x", browser=False), "a port is a whole number"),
+        (lambda run, X, y: mnistgpu.draw(run, allow_hosts="a.org", browser=False), "a list of nam"),
+        (lambda run, X, y: mnistgpu.draw(run, allow_hosts=[5], browser=False), "--allow-host 5"),
     ],
 )
 def test_other_wrong_calls_are_refused(call, words, saved, arrays, folder):

@@ -1,6 +1,7 @@
 """Models that people hold: answers, pictures, files, and what one does with several."""
 
 import copy
+import dataclasses
 import pickle
 
 import numpy as np
@@ -180,3 +181,8 @@ def test_the_machine_is_checked(monkeypatch):
     found = mnistgpu.doctor("numpy")
     assert [each.subject for each in found][:2] == ["packages", "optional"]
     assert all(each.good for each in found)
+
+
+def test_the_card_of_a_model_whose_file_names_few_settings(run):
+    few = dataclasses.replace(run.model.trained, settings={"layers": "784-16-10", "epochs": 7})
+    assert "gradient-descent, alpha 0.5, 7 epochs, seed 0" in mnistgpu.Model(few)._repr_html_()

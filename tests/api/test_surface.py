@@ -22,9 +22,9 @@ NAMES = {
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
     "fit": "X y * recipe deform test validation backend out progress callbacks stop "
-    "checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch **settings",
     "resume": "run X y * deform test validation backend out progress callbacks stop "
-    "checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch **settings",
     "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
     "**settings",
     "load": "path * backend",

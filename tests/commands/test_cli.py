@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers import processes
 from helpers.command import run, run_here
 from PIL import Image
 
+from mnistgpu import cli
 from mnistgpu.runs import run_directory
 
 
@@ -91,10 +93,12 @@ def test_a_live_bar_on_a_terminal(tmp_path):
     assert text.splitlines()[-1].strip() == f"saved in  {tmp_path / 'run'}"
 
 
-def test_evaluate_finds_the_accuracy_of_the_run(finished):
-    out, _ = finished
+def test_evaluate_finds_the_accuracy_of_the_run(finished, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished[0], out)  # the page is written into it
     done = run("evaluate", out)
     assert done.returncode == 0, done.stderr
+    assert (out / "report.html").exists()
     results = json.loads((out / "results.json").read_text())
     assert f"accuracy {results['test_accuracy']:.4f} (95% interval" in done.stdout
 
@@ -157,8 +161,13 @@ def test_help(module):
             assert flag in done.stdout
 
 
-def test_version():
-    done = run("--version")
+COMMANDS = [each.name or each.callback.__name__ for each in cli.app.registered_commands]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_version(command):
+    done = run_here(*command.split(), "--version")
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("mnistgpu 0.")
 
 

@@ -45,29 +45,6 @@ def test_an_unknown_recipe_names_the_nearest():
         recipes.named("stong")
 
 
-@pytest.mark.slow
-def test_classic_has_the_accuracy_of_the_documents(mnist):
-    """500 iterations at alpha 0.1 on all of MNIST: at least 84%, whatever the seed."""
-    settings = Settings(learning_rate=0.1, iterations=500)
-    accuracies = []
-    for seed in range(5):
-        outcome = training.train(settings.changed(seed=seed), mnist, NUMPY)
-        accuracies.append(outcome.results["test_accuracy"])
-    print("classic, 500 iterations at alpha 0.1:", accuracies)
-    assert min(accuracies) >= 0.84
-
-
-@pytest.mark.slow
-def test_classic_reaches_92_percent(mnist):
-    """The default settings over three seeds; the median of five is in docs/recipes.md."""
-    accuracies = [
-        training.train(Settings(seed=seed), mnist, NUMPY).results["test_accuracy"]
-        for seed in range(3)
-    ]
-    print("classic:", accuracies)
-    assert statistics.median(accuracies) >= 0.92
-
-
 def test_fast_is_right_98_times_in_100(mnist):
     settings = recipes.named("fast").settings
     accuracies = [

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from mnistgpu.errors import DataError, UsageError
@@ -146,3 +147,41 @@ def test_settings_survive_json():
 def test_an_unknown_setting_in_a_file_is_refused():
     with pytest.raises(DataError, match=r"settings.json: unknown setting 'momentun'"):
         from_dict({"momentun": 0.9}, "settings.json")
+
+
+@pytest.mark.parametrize(
+    "layers", [(784, 64, 10), [784, 64, 10], np.array([784, 64, 10]), (np.int64(784), 64, 10)]
+)
+def test_layers_may_be_sizes(layers):
+    assert Settings(layers=layers).layers == Settings(layers).layers == "784-64-10"
+    assert Settings().changed(layers=layers).sizes == (784, 64, 10)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shown"),
+    [
+        (784, "'784'"),
+        ((784,), "'784'"),
+        ((784, 1.5, 10), "'784-1.5-10'"),
+        ((784, True), "'784-True'"),
+        (b"784-10", "not"),
+        (None, "'None'"),
+    ],
+)
+def test_layers_that_are_no_sizes_are_refused_with_an_example(layers, shown):
+    with pytest.raises(UsageError, match="such as 784-128-10, not") as error:
+        Settings(layers=layers)
+    assert shown in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers():
+    settings = Settings(alpha=np.float32(0.25), epochs=np.int16(3), center=np.bool_(True))
+    assert settings == Settings(learning_rate=0.25, epochs=3, center=True)
+    assert type(settings.learning_rate) is float
+    with pytest.raises(UsageError, match=r"--alpha must be float, not \[0\.1, 0\.2\]"):
+        Settings(alpha=np.array([0.1, 0.2]))
+
+
+def test_more_values_than_settings_are_pythons_own_error():
+    with pytest.raises(TypeError, match="positional arguments"):
+        Settings(*[Settings()] * 100)

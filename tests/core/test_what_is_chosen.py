@@ -47,3 +47,12 @@ def test_first_weights_have_the_variance_of_their_paper(how, fan):
     assert W.var() == pytest.approx(2.0 / fan, rel=0.02)
     assert last.var() == pytest.approx(1.0 / {400: 100, 250: 55}[fan], rel=0.15)
     assert abs(W.mean()) < 3 * np.sqrt(2.0 / fan / W.size)
+
+
+def test_no_step_may_take_all_of_a_weight():
+    assert Settings(learning_rate=0.5, weight_decay=1.99).weight_decay == 1.99
+    for decay in (2.0, 3.0):
+        with pytest.raises(
+            UsageError, match=r"--weight-decay . times --alpha 0.5 must be less than 1"
+        ):
+            Settings(learning_rate=0.5, weight_decay=decay)

@@ -270,3 +270,15 @@ def test_decay_follows_the_schedule(train):
     trainer.taken = 999
     trainer.step()
     assert np.abs(W - before).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("activation", "gain"), [("relu", 2.0), ("tanh", 2.1533), ("gelu", 2.1939)]
+)
+@pytest.mark.parametrize("init", ["he", "glorot"])
+def test_first_weights_have_the_gain_of_the_activation(train, activation, gain, init):
+    """Of 784 inputs and 200 units, by the gain of the hidden layers' activation."""
+    settings = SMALL.changed(layers="784-200-10", init=init, activation=activation)
+    W = Trainer(settings, train, NUMPY).params[0][0]
+    fan = 784 if init == "he" else 492
+    assert W.var() == pytest.approx(gain / fan, rel=0.01)

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from unittest import mock
 
 from helpers import processes
@@ -29,6 +30,7 @@ def run_here(*arguments, cwd="."):
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
         contextlib.chdir(cwd),
+        warnings.catch_warnings(action="default"),  # not an error, as it is for the tests
         mock.patch.object(sys, "argv", ["mnistgpu", *map(str, arguments)]),
         mock.patch.dict(os.environ, PLAIN),
     ):

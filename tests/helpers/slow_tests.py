@@ -9,7 +9,7 @@ import pytest
 
 from mnistgpu.storage import system
 
-MOST_WORKERS = 8  # each imports everything and trains the networks that its tests share
+MOST_WORKERS = 4  # each needs 1 to 2 GB, and trains the networks that its tests share
 COUNT = pytest.StashKey[int]()
 
 

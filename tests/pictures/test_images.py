@@ -32,11 +32,12 @@ GOLDEN = ROOT / "tests" / "golden"
 # MNIST itself
 
 
-def test_mnist_comes_back_as_it_was(test_digits):
+@pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mnist_comes_back_as_it_was(test_digits, count):
     changed = 0
-    for digit in test_digits[0]:
+    for digit in test_digits[0][:count]:
         changed += np.abs(seen(digit.reshape(28, 28)).astype(int) - digit).max() > 1
-    assert changed <= 10  # 99.9% of 10,000
+    assert changed <= count / 1000
 
 
 def test_the_centre_of_mass_is_at_14(test_digits):

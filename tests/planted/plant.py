@@ -68,7 +68,7 @@ def errors(lists: Path = LISTS) -> list[Error]:
 def copy_of(root: Path, error: Error | None = None) -> Iterator[Path]:
     """A copy of the repository in a temporary directory, with the error planted."""
     with tempfile.TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as name:
-        copy = Path(name) / "copy"
+        copy = Path(name).resolve() / "copy"
         copy.mkdir()
         for path in root.iterdir():
             if path.name not in COPIED and not path.name.startswith("."):
@@ -138,19 +138,19 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def test_command(*tests: str) -> list[str]:
-    """The command that runs these tests, up to the first that fails."""
-    return [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", *tests]
+def pytest_command(*arguments: str) -> list[str]:
+    """The command that runs these tests with this Python."""
+    return [sys.executable, "-m", "pytest", "-q", "--no-header", *arguments]
 
 
 def suite_command(readme: Path) -> list[str]:
-    """The test command of the README, with this Python."""
+    """The test command of the README, up to the first test that fails.
+
+    Without the tests of the list of errors, which find the text of every planted error missing.
+    """
     line = next(line for line in readme.read_text().splitlines() if " -m pytest" in line)
     words = shlex.split(line.partition(" -m pytest")[2], comments=True)
-    return [
-        *test_command("--ignore=tests/planted"),
-        *words,
-    ]  # where each error is known by its text
+    return pytest_command("-x", "--ignore=tests/planted", *words)
 
 
 def fails_without_error(chosen: Sequence[Error], root: Path, processes: Processes) -> list[str]:
@@ -165,9 +165,8 @@ def fails_without_error(chosen: Sequence[Error], root: Path, processes: Processe
         if not imported.startswith(str(copy)):
             raise SystemExit(f"the copy's tests would import {imported.strip()}, and not the copy")
         report = copy.parent / "report.xml"
-        command = [each for each in test_command(*tests) if each != "-x"]
-        limit = SECONDS + 10.0 * len(tests)
-        status, output = processes.run([*command, f"--junitxml={report}"], copy, limit)
+        command = pytest_command(f"--junitxml={report}", *tests)
+        status, output = processes.run(command, copy, SECONDS + 10.0 * len(tests))
         if status not in (0, 1):
             return [f"the tests did not run (status {status})", output]
         passed, found = set(), []
@@ -183,8 +182,9 @@ def fails_without_error(chosen: Sequence[Error], root: Path, processes: Processe
 def verdict(error: Error, root: Path, processes: Processes, suite: bool) -> tuple[str, str]:
     """Whether the error is noticed, in words, and the output of the tests."""
     with copy_of(root, error) as copy:
-        command = suite_command(copy / "README.md") if suite else test_command(error.notices)
-        limit = SUITE_SECONDS if suite else SECONDS
+        command, limit = pytest_command("-x", error.notices), SECONDS
+        if suite:
+            command, limit = suite_command(copy / "README.md"), SUITE_SECONDS
         status, output = processes.run(command, copy, limit)
     if status is None:
         return f"noticed (no end within {limit} s)", output
@@ -233,6 +233,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="errors tested at once (default 2)")
     parser.add_argument("--suite", action="store_true", help="run the README's tests against each")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave no process behind
     numbered = dict(enumerate(errors(), 1))
     chosen = {
         number: error

@@ -11,7 +11,15 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
-from mnistgpu.runs import checkpoint, checkpointing, lr_finder, resume, training, watching
+from mnistgpu.runs import (
+    checkpoint,
+    checkpointing,
+    health,
+    lr_finder,
+    resume,
+    training,
+    watching,
+)
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
 from mnistgpu.runs.checkpointing import Checkpointing, Every
 from mnistgpu.runs.history import Progress, Row
@@ -189,3 +197,29 @@ def test_the_first_digit_of_each_class_is_watched(dataset):
         for label, image in zip(seen.labels, seen.images, strict=True):
             first = digits.labels.tolist().index(label)
             np.testing.assert_array_equal(image, digits.images[first])
+
+
+def test_the_loss_of_the_results_is_that_of_the_last_row(dataset):
+    outcome = training.train(SMALL, dataset, NUMPY)
+    losses = [row.train_loss for row in outcome.history]
+    assert outcome.results["train_loss"] == losses[-1] < min(losses[:-1])
+
+
+def test_the_search_ends_where_the_loss_explodes(dataset):
+    """At four times the lowest loss so far; the picture would show nothing else."""
+    curve = lr_finder.find(SMALL.changed(validation=0), dataset, NUMPY, 1e-4, 1e4, 81)
+    lowest = np.minimum.accumulate(curve.losses)
+    assert (np.array(curve.losses[1:]) <= 4.0 * lowest[:-1]).all()
+    assert len(curve.losses) < 75
+    assert curve.rates[-1] < 1e3
+
+
+@pytest.mark.parametrize(
+    ("iteration", "noise", "cause"),
+    [(1, 11.0, "of the noise"), (2, 11.0, "the steps are too long"), (1, 9.0, "the steps are too")],
+)
+def test_noise_is_the_cause_of_a_first_step_alone(iteration, noise, cause):
+    """Later ones have learnt from images with the same noise."""
+    for name in ("input_noise", "hidden_noise"):
+        error = health.diverged("it", iteration, SMALL.changed(**{name: noise}))
+        assert f"at iteration {iteration}, probably because {cause}" in str(error)

@@ -1,5 +1,6 @@
 """To whom the drawing page's server answers, and where it can be started again."""
 
+import json
 import math
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ from mnistgpu import cli, data
 from mnistgpu.runs import watching
 from mnistgpu.runs.history import Row
 from mnistgpu.web import server
+from mnistgpu.web.door import Door
 from mnistgpu.web.keep import Kept
 
 watch = pytest.importorskip("mnistgpu.web.watch", reason="starlette is missing")
@@ -32,8 +34,8 @@ guard = pytest.importorskip("mnistgpu.web.guard", reason="starlette is missing")
     ],
 )
 def test_only_pages_of_this_very_address_may_ask(host, origin, answered):
-    ward = guard.Guard(None, local=True, name="127.0.0.1", policy="")
-    refusal = ward.refusal(guard.Headers({"host": host, "origin": origin}))
+    ward = guard.Guard(None, Door(), policy="", needs_token=frozenset())
+    refusal = ward.refusal(guard.Headers({"host": host, "origin": origin}), "/")
     assert (refusal is None) == answered
 
 
@@ -56,11 +58,11 @@ def test_the_command_serves_whom_it_was_started_for(monkeypatch, host, local, an
 
     monkeypatch.setattr(draw, "make_app", noted)
     monkeypatch.setattr(server, "serve", lambda app, bound: bound.close())
-    cli.draw(Path("shipped"), None, host, 0, False)
+    cli.draw(Path("shipped"), host=host, port=0, browser=False)
     (app,) = made
     (middleware,) = app.user_middleware
-    assert middleware.kwargs["local"] is local
-    ward = guard.Guard(None, **middleware.kwargs)
+    ward = middleware.kwargs["door"]
+    assert ward.local is local
     assert ward.is_mine("192.168.1.5:8028") is answers_to_names
     assert ward.is_mine(f"{host}:8028")
     assert not ward.is_mine("evil.example")
@@ -102,9 +104,29 @@ def test_the_page_gets_each_row_once():
     images, labels = np.zeros((1, 6), np.uint8), np.zeros(1, np.uint8)
     seen = watching.Snapshots((2, 3), images, labels, rows, units, shares, 9)
     page = watch.WatchPage("a test", seen, print)
-    page.bound.close()
+    page.place.bound.close()
     for after in range(6):
         found = page.state(after)
         assert [row["iteration"] for row in found["rows"]] == list(range(after + 1, 6))
         assert all(row["validation_loss"] is None for row in found["rows"])
         assert (found["steps"], "units" in found) == (9, after < 5)
+
+
+def test_a_page_that_is_told_of_the_end_has_all_rows():
+    """A run may end while its rows are read: then the page must ask once more."""
+    seen = watching.Snapshots((2, 3), np.zeros((1, 6), np.uint8), np.zeros(1), [], [], [], 9)
+    page = watch.WatchPage("a test", seen, print)
+    rows_of = page.state
+
+    def ending(after):
+        found = rows_of(after)
+        page.finished = True  # and another row may have come before
+        return found
+
+    page.state = ending
+    with page.background:
+        answers = [
+            json.loads(ask(page.bound.getsockname(), "GET", "/state?after=0")[1])["finished"]
+            for _ in range(2)
+        ]
+    assert answers == [False, True]

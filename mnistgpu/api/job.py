@@ -1,0 +1,177 @@
+"""A run that is about to be trained: who is called meanwhile, and what Ctrl-C does to it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistgpu.api.inputs import check_switches
+from mnistgpu.api.model import Model
+from mnistgpu.api.run import Run
+from mnistgpu.backend import Backend
+from mnistgpu.data import Dataset
+from mnistgpu.errors import RunError, StoppedError, UsageError
+from mnistgpu.runs import checkpoint, run_directory, training, watching
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.checkpointing import Checkpointing
+from mnistgpu.runs.notebook import CellBar, in_notebook
+from mnistgpu.runs.outcome import Outcome
+from mnistgpu.runs.progress import (
+    Display,
+    Guarded,
+    Warnings,
+    conclusion,
+    display_for_output,
+    introduction,
+    on_terminal,
+)
+from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.stop import Stop
+from mnistgpu.runs.watching import Snapshots
+from mnistgpu.settings import Settings
+from mnistgpu.storage import files
+from mnistgpu.storage.system import in_main_thread
+
+
+class Job:
+    """A run that is about to be trained: its settings, its data, and who is called meanwhile."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        backend: Backend,
+        display: Display,
+        callbacks: Sequence[Callback],
+        stop: Stop | None,
+        on_interrupt: str | None,
+        snapshots: bool,
+        watch: bool | Mapping[str, Any],
+    ):
+        self.settings, self.dataset, self.backend = settings, dataset, backend
+        self.callbacks = callbacks
+        self.stop = Stop() if stop is None else stop
+        if on_interrupt not in (None, "raise", "return"):
+            raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
+        self.returns = in_notebook() if on_interrupt is None else on_interrupt == "return"
+        self.title = f"{settings.layers} on {dataset.source}"
+        self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
+        self.display = Guarded(display, self.stop)
+
+    def run(
+        self,
+        path: Path | None = None,
+        saving: Checkpointing | None = None,
+        resumed: checkpoint.Checkpoint | None = None,
+        notes: Sequence[str] = (),
+    ) -> Run:
+        """Train, and write the run directory if there is one.
+
+        Raises RunError, which says what is left of the run, if it fails. If it is interrupted, its
+        checkpoint is written first. Then the run so far is returned or KeyboardInterrupt is raised
+        after Ctrl-C, and StoppedError is raised if the caller's Stop asked for it.
+        """
+        settings, dataset, display = self.settings, self.dataset, self.display
+        callbacks: list[Callback] = [display]
+        if saving is not None:
+            callbacks.append(saving)
+        if self.seen is not None:
+            callbacks.append(watching.Watcher(self.seen))
+        for line in (*introduction(settings, dataset, self.backend), *notes):
+            display.note(line)
+        try:
+            with self.interruptible(path):
+                with self.page(), display:
+                    outcome = training.train(
+                        settings,
+                        dataset,
+                        self.backend,
+                        [*callbacks, *self.callbacks],
+                        self.stop,
+                        resumed,
+                    )
+                stopped = self.stop.stopped_after is not None
+                if path is not None and not stopped:
+                    write(path, outcome, dataset, self.title, self.seen)
+        except RunError as error:
+            if saving is None:
+                raise
+            raise type(error)(f"{error}; {saving.kept()}") from None
+        for line in conclusion(outcome, path):
+            display.note(line)
+        return Run(
+            Model(outcome.model, self.backend),
+            outcome.history,
+            outcome.results,
+            settings,
+            path,
+            dataset,
+            outcome.test_probabilities,
+            stopped,
+        )
+
+    def page(self) -> contextlib.AbstractContextManager[object]:
+        """The page of --watch, if it is wanted."""
+        if not self.watch or self.seen is None:
+            return contextlib.nullcontext()
+        from mnistgpu.web.watch import WatchPage
+
+        where = self.watch if isinstance(self.watch, Mapping) else {}
+        return WatchPage(self.title, self.seen, self.display.note, **where)
+
+    @contextlib.contextmanager
+    def interruptible(self, path: Path | None) -> Iterator[None]:
+        """Within it, Ctrl-C ends the run after its step; a second one at once.
+
+        Then the run so far is returned, or KeyboardInterrupt is raised: without a directory there
+        is nothing to save, and Python raises it at once. A handler of Ctrl-C that the program has
+        set (as the command line does) stays.
+        """
+        handled = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        if handled or (path is None and not self.returns):
+            yield
+            return
+        self.stop.wants_outcome = self.returns
+        first, second = (signal.SIGINT,), signal.default_int_handler
+        with stop_on_signals(self.stop, first, second) as received:
+            try:
+                yield
+            except StoppedError as interruption:
+                if not received:  # a callback has asked for it
+                    raise
+                how = f"go on with mnistgpu.resume({str(path)!r})"
+                raise KeyboardInterrupt(f"{interruption}; {how}") from None
+        if received and not self.returns:  # during the last step
+            raise KeyboardInterrupt(f"{path}: finished and saved")
+
+
+def write(
+    path: Path,
+    outcome: Outcome,
+    dataset: Dataset,
+    title: str,
+    seen: Snapshots | None,
+) -> None:
+    """Write what a finished run leaves in its directory, with its report and snapshots."""
+    run_directory.write(path, outcome, dataset)
+    from mnistgpu.reports import run_report  # slow, and not needed before
+
+    run_report.write(path, outcome, dataset, title)
+    files.remove(path / watching.FILE)  # of an older run
+    if seen is not None:
+        watching.save(seen, path / watching.FILE)
+
+
+def display_of(given: bool | Display | None) -> Display:
+    """The display for the argument `progress`."""
+    if isinstance(given, Display):
+        return given
+    if given is None:
+        given = in_main_thread() and (on_terminal() or in_notebook())
+    check_switches(progress=given)
+    if not given:
+        return Warnings()
+    return CellBar() if in_notebook() else display_for_output()
