@@ -233,7 +233,7 @@ def test_runs_with_other_settings_or_data_are_kept(arrays, tmp_path):
     runs = mnistgpu.sweep(images, labels, out=out, seed=[1, 2], **SMALL)
     theirs = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for data, changes in (
-        ((images, labels), {"alpha": 0.3}),
+        ((images, labels), {"alpha": 0.123}),
         ((images[:800], labels[:800]), {}),
         ((images, labels), {"epochs": 2}),
     ):
@@ -242,7 +242,7 @@ def test_runs_with_other_settings_or_data_are_kept(arrays, tmp_path):
     for name in ("results.json", "checkpoint.safetensors"):
         (runs[1].directory / name).unlink()
         with pytest.raises(mnistgpu.UsageError, match=r"seed-2: a run with other settings"):
-            mnistgpu.sweep(images, labels, out=out, seed=[3, 2], **SMALL, alpha=0.3)
+            mnistgpu.sweep(images, labels, out=out, seed=[3, 2], **SMALL, alpha=0.123)
     with pytest.raises(mnistgpu.UsageError, match=r"seed-1: is the directory of a run; choose"):
         mnistgpu.sweep(images, labels, out=out / "seed-1", seed=[1, 2], **SMALL)
     assert all(path.read_bytes() == theirs[path] for path in theirs if "seed-1" in str(path))

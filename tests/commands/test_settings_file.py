@@ -22,7 +22,18 @@ def written(tmp_path, name, content):
 def test_the_settings_of_a_run_train_the_same_network(tmp_path):
     data = runs.write_small_set(tmp_path)
     first, second, third = (tmp_path / name for name in "abc")
-    options = ("--data", data, "--layers", "784-12-10", "--validation", 100, "--batch-size", 50)
+    options = (
+        "--data",
+        data,
+        "--layers",
+        "784-12-10",
+        "--validation",
+        100,
+        "--batch-size",
+        50,
+        "--alpha",
+        0.2,
+    )
     assert runs.run_here(*options, "--epochs", 1, "--out", first).returncode == 0
     file = first / "settings.json"
     again = runs.run_here("--data", data, "--settings", file, "--out", second)
@@ -37,7 +48,7 @@ def test_the_settings_of_a_run_train_the_same_network(tmp_path):
     assert changed.returncode == 0, changed.stderr
     line = changed.stdout.splitlines()[0]
     assert line == (
-        f"settings  {file}; flags win: --alpha 0.25 instead of --alpha 0.5, "
+        f"settings  {file}; flags win: --alpha 0.25 instead of --alpha 0.2, "
         "--iterations 3 instead of --epochs 1"
     )
     saved = json.loads((third / "settings.json").read_text())["settings"]
