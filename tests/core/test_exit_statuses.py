@@ -40,16 +40,3 @@ def test_the_status_says_whose_mistake_it_was(error, status, capsys):
     assert printed.out == ""
     assert len(printed.err.splitlines()) == (0 if error is None else 1)
     assert error is None or printed.err.startswith("error: ")
-
-
-@pytest.mark.parametrize(
-    ("sizes", "b"), [((3, 2), (3,)), ((3, 2), (1, 3)), ((3, 2), (3, 3)), ((3, 2), (2, 1))]
-)
-def test_a_bias_of_another_shape_is_not_broadcast(sizes, b):
-    import numpy as np
-
-    from mnistgpu import network
-
-    W, X = np.ones(sizes), np.ones((2, 3))
-    with pytest.raises(errors.ShapeError, match=r"b of shape \(3, 1\)"):
-        network.forward([(W, np.zeros(b))], X)

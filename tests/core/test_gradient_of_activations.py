@@ -1,9 +1,10 @@
-"""`network.backward` with other activations than ReLU, in a network whose layers differ."""
+"""`network` beyond ReLU and good shapes: each activation's gradient, and biases that do not fit."""
 
 import numpy as np
 import pytest
 
 from mnistgpu import counter_rng, network
+from mnistgpu.errors import ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
 
 SIZES = (5, 6, 6, 7, 4)  # two layers of one size, where no shape would betray a wrong layer
@@ -29,3 +30,11 @@ def test_the_gradient_with_each_activation_is_that_of_differences(name):
     expected = np.array([(loss(theta + step) - loss(theta - step)) / (2 * h) for step in steps])
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 3), (2, 1)])
+def test_a_bias_of_another_shape_is_not_broadcast(shape):
+    """For three units and three images, where NumPy would add it along the images."""
+    W, X = np.ones((3, 2)), np.ones((2, 3))
+    with pytest.raises(ShapeError, match=r"b of shape \(3, 1\)"):
+        network.forward([(W, np.zeros(shape))], X)

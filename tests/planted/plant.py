@@ -121,6 +121,8 @@ class Processes:
             return None, ""
         finally:
             kill(process)
+            assert process.stdout is not None
+            process.stdout.close()
             self.running.discard(process)
 
     def end(self) -> None:

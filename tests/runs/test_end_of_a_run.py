@@ -8,10 +8,9 @@ import pytest
 from helpers.resuming import SMALL, saving_in, stopped
 from helpers.runs import contents
 
-from mnistgpu import data
+from mnistgpu import data, fit, resume
 from mnistgpu.backend import NUMPY
-from mnistgpu.commands.training import Options, begin, go_on
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import StoppedError, UsageError
 from mnistgpu.runs import checkpoint, run_directory, training
 from mnistgpu.runs.stop import Stop
 
@@ -73,9 +72,8 @@ def test_another_run_is_not_replaced_by_a_resumed_one(small_set, tmp_path, there
     other.mkdir()
     stopped(SMALL, dataset, first, 5)
     (other / there).write_bytes(b"{}")
-    options = Options(quiet=True)
     with pytest.raises(UsageError, match=r"run is there.* or add --force") as refusal:
-        go_on(first, {}, small_set, None, other, options, Stop())
+        resume(first, small_set, out=other)
     assert refusal.value.exit_status == 2
     assert contents(other) == {there: b"{}"}
 
@@ -89,13 +87,13 @@ def interrupted():
 
 def test_data_given_by_a_relative_path_are_found_from_anywhere(small_set, tmp_path, monkeypatch):
     monkeypatch.chdir(small_set.parent)
-    run, options, dataset = tmp_path / "run", Options(quiet=True), data.load(small_set)
-    with pytest.raises(SystemExit, match="130"):
-        begin(SMALL, dataset, Path(small_set.name), NUMPY, run, options, interrupted())
+    run = tmp_path / "run"
+    with pytest.raises(StoppedError):
+        fit(Path(small_set.name), out=run, stop=interrupted(), **SMALL.as_dict())
     assert checkpoint.load(run).taken == 1
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="130"):
-        go_on(run, {}, None, None, None, options, interrupted())
+    with pytest.raises(StoppedError):
+        resume(run, stop=interrupted())
     assert checkpoint.load(run).taken == 2
 
 

@@ -1,4 +1,4 @@
-"""The figures of history.csv and results.json are the right ones, not only plausible ones."""
+"""What a run records, and when: the right figures, not only plausible ones."""
 
 from dataclasses import replace
 from types import SimpleNamespace
