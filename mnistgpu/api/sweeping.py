@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ class Sweep:
         path = planned.path
         finished = run_directory.is_finished(path, planned.settings, self.dataset.digest)
         if finished and run_directory.is_whole(path):
-            return Done(planned, runs_of.read(path, self.backend), before=True)
+            run = runs_of.read(path, self.backend, partial(resume, path, self.dataset))
+            return Done(planned, run, before=True)
         try:
             if files.is_file(path / checkpoint.FILE):
                 return Done(planned, resume(path, self.dataset, **options))

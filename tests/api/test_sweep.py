@@ -84,6 +84,8 @@ def test_finished_runs_are_read_and_a_stopped_one_is_resumed(arrays, tmp_path, t
     assert trained == []
     assert [run.model for run in last] == [run.model for run in whole]
     assert [run.test_accuracy for run in last] == [run.test_accuracy for run in whole]
+    longer = last[0].resume(epochs=2, out=tmp_path / "longer")
+    assert longer.results["iterations"] == 18
 
 
 def test_a_killed_run_without_its_picture_is_finished(arrays, tmp_path, trained):

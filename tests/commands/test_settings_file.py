@@ -120,6 +120,7 @@ def test_a_whole_settings_json_is_read_back(tmp_path):
         ("a.json", '{"seed": 1,\n"alpha": [1]}', ", line 2: --alpha must be float, not [1]"),
         ("a.json", RUN | {"settings": {"sead": 1}}, ": there is no setting 'sead'; did you mean"),
         ("a.json", '{"alpha": NaN}', ", line 1: --alpha must be a finite number"),
+        ("a.json", '{"sead\\u0021": 1}', ": there is no setting 'sead!'; did you mean seed?"),
         ("a.json", '{"iterations": null}', "give --iterations or --epochs"),
         ("a.json", "", ", line 1: not valid JSON"),
     ],

@@ -158,3 +158,10 @@ def test_a_folder_without_runs_and_none_at_all(tmp_path):
     done = command("runs", tmp_path / "file")
     assert done.returncode == 1
     assert "file: cannot be listed" in runs.one_sentence(done.stderr)
+
+
+def test_damaged_runs_alone_make_no_table(folder, tmp_path):
+    shutil.copytree(folder / "cut", tmp_path / "cut")
+    done = command("runs", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{tmp_path / 'cut' / 'results.json'}: not valid JSON" in runs.one_sentence(done.stderr)
