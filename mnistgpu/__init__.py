@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "fit": "api.fitting",
     "resume": "api.fitting",
+    "sweep": "api.sweeping",
     "Run": "api.run",
     "Model": "api.model",
     "load": "api.model",
@@ -51,6 +52,7 @@ _NAMES = {
     "plot": "api.studies",
     "submit": "api.studies",
     "draw": "api.studies",
+    "list_runs": "runs.listing",
     "doctor": "commands.doctor",
     "Settings": "settings",
     "RECIPES": "recipes",

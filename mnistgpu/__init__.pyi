@@ -4,6 +4,7 @@ from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.run import Run
 from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
+from mnistgpu.api.sweeping import sweep
 from mnistgpu.commands.doctor import doctor
 from mnistgpu.data import Dataset, Digits
 from mnistgpu.data import load as load_data
@@ -20,6 +21,7 @@ from mnistgpu.errors import (
 )
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.listing import list_runs
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -48,6 +50,7 @@ __all__ = [
     "draw",
     "evaluate",
     "fit",
+    "list_runs",
     "load",
     "load_data",
     "lr_find",
@@ -55,6 +58,7 @@ __all__ = [
     "resume",
     "save",
     "submit",
+    "sweep",
 ]
 
 __version__: str

@@ -12,8 +12,10 @@ from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
+    CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
+    JSON,
     RECIPE,
     VERSION,
     command_from_settings,
@@ -24,7 +26,6 @@ from mnistgpu.errors import UsageError
 from mnistgpu.train import train_command
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings=CONTEXT,
@@ -36,6 +37,7 @@ RunArgument = Annotated[
     Path, typer.Argument(help='Run directory, model file, or "shipped": the package\'s model.')
 ]
 BackendOption = Annotated[str | None, BACKEND]
+JsonOption = Annotated[bool, JSON]
 VersionOption = Annotated[bool, VERSION]
 DataOption = Annotated[
     Path | None,
@@ -55,6 +57,7 @@ def evaluate(
         ),
     ] = None,
     backend: BackendOption = None,
+    json: JsonOption = False,
     version: VersionOption = False,
 ) -> None:
     """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
@@ -65,7 +68,7 @@ def evaluate(
     from mnistgpu.storage.terminal import quoted
 
     command = " ".join(map(quoted, ["mnistgpu", *sys.argv[1:]]))
-    judging.evaluate(run, data, report, backend, command)
+    judging.evaluate(run, data, report, backend, json, command)
 
 
 @app.command()
@@ -84,7 +87,7 @@ def predict(
     explain: Annotated[
         Path | None, option(help="Draw (PNG) which pixels were evidence for each answer.")
     ] = None,
-    json: Annotated[bool, option("--json", help="Print JSON, for programs.")] = False,
+    json: JsonOption = False,
     backend: BackendOption = None,
     version: VersionOption = False,
 ) -> None:
@@ -179,10 +182,33 @@ def plot(
 
 
 @app.command()
-def recipes(version: VersionOption = False) -> None:
+def runs(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that holds run directories.", show_default=False)
+    ] = Path("runs"),
+    json: JsonOption = False,
+    version: VersionOption = False,
+) -> None:
+    """List the runs in a folder (runs/ without one), the most accurate first.
+
+    Shows the settings in which they differ, accuracy, seconds, and how far an unfinished one is.
+    """
+    from mnistgpu.commands import listing
+
+    if not listing.show(folder, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def recipes(json: JsonOption = False, version: VersionOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
     from mnistgpu.recipes import RECIPES
 
+    if json:
+        from mnistgpu.commands.output import as_json
+
+        print(as_json(RECIPES))
+        return
     for name, recipe in RECIPES.items():
         print(f"{name:<9} {recipe.purpose}")
         print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
@@ -223,12 +249,42 @@ def lr_find(
 app.command("lr-find")(command_from_settings(lr_find))
 
 
+def sweep(
+    lists: dict[str, str],
+    out: Annotated[
+        Path, option(help="Directory for the runs, each in a directory named by what differs.")
+    ],
+    recipe: Annotated[str | None, RECIPE] = None,
+    deform: Annotated[str | None, DEFORM] = None,
+    data: DataOption = None,
+    backend: BackendOption = None,
+    checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
+    yes: Annotated[bool, option("--yes", help="Train more than 1,000 runs.")] = False,
+    version: VersionOption = False,
+) -> None:
+    """Train a run for each combination of lists of settings: --alpha 0.1,0.5 --seed 0,1,2.
+
+    Each flag of a setting takes values with commas between them (yes and no for a switch, none for
+    no value). A line is printed for each finished run. Ctrl-C saves the current run; the same
+    command goes on with it, and does not train finished ones again.
+    """
+    from mnistgpu.commands import sweeping
+
+    if not sweeping.sweep(lists, recipe, deform, data, backend, out, checkpoint_every, yes):
+        raise typer.Exit(1)
+
+
+app.command("sweep", cls=QuickCommand)(command_from_settings(sweep, lists=True))
+
+
 @app.command()
-def doctor(backend: BackendOption = None, version: VersionOption = False) -> None:
+def doctor(
+    backend: BackendOption = None, json: JsonOption = False, version: VersionOption = False
+) -> None:
     """Check this machine: versions, devices, gradients, agreement of backends, speed."""
     from mnistgpu.commands import doctor as checks
 
-    if not checks.print_findings(backend):
+    if not checks.print_findings(backend, json):
         raise typer.Exit(1)
 
 
@@ -257,12 +313,13 @@ def compare(
     second: RunArgument,
     data: DataOption = None,
     backend: BackendOption = None,
+    json: JsonOption = False,
     version: VersionOption = False,
 ) -> None:
     """Compare two networks on the same images: is the difference significant? McNemar's test."""
     from mnistgpu.commands import judging
 
-    judging.compare(first, second, data, backend)
+    judging.compare(first, second, data, backend, json)
 
 
 @app.callback()

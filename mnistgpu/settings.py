@@ -279,13 +279,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for knob in fields(self):
-            value = getattr(self, knob.name)
-            check: Check | None = knob.metadata["check"]
-            _refuse_wrong_type(knob, value)
-            if value is not None and check and not check.test(value):
-                wanted = check.words + ", ".join(check.names)
-                hint = did_you_mean(value, check.names)
-                raise UsageError(f"{flags_of(knob)[0]} must be {wanted}, not {value!r}{hint}")
+            check_value(knob, getattr(self, knob.name))
         if self.epochs is not None:  # given, while iterations has a default
             object.__setattr__(self, "iterations", None)
         elif self.iterations is None:
@@ -344,6 +338,11 @@ def flags_of(knob: Field[Any]) -> tuple[str, ...]:
     return (*knob.metadata["flags"], "--" + knob.name.replace("_", "-"))
 
 
+def short_name(knob: Field[Any]) -> str:
+    """The first flag of a setting without its dashes, such as alpha or batch-size."""
+    return flags_of(knob)[0].removeprefix("--")
+
+
 def from_dict(values: object, where: str) -> Settings:
     """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):
@@ -357,6 +356,16 @@ def from_dict(values: object, where: str) -> Settings:
         return Settings(**values)
     except UsageError as error:
         raise DataError(f"{where}: {str(error)[:300]}; was it edited?") from None
+
+
+def check_value(knob: Field[Any], value: object) -> None:
+    """UsageError if a setting may not have this value, by its type or by its check."""
+    _refuse_wrong_type(knob, value)
+    check: Check | None = knob.metadata["check"]
+    if value is not None and check and not check.test(value):
+        wanted = check.words + ", ".join(check.names)
+        hint = did_you_mean(value, check.names)
+        raise UsageError(f"{flags_of(knob)[0]} must be {wanted}, not {value!r}{hint}")
 
 
 def _refuse_wrong_type(knob: Field[Any], value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
+    CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
     RECIPE,
@@ -21,12 +23,20 @@ from mnistgpu.commands.flags import (
     option,
 )
 from mnistgpu.commands.quick import QuickCommand
+from mnistgpu.errors import UsageError
 
 
 def train(
     changes: dict[str, Any],
     recipe: Annotated[str | None, RECIPE] = None,
     deform: Annotated[str | None, DEFORM] = None,
+    settings: Annotated[
+        Path | None,
+        option(
+            help="File of settings to begin with: settings.json of a run, or TOML such as "
+            "alpha = 0.1. Flags win over it."
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         option(
@@ -44,18 +54,14 @@ def train(
             "of its settings only --iterations or --epochs may change."
         ),
     ] = None,
-    checkpoint_every: Annotated[
-        str,
-        option(
-            help="How often to save what --resume needs: a time (60s, 5m, 1h), a number of epochs "
-            "(2epochs), or never.",
-            default="60s",
-        ),
-    ] = "60s",
+    checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     force: Annotated[
         bool, option("--force", help="Replace the run in --out when the new one is finished.")
     ] = False,
     quiet: Annotated[bool, option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    log: Annotated[
+        Path | None, option(help="Append the lines of the run to this file; --quiet keeps them.")
+    ] = None,
     watch: Annotated[
         bool,
         option("--watch", help="Open a page with curves, weights and some digits as they change."),
@@ -79,6 +85,21 @@ def train(
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
+    note = ""
+    if settings is not None:
+        if recipe is not None or resume is not None:
+            other = "--recipe" if resume is None else "--resume"
+            raise UsageError(f"--settings cannot be given with {other}: each has all settings")
+        from mnistgpu.commands.settings_file import merged
+
+        changes, note = merged(settings, deform, changes)
+        deform = None  # merged into the changes
+
+    def shown() -> Any:
+        from mnistgpu.commands.training import display
+
+        return display(quiet, log, note)
+
     stop = Stop()
     options: dict[str, Any] = {
         "deform": deform,
@@ -90,15 +111,15 @@ def train(
     }
     with stop_on_signals(stop):
         if resume is None:
-            begin(recipe, changes, data, backend, out, quiet, options)
+            begin(recipe, changes, data, backend, out, shown, options)
         else:
             from mnistgpu.api import fitting
-            from mnistgpu.commands.training import carry_out, display
+            from mnistgpu.commands.training import carry_out
 
             options |= {
                 "backend": backend,
                 "out": out,
-                "progress": display(quiet),
+                "progress": shown(),
                 "recipe": recipe,
             }
             run = functools.partial(fitting.resume, resume, data, **options, **changes)
@@ -111,10 +132,13 @@ def begin(
     data: Path | None,
     backend: str | None,
     out: Path | None,
-    quiet: bool,
+    shown: Callable[[], Any],
     options: dict[str, Any],
 ) -> None:
-    """Train a network: `mnistgpu.fit`, which gets the options, in a directory with its files."""
+    """Train a network: `mnistgpu.fit`, which gets the options, in a directory with its files.
+
+    shown: makes what is printed, when the imports that it needs are done.
+    """
     from mnistgpu.backend import select
     from mnistgpu.recipes import settings_of
 
@@ -123,12 +147,12 @@ def begin(
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, max(10, settings.sizes[-1]), data)
         from mnistgpu.api import fitting
-        from mnistgpu.commands.training import carry_out, display
+        from mnistgpu.commands.training import carry_out
         from mnistgpu.runs.run_directory import new_path
 
         dataset = reading.result()
     path = out or new_path()
-    options |= {"backend": chosen, "out": path, "progress": display(quiet), "recipe": recipe}
+    options |= {"backend": chosen, "out": path, "progress": shown(), "recipe": recipe}
     run = functools.partial(fitting.fit, dataset, **options, **changes)
     carry_out(run, path, options["stop"])
 

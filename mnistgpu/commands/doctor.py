@@ -17,6 +17,7 @@ import numpy as np
 
 from mnistgpu import __version__, counter_rng, data, network
 from mnistgpu.backend import INSTALL, INSTALL_CUPY, NUMPY, Backend, gist, select
+from mnistgpu.commands.output import as_json
 from mnistgpu.data import Digits
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
@@ -265,11 +266,13 @@ def lines_of(finding: Finding) -> list[str]:
     return lines
 
 
-def print_findings(backend: str | None) -> bool:
-    """Print each finding of `examine` as it is made; True if all are good."""
-    good = True
+def print_findings(backend: str | None, json: bool) -> bool:
+    """Print each finding of `examine` as it is made, or all as JSON; True if all are good."""
+    findings = []
     for finding in examine(backend):
-        good = good and finding.good
-        for line in lines_of(finding):
-            print(line, flush=True)
-    return good
+        findings.append(finding)
+        if not json:
+            print("\n".join(lines_of(finding)), flush=True)
+    if json:
+        print(as_json(findings))
+    return all(finding.good for finding in findings)

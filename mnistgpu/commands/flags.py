@@ -41,6 +41,12 @@ BACKEND = option(
     default="MNISTGPU_BACKEND, or numpy",
 )
 
+CHECKPOINT_EVERY = option(
+    help="How often to save what --resume needs: a time (60s, 5m, 1h), a number of epochs "
+    "(2epochs), or never.",
+    default="60s",
+)
+JSON = option("--json", help="Print JSON, for programs.")
 ALLOW_HOST = option(
     "--allow-host",
     help="A further name that the page answers to, as that of a proxy of Colab, Codespaces or a "
@@ -62,11 +68,14 @@ VERSION = typer.Option(
 CONTEXT = {"help_option_names": ["-h", "--help"]}  # of every command
 
 
-def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
+def command_from_settings(
+    function: Callable[..., None], lists: bool = False
+) -> Callable[..., None]:
     """A typer command with a flag for each field of Settings, and the parameters of `function`.
 
     The function gets the settings that were given, as a dict, and its own parameters, which are
     annotated as for typer. A flag that is not given is None and leaves the setting as it is.
+    lists: each flag takes a list of values, and its text is given to the function.
     """
 
     def command(**values: Any) -> None:
@@ -79,7 +88,7 @@ def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
     keyword, panel, parameters = inspect.Parameter.KEYWORD_ONLY, "", []
     for knob in fields(Settings):
         panel = PANELS.get(knob.name, panel)
-        annotation = flag_of(knob, panel)
+        annotation = flag_of(knob, panel, lists)
         parameters.append(
             inspect.Parameter(knob.name, keyword, default=None, annotation=annotation)
         )
@@ -90,9 +99,9 @@ def command_from_settings(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def flag_of(knob: Field[Any], panel: str) -> Any:
+def flag_of(knob: Field[Any], panel: str, lists: bool) -> Any:
     """The annotation of a setting's flag, for typer."""
-    kind = KINDS[str(knob.type).split(" | ")[0]]
+    kind = str if lists else KINDS[str(knob.type).split(" | ")[0]]
     default = "" if knob.default is None or kind is bool else str(knob.default).removesuffix(".0")
     flags = [with_negation(flag) if kind is bool else flag for flag in flags_of(knob)]
     help = knob.metadata["help"]

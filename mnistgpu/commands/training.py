@@ -10,14 +10,22 @@ from typing import NoReturn
 
 from mnistgpu.api.run import Run
 from mnistgpu.errors import StoppedError, printable
-from mnistgpu.runs.progress import Display, display_for_output
+from mnistgpu.runs.progress import Display, Log, Several, display_for_output
 from mnistgpu.runs.stop import Stop
 from mnistgpu.storage.terminal import quoted
 
 
-def display(quiet: bool) -> Display:
-    """What is printed while a network learns: with --quiet nothing."""
-    return Display() if quiet else display_for_output()
+def display(quiet: bool, log: Path | None, note: str = "") -> Display:
+    """What is printed while a network learns: with --quiet nothing, with --log also into a file.
+
+    note: a first line, if there is something to say.
+    """
+    shown = Display() if quiet else display_for_output()
+    if log is not None:
+        shown = Several(Log(log), shown)
+    if note:
+        shown.note(note)
+    return shown
 
 
 def carry_out(train: Callable[[], Run], path: Path, stop: Stop) -> None:

@@ -18,14 +18,16 @@ from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
 from mnistgpu.engine.products.precision import description
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import printable
+from mnistgpu.errors import MnistGpuError, printable
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
+from mnistgpu.storage import files
 
 REFRESH_SECONDS = 0.1
+BAR_WIDTH = 24  # characters, where there is room for them
 
 
 class Display(Callback, AbstractContextManager["Display"]):
@@ -121,25 +123,81 @@ class Lines(Display):
         print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-class Bar(Lines):
-    """A live bar with the latest figures, for terminals."""
+class Log(Lines):
+    """Appends a run's lines to a file, and the sentence that ends it early; RunError if it cannot.
 
+    The file is opened for each line, so that it is whole at every moment and may be moved away.
+    """
+
+    def __init__(self, path: Path):
+        files.check_appendable("--log", path)
+        self.path = path
+
+    def note(self, line: str) -> None:
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(printable(line) + "\n")
+        except OSError as error:
+            raise OSError(error.errno, f"{self.path}: {error.strerror}") from None
+
+    def __exit__(self, *exception: object) -> None:
+        error = exception[1]
+        if isinstance(error, MnistGpuError):
+            self.note(str(error))
+
+
+class Several(Display):
+    """Shows a run on several displays, one after the other."""
+
+    def __init__(self, *displays: Display):
+        self.displays = displays
+
+    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        for display in self.displays:
+            display.begin(trainer, progress, stop)
+
+    def step(self, trainer: Trainer, progress: Progress) -> None:
+        for display in self.displays:
+            display.step(trainer, progress)
+
+    def row(self, row: Row, theta: Array) -> None:
+        for display in self.displays:
+            display.row(row, theta)
+
+    def warning(self, sentence: str) -> None:
+        for display in self.displays:
+            display.warning(sentence)
+
+    def note(self, line: str) -> None:
+        for display in self.displays:
+            display.note(line)
+
+    def __exit__(self, *exception: object) -> None:
+        for display in self.displays:
+            display.__exit__(*exception)
+
+
+class Bar(Lines):
+    """A live bar with the latest figures, for terminals: one line, however narrow they are."""
+
+    transient = False  # whether the bar is removed when the run ends
     _progress: Any = None  # rich's, from `begin` on
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         from rich import progress as bars
 
+        self._bar, self._figures = bars.BarColumn(), bars.TextColumn("{task.fields[figures]}")
+        self._ends: tuple[Any, Any] = bars.MofNCompleteColumn(), bars.TimeRemainingColumn()
         self._progress = bars.Progress(
-            bars.BarColumn(bar_width=24),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[figures]}"),
-            bars.TimeRemainingColumn(),
             auto_refresh=False,  # drawn by `step`, so that no thread competes with training
+            transient=self.transient,
         )
         self._task = self._progress.add_task(
             "", total=trainer.steps, completed=trainer.taken, figures=""
         )
-        self._figures = ""
+        self._parts: list[str] = []
+        self._rate = ""
+        self.draw()  # not seen yet: it chooses the columns
         self._progress.start()
         self._images_before, self._drawn = progress.images_seen, 0.0
         self._started = time.perf_counter()
@@ -149,21 +207,43 @@ class Bar(Lines):
         if now - self._drawn > REFRESH_SECONDS:
             self._drawn = now
             rate = (progress.images_seen - self._images_before) / max(now - self._started, 1e-9)
-            self._progress.update(
-                self._task,
-                completed=trainer.taken,
-                figures=f"{self._figures}  {rate:,.0f} images/s",
-            )
-            self._progress.refresh()
+            self._rate = f"{rate:,.0f} images/s"
+            self._progress.update(self._task, completed=trainer.taken)
+            self.draw()
 
     def row(self, row: Row, theta: Array) -> None:
-        self._figures = figures(row)
-        self._progress.update(self._task, completed=row.iteration, figures=self._figures)
+        self._parts = parts(row)
+        self._progress.update(self._task, completed=row.iteration)
+
+    def draw(self) -> None:
+        """Draw the bar, in the width that the terminal has now."""
+        task = self._progress.tasks[0]
+        count, time_left = self._ends
+        others = len(count(task)) + len(time_left(task)) + 3  # with the blanks between
+        width, figures = fitted(self._progress.console.width - others, [*self._parts, self._rate])
+        self._bar.bar_width = width
+        bar = [self._bar] if width else []
+        self._progress.columns = (*bar, count, self._figures, time_left)
+        self._progress.update(self._task, figures=figures)
+        self._progress.refresh()
 
     def __exit__(self, *exception: object) -> None:
         if self._progress is not None:
-            self._progress.refresh()
+            self.draw()
             self._progress.stop()
+
+
+def fitted(room: int, parts: list[str]) -> tuple[int, str]:
+    """The width of the bar, and the figures beside it, in a line with so much room for both.
+
+    parts: figures from the most important, which always stays, to the least. The last ones are left
+    out where there is too little room; then the bar becomes shorter, and is left out.
+    """
+    shown = len(parts)
+    while shown > 1 and BAR_WIDTH + len("  ".join(parts[:shown])) > room:
+        shown -= 1
+    figures = "  ".join(parts[:shown])
+    return max(0, min(BAR_WIDTH, room - len(figures))), figures
 
 
 def display_for_output() -> Display:
@@ -209,11 +289,17 @@ def number(value: float | None) -> str:
 
 
 def figures(row: Row) -> str:
-    """The figures of a row, for a line or a bar."""
-    return (
-        f"loss {row.train_loss:.4f}  train {row.train_accuracy:.4f}  "
-        f"validation {number(row.validation_accuracy)}"
-    )
+    """The figures of a row, for a line."""
+    return "  ".join(parts(row))
+
+
+def parts(row: Row) -> list[str]:
+    """The figures of a row, the most important first."""
+    return [
+        f"loss {row.train_loss:.4f}",
+        f"train {row.train_accuracy:.4f}",
+        f"validation {number(row.validation_accuracy)}",
+    ]
 
 
 def conclusion(outcome: Outcome, path: Path | None) -> list[str]:

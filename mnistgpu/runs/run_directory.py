@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -96,9 +97,11 @@ def read_record(path: Path) -> tuple[Settings, str]:
 def read_results(path: Path) -> dict[str, Any]:
     """The figures in a results.json; DataError if those that every run has are not there."""
     results = files.read_json(path)
-    for name in ("test_accuracy", "iterations", "seconds"):
+    for name in ("test_accuracy", "validation_accuracy", "iterations", "seconds"):
         value = results.get(name, "missing")
-        if type(value) not in (int, float) and not (name == "test_accuracy" and value is None):
+        none = value is None and name.endswith("accuracy")  # a run without such images
+        finite = type(value) in (int, float) and abs(value) <= sys.float_info.max
+        if not (none or finite):
             raise DataError(f"{path}: holds no number {name}; was it edited?")
     return results
 

@@ -110,6 +110,13 @@ def check_folder(option: str, path: Path) -> None:
         raise RunError(f"{option} {path}: cannot be written; name another file")
 
 
+def check_appendable(option: str, path: Path) -> None:
+    """RunError if no line can be added to the file at path, or none can be made there."""
+    check_folder(option, path)
+    if os.path.lexists(path) and not (is_file(path) and os.access(path, os.W_OK)):
+        raise RunError(f"{option} {path}: cannot be written; name another file")
+
+
 def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
     """Check, before long work, that its result may be written at path.
 

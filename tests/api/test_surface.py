@@ -12,8 +12,8 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume load save evaluate compare committee lr_find plot submit draw doctor "
-    "load_data",
+    "functions": "fit resume sweep load save evaluate compare committee lr_find plot submit draw "
+    "list_runs doctor load_data",
     "classes": "Run Model Settings Dataset Digits Callback Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
@@ -25,6 +25,8 @@ SIGNATURES = {
     "on_interrupt checkpoint_every force snapshots watch **settings",
     "resume": "run X y * deform test validation backend out progress callbacks stop "
     "on_interrupt checkpoint_every force snapshots watch **settings",
+    "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
+    "**settings",
     "load": "path * backend",
     "save": "given path * force",
     "evaluate": "model X y * report robustness backend made_by",
@@ -34,6 +36,7 @@ SIGNATURES = {
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
     "draw": "model * keep host port allow_hosts browser",
+    "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path classes",
     "Model.predict": "self X",

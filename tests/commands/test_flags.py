@@ -91,7 +91,9 @@ def test_the_help_lists_the_choices(flag, choices):
         assert re.search(rf"\b{choice}\b", text), (choice, text)
 
 
-@pytest.mark.parametrize("command", ["train", "lr-find", "evaluate", "submit", "committee", "draw"])
+@pytest.mark.parametrize(
+    "command", ["train", "lr-find", "sweep", "evaluate", "submit", "committee", "draw"]
+)
 def test_a_default_takes_no_line_of_its_own(command):
     printed = run_here(command, "--help").stdout
     assert "[default:" not in printed

@@ -1,0 +1,101 @@
+"""--settings FILE: the settings of a run, from its settings.json or from a TOML file."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mnistgpu.errors import DataError, UsageError
+from mnistgpu.recipes import with_preset
+from mnistgpu.settings import Settings, check_value, flags_of, renamed
+from mnistgpu.storage import files
+
+KNOBS = {knob.name: knob for knob in fields(Settings)}
+BESIDE = ("data", "data_digest")  # what a settings.json holds besides the settings
+LENGTHS = {"iterations", "epochs"}  # one of them says how long a run is
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The settings in a file, by their own names.
+
+    The file holds them directly, or under the name "settings", as the settings.json of a run does.
+    UsageError for a name that ends neither in .json nor in .toml. DataError, with the line where it
+    is known, if the file is not in that form, for an unknown name and for a wrong value.
+    """
+    if path.suffix not in (".json", ".toml"):
+        raise UsageError(f"--settings {path}: the name must end in .json or .toml")
+    text = files.read_bytes(path, limit=2**20).decode(errors="replace")
+    record = parsed(path, text)
+    values = record
+    if isinstance(record, dict) and "settings" in record:
+        values = record["settings"]
+        unknown = [name for name in record if name not in ("settings", *BESIDE)]
+        if unknown:
+            raise DataError(f"{line_of(path, text, unknown[0])}: must stand under settings")
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: holds no names with values, such as a settings.json of a run")
+    for given, value in values.items():
+        try:
+            for name, plain in renamed({given: value}).items():
+                check_value(KNOBS[name], plain)
+        except UsageError as error:
+            raise DataError(f"{line_of(path, text, given)}: {error}") from None
+    try:
+        Settings().changed(**values)
+    except UsageError as error:
+        raise DataError(f"{path}: {error}") from None
+    return renamed(values)
+
+
+def parsed(path: Path, text: str) -> Any:
+    """What a JSON or TOML file says; DataError with the line if it is neither."""
+    kind = path.suffix.removeprefix(".").upper()
+    try:
+        return json.loads(text) if kind == "JSON" else tomllib.loads(text)
+    except json.JSONDecodeError as error:
+        place, reason = f", line {error.lineno}", error.msg
+    except (ValueError, RecursionError) as error:
+        reason, _, at = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", at)
+        place = f", line {line[1]}" if line else ""
+    raise DataError(f"{path}{place}: not valid {kind} ({reason[:200]}); correct it")
+
+
+def line_of(path: Path, text: str, name: str) -> str:
+    """The file, and the line in which a name is given a value, if it is found."""
+    quoted = re.escape(json.dumps(name)), re.escape(f"'{name}'"), re.escape(name)
+    found = re.search(rf"^[ \t{{]*(?:{'|'.join(quoted)})\s*[:=]", text, re.MULTILINE)
+    if found is None:
+        return str(path)
+    return f"{path}, line {text.count(chr(10), 0, found.start()) + 1}"
+
+
+def merged(path: Path, deform: str | None, flags: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The settings of a file with those of flags, which win, and a line that says which did."""
+    from_file, from_flags = read(path), with_preset(deform, flags)
+    lengths = {}  # an --iterations replaces the file's epochs, and an --epochs its iterations
+    if not LENGTHS.isdisjoint(from_flags):
+        lengths = {name: from_file.pop(name) for name in LENGTHS & set(from_file)}
+    won = [
+        f"{said(name, value)} instead of {said(name, from_file[name])}"
+        for name, value in from_flags.items()
+        if from_file.get(name, value) != value
+    ]
+    won += [
+        f"{said(name, from_flags[name])} instead of {said(other, length)}"
+        for name in LENGTHS & set(from_flags)
+        for other, length in lengths.items()
+        if length is not None and (name, from_flags[name]) != (other, length)
+    ]
+    line = f"settings  {path}" + (f"; flags win: {', '.join(won)}" if won else "")
+    return {**from_file, **from_flags}, line
+
+
+def said(name: str, value: object) -> str:
+    """A setting as its flag and value, such as --alpha 0.1."""
+    return f"{flags_of(KNOBS[name])[0]} {value}"

@@ -1,0 +1,111 @@
+"""`mnistgpu sweep`: lists of settings from the command line, and a table of the runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mnistgpu.api.sweeping import Done, Sweep
+from mnistgpu.commands.output import table_line, widths
+from mnistgpu.commands.training import leave
+from mnistgpu.errors import StoppedError, UsageError, printable
+from mnistgpu.runs.listing import shown
+from mnistgpu.runs.progress import Bar, Display, Lines, number, on_terminal
+from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.stop import Stop
+from mnistgpu.settings import Settings, flags_of, short_name
+
+KNOBS = {knob.name: knob for knob in fields(Settings)}
+SWITCH = {"yes": True, "true": True, "no": False, "false": False}
+FIGURES = ("validation", "test", "seconds", "state")
+WIDEST = ("0.0000", "0.0000", "100000.0", "finished before")  # cells of the figures
+
+
+class CurrentRun(Bar):
+    """The bar of the run that is trained now; it makes room for the line of the finished run."""
+
+    transient = True
+
+    def note(self, line: str) -> None:
+        pass
+
+    def warning(self, sentence: str) -> None:
+        Lines.note(self, f"warning: {sentence}")
+
+
+def sweep(
+    lists: Mapping[str, str],
+    recipe: str | None,
+    deform: str | None,
+    data: Path | None,
+    backend: str | None,
+    out: Path,
+    checkpoint_every: str,
+    yes: bool,
+) -> bool:
+    """Train the runs and print a line for each that is finished; False if some have failed.
+
+    lists: the texts of the flags that were given. Ctrl-C saves the current run and ends the program
+    with a sentence that says how to go on.
+    """
+    stop, failed = Stop(), 0
+    progress: bool | Display = CurrentRun() if on_terminal() else False
+    with stop_on_signals(stop):
+        values = {name: values_of(name, text) for name, text in lists.items()}
+        work = Sweep(data, None, out, recipe, deform, None, None, backend, yes, values)
+        names = [short_name(KNOBS[name]) for name in work.names]
+        rows = [[shown(value) for value in each.values.values()] for each in work.planned]
+        columns = widths([[*names, *FIGURES], *([*row, *WIDEST] for row in rows)])
+        print(table_line([*names, *FIGURES], columns), flush=True)
+        try:
+            for row, done in zip(rows, work.runs(progress, stop, checkpoint_every), strict=True):
+                print(table_line([*row, *figures(done)], columns), flush=True)
+                if done.run is None:
+                    failed += 1
+                    print(
+                        f"error: {printable(f'{done.planned.path}: {done.problem}')}",
+                        file=sys.stderr,
+                    )
+        except StoppedError as interruption:
+            again = shlex.join(["mnistgpu", *sys.argv[1:]])
+            leave(f"{interruption}; go on with: {again}", interruption.exit_status)
+    print(
+        f"all of {len(rows):,} runs; `mnistgpu runs {printable(str(out))}` sorts them by accuracy"
+    )
+    return not failed
+
+
+def figures(done: Done) -> list[str]:
+    """The last cells of a run's line."""
+    if done.run is None:
+        return ["-", "-", "-", "failed"]
+    results = done.run.results
+    accuracies = [number(results[name]) for name in ("validation_accuracy", "test_accuracy")]
+    state = "finished before" if done.before else "finished"
+    return [*accuracies, f"{results['seconds']:.1f}", state]
+
+
+def values_of(name: str, text: str) -> list[Any]:
+    """The values in a list such as 0.1,0.5, as the type of the setting; none stands for None."""
+    knob = KNOBS[name]
+    kinds = str(knob.type).split(" | ")
+    convert: dict[str, Callable[[str], Any]]
+    convert = {"int": int, "float": float, "str": str, "bool": lambda item: SWITCH[item.lower()]}
+    words = {"int": "whole numbers", "float": "numbers", "str": "names", "bool": "yes and no"}
+    found: list[Any] = []
+    for item in map(str.strip, text.split(",")):
+        try:
+            if not item:
+                raise ValueError
+            absent = item.lower() == "none" and "None" in kinds
+            found.append(None if absent else convert[kinds[0]](item))
+        except (ValueError, KeyError):
+            raise UsageError(
+                f"{flags_of(knob)[0]} must be a list of {words[kinds[0]]} with commas between "
+                f"them, not {text!r}"
+            ) from None
+    return found

@@ -1,0 +1,143 @@
+"""The bar in terminals of four widths, and the log file."""
+
+import os
+import re
+import sys
+
+import pytest
+from helpers import runs
+from helpers.terminal import frames
+
+from mnistgpu.errors import RunError
+from mnistgpu.runs.progress import BAR_WIDTH, Log, fitted
+
+BAR = "━" * BAR_WIDTH
+SNAPSHOTS = {  # figures as zeros, since they differ from machine to machine
+    120: f"{BAR} 60/60 loss 0.0000  train 0.0000  validation 0.0000  0 images/s 0:00:00",
+    80: f"{BAR} 60/60 loss 0.0000  train 0.0000 0:00:00",
+    60: f"{BAR} 60/60 loss 0.0000 0:00:00",
+    40: f"{BAR[:14]} 60/60 loss 0.0000 0:00:00",
+}
+
+
+def as_zeros(line):
+    """The line with a 0 for each digit of a figure that differs from machine to machine."""
+    line = re.sub(r"[\d,]+(?= images/s)", "0", line)
+    return re.sub(r"\d\.\d{4}", "0.0000", line)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+@pytest.mark.parametrize("columns", SNAPSHOTS)
+def test_the_bar_takes_one_line_of_any_terminal(small_set, tmp_path, columns):
+    shown = frames(
+        columns,
+        *("mnistgpu.train", "--data", small_set, "--validation", 100, "--iterations", 60),
+        *("--out", tmp_path / "run"),
+    )
+    bars = [line for line in shown if "/60" in line]
+    assert len(bars) >= 2  # the first frame and the last
+    assert all(len(line) <= columns for line in bars)
+    assert as_zeros(bars[-1]) == SNAPSHOTS[columns]
+    assert shown[-2].strip() == f"saved in  {tmp_path / 'run'}"
+
+
+PARTS = ["loss 0.1234", "train 0.9000", "validation 0.9000", "1,000 images/s"]
+
+
+@pytest.mark.parametrize(
+    ("room", "width", "figures"),
+    [
+        (84, 24, "loss 0.1234  train 0.9000  validation 0.9000  1,000 images/s"),
+        (83, 24, "loss 0.1234  train 0.9000  validation 0.9000"),
+        (68, 24, "loss 0.1234  train 0.9000  validation 0.9000"),
+        (67, 24, "loss 0.1234  train 0.9000"),
+        (48, 24, "loss 0.1234"),
+        (35, 24, "loss 0.1234"),
+        (34, 23, "loss 0.1234"),
+        (11, 0, "loss 0.1234"),
+        (-3, 0, "loss 0.1234"),
+    ],
+)
+def test_what_is_least_is_dropped_first(room, width, figures):
+    assert fitted(room, PARTS) == (width, figures)
+
+
+def test_a_log_holds_the_lines_and_the_output_stays_as_it_is(small_set, tmp_path):
+    log = tmp_path / "run.log"
+    options = ("--data", small_set, "--validation", 100, "--iterations", 5)
+    done = runs.run_here(*options, "--out", tmp_path / "a", "--log", log)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert log.read_text() == done.stdout
+    assert done.stdout.count("iteration ") == 5
+    quiet = runs.run_here(*options, "--out", tmp_path / "b", "--log", log, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    lines, before = log.read_text().splitlines(), done.stdout.splitlines()
+    assert lines[: len(before)] == before  # appended
+    assert lines[-1] == f"saved in  {tmp_path / 'b'}"
+    resumed = runs.run_here("--resume", tmp_path / "a", "--log", log)
+    assert log.read_text().endswith(resumed.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_the_log_of_a_run_on_a_terminal_has_plain_lines(small_set, tmp_path):
+    log = tmp_path / "run.log"
+    shown = frames(
+        80,
+        *("mnistgpu.train", "--data", small_set, "--validation", 100, "--iterations", 60),
+        *("--out", tmp_path / "run", "--log", log),
+    )
+    assert any("60/60" in line for line in shown)
+    lines = log.read_text().splitlines()
+    assert lines[0].startswith("mnistgpu ")
+    assert sum(line.startswith("iteration ") for line in lines) == 60
+    assert "\x1b" not in log.read_text()
+    assert lines[-1] == f"saved in  {tmp_path / 'run'}"
+
+
+def test_the_log_says_how_a_run_ended_early(small_set, tmp_path):
+    log = tmp_path / "run.log"
+    done = runs.run_here(
+        *("--data", small_set, "--validation", 100, "--alpha", "1e30", "--out", tmp_path / "run"),
+        *("--log", log),
+    )
+    assert done.returncode == 1
+    assert "training diverged" in done.stderr
+    assert "training diverged" in log.read_text().splitlines()[-1]
+
+
+def test_names_that_are_no_text_are_escaped_in_a_log(tmp_path):
+    log = Log(tmp_path / "é.log")
+    log.note("from \udcff to \x1b[2J")
+    assert (tmp_path / "é.log").read_bytes() == b"from \\udcff to \\x1b[2J\n"
+
+
+@pytest.mark.parametrize("name", ["no/such/folder/run.log", "folder"])
+def test_a_log_that_cannot_be_written_is_refused_before_the_run(small_set, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / name
+    done = runs.run_here("--data", small_set, "--out", tmp_path / "run", "--log", path)
+    assert done.returncode == 1
+    assert runs.one_sentence(done.stderr).startswith(f"error: --log {path}: ")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_named_pipe_is_no_log(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RunError, match="pipe: cannot be written; name another file"):
+        Log(tmp_path / "pipe")
+
+
+def test_a_log_that_can_no_longer_be_written_stops_the_run_and_saves_it(small_set, tmp_path):
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "run.log"
+    path = tmp_path / "run"
+    process = runs.begun(
+        *(path, "--data", small_set, "--validation", 100, "--batch-size", 20),
+        *("--iterations", runs.LONG, "--log", log),
+    )
+    log.parent.rename(tmp_path / "moved")
+    status, errors = runs.ended(process)
+    assert status == 1
+    assert f"{log}: No such file or directory" in runs.one_sentence(errors)
+    assert f"go on with: mnistgpu train --resume {path}" in errors
