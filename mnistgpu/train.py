@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +155,12 @@ def begin(
     path = out or new_path()
     options |= {"backend": chosen, "out": path, "progress": shown(), "recipe": recipe}
     run = functools.partial(fitting.fit, dataset, **options, **changes)
-    carry_out(run, path, options["stop"])
+    try:
+        carry_out(run, path, options["stop"])
+    finally:
+        if out is None:
+            with contextlib.suppress(OSError):  # it is not empty once the run was begun
+                path.rmdir()
 
 
 def dataset_for(classes: int, path: Path | None) -> Any:

@@ -34,8 +34,20 @@ FILES = (
 
 
 def new_path() -> Path:
-    """The directory of a run without --out: runs/ and the time."""
-    return Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    """A new directory for a run without --out: runs/ and the time.
+
+    It is made here, so that of two runs that begin in the same second each has its own: the second
+    one gets a number.
+    """
+    name = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    number = 1
+    while True:
+        path = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            files.make_directory(path, exist_ok=False)
+            return path
+        except FileExistsError:
+            number += 1
 
 
 @contextmanager

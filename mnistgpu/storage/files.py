@@ -92,11 +92,16 @@ def remove_leftovers(directory: Path, names: Iterable[str]) -> None:
             remove(leftover)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and its parents; RunError if the system refuses."""
+def make_directory(path: Path, exist_ok: bool = True) -> None:
+    """Make a directory and its parents; RunError if the system refuses.
+
+    FileExistsError if it is there already and `exist_ok` is False.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            raise
         raise RunError(
             f"--out {path}: the directory cannot be made ({error.strerror}); choose another one"
         ) from None

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -138,3 +139,29 @@ def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(options, tmp_pa
     assert "diverged" in sentence
     assert f"keeps the run as it was after iteration {saved.taken:,}" in sentence
     assert np.isfinite(saved.vectors["theta"]).all()
+
+
+def test_runs_that_begin_together_have_directories_of_their_own(options, tmp_path):
+    """Eight of them, of which some begin in the same second."""
+    begun_together = [start(*options, "--iterations", 2, cwd=tmp_path) for _ in range(8)]
+    for process in begun_together:
+        code, errors = ended(process)
+        assert code == 0, errors
+    found = sorted((tmp_path / "runs").iterdir())
+    assert len(found) == 8
+    assert all(set(contents(path)) == set(run_directory.FILES) for path in found)
+    refused = run(*options, "--iterations", 2, "--batch-size", 10**6, cwd=tmp_path)
+    assert refused.returncode == 2, refused.stderr
+    assert sorted((tmp_path / "runs").iterdir()) == found  # nothing is left of what never began
+
+
+def test_the_second_run_of_a_second_gets_a_number(tmp_path, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls):
+            return cls(2026, 5, 4, 3, 2, 1)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_directory, "datetime", Clock)
+    names = [run_directory.new_path().name for _ in range(3)]
+    assert names == ["2026-05-04-030201", "2026-05-04-030201-2", "2026-05-04-030201-3"]
