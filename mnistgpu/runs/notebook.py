@@ -10,7 +10,7 @@ from typing import Any
 from mnistgpu.backend import Array
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.runs.history import Progress, Row
-from mnistgpu.runs.progress import Lines, figures
+from mnistgpu.runs.progress import Lines, parts
 from mnistgpu.runs.stop import Stop
 
 REFRESH_SECONDS = 0.25
@@ -44,7 +44,8 @@ class CellBar(Lines):
             self._update()
 
     def row(self, row: Row, theta: Array) -> None:
-        self._figures, self._taken = figures(row), row.iteration
+        known = [part for part in parts(row) if not part.endswith(" -")]
+        self._figures, self._taken = "  ".join(known), row.iteration
 
     def __exit__(self, *exception: object) -> None:
         if self._handle is not None:
@@ -65,7 +66,7 @@ class CellBar(Lines):
         left = ""
         if steps > 0 and done < total:
             left = f"{clock(seconds / steps * (total - done))} left"
-        text = "  ".join(filter(None, (f"{done:,} of {total:,}", self._figures, left)))
+        text = "  ".join(filter(None, (f"{done:,} of {total:,}", left, self._figures)))
         bar = f'<progress value="{done}" max="{total}" style="width: 16em"></progress>'
         return {
             "text/plain": text,
