@@ -15,7 +15,7 @@ from mnistgpu import data, network
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--iterations", type=int, default=100)
 parser.add_argument("--images", type=int, default=60_000)
-parser.add_argument("--alpha", type=float, default=0.3)
+parser.add_argument("--alpha", type=float, default=0.25)
 arguments = parser.parse_args()
 
 train = data.load().train

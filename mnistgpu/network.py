@@ -17,7 +17,7 @@ biases lie in one vector, theta; `layers` gives them as matrices, which are view
     params = network.layers(theta, sizes)        # [(W_1, b_1), (W_2, b_2)]
     A, Z = network.forward(params, X)            # A[-1] (10, m): the probabilities
     gradient = network.flatten(network.backward(params, A, Z, network.one_hot(labels, 10)))
-    theta = network.gradient_descent(theta, gradient, 0.3)
+    theta = network.gradient_descent(theta, gradient, 0.25)
 """
 
 from __future__ import annotations

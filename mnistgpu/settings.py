@@ -1,8 +1,8 @@
 """Every setting of a run, once: the Python argument, the flag, its help and what is saved.
 
 A run is a function of its settings and its data. `Settings()` is the tutorial's network, trained by
-gradient descent as in the tutorial, but for 2000 iterations at alpha 0.3 instead of 500 at 0.1. The
-names of activations, optimisers, schedules and initialisations are those of the tables in
+gradient descent as in the tutorial, but for 2000 iterations at alpha 0.25 instead of 500 at 0.1.
+The names of activations, optimisers, schedules and initialisations are those of the tables in
 `network.py` and `maths/`.
 """
 
@@ -186,7 +186,7 @@ class Settings:
         one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(
-        0.3,
+        0.25,
         "Learning rate (alpha): the highest that the schedule reaches.",
         number(0, open_low=True),
         ("--alpha", "--lr"),

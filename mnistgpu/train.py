@@ -159,8 +159,9 @@ def begin(
         carry_out(run, path, options["stop"])
     finally:
         if out is None:
-            with contextlib.suppress(OSError):  # it is not empty once the run was begun
+            with contextlib.suppress(OSError):  # not empty, once the run was begun
                 path.rmdir()
+                path.parent.rmdir()
 
 
 def dataset_for(classes: int, path: Path | None) -> Any:

@@ -193,4 +193,4 @@ def test_the_machine_is_checked(monkeypatch):
 
 def test_the_card_of_a_model_whose_file_names_few_settings(run):
     few = dataclasses.replace(run.model.trained, settings={"layers": "784-16-10", "epochs": 7})
-    assert "gradient-descent, alpha 0.3, 7 epochs, seed 0" in mnistgpu.Model(few)._repr_html_()
+    assert "gradient-descent, alpha 0.25, 7 epochs, seed 0" in mnistgpu.Model(few)._repr_html_()

@@ -59,7 +59,7 @@ def test_the_first_lines_say_what_is_trained_on_what(finished):
     )
     assert lines[3] == "network   784-16-10, 12,730 parameters"
     assert lines[4] == (
-        "training  gradient-descent, alpha 0.3 cosine, batches of 50, 12 epochs, seed 0"
+        "training  gradient-descent, alpha 0.25 cosine, batches of 50, 12 epochs, seed 0"
     )
 
 
