@@ -32,9 +32,7 @@ from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
-from mnistgpu.runs.progress import (
-    Display,
-)
+from mnistgpu.runs.progress import Display
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files

@@ -34,7 +34,7 @@ PAUSE, OFTEN = 0.001, 0.1
 def number_of_processes(trainer: Trainer) -> int:
     """How many processes share the steps of this trainer; 1 if they are not shared.
 
-    That is always 1 outside the main thread of a program, see `threads.in_main_thread`.
+    That is always 1 outside the main thread of a program, see `system.in_main_thread`.
     """
     engine, settings = trainer.engine, trainer.settings
     shards, batch_rows = len(engine.shards), trainer.batches.size
