@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -87,7 +87,7 @@ def test_saved_and_loaded_it_is_equal(arrays, run, tmp_path):
     assert again != "a model"
     again.layers[0][0][0, 0] += 1
     assert again != run.model
-    for copied in (copy.deepcopy(run.model), pickle.loads(pickle.dumps(run.model))):
+    for copied in (copy.deepcopy(run.model), ForkingPickler.loads(ForkingPickler.dumps(run.model))):
         assert copied == run.model
 
 
