@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,10 +64,9 @@ def evaluate(
     Prints tables, and writes a page with all of it and the pictures of the worst mistakes.
     """
     from mnistgpu.commands import judging
-    from mnistgpu.storage.terminal import quoted
+    from mnistgpu.storage.terminal import command_line
 
-    command = " ".join(map(quoted, ["mnistgpu", *sys.argv[1:]]))
-    judging.evaluate(run, data, report, backend, json, command)
+    judging.evaluate(run, data, report, backend, json, command_line())
 
 
 @app.command()

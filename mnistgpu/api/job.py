@@ -134,9 +134,8 @@ class Job:
         if handled or (path is None and not self.returns):
             yield
             return
-        self.stop.wants_outcome = self.returns
         first, second = (signal.SIGINT,), signal.default_int_handler
-        with stop_on_signals(self.stop, first, second) as received:
+        with stop_on_signals(self.stop, first, second, self.returns) as received:
             try:
                 yield
             except StoppedError as interruption:

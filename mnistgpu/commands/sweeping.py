@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -18,6 +17,7 @@ from mnistgpu.runs.progress import Bar, Display, Lines, number, on_terminal
 from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, flags_of, short_name
+from mnistgpu.storage.terminal import command_line
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 SWITCH = {"yes": True, "true": True, "no": False, "false": False}
@@ -71,8 +71,7 @@ def sweep(
                         file=sys.stderr,
                     )
         except StoppedError as interruption:
-            again = shlex.join(["mnistgpu", *sys.argv[1:]])
-            leave(f"{interruption}; go on with: {again}", interruption.exit_status)
+            leave(f"{interruption}; go on with: {command_line()}", interruption.exit_status)
     print(
         f"all of {len(rows):,} runs; `mnistgpu runs {printable(str(out))}` sorts them by accuracy"
     )

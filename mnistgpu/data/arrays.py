@@ -38,7 +38,7 @@ def as_images(
         side = math.isqrt(array.shape[1])
         found = (side, side) if side * side == array.shape[1] else (1, array.shape[1])
     else:
-        mend = f"; for one image give {name}[None]" if array.ndim in (1, 2) else ""
+        mend = f"; for one image give {name}[None]" if array.ndim == 1 else ""
         raise ShapeError(
             f"{name}: images must have the shape (N, pixels) or (N, height, width), not "
             f"{array.shape}{mend}"
@@ -51,7 +51,7 @@ def as_images(
             f"{width} = {height * width} pixels: give (N, {height * width}) or (N, {height}, "
             f"{width}){one}"
         )
-    if len(array) == 0 or array.shape[-1] == 0 or array.size == 0:
+    if array.size == 0:
         raise ShapeError(f"{name}: has the shape {array.shape} and so no pixels; give images")
     levels = as_levels(array, name).reshape(len(array), -1)
     return read_only(levels.view()), found

@@ -33,12 +33,14 @@ def stop_on_signals(
     stop: Stop,
     signals: Sequence[signal.Signals] = SIGNALS,
     second: Callable[[int, FrameType | None], object] = leave_at_once,
+    wants_outcome: bool = False,
 ) -> Iterator[list[str]]:
     """Within it, these signals interrupt the run; the names of those that came so far.
 
     With the default that is Ctrl-C, SIGTERM, a closed terminal and, on Windows, Ctrl-Break.
 
-    `second` is called for a second signal. Signals that the parent process ignores (nohup) stay
+    `second` is called for a second signal. wants_outcome: `train` is to return the outcome so far
+    of a run that a signal has interrupted. Signals that the parent process ignores (nohup) stay
     ignored. Elsewhere than in the main thread of a program nothing changes.
     """
 
@@ -47,6 +49,8 @@ def stop_on_signals(
         if received:
             second(number, frame)
         received.append(name)
+        if not stop.interrupting:
+            stop.wants_outcome = wants_outcome
         stop.interrupt(name, 128 + number)
 
     received: list[str] = []

@@ -71,6 +71,11 @@ def quoted(word: object) -> str:
     return list2cmdline([str(word)])
 
 
+def command_line() -> str:
+    """The command that runs now, as it is typed again in the usual shell here."""
+    return " ".join(map(quoted, ["mnistgpu", *sys.argv[1:]]))
+
+
 def has_no_reader(error: OSError) -> bool:
     """Whether printing failed because the program that reads the output has ended (| head).
 

@@ -14,6 +14,7 @@ from helpers.mnist import ROOT
 from nbclient import NotebookClient
 from PIL import Image
 
+import mnistgpu
 from mnistgpu.runs import checkpoint
 
 SETTINGS = 'layers="784-16-10", init="he", batch_size=100, validation=0, alpha=0.1'
@@ -127,9 +128,18 @@ def test_figures_are_shown_also_where_matplotlib_was_not_set_up(tmp_path):
     assert base64.b64decode(data_of(outputs[1], "image/png")[0]).startswith(b"\x89PNG")
 
 
+def test_an_interruption_that_a_callback_asks_for_is_an_error_also_there(arrays):
+    """The stop button alone returns the run: a callback can say `finish`."""
+
+    class Enough(mnistgpu.Callback):
+        def begin(self, trainer, progress, stop):
+            stop.interrupt("a callback")
+
+    with pytest.raises(mnistgpu.StoppedError, match="stopped by a callback after iteration 1"):
+        mnistgpu.fit(*arrays, iterations=5, on_interrupt="return", callbacks=[Enough()])
+
+
 @pytest.mark.parametrize("wrong", ["stop", True, 1])
 def test_what_a_stop_may_do(wrong):
-    import mnistgpu
-
     with pytest.raises(mnistgpu.UsageError, match='on_interrupt must be "raise" or "return"'):
         mnistgpu.fit(on_interrupt=wrong)
