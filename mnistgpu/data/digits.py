@@ -19,6 +19,7 @@ import numpy as np
 
 from mnistgpu import counter_rng
 from mnistgpu.data import idx, npz, table
+from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.data.streams import mode_of
 from mnistgpu.errors import DataError, UsageError
 
@@ -41,6 +42,9 @@ class Digits:
     labels: np.ndarray | None  # (N,) uint8
     source: str
     image_shape: tuple[int, int] = (28, 28)
+    classes: tuple[str | int, ...] = ()  # the name of each label; () if labels are their own names
+    levels: Levels = OURS  # what paper and ink were before they became 0 and 255
+    notes: tuple[str, ...] = ()  # sentences that say what was recognised, turned or left out
 
     def __len__(self) -> int:
         return len(self.images)
