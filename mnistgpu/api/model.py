@@ -18,6 +18,7 @@ from mnistgpu.api.inputs import (
 )
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import arrays
+from mnistgpu.data.classes import names_of
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
@@ -68,13 +69,18 @@ class Model:
             raise UsageError("a committee has no layers of its own; see model.trained.members")
         return self.trained.layers
 
+    @property
+    def classes(self) -> tuple[str | int, ...]:
+        """The names of the classes, in the order of the outputs: (0, ..., 9) of digits."""
+        return self.trained.classes or tuple(range(self.sizes[-1]))
+
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each image: (N,) int64 on the host."""
+        """The most probable class of each image, by its name: (N,), strings or int64."""
         images, _ = arrays.as_images(X, self.image_shape)
-        return self.trained.predict(images, self.backend)
+        return names_of(self.trained.classes, self.trained.predict(images, self.backend))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class for each image: (N, classes) on the host."""
+        """The probability of each of `classes` for each image: (N, classes) on the host."""
         images, _ = arrays.as_images(X, self.image_shape)
         probabilities = self.trained.probabilities(images, self.backend)
         return self.backend.to_numpy(probabilities).T

@@ -11,17 +11,18 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from mnistgpu import counter_rng
-from mnistgpu.data import idx, npz, table
+from mnistgpu.data import classes, idx, levels, npz, shapes, table
 from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.data.streams import mode_of
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import DataError, ShapeError, UsageError
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -161,11 +162,38 @@ def split(digits: Digits, validation: int, seed: int) -> tuple[Digits, Digits | 
     return selection(digits, ~held_out, "to train on"), selection(digits, held_out, "held out")
 
 
+def for_outputs(dataset: Dataset, outputs: int) -> Dataset:
+    """The set with labels for a network of so many outputs, as `classes.outputs_of` decides.
+
+    DataError if a label of the test or of the validation is none of those to train on.
+    """
+    train = dataset.train
+    coded = classes.outputs_of(np.asarray(train.labels), train.classes, outputs)
+    if coded.classes == train.classes:
+        return dataset
+
+    def changed(digits: Digits | None) -> Digits | None:
+        if digits is None:
+            return None
+        names = classes.names_of(digits.classes, np.asarray(digits.labels))
+        labels = classes.coded(names, f"{digits.source}, labels", coded.classes).labels
+        return replace(digits, labels=read_only(labels), classes=coded.classes)
+
+    labelled = replace(train, labels=read_only(coded.labels), classes=coded.classes)
+    return replace(
+        dataset,
+        train=labelled,
+        test=changed(dataset.test),
+        validation=changed(dataset.validation),
+    )
+
+
 def selection(digits: Digits, mask: np.ndarray, purpose: str) -> Digits:
     """The digits where mask (N,) is True."""
     labels = None if digits.labels is None else read_only(digits.labels[mask])
     images = read_only(digits.images[mask])
-    return Digits(images, labels, f"{digits.source}, {len(images)} {purpose}", digits.image_shape)
+    source = f"{digits.source}, {len(images)} {purpose}"
+    return replace(digits, images=images, labels=labels, source=source)
 
 
 # The parts of a set: a function for each that reads it when it is called
@@ -291,15 +319,57 @@ def npz_digits(path: Path, part: str, classes: int) -> Digits | None:
     return None if found is None else as_digits(*found, f"{path}, {part}")
 
 
-def as_digits(images: np.ndarray, labels: np.ndarray | None, source: str) -> Digits:
-    """Digits of images (N, rows, columns) and labels (N,)."""
-    if labels is not None and len(images) != len(labels):
-        raise DataError(
-            f"{source}: {len(images):,} images, but {len(labels):,} labels; take both from one set"
-        )
-    count, rows, columns = images.shape
-    flat = read_only(images.reshape(count, rows * columns))
-    return Digits(flat, None if labels is None else read_only(labels), source, (rows, columns))
+class HasClassesAndLevels(Protocol):
+    """Digits or a network: what later images are read alike."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]: ...
+
+    @property
+    def classes(self) -> tuple[str | int, ...]: ...
+
+    @property
+    def levels(self) -> Levels: ...
+
+
+def as_digits(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    source: str,
+    like: HasClassesAndLevels | None = None,
+    notes: tuple[str, ...] = (),
+    labels_name: str | None = None,
+) -> Digits:
+    """Digits of images and labels as people have them.
+
+    images: (N, H, W), (N, pixels) or another shape that `shapes.stack` takes, of any numeric type.
+    labels: (N,), (N, 1) or one-hot (N, classes), of any type.
+    like: the training set or the network whose image shape, grey levels and classes are applied;
+    without it they are recognised. notes: what is to be said of the digits, before what is said
+    here. source, labels_name: what images and labels are called in messages.
+
+    Raises ShapeError or DataError for what cannot be read, or is not like `like`.
+    """
+    labels_name = f"{source}, labels" if labels_name is None else labels_name
+    stacked, said = shapes.stack(images, None if like is None else like.image_shape, source)
+    count, height, width = stacked.shape
+    if like is None:
+        found = levels.recognised(stacked, source, count)
+        said = (*said, *([levels.sentence(found, source)] if found != OURS else []))
+        kept = found.kept(stacked.dtype)
+    else:
+        found, contradictions = levels.applied(stacked, like.levels, source, count)
+        said, kept = (*said, *contradictions), like.levels
+    rows = read_only(found.to_uint8(stacked).reshape(count, height * width).view())
+    numbers, names = None, () if like is None else like.classes
+    if labels is not None:
+        coded = classes.coded(labels, labels_name, None if like is None else like.classes)
+        numbers, names = read_only(coded.labels), coded.classes
+        if len(numbers) != count:
+            raise ShapeError(
+                f"{labels_name}: {len(numbers):,} labels for {count:,} images; give one for each"
+            )
+    return Digits(rows, numbers, source, (height, width), names, kept, (*notes, *said))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

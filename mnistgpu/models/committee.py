@@ -19,6 +19,8 @@ import numpy as np
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import NUMPY, Array, Backend
+from mnistgpu.data.classes import shown
+from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.models import model
@@ -60,6 +62,11 @@ class Committee:
                     f"{member.sizes[-1]} classes, model 1 {first.image_shape[0]}x"
                     f"{first.image_shape[1]} of {first.sizes[-1]}: they cannot vote together"
                 )
+            if member.classes != first.classes:
+                raise UsageError(
+                    f"model {i} knows the classes {named(member)}, model 1 {named(first)}: they "
+                    "cannot vote together"
+                )
         for i, member in enumerate(self.members, 1):
             if self.maps and not from_dict(member.settings, f"model {i}").deformation.is_deforming:
                 raise UsageError(
@@ -81,6 +88,17 @@ class Committee:
         """Height and width of the images that every member reads."""
         return self.members[0].image_shape
 
+    @property
+    def classes(self) -> tuple[str | int, ...]:
+        """The name of each output, which all members share; () if its number is its name."""
+        return self.members[0].classes
+
+    @property
+    def levels(self) -> Levels:
+        """The grey levels of the images that the members were trained on; ours if they differ."""
+        first = self.members[0].levels
+        return first if all(member.levels == first for member in self.members) else OURS
+
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""
         total: Any = 0.0
@@ -89,8 +107,13 @@ class Committee:
         return total / len(self.members)
 
     def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
-        """The most probable class of each image: (N,) int64 on the host."""
+        """The number of the most probable class of each image: (N,) int64 on the host."""
         return backend.to_numpy(backend.xp.argmax(self.probabilities(images, backend), axis=0))
+
+
+def named(member: model.Model) -> str:
+    """The classes of a member for a message."""
+    return shown(member.classes or range(member.sizes[-1]))
 
 
 def averaged(member: model.Model, images: Array, backend: Backend, maps: int) -> Array:

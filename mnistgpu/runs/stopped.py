@@ -47,6 +47,8 @@ def read(directory: Path) -> tuple[Model, list[Row], str]:
         settings.activation,
         settings.as_dict(),
         dataset.digest,
+        dataset.train.classes,
+        dataset.train.levels,
     )
     how_far = f"after {saved.taken:,} of {trainer.steps:,} iterations"
     return model, progress.history, f"{directory}: not finished; its network is that {how_far}"
