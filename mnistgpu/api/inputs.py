@@ -12,6 +12,7 @@ import numpy as np
 
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
+from mnistgpu.api import reading
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.errors import UsageError
@@ -66,12 +67,14 @@ def backend_of(given: str | Backend | None) -> Backend:
     return given if isinstance(given, Backend) else backends.select(given)
 
 
-def training_data(X: Any, y: Any, classes: int, test: Any = None, validation: Any = None) -> Any:
+def training_data(
+    X: Any, y: Any, classes: int, test: Any = None, validation: Any = None, bar: bool = False
+) -> Any:
     """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays."""
     if X is None or is_path(X):
         if y is not None:
             raise labels_without_images(X)
-        X = data.load(X, classes)
+        X = reading.load_data(X, classes, bar=bar)
     return arrays.as_dataset(X, y, test, validation)
 
 
@@ -83,6 +86,7 @@ def settings_and_data(
     changes: Mapping[str, Any],
     test: Any = None,
     validation: Any = None,
+    bar: bool = False,
 ) -> tuple[Settings, Dataset]:
     """The settings and the digits of a new run.
 
@@ -91,7 +95,7 @@ def settings_and_data(
     """
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
-    dataset = training_data(X, y, max(10, settings.sizes[-1]), test, pair)
+    dataset = training_data(X, y, max(10, settings.sizes[-1]), test, pair, bar)
     if dataset.validation is not None and "validation" not in changes:
         settings = settings.changed(validation=0)
     elif "validation" not in changes:
@@ -126,7 +130,7 @@ def network_of(given: Any) -> Model | Committee:
     if is_path(given):
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
-            trained, _, how_far = stopped.read(path)
+            trained, _, how_far = stopped.read(path, reading.load_data)
             warnings.warn(how_far, stacklevel=3)
             return trained
         return committee.load(path)
@@ -145,7 +149,7 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
         raise labels_without_images(X)
     if X is None or is_path(X):
-        digits = data.load().test if X is None else data.load_digits(X, trained.sizes[-1])
+        digits = data.load().test if X is None else reading.load_digits(X, trained)
     elif isinstance(X, Digits):
         digits = X if X.labels is None else arrays.checked(X, "X", trained.image_shape)
     else:

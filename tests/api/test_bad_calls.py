@@ -145,7 +145,7 @@ def test_damaged_results_are_written_again(results, arrays, tmp_path):
         (lambda run, X, y: mnistgpu.committee([run], maps=None), "maps: must be 0 to 1024"),
         (lambda run, X, y: mnistgpu.lr_find(X, y, steps=9), "steps: must be a whole number of at"),
         (lambda run, X, y: mnistgpu.lr_find(X, y, steps="9"), "not '9'"),
-        (lambda run, X, y: mnistgpu.lr_find(X, y, out="new.txt"), "ends in .png"),
+        (lambda run, X, y: mnistgpu.lr_find(X, y, out="new.txt"), "must end with .png"),
         (lambda run, X, y: mnistgpu.plot(run, kind=["report"]), "kind must be one of"),
         (lambda run, X, y: mnistgpu.plot(run, X, y, out="mine.png"), "not one this program made"),
         (
