@@ -12,6 +12,7 @@ from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_switches,
+    digits_at,
     directory_of,
     is_count,
     is_path,
@@ -217,7 +218,7 @@ def plot(
     if kind == "deformations":
         settings = from_dict(trained.settings, str(directory))
         if X is None or is_path(X):
-            images = data.load(X, classes=trained.sizes[-1]).train.images
+            images = data.load(X, settings.orientation).train.images
         else:
             images, _ = arrays.as_images(X, trained.image_shape)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
@@ -250,7 +251,7 @@ def submit(
     files.check_folder("--out", path)
     given = [Path(model)] if is_path(model) else []
     submission.check_apart(path, (*given, source))
-    digits = data.load_digits(source, trained.sizes[-1])
+    digits = digits_at(source, trained)
     if digits.labels is not None:
         warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)
     submission.write(path, trained.predict(digits.images, backend_of(backend)), force)

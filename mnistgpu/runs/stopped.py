@@ -30,7 +30,7 @@ def read(directory: Path) -> tuple[Model, list[Row], str]:
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
-    dataset = data.load(saved.data, classes=max(10, settings.sizes[-1]))
+    dataset = data.load(saved.data, settings.orientation)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "

@@ -12,7 +12,7 @@ from helpers.digit_files import check, csv_bytes, idx_bytes, npz_bytes, write_fo
 from helpers.mnist import MNIST
 
 from mnistgpu import counter_rng, data
-from mnistgpu.data import digits as digits_module
+from mnistgpu.data import embedded
 from mnistgpu.errors import DataError, UsageError
 
 # The embedded MNIST
@@ -53,13 +53,13 @@ def test_a_changed_embedded_file_is_refused(tmp_path, monkeypatch, few, kind):
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[-1] ^= 1
     path.write_bytes(gzip.compress(content, 1))
-    monkeypatch.setattr(digits_module, "EMBEDDED", (folder,))
+    monkeypatch.setattr(embedded, "FOLDERS", (folder,))
     with pytest.raises(DataError, match=rf"t10k-{kind}-ubyte\.gz: not MNIST .* install mnistgpu"):
         data.load()
 
 
 def test_embedded_files_may_be_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(digits_module, "EMBEDDED", (tmp_path / "mnist",))
+    monkeypatch.setattr(embedded, "FOLDERS", (tmp_path / "mnist",))
     with pytest.raises(DataError, match="embedded MNIST is missing; install mnistgpu again"):
         data.load()
 

@@ -16,7 +16,7 @@ from helpers.digit_files import (
 )
 
 from mnistgpu import data
-from mnistgpu.data import table
+from mnistgpu.data import cells
 from mnistgpu.errors import DataError
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
@@ -144,7 +144,7 @@ def test_a_whole_number_written_otherwise(tmp_path, digits, cell):
 
 def test_a_table_as_pandas_reads_it(tmp_path, digits, monkeypatch):
     """In many blocks, so that some lines lie in two of them."""
-    monkeypatch.setattr(table, "PIECE", 1000)
+    monkeypatch.setattr(cells, "PIECE", 1000)
     path = tmp_path / "train.csv"
     path.write_bytes(csv_bytes(*digits, end="\r\n"))
     read = pd.read_csv(path).to_numpy()

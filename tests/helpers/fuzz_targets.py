@@ -8,7 +8,8 @@ import numpy as np
 
 from helpers.digit_files import csv_bytes, idx_bytes, npz_bytes
 from mnistgpu import data
-from mnistgpu.data import idx, npz, table
+from mnistgpu.data import idx
+from mnistgpu.data.streams import Source
 from mnistgpu.models import committee, model
 from mnistgpu.pictures import images
 from mnistgpu.runs import checkpoint, run_directory, watching
@@ -51,36 +52,38 @@ def trusting(read):
 
 
 def images_of(path):
-    images = idx.read_images(path)
-    assert images.dtype == np.uint8
+    images = idx.read_images(Source(path))
     assert images.ndim == 3
     assert images.size > 0
 
 
 def labels_of(path):
-    labels = idx.read_labels(path, 10)
+    labels = idx.read_labels(Source(path))
     assert labels.ndim == 1
-    assert labels.max() <= 9
 
 
-def table_of(path):
-    check_digits(table.read(path, 10))
+def digits_of(path):
+    """Whatever `load_digits` makes of a file: any format, by its name or its first bytes."""
+    digits = data.load_digits(path)
+    height, width = digits.image_shape
+    assert digits.images.shape == (len(digits), height * width)
+    assert digits.images.dtype == np.uint8
+    assert all(note.isprintable() for note in digits.notes)
+    if digits.labels is not None:
+        assert digits.labels.dtype == np.uint8
+        assert digits.labels.shape == (len(digits),)
+        assert len(set(digits.classes)) == len(digits.classes)
+        assert digits.labels.max() < (len(digits.classes) or 10)
+        assert all(isinstance(each, int) or each.isprintable() for each in digits.classes)
+    if digits.ids is not None:
+        assert digits.ids.values.shape == (len(digits),)
 
 
-def arrays_of(path):
-    for part in ("train", "test"):
-        found = npz.read(path, part, 10)
-        if found is not None:
-            check_digits(found)
-
-
-def check_digits(found):
-    images, labels = found
-    assert images.dtype == np.uint8
-    assert images.ndim == 3
-    if labels is not None:
-        assert labels.dtype == np.uint8
-        assert labels.max() <= 9
+def set_of(path):
+    """Whatever `load` makes of an archive: the parts of a set."""
+    found = data.load(path)
+    for digits in (found.train, found.test, found.validation):
+        assert digits is None or digits.labels.shape == (len(digits),)
 
 
 def model_of(path):
@@ -125,8 +128,13 @@ def picture_of(path):
 READERS = {  # how to read, under which name
     "idx-images": (images_of, "images"),
     "idx-labels": (labels_of, "labels"),
-    "csv": (table_of, "digits.csv"),
-    "npz": (arrays_of, "digits.npz"),
+    "csv": (digits_of, "digits.csv"),
+    "csv-packed": (digits_of, "digits.csv.gz"),
+    "npz": (digits_of, "digits.npz"),
+    "npz-set": (set_of, "digits.npz"),
+    "npy": (digits_of, "images.npy"),
+    "zip": (set_of, "digits.zip"),
+    "any": (digits_of, "digits.dat"),
     "model": (model_of, "model.safetensors"),
     "model-contents": (trusting(model_of), "model.safetensors"),
     "checkpoint": (checkpoint_of, checkpoint.FILE),
