@@ -8,6 +8,7 @@ What is no pixel, the label and the number of the image, is kept apart as text.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
 
@@ -122,7 +123,7 @@ class Pixels(io.RawIOBase):
         if pixels is not None and b"." in pixels:
             pixels = None if ODD_POINT.search(pixels) else FRACTION.sub(b"", pixels)
         found = self.lines.count
-        width = columns.side**2
+        width = columns.pixels
         if pixels is None or not are_lines_of(width, found, pixels.translate(None, CELL_LETTERS)):
             for cells, size in zip((self.labels, self.lasts, self.numbers), kept, strict=True):
                 del cells[size:]
@@ -182,11 +183,15 @@ def faults(where: str, number: int, block: bytes, columns: Columns) -> Iterator[
                 "the line or delete it"
             )
             continue
-        start = columns.lead
-        end = count - (columns.label == "last")
-        for column, cell in enumerate(cells[start:end], start + 1):
-            found = CELL.fullmatch(cell)
-            if found is None or int(found[1]) > 255:
+        pixels = range(columns.lead, columns.lead + columns.pixels)
+        for column, cell in enumerate(cells, 1):
+            found = CELL.fullmatch(cell) if column - 1 in pixels else None
+            if column - 1 not in pixels and b"\r" in cell:
+                yield DataError(
+                    f"{where}, line {line}, column {column}: {shown(cell)} has a carriage return "
+                    "within; end every line with a line feed"
+                )
+            elif column - 1 in pixels and (found is None or int(found[1]) > 255):
                 yield DataError(
                     f"{where}, line {line}, column {column}: {shown(cell)} is not a whole number "
                     f"from 0 to 255; {mend_of(cell)}"
@@ -200,11 +205,18 @@ def shown(cell: bytes) -> str:
 
 def mend_of(cell: bytes) -> str:
     """How to save grey levels right that are written like this cell."""
+    if b"," in cell:
+        return "save the table with to_csv(sep=',', decimal='.', index=False)"
     try:
         value = float(cell)
     except ValueError:
         return "correct the cell"
-    if b"e" in cell.lower() and value == round(value) and 0 <= value <= 255:
+    if (
+        math.isfinite(value)
+        and b"e" in cell.lower()
+        and value == round(value)
+        and 0 <= value <= 255
+    ):
         return "save it with numpy.savetxt(..., fmt='%d', delimiter=',')"
     if 0 < value < 1:
         return (

@@ -48,6 +48,11 @@ class Columns:
         return printable(self.names[0][:LONGEST_NAME]) if self.numbered and self.names else ""
 
     @property
+    def id_is_known(self) -> bool:
+        """Whether the name of the first column says that it numbers or names the images."""
+        return self.names[0].lower() in IDS if self.names else False
+
+    @property
     def has_header(self) -> bool:
         """Whether line 1 is no image."""
         return bool(self.names)

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from mnistgpu.data import emnist, idx, npy, npz, parquet, table
-from mnistgpu.data.folders import Folder, folders_in, listing
+from mnistgpu.data.folders import Folder, folders_in, listing, members_in
 from mnistgpu.data.formats import ending_of, format_of, is_idx_name, stem_of
 from mnistgpu.data.naming import Role, listed, role_of, words_of
 from mnistgpu.data.raw import Raw
-from mnistgpu.data.streams import Source, archive_at, mode_of
+from mnistgpu.data.streams import Source, mode_of
 from mnistgpu.errors import DataError, UsageError
 
 AGAIN = "write it again with numpy.save"
@@ -72,7 +72,13 @@ def find(given: str | os.PathLike[str], orientation: str = "by-name") -> Found:
 def is_family(path: Path) -> bool:
     """Whether a path is none, but names one of several sets in a folder: FOLDER/emnist-letters."""
     name = path.name.lower()
-    if not name or "\0" in str(path) or os.path.lexists(path) or not path.parent.is_dir():
+    try:
+        os.lstat(path)
+        return False
+    except FileNotFoundError:
+        if not name or not path.parent.is_dir():
+            return False
+    except (OSError, ValueError):  # no right to look, or a zero byte in the name
         return False
     return any(role_of(stem_of(each)).family == name for each in listing(path.parent)[0])
 
@@ -130,7 +136,11 @@ def test_beside(source: Source) -> tuple[str, ...]:
     own = role_of(stem_of(source.name))
     if own.part != "train":
         return ()
-    others = [each for each, role in beside(source) if (role.part, role.kind) == ("test", own.kind)]
+    try:
+        near = beside(source)
+    except DataError:  # no right to list the folder: the file itself can be read all the same
+        return ()
+    others = [each for each, role in near if (role.part, role.kind) == ("test", own.kind)]
     if not others or (own.kind is None and not may_be_test(others[0])):
         return ()
     return (f"{others[0]} lies beside it and is not used; give the folder to use it for the test",)
@@ -295,8 +305,8 @@ def is_data(source: Source) -> bool:
 
 def read_pair(images: Source, labels: Source | None, where: str, orientation: str) -> Raw:
     """A file of images and one of labels, or images alone: IDX, npy, or npz of one array."""
-    found = None if labels is None else read_one(labels, "labels")
-    raw = Raw(read_one(images, "images"), found, where)
+    found = read_one(images, "images")
+    raw = Raw(found, None if labels is None else read_one(labels, "labels"), where)
     return emnist.oriented(raw, images, orientation, is_idx_name(images.name))
 
 
@@ -310,7 +320,9 @@ def read_one(source: Source, kind: str) -> np.ndarray:
     if ending == ".npy" or format_of(source) == "npy":
         with source.opened() as content:
             return npy.read(content, AGAIN)
-    return idx.read_images(source) if kind == "images" else idx.read_labels(source)
+    if kind == "labels":
+        return idx.read_labels(source)
+    return idx.read_images(source)[..., None]  # one channel, so that nobody guesses their size
 
 
 def read_npz(source: Source, pair: npz.Pair, where: str, orientation: str) -> Raw:
@@ -336,9 +348,7 @@ def in_zip(source: Source) -> Source:
     """The table itself; of train.csv.zip it is the only member."""
     if source.member or not source.name.lower().endswith(".zip"):
         return source
-    with archive_at(source.path) as (archive, _):
-        members = [info.filename for info in archive.infolist() if not info.is_dir()]
-    members = [member for member in members if not member.startswith("__MACOSX")]
+    members = [name for name in members_in(source.path) if not name.startswith("__MACOSX")]
     if len(members) != 1:
         raise DataError(
             f"{source}: holds {len(members)} files, where one table is expected; unpack it, and "

@@ -73,10 +73,16 @@ def is_of_idx(name: str) -> bool:
     return is_idx_name(name) and role_of(name).stored and role_of(name).kind is not None
 
 
+def members_in(path: Path) -> list[str]:
+    """The names of the files in a zip archive."""
+    with archive_at(path) as (archive, _):
+        names = [info.filename for info in archive.infolist()]
+    return [name for name in names if name and not name.endswith("/")]
+
+
 def in_archive(path: Path) -> Iterator[Folder]:
     """The folders of a zip archive."""
-    with archive_at(path) as (archive, _):
-        members = [info.filename for info in archive.infolist() if not info.is_dir()]
+    members = members_in(path)
     if len(set(members)) < len(members):
         raise DataError(f"{path}: holds a file twice; zip it again")
     folders: dict[PurePosixPath, list[Source]] = {}

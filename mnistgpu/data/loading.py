@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mnistgpu.data import embedded, finding
+from mnistgpu.data import embedded, finding, shapes
 from mnistgpu.data.digits import Dataset, Digits, HasClassesAndLevels, as_digits
 from mnistgpu.data.raw import Raw
 from mnistgpu.errors import DataError, ShapeError, printable
@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
             raise DataError(without_labels(raw))
     training = made(raws["train"], None, found.notes)
     test, validation = (
-        made(raws[name], training) if name in raws else None for name in ("test", "validation")
+        alike(raws[name], training) if name in raws else None for name in ("test", "validation")
     )
     return Dataset(training, test, str(path), validation, os.path.abspath(path))
 
@@ -79,6 +79,20 @@ def made(raw: Raw, like: HasClassesAndLevels | None, notes: tuple[str, ...] = ()
     except ShapeError as error:  # of a file, not of a caller's array
         raise DataError(str(error)) from None
     return replace(digits, ids=raw.ids)
+
+
+def alike(raw: Raw, training: Digits) -> Digits:
+    """Digits of another part of the set; DataError if its images are of another size."""
+    stacked, _ = shapes.stack(raw.images[:1], None, raw.source)
+    if stacked.shape[1:] != training.image_shape:
+        found, wanted = (
+            "x".join(map(str, each)) for each in (stacked.shape[1:], training.image_shape)
+        )
+        raise DataError(
+            f"{raw.source}: images of {found}, but those to train on have {wanted}; take both from "
+            "one set"
+        )
+    return made(raw, training)
 
 
 def without_labels(raw: Raw) -> str:

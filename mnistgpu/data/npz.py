@@ -46,12 +46,13 @@ def layout(path: Path) -> Layout:
     """Which arrays of the npz file are images and labels. Only names and headers are read."""
     with archive_at(path) as (archive, size):
         shapes: dict[str, tuple[int, ...] | None] = {}
+        others = []
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if name in shapes:
                 raise DataError(f"{path}: holds {name[:60]!r} twice; {AGAIN}")
             if info.filename != f"{name}.npy":
-                shapes[info.filename] = None
+                others.append(info.filename)
                 continue
             with open_member(f"{path}, {info.filename}", archive, info, size) as stream:
                 shapes[name] = npy.shape_of(stream)
@@ -63,7 +64,7 @@ def layout(path: Path) -> Layout:
         for part, pair in found.items()
         if part not in pair.images.lower() and pair.labels is not None
     ]
-    if left := [name for name in shapes if name not in used]:
+    if left := [*(name for name in shapes if name not in used), *others]:
         notes.append(f"{path} also holds {listed(left)}, which is not used")
     return Layout(found, tuple(notes))
 

@@ -71,7 +71,7 @@ class BlockReader(io.BufferedReader):
 def again(path: str | Path) -> str:
     """How to mend a damaged file of this name."""
     if str(path).lower().endswith(".npz"):
-        return "write the file again with numpy.savez"
+        return "copy it again, or write it again with numpy.savez"
     return "copy or download it again"
 
 

@@ -51,7 +51,14 @@ def read(source: Source) -> Raw:
     first_line = 1 + columns.has_header
     column = columns.count if label == "last" else columns.lead
     found = labels_of(where, labels, first_line, column) if labels else None
-    ids = Ids(columns.id_name, ids_of(numbers)) if numbers else None
+    ids = None
+    if numbers:
+        ids = Ids(columns.id_name, ids_of(numbers))
+        if not columns.id_is_known and not counts_up(ids.values):
+            raise DataError(
+                f"{where}: the first column neither counts up nor is called id; leave it out, or "
+                "call it so"
+            )
     side = columns.side
     return Raw(images.reshape(-1, side, side), found, where, tuple(notes), ids)
 
@@ -86,7 +93,7 @@ def parse(pixels: Pixels) -> tuple[np.ndarray | None, str]:
     """The pixels of all lines (lines, pixels) uint8; None, and the reason, if pandas refuses."""
     import pandas as pd
 
-    width = pixels.columns.side**2
+    width = pixels.columns.pixels
     try:
         table = pd.read_csv(
             io.BufferedReader(pixels, PIECE),
@@ -140,7 +147,7 @@ def label_by_cells(where: str, pixels: Pixels) -> str:
     """
     first, last = whole_numbers(pixels.labels), whole_numbers(pixels.lasts)
     if first is not None and len(first) > 2 and not pixels.columns.numbered:
-        if first[0] in (0, 1) and np.all(np.diff(first) == 1):
+        if counts_up(first):
             if len(first) > MOST_CLASSES:
                 return "number"
             raise DataError(
@@ -166,6 +173,11 @@ def label_by_cells(where: str, pixels: Pixels) -> str:
         f"{where}, line 1: neither the first nor the last column looks like labels; add a header "
         "that calls one of them label"
     )
+
+
+def counts_up(values: np.ndarray) -> bool:
+    """Whether these are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return values.dtype.kind == "i" and values[0] in (0, 1) and bool(np.all(np.diff(values) == 1))
 
 
 def put_first(where: str, columns: Columns, images: np.ndarray, firsts: Sequence[bytes]) -> None:

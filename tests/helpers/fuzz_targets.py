@@ -3,9 +3,11 @@
 import gzip
 import io
 import re
+import zipfile
 
 import numpy as np
 
+from helpers.bad_digit_files import npy_bytes, zip_bytes
 from helpers.digit_files import csv_bytes, idx_bytes, npz_bytes
 from mnistgpu import data
 from mnistgpu.data import idx
@@ -148,6 +150,60 @@ READERS = {  # how to read, under which name
 }
 
 
+def tables():
+    flat = IMAGES.reshape(3, 784)
+    small = np.ascontiguousarray(IMAGES[:, :8, :8]).reshape(3, 64)
+    return [
+        csv_bytes(flat[:2], LABELS[:2]),
+        csv_bytes(flat[:1], LABELS[:1], "last", header=False, end="\r\n"),
+        csv_bytes(flat[:1]),
+        csv_bytes(small, ["a", "b", "c"]).replace(b",", b";"),
+        csv_bytes(small, LABELS, header=False).replace(b",", b" "),
+        b"".join(b"%d,%b" % (i, line) for i, line in enumerate(csv_bytes(small).splitlines(True)))
+        .replace(b"0,", b"id,", 1)
+        .replace(b"\n1,", b"\n0,")
+        .replace(b"\n2,", b"\n1,")
+        .replace(b"\n3,", b"\n2,"),
+    ]
+
+
+def archives():
+    four = {"x_train": SMALL, "y_train": LABELS, "x_test": SMALL[:1], "y_test": LABELS[:1]}
+    named = {"images": SMALL / 255, "labels": np.array(["a", "b", "a"]), "more": LABELS}
+    colours = np.repeat(SMALL[..., None], 3, axis=3)
+    return [
+        npz_bytes(**four),
+        npz_bytes(True, **four),
+        npz_bytes(True, **named),
+        npz_bytes(arr_0=colours, arr_1=np.eye(10)[LABELS]),
+    ]
+
+
+def zips():
+    pairs = {
+        f"d/emnist-letters-{part}-{kind}": idx_bytes(array)
+        for part in ("train", "test")
+        for kind, array in (("images-idx3-ubyte", SMALL), ("labels-idx1-ubyte", LABELS + 1))
+    }
+    small = np.ascontiguousarray(IMAGES[:, :8, :8]).reshape(3, 64)
+    kaggle = {"train.csv": csv_bytes(small, LABELS), "test.csv": csv_bytes(small)}
+    arrays = {"X.npy": npy_bytes(SMALL), "y.npy": npy_bytes(LABELS)}
+    return [zip_bytes(*each.items()) for each in (pairs, kaggle, arrays)] + [
+        zip_bytes(*kaggle.items(), compression=zipfile.ZIP_DEFLATED)
+    ]
+
+
+digit_seeds = {
+    "csv": tables,
+    "csv-packed": lambda: [gzip.compress(each, mtime=0) for each in tables()],
+    "npz": archives,
+    "npz-set": archives,
+    "npy": lambda: [npy_bytes(SMALL), npy_bytes(np.asfortranarray(SMALL / 255))],
+    "zip": zips,
+    "any": lambda: [*tables()[3:], *archives()[2:3], npy_bytes(SMALL), idx_bytes(SMALL)],
+}
+
+
 def seeds(reader, folder):
     """Valid files for a reader, made in a folder."""
     digits = data.Digits(SMALL.reshape(3, 12), LABELS, "digits", (4, 3))
@@ -161,16 +217,8 @@ def seeds(reader, folder):
     if reader == "idx-labels":
         whole = idx_bytes(LABELS)
         return [whole, gzip.compress(whole, mtime=0)]
-    if reader == "csv":
-        flat = IMAGES.reshape(3, 784)
-        return [
-            csv_bytes(flat[:2], LABELS[:2]),
-            csv_bytes(flat[:1], LABELS[:1], "last", header=False, end="\r\n"),
-            csv_bytes(flat[:1]),
-        ]
-    if reader == "npz":
-        arrays = {"x_train": SMALL, "y_train": LABELS, "x_test": SMALL[:1], "y_test": LABELS[:1]}
-        return [npz_bytes(**arrays), npz_bytes(True, **arrays)]
+    if reader in digit_seeds:
+        return digit_seeds[reader]()
     path = folder / "seed"
     if reader.startswith("model"):
         theta = np.linspace(-1, 1, 12 * 3 + 3 + 30 + 10, dtype=np.float32)

@@ -207,7 +207,9 @@ ARRAYS = {
     "image and label": Layout(npz(**one_set("image", "label")), "taken as train", False),
     "X and y": Layout(npz(**one_set("X", "y")), "X and y are taken as train", False),
     "data and target": Layout(npz(**one_set("data", "target", FLAT)), "taken as train", False),
-    "features and targets": Layout(npz(**one_set("features", "targets", FLAT)), "taken as train", False),
+    "features and targets": Layout(
+        npz(**one_set("features", "targets", FLAT)), "taken as train", False
+    ),
     "without names": Layout(npz(**one_set("arr_0", "arr_1")), "arr_0 and arr_1 are taken", False),
     "without names, with a test": Layout(
         npz(**dict(zip(("arr_0", "arr_1", "arr_2", "arr_3"), KERAS.values(), strict=True))),
@@ -355,7 +357,9 @@ TABLES = {
     "bars": Layout(table(spread("|")), "separated by bars", False),
     "blanks": Layout(table(spread(" ", header=False), "d.txt"), "separated by blanks", False),
     "numpy.savetxt": Layout(table(savetxt(fmt="%3d"), "d.txt"), "separated by blanks", False),
-    "another ending": Layout(table(kaggle(header=False), "optdigits.tra"), "taken as the labels", False),
+    "another ending": Layout(
+        table(kaggle(header=False), "optdigits.tra"), "taken as the labels", False
+    ),
     "an index without a name": Layout(
         table(written(frame())), "the first column numbers the images", False
     ),
