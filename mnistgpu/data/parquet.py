@@ -14,7 +14,7 @@ import numpy as np
 
 from mnistgpu.data.columns import columns_named
 from mnistgpu.data.raw import Ids, Raw
-from mnistgpu.data.streams import LARGEST, Source, check_growth, fill, opened
+from mnistgpu.data.streams import FAULTS, LARGEST, Source, check_growth, fill, opened
 from mnistgpu.errors import DataError
 
 WIDEST = 8  # bytes of a cell in memory
@@ -71,7 +71,7 @@ def frame_of(source: Source) -> Any:
             return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
         except DataError:
             raise
-        except (pa.ArrowException, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        except (pa.ArrowException, *FAULTS, LookupError, TypeError, OverflowError) as error:
             text = str(error).partition("\n")[0][:200]
             raise DataError(
                 f"{source}: a damaged parquet file ({text!r}); copy it again, or {AGAIN}"

@@ -4,6 +4,7 @@ import gzip
 import io
 import re
 import zipfile
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -136,6 +137,7 @@ READERS = {  # how to read, under which name
     "npz-set": (set_of, "digits.npz"),
     "npy": (digits_of, "images.npy"),
     "zip": (set_of, "digits.zip"),
+    **({"parquet": (digits_of, "digits.parquet")} if find_spec("pyarrow") else {}),
     "any": (digits_of, "digits.dat"),
     "model": (model_of, "model.safetensors"),
     "model-contents": (trusting(model_of), "model.safetensors"),
@@ -193,7 +195,23 @@ def zips():
     ]
 
 
+def parquets():
+    import pandas as pd
+    from PIL import Image
+
+    small = pd.DataFrame(IMAGES[:, :8, :8].reshape(3, 64), columns=[f"p{i}" for i in range(64)])
+    small.insert(0, "label", LABELS)
+    cells = []
+    for image in SMALL:
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, "PNG")
+        cells.append({"bytes": content.getvalue(), "path": ""})
+    pictures = pd.DataFrame({"image": cells, "label": LABELS})
+    return [frame.to_parquet() for frame in (small, small.astype(float), pictures)]
+
+
 digit_seeds = {
+    "parquet": parquets,
     "csv": tables,
     "csv-packed": lambda: [gzip.compress(each, mtime=0) for each in tables()],
     "npz": archives,
