@@ -147,7 +147,7 @@ def begin(
     settings = settings_of(recipe, options["deform"], changes)
     chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
-        reading = pool.submit(dataset_for, max(10, settings.sizes[-1]), data, not quiet)
+        reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting
         from mnistgpu.commands.training import carry_out
         from mnistgpu.runs.run_directory import new_path
@@ -165,11 +165,11 @@ def begin(
                 path.parent.rmdir()
 
 
-def dataset_for(classes: int, path: Path | None, bar: bool) -> Any:
-    """The digits at a path (None: the embedded MNIST) with up to so many classes, hashed."""
+def dataset_for(orientation: str, path: Path | None, bar: bool) -> Any:
+    """The digits at a path (None: the embedded MNIST), hashed."""
     from mnistgpu.api import reading
 
-    dataset = reading.load_data(path, classes, bar=bar)
+    dataset = reading.load_data(path, orientation, bar=bar)
     _ = dataset.digest  # computed here, beside the imports
     return dataset
 

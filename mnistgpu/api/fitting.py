@@ -163,7 +163,7 @@ def resume(
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
-        dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair, display.shows_bars)
+        dataset = training_data(where, y, made.orientation, test, pair, display.shows_bars)
         if dataset.digest != saved.data_digest:
             raise DataError(
                 f"{dataset.source}: not the data that {directory} was trained on (their digest is "

@@ -68,13 +68,23 @@ def backend_of(given: str | Backend | None) -> Backend:
 
 
 def training_data(
-    X: Any, y: Any, classes: int, test: Any = None, validation: Any = None, bar: bool = False
-) -> Any:
-    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays."""
+    X: Any,
+    y: Any,
+    orientation: str,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
+) -> Dataset:
+    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays.
+
+    orientation: how a file stores its images; see `data.load`. bar: as for `reading.load_data`.
+    """
     if X is None or is_path(X):
         if y is not None:
             raise labels_without_images(X)
-        X = reading.load_data(X, classes, bar=bar)
+        X = reading.load_data(X, orientation, bar=bar)
+    elif orientation == "transposed" and not isinstance(X, Dataset):
+        raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
 
 
@@ -95,7 +105,7 @@ def settings_and_data(
     """
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
-    dataset = training_data(X, y, max(10, settings.sizes[-1]), test, pair, bar)
+    dataset = training_data(X, y, settings.orientation, test, pair, bar)
     if dataset.validation is not None and "validation" not in changes:
         settings = settings.changed(validation=0)
     elif "validation" not in changes:
@@ -149,7 +159,7 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
         raise labels_without_images(X)
     if X is None or is_path(X):
-        digits = data.load().test if X is None else reading.load_digits(X, trained)
+        digits = data.load().test if X is None else digits_at(X, trained)
     elif isinstance(X, Digits):
         digits = X if X.labels is None else arrays.checked(X, "X", trained.image_shape)
     else:
@@ -160,6 +170,11 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
         )
     checks.check_labels(digits, trained.sizes[-1])
     return digits
+
+
+def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
+    """The digits in files, with the grey levels, the classes and the orientation of a network."""
+    return reading.load_digits(path, trained, trained.orientation)
 
 
 def labels_without_images(X: Any) -> UsageError:

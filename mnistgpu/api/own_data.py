@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def dataset_of(
     if digest not in known:
         found = origin_of(given, digest)
         if found is not None:
-            known[digest] = found.dataset(who, lambda path: loaded(path, trained.sizes[-1]))
+            known[digest] = found.dataset(who, partial(loaded, trained))
         elif digest and (mnist := data.load()).digest == digest:
             known[digest] = mnist
         else:
@@ -104,9 +105,10 @@ def dataset_of(
     return known[digest]
 
 
-def loaded(path: str | None, outputs: int) -> Dataset:
-    """The set at a path with labels as a network of so many outputs has learned them."""
-    return for_outputs(reading.load_data(path), outputs)
+def loaded(trained: Model | Committee, path: str | None) -> Dataset:
+    """The set at a path, read as it was when the network was trained on it."""
+    dataset = reading.load_data(path, trained.orientation)
+    return for_outputs(dataset, trained.sizes[-1])
 
 
 def origin_of(given: Any, digest: str) -> Origin | None:

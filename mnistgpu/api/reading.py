@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def load_data(
-    path: str | os.PathLike[str] | None = None, classes: int = 10, *, bar: bool = False
+    path: str | os.PathLike[str] | None = None,
+    orientation: str = "by-name",
+    *,
+    bar: bool = False,
 ) -> data.Dataset:
     """A labelled set: the embedded MNIST, or the set at a path, as for `data.load`; also a folder
     of pictures (see `pictures.folder`).
@@ -30,11 +33,15 @@ def load_data(
         from mnistgpu.pictures import folder
 
         return folder.load(Path(path), bar)
-    return data.load(None if path is None else Path(path), classes)
+    return data.load(path, orientation)
 
 
 def load_digits(
-    path: str | os.PathLike[str], like: HasClassesAndLevels | None = None, *, bar: bool = False
+    path: str | os.PathLike[str],
+    like: HasClassesAndLevels | None = None,
+    orientation: str = "by-name",
+    *,
+    bar: bool = False,
 ) -> data.Digits:
     """The images at a path, as for `data.load_digits`; also a folder of pictures.
 
@@ -44,7 +51,7 @@ def load_digits(
         from mnistgpu.pictures import folder
 
         return folder.load_digits(Path(path), like, bar)
-    return data.load_digits(Path(path), 10 if like is None else max(10, len(like.classes)))
+    return data.load_digits(path, like, orientation)
 
 
 def holds_pictures(path: Path) -> bool:

@@ -138,9 +138,10 @@ class Sweep:
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
         self.changes = [{**fixed, **values} for values in combinations]
-        sizes = [settings_of(recipe, deform, changes).sizes for changes in self.changes]
-        classes = max(10, *(each[-1] for each in sizes))
-        self.dataset = training_data(X, y, classes, test, pair)
+        ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
+        if len(ways) > 1:
+            raise UsageError("orientation: all runs of a sweep read the same data; give it once")
+        self.dataset = training_data(X, y, ways.pop(), test, pair)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
             made, _ = settings_and_data(self.dataset, None, recipe, deform, changes)

@@ -48,11 +48,14 @@ class Origin:
             raise DataError(
                 f"{who}: was trained on arrays ({self.source}), which are not saved with it; {MEND}"
             )
-        if self.path is not None and not os.path.exists(self.path):
+        try:
+            found = read(self.path)
+        except DataError:
+            if self.path is None or os.path.exists(self.path):
+                raise
             raise DataError(
                 f"{self.path}: is not there any more, and {who} was trained on it; {MEND}"
-            )
-        found = read(self.path)
+            ) from None
         if found.digest != self.digest:
             raise DataError(
                 f"{found.source}: is not what {who} was trained on (its digest is "

@@ -24,7 +24,7 @@ def is_stopped(directory: Path) -> bool:
 
 
 def read(
-    directory: Path, load: Callable[[str | None], data.Dataset] = data.load
+    directory: Path, load: Callable[[str | None, str], data.Dataset] = data.load
 ) -> tuple[Model, list[Row], str]:
     """The network of a checkpoint, the history so far, and a sentence that says how far it is.
 
@@ -34,7 +34,7 @@ def read(
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
-    dataset = load(saved.data)
+    dataset = load(saved.data, settings.orientation)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "

@@ -173,7 +173,7 @@ def test_bombs_need_little_time_and_memory(folder_of_bombs):
         "terminal": "is a device or a pipe, where a file is needed; give",
         "bomb.npz": "compressed bytes claim to hold 1,073,741,",
         "sparse-idx-as": "5,368,709,136 bytes, but the limit is 4,294,967,296; split it",
-        "many-members": "a part that should be small claims 29,884,416 bytes; write",
+        "many-members": "a part that should be small claims 29,884,416 bytes; copy",
         "one-line": "line 1: more than 65,536 bytes",
         "long-line": "line 8: more than 65,536 bytes",
     }
