@@ -143,10 +143,10 @@ def begin(
     from mnistgpu.backend import select
     from mnistgpu.recipes import settings_of
 
-    settings = settings_of(recipe, options["deform"], changes)
+    settings_of(recipe, options["deform"], changes)  # refused before the digits are read
     chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
-        reading = pool.submit(dataset_for, max(10, settings.sizes[-1]), data)
+        reading = pool.submit(dataset_for, data)
         from mnistgpu.api import fitting
         from mnistgpu.commands.training import carry_out
         from mnistgpu.runs.run_directory import new_path
@@ -164,11 +164,12 @@ def begin(
                 path.parent.rmdir()
 
 
-def dataset_for(classes: int, path: Path | None) -> Any:
-    """The digits at a path (None: the embedded MNIST) with up to so many classes, hashed."""
+def dataset_for(path: Path | None) -> Any:
+    """The digits at a path (None: the embedded MNIST), hashed."""
     from mnistgpu import data as readers
+    from mnistgpu.data.classes import MOST
 
-    dataset = readers.load(path, classes)
+    dataset = readers.load(path, MOST)
     _ = dataset.digest  # computed here, beside the imports
     return dataset
 

@@ -219,7 +219,7 @@ def plot(
         if X is None or is_path(X):
             images = data.load(X, classes=trained.sizes[-1]).train.images
         else:
-            images, _ = arrays.as_images(X, trained.image_shape)
+            images, _ = arrays.as_images(X, trained)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
         return path
     if columns is None:

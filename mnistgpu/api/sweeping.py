@@ -21,6 +21,7 @@ from mnistgpu.api.inputs import (
     check_switches,
     directory_of,
     is_count,
+    is_number,
     settings_and_data,
     training_data,
     with_validation,
@@ -29,7 +30,6 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
-from mnistgpu.recipes import settings_of
 from mnistgpu.runs import checkpoint, checks, listing, run_directory
 from mnistgpu.runs.progress import Display
 from mnistgpu.runs.stop import Stop
@@ -82,11 +82,15 @@ def sweep(
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a sweep: its directory, its values of the settings that differ, all its settings."""
+    """A run of a sweep: its directory, its values of the settings that differ, all its settings.
+
+    digest: that of its data, which its settings may divide in another way.
+    """
 
     path: Path
     values: dict[str, Any]
     settings: Settings
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Sweep:
         folder = directory_of(out)
         if listing.is_run(folder):
             raise UsageError(f"--out {folder}: is the directory of a run; choose another")
-        if isinstance(validation, list) and all(map(is_count, validation)):
+        if isinstance(validation, list) and all(map(is_number, validation)):
             settings, validation = {**settings, "validation": validation}, None
         fixed, lists = separated(settings)
         fixed, pair = with_validation(fixed, validation)
@@ -138,17 +142,16 @@ class Sweep:
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
         self.changes = [{**fixed, **values} for values in combinations]
-        sizes = [settings_of(recipe, deform, changes).sizes for changes in self.changes]
-        classes = max(10, *(each[-1] for each in sizes))
-        self.dataset = training_data(X, y, classes, test, pair)
+        self.dataset = training_data(X, y, test, pair)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
-            made, _ = settings_and_data(self.dataset, None, recipe, deform, changes)
-            checks.check_fit(made, self.dataset)
+            made, dataset = settings_and_data(self.dataset, None, recipe, deform, changes)
+            checks.check_fit(made, dataset)
             check_backend(made, self.backend)
-            self.planned.append(Planned(folder / directory_name(values), values, made))
+            path = folder / directory_name(values)
+            self.planned.append(Planned(path, values, made, dataset.digest))
         for planned in self.planned:
-            check_same(planned, self.dataset.digest)
+            check_same(planned)
 
     def runs(
         self, progress: bool | Display | None, stop: Stop | None, checkpoint_every: str
@@ -184,7 +187,7 @@ class Sweep:
     ) -> Done:
         """Read the run if it is finished, resume it if it was stopped, or train it."""
         path = planned.path
-        finished = run_directory.is_finished(path, planned.settings, self.dataset.digest)
+        finished = run_directory.is_finished(path, planned.settings, planned.digest)
         if finished and run_directory.is_whole(path):
             run = runs_of.read(path, self.backend, partial(resume, path, self.dataset))
             return Done(planned, run, before=True)
@@ -241,7 +244,8 @@ def value_of(name: str, given: Any) -> Any:
     """A value of a setting, checked; a whole number becomes a float where the setting is one."""
     (value,) = renamed({name: given}).values()
     check_value(KNOBS[name], value)
-    return float(value) if type(value) is int and "float" in str(KNOBS[name].type) else value
+    is_float = KNOBS[name].type in ("float", "float | None")
+    return float(value) if type(value) is int and is_float else value
 
 
 def directory_name(values: Mapping[str, Any]) -> str:
@@ -251,9 +255,9 @@ def directory_name(values: Mapping[str, Any]) -> str:
     )
 
 
-def check_same(planned: Planned, digest: str) -> None:
+def check_same(planned: Planned) -> None:
     """UsageError if the directory holds a run with other settings or data."""
-    path, expected = planned.path, (planned.settings, digest)
+    path, expected = planned.path, (planned.settings, planned.digest)
     if run_directory.is_finished(path, *expected):
         return
     if files.is_file(path / checkpoint.FILE):

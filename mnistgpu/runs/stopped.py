@@ -8,6 +8,7 @@ import numpy as np
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.data.classes import MOST
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError
 from mnistgpu.models.model import FILE as MODEL
@@ -30,7 +31,8 @@ def read(directory: Path) -> tuple[Model, list[Row], str]:
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
-    dataset = data.load(saved.data, classes=max(10, settings.sizes[-1]))
+    dataset = data.load(saved.data, classes=MOST)
+    dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "
