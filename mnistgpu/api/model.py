@@ -14,9 +14,10 @@ from mnistgpu.api.inputs import (
     check_switches,
     directory_of,
     network_of,
+    warn_of,
 )
 from mnistgpu.api.own_data import digits_to_judge
-from mnistgpu.backend import NUMPY, Backend
+from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import arrays
 from mnistgpu.data.classes import names_of
 from mnistgpu.errors import UsageError
@@ -83,14 +84,20 @@ class Model:
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each image, by its name: (N,), strings or int64."""
-        images, _ = arrays.as_images(X, self.image_shape)
-        return names_of(self.trained.classes, self.trained.predict(images, self.backend))
+        answers = self.trained.predict(self._rows(X), self.backend)
+        return names_of(self.trained.classes, answers)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probability of each of `classes` for each image: (N, classes) on the host."""
-        images, _ = arrays.as_images(X, self.image_shape)
-        probabilities = self.trained.probabilities(images, self.backend)
+        probabilities = self.trained.probabilities(self._rows(X), self.backend)
         return self.backend.to_numpy(probabilities).T
+
+    def _rows(self, X: Any) -> Array:
+        """Images as uint8 rows, after warnings of what was recognised."""
+        images, notes = arrays.as_images(X, self.trained, "X", self.backend)
+        if notes:
+            warn_of(notes)
+        return images
 
     def evaluate(self, X: Any = None, y: Any = None, *, robustness: bool = False) -> Evaluation:
         """How good it is on labelled images: accuracy, confusion, calibration and more.

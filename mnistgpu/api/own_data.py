@@ -11,7 +11,6 @@ from mnistgpu import data, models
 from mnistgpu.api import reading
 from mnistgpu.api.inputs import is_path, labelled_digits, network_of
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.data.digits import for_outputs
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
@@ -108,7 +107,8 @@ def dataset_of(
 def loaded(trained: Model | Committee, path: str | None) -> Dataset:
     """The set at a path, read as it was when the network was trained on it."""
     dataset = reading.load_data(path, trained.orientation)
-    return for_outputs(dataset, trained.sizes[-1])
+    share = members_of(trained)[0].settings.get("test_share", 0.0)
+    return data.prepared(dataset, trained.sizes[-1], share)
 
 
 def origin_of(given: Any, digest: str) -> Origin | None:

@@ -14,7 +14,7 @@ from mnistgpu.storage import files
 if TYPE_CHECKING:
     import os
 
-    from mnistgpu.data.digits import HasClassesAndLevels
+    from mnistgpu.data.digits import Alike
 
 
 def load_data(
@@ -38,7 +38,7 @@ def load_data(
 
 def load_digits(
     path: str | os.PathLike[str],
-    like: HasClassesAndLevels | None = None,
+    like: Alike | None = None,
     orientation: str = "by-name",
     *,
     bar: bool = False,

@@ -224,7 +224,7 @@ def plot(
         elif is_path(X):
             images = reading.load_data(X, settings.orientation).train.images
         else:
-            images, _ = arrays.as_images(X, trained.image_shape)
+            images, _ = arrays.as_images(X, trained)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
         return path
     if columns is None:

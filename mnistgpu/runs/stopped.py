@@ -35,6 +35,7 @@ def read(
     saved = checkpoint.load(directory)
     settings = saved.settings
     dataset = load(saved.data, settings.orientation)
+    dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "

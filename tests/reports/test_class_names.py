@@ -13,7 +13,8 @@ from mnistgpu.pictures.answers import Answer
 from mnistgpu.reports import evaluation, html_report, plots
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
-GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat") + (
+GARMENTS = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 
