@@ -95,7 +95,9 @@ def fit(
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
-    made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
+    made, dataset = settings_and_data(
+        X, y, recipe, deform, settings, test, validation, display.shows_bars
+    )
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
@@ -161,7 +163,7 @@ def resume(
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
-        dataset = training_data(where, y, made.orientation, test, pair)
+        dataset = training_data(where, y, made.orientation, test, pair, display.shows_bars)
         if dataset.digest != saved.data_digest:
             raise DataError(
                 f"{dataset.source}: not the data that {directory} was trained on (their digest is "

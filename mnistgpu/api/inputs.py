@@ -12,6 +12,7 @@ import numpy as np
 
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
+from mnistgpu.api import reading
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.errors import UsageError
@@ -67,7 +68,12 @@ def backend_of(given: str | Backend | None) -> Backend:
 
 
 def training_data(
-    X: Any, y: Any, orientation: str, test: Any = None, validation: Any = None
+    X: Any,
+    y: Any,
+    orientation: str,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
 ) -> Dataset:
     """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays.
 
@@ -76,7 +82,7 @@ def training_data(
     if X is None or is_path(X):
         if y is not None:
             raise labels_without_images(X)
-        X = data.load(X, orientation)
+        X = reading.load_data(X, orientation, bar=bar)
     elif orientation == "transposed" and not isinstance(X, Dataset):
         raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
@@ -90,6 +96,7 @@ def settings_and_data(
     changes: Mapping[str, Any],
     test: Any = None,
     validation: Any = None,
+    bar: bool = False,
 ) -> tuple[Settings, Dataset]:
     """The settings and the digits of a new run.
 
@@ -98,7 +105,7 @@ def settings_and_data(
     """
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
-    dataset = training_data(X, y, settings.orientation, test, pair)
+    dataset = training_data(X, y, settings.orientation, test, pair, bar)
     if dataset.validation is not None and "validation" not in changes:
         settings = settings.changed(validation=0)
     elif "validation" not in changes:
@@ -133,7 +140,7 @@ def network_of(given: Any) -> Model | Committee:
     if is_path(given):
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
-            trained, _, how_far = stopped.read(path)
+            trained, _, how_far = stopped.read(path, reading.load_data)
             warnings.warn(how_far, stacklevel=3)
             return trained
         return committee.load(path)
@@ -152,7 +159,7 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
         raise labels_without_images(X)
     if X is None or is_path(X):
-        digits = data.load().test if X is None else digits_at(X, trained)
+        digits = data.load().test if X is None else reading.load_digits(X, trained)
     elif isinstance(X, Digits):
         digits = X if X.labels is None else arrays.checked(X, "X", trained.image_shape)
     else:
@@ -163,12 +170,6 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
         )
     checks.check_labels(digits, trained.sizes[-1])
     return digits
-
-
-def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
-    """The digits in files, with the grey levels, the classes and the orientation of a network."""
-    first = trained.members[0] if isinstance(trained, Committee) else trained
-    return data.load_digits(path, trained, first.settings.get("orientation", "by-name"))
 
 
 def labels_without_images(X: Any) -> UsageError:

@@ -69,6 +69,11 @@ def find(given: str | os.PathLike[str], orientation: str = "by-name") -> Found:
     return Found({"train": reader}, test_beside(source))
 
 
+def is_there(path: str) -> bool:
+    """Whether something is at a path, or it names one of several sets in a folder."""
+    return os.path.exists(path) or is_family(Path(path))
+
+
 def is_family(path: Path) -> bool:
     """Whether a path is none, but names one of several sets in a folder: FOLDER/emnist-letters."""
     name = path.name.lower()

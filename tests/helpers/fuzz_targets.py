@@ -17,6 +17,7 @@ from mnistgpu.models import committee, model
 from mnistgpu.pictures import images
 from mnistgpu.runs import checkpoint, run_directory, watching
 from mnistgpu.runs.history import Progress, Row
+from mnistgpu.runs.origin import Origin
 from mnistgpu.settings import Settings
 from mnistgpu.storage import tensor_file
 
@@ -265,7 +266,8 @@ def seeds(reader, folder):
         watching.save(seen, path)
         files = [path.read_bytes()]
     elif reader == "settings":
-        run_directory.write_record(folder, used.as_dict(), "digits", digits.digest)
+        origin = Origin("digits", None, digits.digest)
+        run_directory.write_record(folder, used.as_dict(), origin)
         files = [(folder / "settings.json").read_bytes()]
     elif reader == "history":
         run_directory.write_history(path, rows)
