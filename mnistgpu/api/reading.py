@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistgpu import data
+from mnistgpu.errors import UsageError
 from mnistgpu.storage import files
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ def load_data(
     """A labelled set: the embedded MNIST, or the set at a path, as for `data.load`; also a folder
     of pictures (see `pictures.folder`).
 
+    orientation: as for `data.load`.
     bar: show how far the reading of pictures is, on a terminal or in a notebook.
     DataError if something is missing, damaged or in another format.
     """
     if path is not None and holds_pictures(files.path_of(path, "data")):
         from mnistgpu.pictures import folder
 
+        if orientation == "transposed":
+            raise UsageError(f"orientation: is for files of arrays, but {path} holds pictures")
         return folder.load(Path(path), bar)
     return data.load(path, orientation)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from mnistgpu.data import emnist, idx, npy, npz, parquet, table
 from mnistgpu.data.folders import Folder, folders_in, listing, members_in
-from mnistgpu.data.formats import ending_of, format_of, is_idx_name, stem_of
+from mnistgpu.data.formats import ENDINGS, ending_of, format_of, is_idx_name, stem_of
 from mnistgpu.data.naming import Role, listed, role_of, words_of
 from mnistgpu.data.raw import Raw
 from mnistgpu.data.streams import Source, mode_of
@@ -67,6 +67,11 @@ def find(given: str | os.PathLike[str], orientation: str = "by-name") -> Found:
     labels = labels_beside(source)
     reader = partial(read_pair, source, labels, str(path), orientation)
     return Found({"train": reader}, test_beside(source))
+
+
+def is_there(path: str) -> bool:
+    """Whether something is at a path, or it names one of several sets in a folder."""
+    return os.path.exists(path) or is_family(Path(path))
 
 
 def is_family(path: Path) -> bool:
@@ -181,7 +186,11 @@ def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None
 
 def set_in(folder: Folder, family: str | None) -> Members | Source | None:
     """The files of the set in a folder, by part and kind; or the only file of data there."""
-    roles = [(source, role_of(stem_of(source.name))) for source in folder.files]
+    roles = [
+        (source, role_of(stem_of(source.name)))
+        for source in folder.files
+        if is_idx_name(source.name) or ending_of(source.name) in ENDINGS
+    ]
     for kind_of in (idx_kind, table_kind, array_kind):
         sets: dict[str, list[tuple[str, str, Source]]] = {}
         for source, role in roles:

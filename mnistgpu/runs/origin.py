@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import data
-from mnistgpu.data import Dataset, Digits
+from mnistgpu.data import Dataset, Digits, finding
 from mnistgpu.errors import DataError
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files
@@ -48,14 +48,11 @@ class Origin:
             raise DataError(
                 f"{who}: was trained on arrays ({self.source}), which are not saved with it; {MEND}"
             )
-        try:
-            found = read(self.path)
-        except DataError:
-            if self.path is None or os.path.exists(self.path):
-                raise
+        if self.path is not None and not finding.is_there(self.path):
             raise DataError(
                 f"{self.path}: is not there any more, and {who} was trained on it; {MEND}"
-            ) from None
+            )
+        found = read(self.path)
         if found.digest != self.digest:
             raise DataError(
                 f"{found.source}: is not what {who} was trained on (its digest is "
