@@ -58,6 +58,10 @@ class StoppedError(MnistGpuError):
         self.exit_status = exit_status
 
 
+class Note(UserWarning):
+    """What was recognised in data, turned or left out: a warning in Python, a note in terminals."""
+
+
 def said_in_one_sentence() -> None:
     """In a script: an MnistGpuError ends it with one sentence instead of a traceback."""
 

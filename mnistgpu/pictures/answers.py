@@ -14,6 +14,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import levels
+from mnistgpu.errors import Note
 from mnistgpu.pictures import images as pictures
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def answers(
             digits = data.load_digits(path, trained, trained.orientation)
             images = digits.images
             for note in digits.notes:
-                warnings.warn(note, stacklevel=2)
+                warnings.warn(note, Note, stacklevel=2)
         probabilities = backend.to_numpy(trained.probabilities(images, backend))
         for i in range(len(images)):
             if pictures.is_picture(path):
