@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
+from mnistgpu.data.emnist import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
@@ -290,6 +291,12 @@ class Settings:
     )
     clean_ending: float = setting(
         0.0, "Share of the steps, at the end, without deformations.", number(0, 1)
+    )
+
+    orientation: str = setting(
+        "by-name",
+        "How files of --data store images: {names}. by-name turns those of EMNIST upright.",
+        one_of(ORIENTATIONS),
     )
 
     def __post_init__(self) -> None:

@@ -99,7 +99,9 @@ def fit(
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
-    made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
+    made, dataset = settings_and_data(
+        X, y, recipe, deform, settings, test, validation, display.shows_bars
+    )
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
@@ -165,7 +167,7 @@ def resume(
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
-        dataset = training_data(where, y, test, pair)
+        dataset = training_data(where, y, made.orientation, test, pair, display.shows_bars)
         dataset = data.prepared(dataset, made.sizes[-1], made.test_share)
         if dataset.digest != saved.data_digest:
             raise DataError(

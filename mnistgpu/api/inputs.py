@@ -14,9 +14,10 @@ import numpy as np
 
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
+from mnistgpu.api import reading
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
-from mnistgpu.data.classes import DIGITS, MOST
+from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.splitting import number_of
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee
@@ -70,12 +71,24 @@ def backend_of(given: str | Backend | None) -> Backend:
     return given if isinstance(given, Backend) else backends.select(given)
 
 
-def training_data(X: Any, y: Any, test: Any = None, validation: Any = None) -> Dataset:
-    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays."""
+def training_data(
+    X: Any,
+    y: Any,
+    orientation: str,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
+) -> Dataset:
+    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays.
+
+    orientation: how a file stores its images; see `data.load`. bar: as for `reading.load_data`.
+    """
     if X is None or is_path(X):
         if y is not None:
             raise labels_without_images(X)
-        X = data.load(X, MOST)
+        X = reading.load_data(X, orientation, bar=bar)
+    elif orientation == "transposed" and not isinstance(X, Dataset):
+        raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
 
 
@@ -87,6 +100,7 @@ def settings_and_data(
     changes: Mapping[str, Any],
     test: Any = None,
     validation: Any = None,
+    bar: bool = False,
 ) -> tuple[Settings, Dataset]:
     """The settings and the digits of a new run.
 
@@ -96,7 +110,7 @@ def settings_and_data(
     """
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
-    dataset = training_data(X, y, test, pair)
+    dataset = training_data(X, y, settings.orientation, test, pair, bar)
     if "layers" not in changes:
         settings, dataset = following(settings, dataset)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
@@ -179,7 +193,7 @@ def network_of(given: Any) -> Model | Committee:
     if is_path(given):
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
-            trained, _, how_far = stopped.read(path)
+            trained, _, how_far = stopped.read(path, reading.load_data)
             warnings.warn(how_far, stacklevel=3)
             return trained
         return committee.load(path)
@@ -201,7 +215,7 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
         raise labels_without_images(X)
     if X is None or is_path(X):
-        digits = data.load().test if X is None else data.load_digits(X, MOST)
+        digits = data.load().test if X is None else digits_at(X, trained)
     elif isinstance(X, Digits):
         digits = X
     else:
@@ -214,6 +228,11 @@ def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
     checks.check_labels(digits, trained.sizes[-1])
     warn_of(digits.notes)
     return digits
+
+
+def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
+    """The digits in files, with the grey levels, the classes and the orientation of a network."""
+    return reading.load_digits(path, trained, trained.orientation)
 
 
 def warn_of(notes: tuple[str, ...]) -> None:

@@ -18,12 +18,14 @@ from mnistgpu.runs import checkpoint, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing
 from mnistgpu.runs.notebook import CellBar, in_notebook
+from mnistgpu.runs.origin import Origin
 from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
     Guarded,
     Warnings,
     conclusion,
+    data_notes,
     display_for_output,
     introduction,
     on_terminal,
@@ -82,6 +84,9 @@ class Job:
             callbacks.append(watching.Watcher(self.seen))
         for line in (*introduction(settings, dataset, self.backend), *notes):
             display.note(line)
+        if isinstance(display.display, Warnings):  # which prints no introduction
+            for sentence in data_notes(dataset):
+                display.warning(sentence)
         try:
             with self.interruptible(path):
                 with self.page(), display:
@@ -103,7 +108,7 @@ class Job:
         for line in conclusion(outcome, path):
             display.note(line)
         return Run(
-            Model(outcome.model, self.backend),
+            Model(outcome.model, self.backend, Origin.of(dataset)),
             outcome.history,
             outcome.results,
             settings,

@@ -16,18 +16,19 @@ from mnistgpu.api.inputs import (
     check_switches,
     directory_of,
     is_path,
-    labelled_digits,
     network_of,
     warn_of,
 )
+from mnistgpu.api.own_data import digits_to_judge
 from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import arrays
 from mnistgpu.data.classes import names_of
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
+from mnistgpu.runs.origin import Origin
 from mnistgpu.settings import from_dict
-from mnistgpu.storage import files
+from mnistgpu.storage import files, tensor_file
 
 if TYPE_CHECKING:
     from mnistgpu.network import Layer
@@ -40,19 +41,25 @@ class Model:
 
     trained: the network itself, of `models.model` or `models.committee`.
     backend: where it computes.
+    origin: what it was trained on, or the path that it was loaded from; None if neither is known.
 
     Images are given as one (H, W) or many (N, pixels), (N, H, W) or (N, H, W, 3), in arrays of any
     library, lists or tables, with the grey levels of the images that it was trained on or floats
     from 0 to 1; see `data.arrays`. Raises ShapeError or DataError for others.
     """
 
-    def __init__(self, trained: model.Model | Committee, backend: Backend = NUMPY):
+    def __init__(
+        self,
+        trained: model.Model | Committee,
+        backend: Backend = NUMPY,
+        origin: Origin | AnyPath | None = None,
+    ):
         if not isinstance(trained, (model.Model, Committee)):
             raise UsageError(
                 f"a Model is not made of a {type(trained).__name__}; get one with mnistgpu.load, "
                 "fit or committee"
             )
-        self.trained, self.backend = trained, backend
+        self.trained, self.backend, self.origin = trained, backend, origin
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -104,14 +111,15 @@ class Model:
     def evaluate(self, X: Any = None, y: Any = None, *, robustness: bool = False) -> Evaluation:
         """How good it is on labelled images: accuracy, confusion, calibration and more.
 
-        X, y: images and labels (N,), or X alone is a path as for `fit`; without them MNIST's test
-        images. robustness: also measure the accuracy on noisy, shifted, rotated and thickened
-        copies of 2,000 of them, which takes seconds.
+        X, y: images and labels (N,), or X alone is a path as for `fit`; without them the test part
+        of what it was trained on, or the images held out for validation. robustness: also measure
+        the accuracy on noisy, shifted, rotated and thickened copies of 2,000 of them, which takes
+        seconds.
         """
         from mnistgpu.reports import evaluation
 
         check_switches(robustness=robustness)
-        digits = labelled_digits(X, y, self.trained)
+        digits = digits_to_judge([self], X, y, [self.trained])
         return evaluation.evaluate(self.trained, digits, self.backend, robustness)
 
     @overload
@@ -191,7 +199,7 @@ def load(path: AnyPath, *, backend: str | Backend | None = None) -> Model:
 
     backend: where it computes, as for `fit`. DataError if nothing is there or it is damaged.
     """
-    return Model(network_of(path), backend_of(backend))
+    return Model(network_of(path), backend_of(backend), path)
 
 
 def save(given: Any, path: AnyPath, *, force: bool = False) -> Path:
@@ -213,5 +221,6 @@ def save(given: Any, path: AnyPath, *, force: bool = False) -> Path:
         raise UsageError(f"{path}: the name of a model must end in .safetensors")
     if path.exists() and not force:
         raise UsageError(f"{path}: the file exists; choose another or give force=True")
+    files.check_replaceable("path", path, tensor_file.mark(model.FORMAT))
     model.save(trained, path)
     return path

@@ -30,6 +30,7 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
+from mnistgpu.recipes import settings_of
 from mnistgpu.runs import checkpoint, checks, listing, run_directory
 from mnistgpu.runs.progress import Display
 from mnistgpu.runs.stop import Stop
@@ -142,7 +143,10 @@ class Sweep:
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
         self.changes = [{**fixed, **values} for values in combinations]
-        self.dataset = training_data(X, y, test, pair)
+        ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
+        if len(ways) > 1:
+            raise UsageError("orientation: all runs of a sweep read the same data; give it once")
+        self.dataset = training_data(X, y, ways.pop(), test, pair)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
             made, dataset = settings_and_data(self.dataset, None, recipe, deform, changes)

@@ -49,8 +49,9 @@ def selection(digits: Digits, mask: np.ndarray, purpose: str) -> Digits:
     """The digits where mask (N,) is True."""
     labels = None if digits.labels is None else read_only(digits.labels[mask])
     images = read_only(digits.images[mask])
+    ids = None if digits.ids is None else digits.ids._replace(values=digits.ids.values[mask])
     source = f"{digits.source}, {len(images)} {purpose}"
-    return replace(digits, images=images, labels=labels, source=source)
+    return replace(digits, images=images, labels=labels, source=source, ids=ids)
 
 
 def with_test(dataset: Dataset, share: float) -> Dataset:

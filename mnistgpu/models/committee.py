@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, TypeGuard
@@ -28,6 +29,8 @@ from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
 FILE = "committee.json"
+MARK = b'{\n  "members": ['  # how it begins
+MEMBER = r"member-[0-9]+-[0-9a-f]{12}\.safetensors"
 # found only in run directories
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
@@ -99,6 +102,11 @@ class Committee:
         first = self.members[0].levels
         return first if all(member.levels == first for member in self.members) else OURS
 
+    @property
+    def orientation(self) -> str:
+        """How files store their images, as they were read for the first member."""
+        return self.members[0].orientation
+
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""
         total: Any = 0.0
@@ -136,12 +144,19 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     return total / maps
 
 
-def save(committee: Committee, path: Path, sources: Sequence[str], force: bool = False) -> None:
+def save(
+    committee: Committee,
+    path: Path,
+    sources: Sequence[str],
+    force: bool = False,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
     """Write the members, and after them FILE, into a directory, which is made if it is missing.
 
     A member's name holds a digest of it: when a committee is replaced, the old one stays complete
-    until the new FILE is written. sources: where the members came from, for the record. UsageError
-    if the directory holds a run, or a committee and force is not given.
+    until the new FILE is written. sources, origin: where the members came from, and the record of
+    what they were trained on, to be saved with it. UsageError if the directory holds a run, or a
+    committee and force is not given.
     """
     check_free(path, force)
     files.make_directory(path)
@@ -153,9 +168,9 @@ def save(committee: Committee, path: Path, sources: Sequence[str], force: bool =
         for member, name in zip(committee.members, names, strict=True):
             model.save(member, path / name)
         record = {"members": names, "sources": list(sources), "maps": committee.maps}
-        files.replace_json(path / FILE, record)
+        files.replace_json(path / FILE, record | dict(origin or {}))
         for old in path.glob("member-*.safetensors"):
-            if old.name not in names:
+            if old.name not in names and re.fullmatch(MEMBER, old.name):
                 files.remove(old)
 
 
@@ -165,6 +180,7 @@ def check_free(path: Path, force: bool) -> None:
         raise UsageError(f"--out {path}: a run is there; choose another")
     if (path / FILE).exists() and not force:
         raise UsageError(f"--out {path}: a committee is there; choose another or add --force")
+    files.check_replaceable("--out", path / FILE, MARK)
 
 
 def digest(member: model.Model) -> str:

@@ -33,6 +33,8 @@ BAR_WIDTH = 24  # characters, where there is room for them
 class Display(Callback, AbstractContextManager["Display"]):
     """Prints nothing, as for --quiet. The base of the displays that print."""
 
+    shows_bars = False  # whether it may show how far something is, also before the run
+
     def note(self, line: str) -> None:
         """Print one more line, such as where a resumed run continues."""
 
@@ -151,6 +153,7 @@ class Several(Display):
 
     def __init__(self, *displays: Display):
         self.displays = displays
+        self.shows_bars = any(display.shows_bars for display in displays)
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         for display in self.displays:
@@ -180,6 +183,7 @@ class Several(Display):
 class Bar(Lines):
     """A live bar with the latest figures, for terminals: one line, however narrow they are."""
 
+    shows_bars = True
     transient = False  # whether the bar is removed when the run ends
     _progress: Any = None  # rich's, from `begin` on
 
@@ -274,6 +278,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
         f"backend   {backend.name} on {facts['device']}; {numbers}",
         f"data      {dataset.source}: {len(dataset.train) - settings.validation:,} training, "
         f"{held_out:,} validation, {test} images; digest {dataset.digest[:16]}",
+        *(f"data      {note}" for note in data_notes(dataset)),
         f"network   {settings.layers}, {network.parameter_count(settings.sizes):,} parameters",
         f"training  {settings.optimizer}, alpha {settings.learning_rate:g}{schedule}, {batch}, "
         f"{length}, seed {settings.seed}",
@@ -281,6 +286,12 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     if backend.chosen_because:
         lines.insert(1, backend.chosen_because)
     return lines
+
+
+def data_notes(dataset: data.Dataset) -> list[str]:
+    """What was recognised in the data of a run, turned or left out, each sentence once."""
+    parts = (dataset.train, dataset.test, dataset.validation)
+    return list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
 
 
 def number(value: float | None) -> str:

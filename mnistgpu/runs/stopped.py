@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
-from mnistgpu.data.classes import MOST
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError
 from mnistgpu.models.model import FILE as MODEL
@@ -23,15 +23,18 @@ def is_stopped(directory: Path) -> bool:
     return not files.is_file(directory / MODEL) and files.is_file(directory / checkpoint.FILE)
 
 
-def read(directory: Path) -> tuple[Model, list[Row], str]:
+def read(
+    directory: Path, load: Callable[[str | None, str], data.Dataset] = data.load
+) -> tuple[Model, list[Row], str]:
     """The network of a checkpoint, the history so far, and a sentence that says how far it is.
 
     The digits that the run is trained on are read, since they decide which pixels the network sees
-    and what is subtracted from them. DataError if they are not where they were.
+    and what is subtracted from them. load: reads those at a path (None: the embedded MNIST).
+    DataError if they are not where they were.
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
-    dataset = data.load(saved.data, classes=MOST)
+    dataset = load(saved.data, settings.orientation)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(

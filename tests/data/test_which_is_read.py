@@ -53,17 +53,6 @@ def test_a_pixel_of_nine_could_be_a_label(tmp_path, few):
         data.load(path)
 
 
-@pytest.mark.parametrize(
-    ("labels", "place"), [([0, 9, 10], 2), ([10, 0, 0], 0), ([3] * 2**18 + [12], 2**18)]
-)
-def test_the_first_label_out_of_range_is_named(labels, place):
-    """Also beyond the first block of labels."""
-    labels = np.array(labels, dtype=np.uint8)
-    streams.check_labels(labels[:place], 10, str)
-    with pytest.raises(DataError, match=rf"^{place}: the label {labels[place]} is not one of 0 to"):
-        streams.check_labels(labels, 10, str)
-
-
 def test_compressed_data_may_grow_to_the_limit():
     """16 MiB always, and 50 times their size if that is more."""
     streams.check_growth("it", 2**24, 1)
