@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from mnistgpu.api import in_memory
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_switches,
     directory_of,
+    is_path,
     network_of,
     warn_of,
 )
@@ -40,8 +43,9 @@ class Model:
     backend: where it computes.
     origin: what it was trained on, or the path that it was loaded from; None if neither is known.
 
-    Images are given as (N, pixels) or (N, H, W), of integers from 0 (paper) to 255 (ink) or of
-    floats from 0 to 1; see `data.arrays`. Raises ShapeError or DataError for others.
+    Images are given as one (H, W) or many (N, pixels), (N, H, W) or (N, H, W, 3), in arrays of any
+    library, lists or tables, with the grey levels of the images that it was trained on or floats
+    from 0 to 1; see `data.arrays`. Raises ShapeError or DataError for others.
     """
 
     def __init__(
@@ -94,6 +98,11 @@ class Model:
 
     def _rows(self, X: Any) -> Array:
         """Images as uint8 rows, after warnings of what was recognised."""
+        if in_memory.is_encoded(X):
+            from mnistgpu.pictures import images as pictures
+
+            with in_memory.as_file(X) as path:
+                X = pictures.read_as_is(path, self.image_shape).images
         images, notes = arrays.as_images(X, self.trained, "X", self.backend)
         if notes:
             warn_of(notes)
@@ -114,20 +123,27 @@ class Model:
         return evaluation.evaluate(self.trained, digits, self.backend, robustness)
 
     @overload
-    def read(self, picture: AnyPath, *, many: Literal[False] = False) -> Answer: ...
+    def read(self, picture: Any, *, many: Literal[False] = False) -> Answer: ...
 
     @overload
-    def read(self, picture: AnyPath, *, many: Literal[True]) -> list[Answer]: ...
+    def read(self, picture: Any, *, many: Literal[True]) -> list[Answer]: ...
 
-    def read(self, picture: AnyPath, *, many: bool = False) -> Answer | list[Answer]:
+    def read(self, picture: Any, *, many: bool = False) -> Answer | list[Answer]:
         """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.probabilities`.
 
-        picture: a PNG, JPEG, WebP, BMP or GIF file. many: a list of all its digits, line by line.
-        DataError if the file cannot be read, or shows no digit or, without `many`, several.
+        picture: the path of a PNG, JPEG, WebP, BMP or GIF file, its bytes, an open file, a picture
+        of Pillow, or an array (H, W) or (H, W, 3) of its levels. many: a list of all its digits,
+        line by line. DataError if it cannot be read, or shows no digit or, without `many`, several.
         """
         from mnistgpu.pictures import answers, images
 
         check_switches(many=many)
+        if not is_path(picture):
+            with in_memory.as_file(picture) as path:
+                found = list(answers.answers(self.trained, [path], self.backend, many))
+            name = in_memory.name_of(picture)
+            found = [replace(each, name=each.name.replace(str(path), name)) for each in found]
+            return found if many else found[0]
         path = files.path_of(picture, "picture")
         if not images.is_picture(path):
             raise UsageError(f"{picture}: not a picture; give arrays of digits to predict")

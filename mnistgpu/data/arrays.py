@@ -16,7 +16,7 @@ from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import classes, digits
 from mnistgpu.data.conversion import as_array, on_host
 from mnistgpu.data.digits import Alike, Dataset, Digits, read_only
-from mnistgpu.data.levels import OURS
+from mnistgpu.data.levels import FEWEST, OURS
 from mnistgpu.errors import DataError, ShapeError, UsageError
 
 
@@ -31,6 +31,9 @@ def as_images(
     Raises ShapeError for another shape, DataError for values that are no grey levels, BackendError
     for an array on another device.
     """
+    if is_usual(X, like):
+        height, width = like.image_shape
+        return np.ascontiguousarray(X).reshape(len(X), height * width), ()
     if isinstance(X, Digits):
         check_size(X, like, name)
         return X.images, ()
@@ -38,6 +41,20 @@ def as_images(
         raise DataError(f"{name}: is a Dataset; give one of its parts, such as {name}.test")
     found = digits.rows_of(as_array(X, name, backend), name, like)
     return found.rows, found.notes
+
+
+def is_usual(X: Any, like: Alike) -> bool:
+    """Whether these are a few images as a network of this program has them.
+
+    This is all that one image of uint8 is checked for: in a small network the answer takes
+    microseconds, and so does every look at the pixels.
+    """
+    if type(X) is not np.ndarray or X.dtype != np.uint8 or X.ndim < 2:
+        return False
+    if not 0 < len(X) < FEWEST:
+        return False
+    shape, size = X.shape[1:], like.image_shape
+    return (shape == size or shape == (size[0] * size[1],)) and like.levels == OURS
 
 
 def as_digits(X: Any, y: Any = None, like: Alike | None = None, names: str = "X y") -> Digits:
