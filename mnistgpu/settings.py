@@ -57,6 +57,12 @@ def whole(low: int, high: int | None = None) -> Check:
     return Check(lambda value: low <= value and (high is None or value < high), words)
 
 
+COUNT_OR_SHARE = Check(
+    lambda value: 0 <= value < 1 or (1 <= value < 2**63 and value == int(value)),
+    "a whole number of at least 0, or a share below 1",
+)
+
+
 def one_of(table: Collection[str]) -> Check:
     """A name of this table. It is looked up at each check, so a row may be added later."""
     return Check(lambda value: value in table, "one of ", table)
@@ -120,6 +126,8 @@ def plain(name: str, value: Any) -> Any:
     """The value of a setting as it is kept: layers as text, a number of NumPy as one of Python."""
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if name == "validation" and isinstance(value, float) and value.is_integer():
+        return int(value)  # a flag has one type
     if name != "layers" or isinstance(value, str):
         return value
     return "-".join(map(str, value)) if isinstance(value, (tuple, list, range)) else str(value)
@@ -159,11 +167,17 @@ class Settings:
         "Images per step; without it every step uses all training images (full batch).",
         whole(1),
     )
-    validation: int = setting(
+    validation: float | int = setting(
         1000,
-        "Number of training images held out for validation, drawn by the seed; at most a tenth of "
-        "them if it is not given.",
-        whole(0),
+        "Number of training images held out for validation, or their share such as 0.1, drawn by "
+        "the seed; at most a tenth of them if it is not given.",
+        COUNT_OR_SHARE,
+    )
+    test_share: float = setting(
+        0.0,
+        "Share of the images kept for the test, where the data have no test part: the same images "
+        "whatever the seed.",
+        number(0, 1),
     )
     seed: int = setting(
         0,
@@ -183,7 +197,8 @@ class Settings:
 
     optimizer: str = setting(
         "gradient-descent",
-        "Update rule: {names}. adam with --weight-decay is AdamW.",
+        "Update rule: {names}. adam with --weight-decay is AdamW. Without --alpha its customary "
+        "learning rate is used, unless it is that of the recipe.",
         one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from mnistgpu import data, models
 from mnistgpu.api import reading
 from mnistgpu.api.inputs import is_path, labelled_digits, network_of
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.data.digits import for_outputs
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
@@ -93,7 +93,7 @@ def dataset_of(
     if digest not in known:
         found = origin_of(given, digest)
         if found is not None:
-            known[digest] = found.dataset(who, lambda path: loaded(path, trained))
+            known[digest] = found.dataset(who, partial(loaded, trained))
         elif digest and (mnist := data.load()).digest == digest:
             known[digest] = mnist
         else:
@@ -104,10 +104,11 @@ def dataset_of(
     return known[digest]
 
 
-def loaded(path: str | None, trained: Model | Committee) -> Dataset:
-    """The set at a path with labels as a network has learned them."""
-    orientation = members_of(trained)[0].settings.get("orientation", "by-name")
-    return for_outputs(reading.load_data(path, orientation), trained.sizes[-1])
+def loaded(trained: Model | Committee, path: str | None) -> Dataset:
+    """The set at a path, read as it was when the network was trained on it."""
+    dataset = reading.load_data(path, trained.orientation)
+    share = members_of(trained)[0].settings.get("test_share", 0.0)
+    return data.prepared(dataset, trained.sizes[-1], share)
 
 
 def origin_of(given: Any, digest: str) -> Origin | None:

@@ -15,17 +15,19 @@ from mnistgpu.storage import files
 if TYPE_CHECKING:
     import os
 
-    from mnistgpu.data.digits import HasClassesAndLevels
+    from mnistgpu.data.digits import Alike
 
 
 def load_data(
-    path: str | os.PathLike[str] | None = None, orientation: str = "by-name", *, bar: bool = False
+    path: str | os.PathLike[str] | None = None,
+    orientation: str = "by-name",
+    *,
+    bar: bool = False,
 ) -> data.Dataset:
     """A labelled set: the embedded MNIST, or the set at a path, as for `data.load`; also a folder
     of pictures (see `pictures.folder`).
 
-    orientation: "transposed" if a file stores its images so, "upright" if not; "by-name" turns
-    those of EMNIST.
+    orientation: as for `data.load`.
     bar: show how far the reading of pictures is, on a terminal or in a notebook.
     DataError if something is missing, damaged or in another format.
     """
@@ -39,19 +41,21 @@ def load_data(
 
 
 def load_digits(
-    path: str | os.PathLike[str], like: HasClassesAndLevels | None = None, *, bar: bool = False
+    path: str | os.PathLike[str],
+    like: Alike | None = None,
+    orientation: str = "by-name",
+    *,
+    bar: bool = False,
 ) -> data.Digits:
     """The images at a path, as for `data.load_digits`; also a folder of pictures.
 
-    like: a network whose classes, grey levels and orientation they have. bar: as for `load_data`.
+    like: a network whose classes and grey levels they have. bar: as for `load_data`.
     """
     if holds_pictures(files.path_of(path, "data")):
         from mnistgpu.pictures import folder
 
         return folder.load_digits(Path(path), like, bar)
-    first = getattr(like, "members", [like])[0]
-    settings = getattr(first, "settings", {})
-    return data.load_digits(path, like, settings.get("orientation", "by-name"))
+    return data.load_digits(path, like, orientation)
 
 
 def holds_pictures(path: Path) -> bool:

@@ -12,6 +12,7 @@ from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_switches,
+    digits_at,
     directory_of,
     is_count,
     is_path,
@@ -223,7 +224,7 @@ def plot(
         elif is_path(X):
             images = reading.load_data(X, settings.orientation).train.images
         else:
-            images, _ = arrays.as_images(X, trained.image_shape)
+            images, _ = arrays.as_images(X, trained)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
         return path
     if columns is None:
@@ -257,11 +258,10 @@ def submit(
     files.check_folder("--out", path)
     given = [Path(model)] if is_path(model) else []
     submission.check_replaceable(path, (*given, source, source.parent / submission.SAMPLE))
-    digits = reading.load_digits(source, trained)
+    digits = digits_at(source, trained)
     if digits.labels is not None:
         warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)
-    known = () if digits.ids is None else (digits.ids.values.tolist(), digits.ids.name or "id")
-    columns, ids = submission.form_of(source, len(digits), *known)
+    columns, ids = submission.form_of(source, digits)
     answers = names_of(trained.classes, trained.predict(digits.images, backend_of(backend)))
     submission.write(path, answers, force, columns, ids)
     return len(digits)

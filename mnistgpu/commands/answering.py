@@ -84,7 +84,7 @@ def expectation(run: Path) -> str:
     """What the validation images of a run say about the score of its answers, as a sentence."""
     results = run_directory.read_results(run / "results.json")
     settings, _ = run_directory.read_record(run / "settings.json")
-    accuracy, count = results.get("validation_accuracy"), settings.validation
+    accuracy, count = results.get("validation_accuracy"), int(settings.validation)
     if accuracy is None:
         return (
             "the run held no images out, so nothing says what score to expect; train it with "

@@ -5,15 +5,17 @@ answer. Images are rows (N, pixels) of uint8, 0 for paper and 255 for ink, from 
 device. `finding.py` says which files at a path are which part of a set (`naming.py`, `formats.py`,
 `folders.py`). Readers return what stands in a file (`raw.py`): `idx.py`, `table.py` (with
 `columns.py` and `cells.py`), `npz.py`, `npy.py`, `parquet.py`; `streams.py` opens and unpacks files
-safely for all. `shapes.py`, `levels.py` and `classes.py` turn that into digits. `arrays.py` takes
-arrays.
+safely for all. `arrays.py` takes arrays, which `conversion.py` makes of what people hold them in.
+For files and arrays alike `shapes.py` knows the shapes of images, `levels.py` their grey levels,
+and `classes.py` labels. `splitting.py` holds images out.
 
 Every file is treated as if it were made to do harm: the outcome is complete data, or a DataError
 that names the file, the place and the remedy. A size that a file claims is compared with the file's
 own size before memory is allocated, so memory and time grow with what a file really holds.
 """
 
-from mnistgpu.data.digits import Dataset, Digits, split
+from mnistgpu.data.digits import Dataset, Digits
 from mnistgpu.data.loading import load, load_digits
+from mnistgpu.data.splitting import prepared, split
 
-__all__ = ["Dataset", "Digits", "load", "load_digits", "split"]
+__all__ = ["Dataset", "Digits", "load", "load_digits", "prepared", "split"]

@@ -120,12 +120,12 @@ def as_name(value: Any, where: str) -> Name:
                 "printed"
             )
         return value
+    if value is None or str(value) in ("nan", "<NA>", "NaT"):
+        raise DataError(f"{where} is missing; leave out the image, or give it a label")
     if isinstance(value, (bool, int, np.integer, np.bool_)):
         return int(value)
-    if isinstance(value, (float, np.floating)) and value == round(value):
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return int(value)
-    if value is None or value != value or str(value) in ("<NA>", "NaT"):  # nan is not itself
-        raise DataError(f"{where} is missing; leave out the image, or give it a label")
     raise DataError(
         f"{where} is {str(value)[:40]!r} of the type {type(value).__name__}; labels are whole "
         "numbers or names"

@@ -7,17 +7,17 @@ from the file to the device.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from mnistgpu import counter_rng
+from mnistgpu.backend import Array
 from mnistgpu.data import classes, levels, shapes
 from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.data.raw import Ids
-from mnistgpu.errors import ShapeError, UsageError
+from mnistgpu.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,63 +83,8 @@ class Dataset:
         return hashlib.sha256(f"{text}\n".encode()).hexdigest()
 
 
-def split(digits: Digits, validation: int, seed: int) -> tuple[Digits, Digits | None]:
-    """The digits to train on, and `validation` of them held out at random (None for 0).
-
-    Which ones are held out depends only on the seed and the number of digits. Both parts keep the
-    order of the digits. Raises UsageError if no image would be left to train on.
-    """
-    count = len(digits)
-    if not 0 <= validation < count:
-        raise UsageError(
-            f"validation {validation}: of the {count:,} images of {digits.source} at least one "
-            f"must be left to train on; choose 0 to {count - 1}"
-        )
-    if validation == 0:
-        return digits, None
-    key = counter_rng.fold_in(counter_rng.key(seed, like=digits.images), counter_rng.SPLIT)
-    held_out = np.zeros(count, dtype=bool)
-    held_out[counter_rng.permutation(key, count)[:validation]] = True
-    return selection(digits, ~held_out, "to train on"), selection(digits, held_out, "held out")
-
-
-def for_outputs(dataset: Dataset, outputs: int) -> Dataset:
-    """The set with labels for a network of so many outputs, as `classes.outputs_of` decides.
-
-    DataError if a label of the test or of the validation is none of those to train on.
-    """
-    train = dataset.train
-    coded = classes.outputs_of(np.asarray(train.labels), train.classes, outputs)
-    if coded.classes == train.classes:
-        return dataset
-
-    def changed(digits: Digits | None) -> Digits | None:
-        if digits is None:
-            return None
-        names = classes.names_of(digits.classes, np.asarray(digits.labels))
-        labels = classes.coded(names, f"{digits.source}, labels", coded.classes).labels
-        return replace(digits, labels=read_only(labels), classes=coded.classes)
-
-    labelled = replace(train, labels=read_only(coded.labels), classes=coded.classes)
-    return replace(
-        dataset,
-        train=labelled,
-        test=changed(dataset.test),
-        validation=changed(dataset.validation),
-    )
-
-
-def selection(digits: Digits, mask: np.ndarray, purpose: str) -> Digits:
-    """The digits where mask (N,) is True."""
-    labels = None if digits.labels is None else read_only(digits.labels[mask])
-    images = read_only(digits.images[mask])
-    ids = None if digits.ids is None else digits.ids._replace(values=digits.ids.values[mask])
-    source = f"{digits.source}, {len(images)} {purpose}"
-    return replace(digits, images=images, labels=labels, source=source, ids=ids)
-
-
-class HasClassesAndLevels(Protocol):
-    """Digits or a network: what later images are read alike."""
+class Alike(Protocol):
+    """Digits to train on, or a network: what later images and labels are read by."""
 
     @property
     def image_shape(self) -> tuple[int, int]: ...
@@ -151,11 +96,47 @@ class HasClassesAndLevels(Protocol):
     def levels(self) -> Levels: ...
 
 
+class Rows(NamedTuple):
+    """Images as rows (N, pixels) uint8, where they live, and how they were read."""
+
+    rows: Array
+    image_shape: tuple[int, int]
+    levels: Levels
+    notes: tuple[str, ...]
+
+
+def rows_of(images: Array, source: str, like: Alike | None = None) -> Rows:
+    """Images of any customary shape and numeric type as rows; the rest is as for `as_digits`.
+
+    Masked pixels become paper.
+    """
+    masked = isinstance(images, np.ma.MaskedArray)
+    if masked:
+        mask, images = np.ma.getmaskarray(images), images.filled(0)
+    stacked, notes = shapes.stack(images, None if like is None else like.image_shape, source)
+    count, height, width = stacked.shape
+    if like is None:
+        found = levels.recognised(stacked, source, count)
+        kept = found.kept(stacked.dtype)
+        if found != OURS:
+            notes = (*notes, levels.sentence(found, source))
+    else:
+        found, said = levels.applied(stacked, like.levels, source, count)
+        kept, notes = like.levels, (*notes, *said)
+    rows = found.to_uint8(stacked).reshape(count, height * width)
+    if masked and mask.any():
+        if mask.size != rows.size:
+            raise DataError(f"{source}: colours with masked values; fill them first")
+        rows[mask.reshape(rows.shape)] = 0
+        notes = (*notes, f"{source}: {np.count_nonzero(mask):,} masked pixels are read as paper")
+    return Rows(rows, (height, width), kept, notes)
+
+
 def as_digits(
     images: np.ndarray,
     labels: np.ndarray | None,
     source: str,
-    like: HasClassesAndLevels | None = None,
+    like: Alike | None = None,
     notes: tuple[str, ...] = (),
     labels_name: str | None = None,
 ) -> Digits:
@@ -169,26 +150,19 @@ def as_digits(
 
     Raises ShapeError or DataError for what cannot be read, or is not like `like`.
     """
-    labels_name = f"{source}, labels" if labels_name is None else labels_name
-    stacked, said = shapes.stack(images, None if like is None else like.image_shape, source)
-    count, height, width = stacked.shape
-    if like is None:
-        found = levels.recognised(stacked, source, count)
-        said = (*said, *([levels.sentence(found, source)] if found != OURS else []))
-        kept = found.kept(stacked.dtype)
-    else:
-        found, contradictions = levels.applied(stacked, like.levels, source, count)
-        said, kept = (*said, *contradictions), like.levels
-    rows = read_only(found.to_uint8(stacked).reshape(count, height * width).view())
+    found = rows_of(images, source, like)
     numbers, names = None, () if like is None else like.classes
     if labels is not None:
+        labels_name = f"{source}, labels" if labels_name is None else labels_name
         coded = classes.coded(labels, labels_name, None if like is None else like.classes)
         numbers, names = read_only(coded.labels), coded.classes
-        if len(numbers) != count:
+        if len(numbers) != len(found.rows):
+            count, given = len(found.rows), len(numbers)
             raise ShapeError(
-                f"{labels_name}: {len(numbers):,} labels for {count:,} images; give one for each"
+                f"{labels_name}: {given:,} labels for {count:,} images; give one for each"
             )
-    return Digits(rows, numbers, source, (height, width), names, kept, (*notes, *said))
+    rows, said = read_only(found.rows.view()), (*notes, *found.notes)
+    return Digits(rows, numbers, source, found.image_shape, names, found.levels, said)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mnistgpu.backend import Array, array_namespace
 from mnistgpu.errors import DataError
 
 FEWEST = 100  # images from which a scale or an orientation is recognised
@@ -41,23 +42,23 @@ class Levels(NamedTuple):
         """Whether paper is brighter than ink."""
         return self.paper > self.ink
 
-    def to_uint8(self, values: np.ndarray) -> np.ndarray:
+    def to_uint8(self, values: Array) -> Array:
         """Values from paper to ink as uint8 from 0 to 255, rounded; uint8 of (0, 255) unchanged."""
+        xp = array_namespace(values)
         if values.dtype == np.uint8:
             if self == OURS:
-                return np.ascontiguousarray(values)
+                return xp.ascontiguousarray(values)
             table = np.clip(self.scaled(np.arange(256)), 0, 255).astype(np.uint8)
-            return np.ascontiguousarray(table[values])
-        levels = np.empty(values.shape, dtype=np.uint8)
+            return xp.asarray(table)[values]
+        levels = xp.empty(values.shape, dtype=np.uint8)
         for start in range(0, len(values), BLOCK):
             levels[start : start + BLOCK] = self.scaled(values[start : start + BLOCK])
         return levels
 
-    def scaled(self, values: np.ndarray) -> np.ndarray:
+    def scaled(self, values: Array) -> Array:
         """Values as whole numbers, 0 where they are paper and 255 where they are ink."""
         wide = np.float64 if values.dtype == np.float64 else np.float32
-        scaled: np.ndarray = np.round((values.astype(wide) - self.paper) * self.factor)
-        return scaled
+        return ((values.astype(wide) - self.paper) * self.factor).round()
 
     def kept(self, kind: np.dtype[Any]) -> Levels:
         """What is saved of levels of values of a type: bools and floats up to 1 tell their scale.
@@ -77,7 +78,7 @@ class Levels(NamedTuple):
 OURS = Levels()
 
 
-def recognised(values: np.ndarray, name: str, count: int) -> Levels:
+def recognised(values: Array, name: str, count: int) -> Levels:
     """The levels of a training set (N, H, W) of `count` images, of any numeric type.
 
     Of at least FEWEST images the brightest value is full ink (of 128 to 255 it is 255, of 0.5 to 1
@@ -99,9 +100,7 @@ def recognised(values: np.ndarray, name: str, count: int) -> Levels:
     return Levels(0, top)
 
 
-def applied(
-    values: np.ndarray, levels: Levels, name: str, count: int
-) -> tuple[Levels, tuple[str, ...]]:
+def applied(values: Array, levels: Levels, name: str, count: int) -> tuple[Levels, tuple[str, ...]]:
     """The levels of images (N, H, W) for a network that was trained on `levels`, and what to say.
 
     They are those of the training; but bools are 0 and 1, floats that do not exceed 1 are from 0 to
@@ -138,7 +137,7 @@ def applied(
     return found, tuple(notes)
 
 
-def top_for(values: np.ndarray, high: float, trained: float) -> float | None:
+def top_for(values: Array, high: float, trained: float) -> float | None:
     """The largest value of the scale of values up to `high`; None if it cannot be told.
 
     trained: the largest value of the scale that the network was trained on.
@@ -165,7 +164,7 @@ def sentence(levels: Levels, name: str) -> str:
     return f"{name}: grey levels are read as {levels}"
 
 
-def highest(values: np.ndarray, name: str) -> float:
+def highest(values: Array, name: str) -> float:
     """The largest value; DataError if one is negative, nan or infinite."""
     if values.dtype.kind not in "biuf":
         raise DataError(
@@ -195,7 +194,7 @@ def of_negative(low: float, high: float) -> str:
     return "scale them to 0 to 1, or give them as they were before they were standardised"
 
 
-def usual_top(values: np.ndarray, high: float, name: str) -> float:
+def usual_top(values: Array, high: float, name: str) -> float:
     """The largest value of the usual scale of a type; DataError for values beyond it."""
     floats = values.dtype.kind == "f"
     top = 1 if floats and high <= above(1) else 255
@@ -210,7 +209,7 @@ def usual_top(values: np.ndarray, high: float, name: str) -> float:
     return top
 
 
-def top_of_set(values: np.ndarray, high: float, name: str) -> float:
+def top_of_set(values: Array, high: float, name: str) -> float:
     """The value of full ink (or white paper) in a whole set, from its brightest value."""
     if high == 0:
         return 255
@@ -227,16 +226,16 @@ def top_of_set(values: np.ndarray, high: float, name: str) -> float:
     )
 
 
-def is_white(values: np.ndarray, top: float) -> bool:
+def is_white(values: Array, top: float) -> bool:
     """Whether most pixels, and most at the border, are bright in a whole set (N, H, W)."""
     some = values[:: max(1, len(values) // SAMPLE)] > top / 2
-    if np.mean(some) <= WHITE:
+    if float(some.mean()) <= WHITE:
         return False
     edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
-    return bool(np.mean([np.mean(edge) for edge in edges]) > WHITE)
+    return sum(float(edge.mean()) for edge in edges) / len(edges) > WHITE
 
 
-def kind(values: np.ndarray) -> str:
+def kind(values: Array) -> str:
     """What the values are, for messages."""
     return "floats" if values.dtype.kind == "f" else "integers"
 

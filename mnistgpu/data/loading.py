@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mnistgpu.data import embedded, finding, shapes
-from mnistgpu.data.digits import Dataset, Digits, HasClassesAndLevels, as_digits
+from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
 from mnistgpu.data.raw import Raw
 from mnistgpu.errors import DataError, ShapeError, printable
 
@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
 
 def load_digits(
     path: str | os.PathLike[str],
-    like: HasClassesAndLevels | None = None,
+    like: Alike | None = None,
     orientation: str = "by-name",
 ) -> Digits:
     """The images at a path, as for `load`, with their labels if there are any.
@@ -66,7 +66,7 @@ def load_digits(
     raise DataError(f"{path}: holds no images; save them as x_test with numpy.savez")
 
 
-def made(raw: Raw, like: HasClassesAndLevels | None, notes: tuple[str, ...] = ()) -> Digits:
+def made(raw: Raw, like: Alike | None, notes: tuple[str, ...] = ()) -> Digits:
     """Digits of what a reader found."""
     if raw.labels is not None and len(raw.images) != len(raw.labels):
         raise DataError(

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from mnistgpu.backend import Array, array_namespace
 from mnistgpu.errors import DataError, ShapeError
 
 CHANNELS = (1, 3, 4)  # grey, colours, colours with transparency
@@ -14,9 +15,7 @@ LARGEST = 65535
 BLOCK = 2048  # images whose colours are converted at once, which bounds the memory
 
 
-def stack(
-    array: np.ndarray, wanted: tuple[int, int] | None, name: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def stack(array: Array, wanted: tuple[int, int] | None, name: str) -> tuple[Array, tuple[str, ...]]:
     """Images (N, H, W) of an array in another customary shape, and what is to be said.
 
     (N, pixels), (N, H, W), (N, H, W, channels), (N, channels, H, W) with 1, 3 or 4 channels; if
@@ -36,7 +35,7 @@ def stack(
     return grey(found, name), (f"{name}: colours are converted to grey",)
 
 
-def of_known_size(array: np.ndarray, height: int, width: int) -> np.ndarray | None:
+def of_known_size(array: Array, height: int, width: int) -> Array | None:
     """(N, H, W) or (N, H, W, channels) of images of that size; None if they are of another."""
     shape, size, pixels = array.shape, (height, width), height * width
     if array.ndim > 1 and shape[-1] == pixels and math.prod(shape[1:]) == pixels:
@@ -54,17 +53,13 @@ def of_known_size(array: np.ndarray, height: int, width: int) -> np.ndarray | No
         if shape[1:3] == size and shape[3] in CHANNELS:
             return array
         if shape[2:] == size and shape[1] in CHANNELS:
-            return np.moveaxis(array, 1, 3)
+            return array.transpose(0, 2, 3, 1)
     return None
 
 
-def of_any_size(array: np.ndarray) -> np.ndarray | None:
+def of_any_size(array: Array) -> Array | None:
     """(N, H, W) or (N, H, W, channels) of images of any size; None for other shapes."""
     shape = array.shape
-    if array.ndim == 3 and 1 in shape[1:]:
-        side = math.isqrt(max(shape[1:]))
-        if side > 1 and side * side == max(shape[1:]):  # (N, pixels, 1) or (N, 1, pixels)
-            return array.reshape(-1, side, side)
     if array.ndim == 2:
         side = math.isqrt(shape[1])
         square = side * side == shape[1]
@@ -74,7 +69,7 @@ def of_any_size(array: np.ndarray) -> np.ndarray | None:
     if array.ndim == 4 and shape[3] in CHANNELS:
         return array
     if array.ndim == 4 and shape[1] in CHANNELS:
-        return np.moveaxis(array, 1, 3)
+        return array.transpose(0, 2, 3, 1)
     return None
 
 
@@ -117,7 +112,7 @@ def size_of(shape: tuple[int, ...]) -> tuple[int, int] | None:
     return (side, side) if len(shape) == 2 and side > 3 and side * side == shape[1] else None
 
 
-def grey(images: np.ndarray, name: str) -> np.ndarray:
+def grey(images: Array, name: str) -> Array:
     """Images (N, H, W, 3 or 4) as grey (N, H, W), by the luma of ITU-R BT.601 as in Pillow.
 
     DataError if some pixel is transparent: what is behind it is not known.
@@ -137,7 +132,9 @@ def grey(images: np.ndarray, name: str) -> np.ndarray:
                 f"{name}: images with transparent pixels; lay them on paper first, or give "
                 f"{name}[..., 3] if the ink is in the alpha channel"
             )
-    levels = np.empty(images.shape[:3], dtype=images.dtype if whole else np.float32)
+    levels = array_namespace(images).empty(
+        images.shape[:3], dtype=images.dtype if whole else np.float32
+    )
     for start in range(0, len(images), BLOCK):
         some = images[start : start + BLOCK]
         if whole:

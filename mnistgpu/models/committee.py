@@ -102,6 +102,11 @@ class Committee:
         first = self.members[0].levels
         return first if all(member.levels == first for member in self.members) else OURS
 
+    @property
+    def orientation(self) -> str:
+        """How files store their images, as they were read for the first member."""
+        return self.members[0].orientation
+
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""
         total: Any = 0.0

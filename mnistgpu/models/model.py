@@ -45,6 +45,12 @@ class Model:
     classes: tuple[str | int, ...] = ()  # the name of each output; () if its number is its name
     levels: Levels = OURS  # what paper and ink were in the images to train on
 
+    @property
+    def orientation(self) -> str:
+        """How files store their images, as they were read for the training; see `data.load`."""
+        found: str = self.settings.get("orientation", "by-name")
+        return found
+
     def __repr__(self) -> str:
         return f"<Model {'-'.join(map(str, self.sizes))}, {len(self.theta):,} parameters>"
 

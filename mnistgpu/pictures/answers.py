@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,10 @@ def answers(
                 own, _ = levels.applied(images, trained.levels, str(path), len(images))
                 images = own.to_uint8(images)
         else:
-            images = data.load_digits(path, trained).images
+            digits = data.load_digits(path, trained, trained.orientation)
+            images = digits.images
+            for note in digits.notes:
+                warnings.warn(note, stacklevel=2)
         probabilities = backend.to_numpy(trained.probabilities(images, backend))
         for i in range(len(images)):
             if pictures.is_picture(path):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnistgpu.data.digits import Dataset, Digits, HasClassesAndLevels, as_digits
+from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
 from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.errors import DataError
 from mnistgpu.pictures import images
@@ -89,7 +89,7 @@ def load(folder: Path, bar: bool = False) -> Dataset:
     return Dataset(digits, rest.get("test"), str(folder), rest.get("validation"), path)
 
 
-def load_digits(folder: Path, like: HasClassesAndLevels | None = None, bar: bool = False) -> Digits:
+def load_digits(folder: Path, like: Alike | None = None, bar: bool = False) -> Digits:
     """The pictures in a folder, with their labels if all of them have one; those of its test part
     if it has one. like: a network whose classes, levels and size of images they must have.
     """
@@ -234,7 +234,7 @@ def small_size(path: Path) -> tuple[int, int] | None:
 def read(
     found: Found,
     size: tuple[int, int] | None,
-    like: HasClassesAndLevels | None,
+    like: Alike | None,
     bar: bool,
     labelled: bool = False,
 ) -> Digits:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mnistgpu.data import Digits
 from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.storage import files
 
@@ -33,15 +34,14 @@ class Submission:
     labels: tuple[str, ...]
 
 
-def form_of(
-    test: Path, count: int, ids: Sequence[Any] | None = None, id_name: str = "id"
-) -> tuple[tuple[str, str], tuple[str, ...]]:
+def form_of(test: Path, digits: Digits) -> tuple[tuple[str, str], tuple[str, ...]]:
     """The names of the columns and the ids that the competition of a test.csv asks for.
 
-    count: of the images. ids, id_name: those of the id column of test.csv, if it has one.
+    digits: those of test.csv, with its id column if it has one.
     DataError if a sample_submission.csv beside it has other ids, or is none.
     """
-    own = None if ids is None else tuple(map(str, ids))
+    count = len(digits)
+    own = None if digits.ids is None else tuple(map(str, digits.ids.values))
     folder = test if test.is_dir() else test.parent
     if files.is_file(folder / SAMPLE):
         sample = read(folder / SAMPLE, DataError)
@@ -51,8 +51,8 @@ def form_of(
                 f"images of {test}; take both from one competition, or move it"
             )
         return sample.columns, sample.ids
-    if own is not None:
-        return (id_name, "label"), own
+    if digits.ids is not None and own is not None:
+        return (digits.ids.name or "id", "label"), own
     return COLUMNS, tuple(str(i) for i in range(1, count + 1))
 
 

@@ -29,13 +29,13 @@ def read(
     """The network of a checkpoint, the history so far, and a sentence that says how far it is.
 
     The digits that the run is trained on are read, since they decide which pixels the network sees
-    and what is subtracted from them. load: reads those at a path (None: the embedded MNIST)
-    with an orientation.
+    and what is subtracted from them. load: reads those at a path (None: the embedded MNIST).
     DataError if they are not where they were.
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
     dataset = load(saved.data, settings.orientation)
+    dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "
