@@ -185,7 +185,7 @@ def test_a_network_of_another_size_gets_them_prepared(tmp_path, some):
         st.tuples(
             st.sampled_from(["", "7", "a", "train", "train/7", "test/7", "x/y/z"]),
             st.sampled_from(
-                ["7_1.png", "1\n.jpg", "a-b.gif", "x.bmp", "_.webp", "n.heic", "it.txt"]
+                ["7_1.png", "1\u200b.jpg", "a-b.gif", "x.bmp", "_.webp", "n.heic", "it.txt"]
             ),
             st.binary(max_size=60) | st.integers(1, 70),
         ),
