@@ -1,8 +1,12 @@
 """What can go wrong, in one sentence: what was wrong, where, and how to mend it."""
 
+import os
 import sys
+import warnings
 from collections.abc import Collection
 from types import TracebackType
+
+PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
 class MnistGpuError(Exception):
@@ -68,6 +72,17 @@ def said_in_one_sentence() -> None:
             sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = say
+
+
+def warn(sentence: str) -> None:
+    """`warnings.warn` at the line of the program that called this package.
+
+    So Python shows it with that line, and once for each line.
+    """
+    frame, depth = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(sentence, stacklevel=depth)
 
 
 def printable(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.splitting import number_of
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -237,12 +236,8 @@ def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
 
 def warn_of(notes: tuple[str, ...]) -> None:
     """A warning for each sentence, at the line of the program that called this package."""
-    if notes:
-        package, depth, frame = str(Path(data.__path__[0]).parent), 1, sys._getframe()
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-            depth, frame = depth + 1, frame.f_back
-        for sentence in notes:
-            warnings.warn(sentence, stacklevel=depth)
+    for sentence in notes:
+        warn(sentence)
 
 
 def labels_without_images(X: Any) -> UsageError:

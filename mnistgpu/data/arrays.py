@@ -14,7 +14,7 @@ import numpy as np
 
 from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import classes, digits
-from mnistgpu.data.conversion import as_array, on_host
+from mnistgpu.data.conversion import as_array, is_picture, on_host
 from mnistgpu.data.digits import Alike, Dataset, Digits, read_only
 from mnistgpu.data.levels import FEWEST, OURS
 from mnistgpu.errors import DataError, ShapeError, UsageError
@@ -39,7 +39,8 @@ def as_images(
         return X.images, ()
     if isinstance(X, Dataset):
         raise DataError(f"{name}: is a Dataset; give one of its parts, such as {name}.test")
-    found = digits.rows_of(as_array(X, name, backend), name, like)
+    array = as_array(X, name, backend)
+    found = digits.rows_of(array[None] if is_picture(X) else array, name, like)
     return found.rows, found.notes
 
 

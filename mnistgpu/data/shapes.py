@@ -92,7 +92,8 @@ def not_images(shape: tuple[int, ...], wanted: tuple[int, int] | None, name: str
         had = f"{size[0]}x{size[1]} = {size[0] * size[1]:,}"
         return ShapeError(
             f"{name}: images of {had} pixels (the shape is {shape}), but this network reads "
-            f"{height}x{width} = {pixels:,}; scale them to that size"
+            f"{height}x{width} = {pixels:,}; scale them to that size, as model.read does with a "
+            "photograph"
         )
     return ShapeError(
         f"{name}: has the shape {shape}, but this network reads images of {height}x{width} = "

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
 from mnistgpu.engine.products.precision import description
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import MnistGpuError, printable
+from mnistgpu.errors import MnistGpuError, printable, warn
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.outcome import Outcome
@@ -46,7 +45,7 @@ class Warnings(Display):
     """Prints nothing, and gives each warning to `warnings.warn`."""
 
     def warning(self, sentence: str) -> None:
-        warnings.warn(sentence, stacklevel=2)
+        warn(sentence)
 
 
 class Guarded(Display):
