@@ -18,7 +18,7 @@ from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.splitting import number_of
-from mnistgpu.errors import UsageError, warn
+from mnistgpu.errors import Note, UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -235,9 +235,9 @@ def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
 
 
 def warn_of(notes: tuple[str, ...]) -> None:
-    """A warning for each sentence, at the line of the program that called this package."""
+    """A Note for each sentence, at the line of the program that called this package."""
     for sentence in notes:
-        warn(sentence)
+        warn(sentence, Note)
 
 
 def labels_without_images(X: Any) -> UsageError:

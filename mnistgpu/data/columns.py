@@ -146,12 +146,12 @@ def is_counted(names: Sequence[str]) -> bool:
 
 def is_mangled(names: Sequence[str]) -> bool:
     """Whether names are the cells of an image: pandas calls the second 0 of them 0.1, and so on."""
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}  # after the point of the next one
     for name in names:
         match = MANGLED.fullmatch(name)
-        if match is None or int(match[2] or 0) != seen.get(match[1], 0):
+        if match is None or (match[2] or "") != seen.get(match[1], ""):
             return False
-        seen[match[1]] = seen.get(match[1], 0) + 1
+        seen[match[1]] = str(int(match[2] or 0) + 1)
     return any("." in name for name in names)
 
 

@@ -22,12 +22,11 @@ ALL = string.digits + string.ascii_uppercase + string.ascii_lowercase
 MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # c, i, j, ... look like C, I, J
 NAMES = {"letters": "?" + string.ascii_uppercase, "balanced": MERGED, "bymerge": MERGED}
 NAMES |= {"byclass": ALL}
-FOLDERS = 2  # how many folders above a file count as its name
 
 
 def words_about(source: Source) -> set[str]:
-    """The words of the name of a file and of the folders next above it."""
-    return {word for name in (*source.folders[-FOLDERS:], source.name) for word in words_of(name)}
+    """The words of the name of a file and of the folder that it is in."""
+    return {word for name in (*source.folders[-1:], source.name) for word in words_of(name)}
 
 
 def oriented(raw: Raw, source: Source, orientation: str, as_published: bool) -> Raw:

@@ -176,7 +176,7 @@ def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None
                 inner = of_single(path, members, orientation)
             else:
                 inner = of_members(path, members, orientation)
-            notes += left_over(folder, members)
+            notes += left_over(folder, members) if family is None else []
             return Found(inner.readers, (*notes, *inner.notes))
     raise DataError(
         f"{path}: holds neither train-images-idx3-ubyte (or .gz) nor train.csv, nor other files of "

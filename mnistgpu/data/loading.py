@@ -41,7 +41,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
         raws = dict(zip(names, pool.map(lambda name: found.readers[name](), names), strict=True))
     for raw in raws.values():
         if raw.labels is None:
-            raise DataError(without_labels(raw))
+            raise DataError(without_labels(raw, found.notes))
     training = made(raws["train"], None, found.notes)
     test, validation = (
         alike(raws[name], training) if name in raws else None for name in ("test", "validation")
@@ -95,12 +95,12 @@ def alike(raw: Raw, training: Digits) -> Digits:
     return made(raw, training)
 
 
-def without_labels(raw: Raw) -> str:
+def without_labels(raw: Raw, notes: tuple[str, ...]) -> str:
     """The message for images to train on, or for the test, that have no labels."""
     pixels = raw.images[0].size
-    notes = f" ({'; '.join(raw.notes)})" if raw.notes else ""
+    said = f" ({'; '.join((*notes, *raw.notes))})" if notes or raw.notes else ""
     return (
-        f"{raw.source}: looks like test.csv, {pixels} pixels and no label{notes}; use it with "
+        f"{raw.source}: looks like test.csv, {pixels} pixels and no label{said}; use it with "
         "predict or submit, or add the labels (a column called label, a file labels-idx1-ubyte, or "
         "an array y_...)"
     )
