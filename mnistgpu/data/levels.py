@@ -16,6 +16,7 @@ import numpy as np
 from mnistgpu.backend import Array, array_namespace
 from mnistgpu.errors import DataError
 
+RECOGNISED = "grey levels are read as"  # in what is said of them
 FEWEST = 100  # images from which a scale or an orientation is recognised
 SAMPLE = 2000  # images, spread evenly, whose share of bright pixels is counted
 WHITE = 0.6  # share of bright pixels, of all and at the border, from which paper is bright
@@ -163,7 +164,7 @@ def top_for(values: Array, high: float, trained: float) -> float | None:
 
 def sentence(levels: Levels, name: str) -> str:
     """What is said of levels that are not those of this program."""
-    return f"{name}: grey levels are read as {levels}"
+    return f"{name}: {RECOGNISED} {levels}"
 
 
 def highest(values: Array, name: str) -> float:
