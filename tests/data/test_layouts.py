@@ -4,9 +4,16 @@ import re
 
 import numpy as np
 import pytest
-from helpers.layouts import LAYOUTS, TEST, TRAIN
+from helpers.layouts import ARRAYS, IDX, TEST, TRAIN
+from helpers.table_layouts import TABLES
 
 from mnistgpu import data
+
+LAYOUTS = {
+    f"{kind}: {name}": layout
+    for kind, layouts in (("IDX", IDX), ("arrays", ARRAYS), ("tables", TABLES))
+    for name, layout in layouts.items()
+}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
