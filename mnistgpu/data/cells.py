@@ -218,6 +218,11 @@ def mend_of(cell: bytes) -> str:
         and 0 <= value <= 255
     ):
         return "save it with numpy.savetxt(..., fmt='%d', delimiter=',')"
+    if -1 <= value < 0:
+        return (
+            "if the levels are from -1 to 1, save (127.5 * (1 + pixels)).round().astype(int) with "
+            "to_csv(index=False)"
+        )
     if 0 < value < 1:
         return (
             "if the levels are from 0 to 1, save (255 * pixels).round().astype(int) with "

@@ -24,6 +24,8 @@ from mnistgpu.data.raw import Raw
 from mnistgpu.data.streams import Source, mode_of
 from mnistgpu.errors import DataError, UsageError
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
+SINGLE = (".csv", ".tsv", ".npz", ".parquet", ".zip")  # read alone whatever its name is
 AGAIN = "write it again with numpy.save"
 # what a folder of data may hold besides, which nobody expects to be read
 ASIDE = (".md", ".rst", ".pdf", ".html", ".py", ".ipynb", ".json", ".toml", ".xml", ".log")
@@ -164,8 +166,11 @@ def may_be_test(source: Source) -> bool:
 
 def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None = None) -> Found:
     """The set in a folder or archive, or in the first level below that holds one."""
+    seen: list[str] = []
     for depth, level in itertools.groupby(folders_in(path, is_archive), lambda each: each.depth):
-        found = [(folder, members) for folder in level if (members := set_in(folder, family))]
+        folders = list(level)
+        seen += [str(each) for folder in folders for each in folder.files if is_single(each)]
+        found = [(folder, members) for folder in folders if (members := set_in(folder, family))]
         if len(found) > 1:
             names = listed([folder.where for folder, _ in found])
             raise DataError(f"{path}: holds several sets of data, {names}; give one of them")
@@ -178,9 +183,14 @@ def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None
                 inner = of_members(path, members, orientation)
             notes += left_over(folder, members) if family is None else []
             return Found(inner.readers, (*notes, *inner.notes))
+    if seen:
+        raise DataError(
+            f"{path}: holds {listed(seen)}, and no name says which is to train on; give one of them"
+        )
     raise DataError(
         f"{path}: holds neither train-images-idx3-ubyte (or .gz) nor train.csv, nor other files of "
         "images under usual names; give the folder that does, or a file"
+        + (" (if it holds pictures, unpack it, and give the folder)" if is_archive else "")
     )
 
 
@@ -204,11 +214,8 @@ def set_in(folder: Folder, family: str | None) -> Members | Source | None:
             ways = listed([f"{folder.where}/{name}" for name in sorted(sets)])
             raise DataError(f"{folder.where}: holds several sets; give one of {ways}")
         return members_of(folder, sets.get("") or next(iter(sets.values())))
-    single = [each for each, role in roles if ending_of(each.name) in SINGLE and is_data(each)]
+    single = [source for source in folder.files if is_single(source)]
     return single[0] if len(single) == 1 else None
-
-
-SINGLE = (".csv", ".tsv", ".npz", ".parquet", ".zip")
 
 
 def idx_kind(source: Source, role: Role) -> str | None:
@@ -218,9 +225,10 @@ def idx_kind(source: Source, role: Role) -> str | None:
 
 
 def table_kind(source: Source, role: Role) -> str | None:
-    """table for a table of a part of a set, None for another file."""
-    is_table = ending_of(source.name) in (".csv", ".tsv", ".txt", ".parquet")
-    return "table" if is_table and role.part is not None and role.kind != "labels" else None
+    """table for a table of a part of a set, labels for one of labels, None for another file."""
+    if ending_of(source.name) not in TABLES or role.part is None:
+        return None
+    return "labels" if role.kind == "labels" else "table"
 
 
 def array_kind(source: Source, role: Role) -> str | None:
@@ -239,7 +247,7 @@ def members_of(folder: Folder, files: Sequence[tuple[str, str, Source]]) -> Memb
     for (part, kind), sources in roles.items():
         members.setdefault(part, {})[kind] = one_of(sources, f"{part} {kind} of {folder.where}")
     for part, kinds in members.items():
-        if "labels" in kinds and "images" not in kinds:
+        if "labels" in kinds and "images" not in kinds and "table" not in kinds:
             name = "t10k" if part == "test" else part
             raise DataError(
                 f"{kinds['labels']}: has no images; add {name}-images-idx3-ubyte beside it, or "
@@ -278,6 +286,11 @@ def of_members(path: Path, members: Members, orientation: str) -> Found:
         if "table" in kinds:
             source = kinds["table"]
             read = partial(read_table, source, str(source), orientation)
+            if "labels" in kinds and not table_has_labels(source):
+                raise DataError(
+                    f"{kinds['labels']}: labels without their pixels; join the two by "
+                    "pandas.concat([labels, pixels], axis=1), and save with to_csv(index=False)"
+                )
             if part == "test" and not table_has_labels(source):
                 readers["unlabelled"] = read
                 notes.append(f"{source} has no labels, so it is no test; submit answers it")
@@ -300,6 +313,11 @@ def left_over(folder: Folder, members: Members | Source) -> list[str]:
         if is_data(source) and " ".join(words_of(stem_of(source.name))) not in taken
     ]
     return [f"{folder.where} also holds {listed(names)}, which is not used"] if names else []
+
+
+def is_single(source: Source) -> bool:
+    """Whether a file may be read without a name that says what it is."""
+    return ending_of(source.name) in SINGLE and is_data(source)
 
 
 def is_data(source: Source) -> bool:
