@@ -17,8 +17,9 @@ from mnistgpu.api import reading
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
+from mnistgpu.data.levels import RECOGNISED
 from mnistgpu.data.splitting import number_of
-from mnistgpu.errors import UsageError, warn
+from mnistgpu.errors import Note, UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -30,6 +31,7 @@ from mnistgpu.storage import files
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
+said: set[str] = set()  # sentences about grey levels that this process has said
 SHARE_HELD_OUT = 10  # without a number of validation images, at most one of so many is held out
 
 
@@ -122,6 +124,7 @@ def settings_and_data(
         held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
     if settings.rotation_1_7 is not None and dataset.train.classes:
         settings, dataset = without_digits(settings, dataset)
+    remember(dataset.train.notes)  # which the run says
     return settings.changed(validation=held_out), dataset
 
 
@@ -235,9 +238,19 @@ def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
 
 
 def warn_of(notes: tuple[str, ...]) -> None:
-    """A warning for each sentence, at the line of the program that called this package."""
+    """A Note for each sentence, at the line of the program that called this package.
+
+    Grey levels that were recognised are said once: who trains on floats from 0 to 1 knows of them.
+    """
     for sentence in notes:
-        warn(sentence)
+        if sentence not in said:
+            warn(sentence, Note)
+    remember(notes)
+
+
+def remember(notes: tuple[str, ...]) -> None:
+    """Which grey levels have been said."""
+    said.update(sentence for sentence in notes if RECOGNISED in sentence)
 
 
 def labels_without_images(X: Any) -> UsageError:

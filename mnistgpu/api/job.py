@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.api.inputs import check_switches
+from mnistgpu.api.inputs import check_switches, warn_of
 from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
@@ -85,8 +85,7 @@ class Job:
         for line in (*introduction(settings, dataset, self.backend), *notes):
             display.note(line)
         if isinstance(display.display, Warnings):  # which prints no introduction
-            for sentence in data_notes(dataset):
-                display.warning(sentence)
+            warn_of(tuple(data_notes(dataset)))
         try:
             with self.interruptible(path):
                 with self.page(), display:

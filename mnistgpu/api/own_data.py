@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def digits_to_judge(
             f"test part is new to all of them; {MEND}"
         )
     (part,) = parts.values()
-    return labelled_digits(part, None, trained[0])
+    # its notes were said when the run was trained
+    return labelled_digits(replace(part, notes=()), None, trained[0])
 
 
 def members_of(trained: Model | Committee) -> tuple[Model, ...]:

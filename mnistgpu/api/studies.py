@@ -257,7 +257,8 @@ def submit(
         raise UsageError(f"--out {path}: the file exists; choose another or add --force")
     files.check_folder("--out", path)
     given = [Path(model)] if is_path(model) else []
-    submission.check_replaceable(path, (*given, source, source.parent / submission.SAMPLE))
+    example = submission.sample_of(source)
+    submission.check_replaceable(path, [*given, source, *([example] if example else [])])
     digits = digits_at(source, trained)
     if digits.labels is not None:
         warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)

@@ -14,6 +14,7 @@ from mnistgpu.pictures import answers
 from mnistgpu.reports import metrics
 from mnistgpu.runs import run_directory
 from mnistgpu.runs.counting import counted
+from mnistgpu.runs.origin import EMBEDDED
 from mnistgpu.storage import files
 
 
@@ -82,6 +83,11 @@ def submit(run: Path, test: Path, out: Path, force: bool, backend: str | None) -
 
 def expectation(run: Path) -> str:
     """What the validation images of a run say about the score of its answers, as a sentence."""
+    if files.read_json(run / "settings.json").get("data") == EMBEDDED:
+        return (
+            "the run was trained on MNIST, which very likely has Kaggle's test images with their "
+            "labels: its score in Digit Recognizer would say nothing; train on train.csv for one"
+        )
     results = run_directory.read_results(run / "results.json")
     settings, _ = run_directory.read_record(run / "settings.json")
     accuracy, count = results.get("validation_accuracy"), int(settings.validation)
@@ -91,9 +97,12 @@ def expectation(run: Path) -> str:
             "--validation 1000 to see one"
         )
     if count == 0:  # images of their own, whose number is not saved
-        return f"of its validation images the run had {accuracy:.2%} right: expect such a score"
+        return (
+            f"of its validation images the run had {accuracy:.2%} right: on test images like these "
+            "expect as much"
+        )
     low, high = metrics.wilson_interval(round(accuracy * count), count)
     return (
-        f"of the {count:,} images that the run held out it had {accuracy:.2%} right: expect a "
-        f"score of {low:.2%} to {high:.2%}"
+        f"of the {count:,} images that the run held out it had {accuracy:.2%} right: on test "
+        f"images like these expect {low:.2%} to {high:.2%}"
     )

@@ -16,11 +16,12 @@ import numpy as np
 from mnistgpu.backend import Array, array_namespace
 from mnistgpu.errors import DataError
 
+RECOGNISED = "grey levels are read as"  # in what is said of them
 FEWEST = 100  # images from which a scale or an orientation is recognised
 SAMPLE = 2000  # images, spread evenly, whose share of bright pixels is counted
 WHITE = 0.6  # share of bright pixels, of all and at the border, from which paper is bright
 DEEP = (1023, 4095, 65535)  # the largest values of pictures with 10, 12 and 16 bits
-BLOCK = 4096  # images converted at once, which bounds the memory
+BLOCK = 1024  # images converted at once, which bounds the memory
 
 
 class Levels(NamedTuple):
@@ -56,9 +57,11 @@ class Levels(NamedTuple):
         return levels
 
     def scaled(self, values: Array) -> Array:
-        """Values as whole numbers, 0 where they are paper and 255 where they are ink."""
-        wide = np.float64 if values.dtype == np.float64 else np.float32
-        return ((values.astype(wide) - self.paper) * self.factor).round()
+        """Values as whole numbers, 0 where they are paper and 255 where they are ink.
+
+        In float64 whatever their type is, so that the same values give the same images.
+        """
+        return ((values.astype(np.float64) - self.paper) * self.factor).round()
 
     def kept(self, kind: np.dtype[Any]) -> Levels:
         """What is saved of levels of values of a type: bools and floats up to 1 tell their scale.
@@ -161,7 +164,7 @@ def top_for(values: Array, high: float, trained: float) -> float | None:
 
 def sentence(levels: Levels, name: str) -> str:
     """What is said of levels that are not those of this program."""
-    return f"{name}: grey levels are read as {levels}"
+    return f"{name}: {RECOGNISED} {levels}"
 
 
 def highest(values: Array, name: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import levels
+from mnistgpu.errors import Note, warn
 from mnistgpu.pictures import images as pictures
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def answers(
             digits = data.load_digits(path, trained, trained.orientation)
             images = digits.images
             for note in digits.notes:
-                warnings.warn(note, stacklevel=2)
+                warn(note, Note)
         probabilities = backend.to_numpy(trained.probabilities(images, backend))
         for i in range(len(images)):
             if pictures.is_picture(path):

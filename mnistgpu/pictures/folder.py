@@ -20,7 +20,7 @@ import numpy as np
 
 from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
 from mnistgpu.data.levels import OURS, Levels
-from mnistgpu.errors import DataError
+from mnistgpu.errors import DataError, printable
 from mnistgpu.pictures import images
 from mnistgpu.runs.counting import counted
 
@@ -36,6 +36,8 @@ PARTS = {
 WORDS = {name for names in PARTS.values() for name in names}
 # what holds digits in other formats: such a folder is read by `data`
 OTHERS = re.compile(r"idx[13]|ubyte|^(train|test)\.[ct]sv|\.(npz|npy|parquet)$", re.I)
+
+Sizes = dict[Path, tuple[int, int] | None]
 
 AS_THEY_ARE = "pictures are read as they are, since they are small and of one size"
 PREPARED = "pictures are prepared like photographs: each digit is found, scaled and centred"
@@ -78,10 +80,10 @@ def load(folder: Path, bar: bool = False) -> Dataset:
     train = found.get("train", found.get("all"))
     if train is None:
         raise DataError(f"{folder}: holds a folder test, but none that is called train; add it")
-    size = size_of([path for part in found.values() for path in part.paths])
-    digits = read(train, size, None, bar, labelled=True)
+    sizes = sizes_of([path for part in found.values() for path in part.paths], bar)
+    digits = read(train, sizes, None, bar, labelled=True)
     rest = {
-        part: read(found[part], size, digits, bar, labelled=True)
+        part: read(found[part], sizes, digits, bar, labelled=True)
         for part in ("test", "validation")
         if part in found
     }
@@ -95,7 +97,7 @@ def load_digits(folder: Path, like: Alike | None = None, bar: bool = False) -> D
     """
     found = parts_of(folder)
     part = next(found[name] for name in ("test", "all", "train", "validation") if name in found)
-    return read(part, size_of(part.paths), like, bar)
+    return read(part, sizes_of(part.paths, bar), like, bar)
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -105,7 +107,7 @@ def pictures_below(folder: Path) -> list[Path]:
 
 def are_read_as_they_are(paths: Sequence[Path], image_shape: tuple[int, int]) -> bool:
     """Whether a network that reads images of this shape is given these pictures as they are."""
-    return size_of(paths) == image_shape
+    return common_size(sizes_of(paths)) == image_shape
 
 
 # Which pictures are there, and of which class
@@ -207,11 +209,16 @@ def is_named_as_picture(name: str) -> bool:
 # Reading them
 
 
-def size_of(paths: Sequence[Path]) -> tuple[int, int] | None:
+def sizes_of(paths: Sequence[Path], bar: bool = False) -> Sizes:
+    """Height and width of each small picture, and None for each other file."""
+    return {path: small_size(path) for path in counted(paths, "looking at the pictures", bar)}
+
+
+def common_size(sizes: Sizes) -> tuple[int, int] | None:
     """Height and width of small pictures of one size; None if these are not such pictures."""
-    sizes = Counter(map(small_size, paths))
-    size, count = max(sizes.items(), key=lambda item: item[1], default=(None, 0))
-    return size if count >= ALIKE * len(paths) else None
+    counts = Counter(sizes.values())
+    size, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
+    return size if count >= ALIKE * len(sizes) else None
 
 
 def small_size(path: Path) -> tuple[int, int] | None:
@@ -233,16 +240,17 @@ def small_size(path: Path) -> tuple[int, int] | None:
 
 def read(
     found: Found,
-    size: tuple[int, int] | None,
+    sizes: Sizes,
     like: Alike | None,
     bar: bool,
     labelled: bool = False,
 ) -> Digits:
-    """The digits of a part. size: that of small pictures, which are read as they are, or None.
+    """The digits of a part. sizes: of the small pictures, by which all are read as they are or not.
 
     like: what has the classes, the levels and the size that they must have; None for a set that is
     trained on. labelled: whether each must have a class.
     """
+    size = common_size(sizes)
     if like is not None and size != like.image_shape:
         size = None
     shape = size or ((28, 28) if like is None else like.image_shape)
@@ -257,7 +265,7 @@ def read(
     pairs = list(zip(found.paths, found.names, strict=True))
     for path, name in counted(pairs, f"reading {found.folder.name or found.folder}", bar):
         try:
-            rows.append(image_of(path, size, shape))
+            rows.append(image_of(path, sizes[path], size, shape))
             names.append(name)
         except DataError as error:
             problems.append(str(error))
@@ -275,12 +283,19 @@ def read(
     return as_digits(np.stack(rows).reshape(-1, *shape), labels, str(found.folder), like, notes)
 
 
-def image_of(path: Path, size: tuple[int, int] | None, shape: tuple[int, int]) -> np.ndarray:
-    """The image (pixels,) uint8 of a picture: as it is if a size is given, else prepared."""
+def image_of(
+    path: Path,
+    own: tuple[int, int] | None,
+    size: tuple[int, int] | None,
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """The image (pixels,) uint8 of a picture: as it is if all have a size, else prepared.
+
+    own: the size of the picture if it is small.
+    """
     if size is None:
         image: np.ndarray = images.read_picture(path, shape).images[0]
         return image
-    own = small_size(path)
     if own is not None and own != size:
         raise DataError(
             f"{path}: {own[1]}x{own[0]} pixels, but the other pictures have {size[1]}x{size[0]}; "
@@ -321,4 +336,4 @@ def notes_of(
             f"{found.folder}: {len(found.strangers):,} more files or folders are not read, such as "
             f"{such}"
         )
-    return tuple(notes)
+    return tuple(map(printable, notes))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.storage import files
 
 COLUMNS = ("ImageId", "Label")
-SAMPLE = "sample_submission.csv"
+SAMPLE = "samplesubmission.csv"  # in small letters and without what may stand between its words
 MOST_BYTES = 2**28
 
 
@@ -40,20 +41,29 @@ def form_of(test: Path, digits: Digits) -> tuple[tuple[str, str], tuple[str, ...
     digits: those of test.csv, with its id column if it has one.
     DataError if a sample_submission.csv beside it has other ids, or is none.
     """
-    count = len(digits)
+    count, example = len(digits), sample_of(test)
     own = None if digits.ids is None else tuple(map(str, digits.ids.values))
-    folder = test if test.is_dir() else test.parent
-    if files.is_file(folder / SAMPLE):
-        sample = read(folder / SAMPLE, DataError)
+    if example is not None:
+        sample = read(example, DataError)
         if len(sample.ids) != count or (own is not None and sample.ids != own):
             raise DataError(
-                f"{folder / SAMPLE}: its {len(sample.ids):,} ids are not those of the {count:,} "
+                f"{example}: its {len(sample.ids):,} ids are not those of the {count:,} "
                 f"images of {test}; take both from one competition, or move it"
             )
         return sample.columns, sample.ids
     if digits.ids is not None and own is not None:
         return (digits.ids.name or "id", "label"), own
     return COLUMNS, tuple(str(i) for i in range(1, count + 1))
+
+
+def sample_of(test: Path) -> Path | None:
+    """The competition's example of a submission beside test.csv, or in a folder with it."""
+    folder = test if test.is_dir() else test.parent
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if name.lower().replace("_", "").replace("-", "") == SAMPLE:
+                return folder / name
+    return None
 
 
 def write(

@@ -41,6 +41,12 @@ def right(shipped, arrays):
     return shipped.predict(arrays[0]).tolist()
 
 
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch):
+    """As in a new process: grey levels are said once in each."""
+    monkeypatch.setattr("mnistgpu.api.inputs.said", set())
+
+
 def heard(call):
     """The result of a call, and what it warned of."""
     with warnings.catch_warnings(record=True) as caught:
@@ -60,11 +66,7 @@ def test_floats_from_0_to_1_are_scaled_and_that_is_said_once(shipped, arrays, ri
     answers, said = heard(lambda: shipped.predict(images))
     assert answers.tolist() == right
     assert said == ["X: grey levels are read as 0 (paper) to 1 (ink)"]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for i in range(3):
-            shipped.predict(images[i : i + 1, ...])
-    assert len(caught) == 1
+    assert heard(lambda: shipped.predict(images))[1] == []
 
 
 @BOTH
@@ -122,10 +124,10 @@ def test_images_in_any_container(shipped, arrays, right, name):
 def test_bools_and_halves(shipped, arrays):
     ink = arrays[0] > 127
     expected = shipped.predict((ink * 255).astype(np.uint8)).tolist()
-    for kind in (bool, np.float16):
-        answers, said = heard(lambda kind=kind: shipped.predict(ink.astype(kind)))
-        assert answers.tolist() == expected
-        assert said == ["X: grey levels are read as 0 (paper) to 1 (ink)"]
+    answers, said = heard(lambda: shipped.predict(ink))
+    assert answers.tolist() == expected
+    assert said == ["X: grey levels are read as 0 (paper) to 1 (ink)"]
+    assert shipped.predict(ink.astype(np.float16)).tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["PNG", "BMP", "open file", "buffer", "Pillow"])
@@ -369,11 +371,9 @@ def test_levels_are_recognised_said_saved_and_applied(arrays, tmp_path, put, nam
     )
     assert said == [f"X: grey levels are read as {words}"]
     model = mnistgpu.load(run.directory)
-    answers, said = heard(lambda: model.predict(put(change(images))))
+    answers = model.predict(put(change(images)))
     assert np.mean(answers == labels) > 0.85
-    alone, _ = heard(
-        lambda: [int(model.predict(put(change(images[i : i + 1])))[0]) for i in range(20)]
-    )
+    alone = [int(model.predict(put(change(images[i : i + 1])))[0]) for i in range(20)]
     assert alone == answers[:20].tolist()
     pictures = Image.fromarray(np.repeat(np.repeat(255 - images[0], 8, 0), 8, 1))
     assert model.read(pictures).digit == model.read(pictures.convert("RGB")).digit == labels[0]

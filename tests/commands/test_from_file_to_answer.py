@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.command import run_here
-from helpers.digit_files import npz_bytes
+from helpers.digit_files import idx_bytes, npz_bytes
 from helpers.picture_folders import save, write_classes
 from helpers.pictures import drawing
 from PIL import Image
@@ -131,6 +131,32 @@ def test_white_paper_from_a_file_to_drawings(tmp_path, digits):
     done = run_here("predict", out, *own, "--as-is", "--json")
     answers = [each["digit"] for each in json.loads(done.stdout)]
     assert np.mean(answers == labels[1600:1620]) >= 0.8
+
+
+def test_letters_as_emnist_has_them(tmp_path, digits):
+    """Transposed, numbered from 1, without layers given: the network follows, and reads letters."""
+    folder = tmp_path / "emnist"
+    folder.mkdir()
+    first = digits[1] < 8  # the letters A to H
+    images, labels = digits[0][first].reshape(-1, 28, 28).swapaxes(1, 2), digits[1][first] + 1
+    names = "emnist-letters-{}-images-idx3-ubyte", "emnist-letters-{}-labels-idx1-ubyte"
+    for part, rows in {"train": slice(0, 1200), "test": slice(1200, 1500)}.items():
+        for name, array in zip(names, (images, labels), strict=True):
+            (folder / name.format(part)).write_bytes(idx_bytes(array[rows]))
+    out = tmp_path / "run"
+    done = run_here("train", "--data", folder, *SHORT[2:], "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "EMNIST is stored transposed" in done.stdout
+    assert "the layers are 784-10-8, since" in done.stdout
+    done = run_here("evaluate", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(done.stdout.splitlines()[1].split()[1]) > 0.7
+    answers = []
+    for digit in range(8):
+        Image.fromarray(255 - drawing(digit)).save(tmp_path / f"{digit}.png")
+        done = run_here("predict", out, tmp_path / f"{digit}.png", "--json")
+        answers.append(json.loads(done.stdout)[0]["digit"])
+    assert sum(answer == "ABCDEFGH"[digit] for digit, answer in enumerate(answers)) >= 5
 
 
 def test_a_folder_of_pictures_from_training_to_answers(tmp_path, digits):

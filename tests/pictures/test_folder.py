@@ -1,8 +1,13 @@
 """A folder of pictures is read as digits: which are there, of which class, and what is left out."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from helpers.picture_folders import save, write_classes, write_drawings, write_flat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 import mnistgpu
 from mnistgpu.api import reading
@@ -172,6 +177,38 @@ def test_a_network_of_another_size_gets_them_prepared(tmp_path, some):
     assert found.image_shape == (28, 28)
     assert np.abs(found.images.astype(int) - images[::10]).max() <= 1
     np.testing.assert_array_equal(found.labels, labels[::10])
+
+
+@settings(max_examples=40, deadline=1000, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "7", "a", "train", "train/7", "test/7", "x/y/z"]),
+            st.sampled_from(
+                ["7_1.png", "1\u200b.jpg", "a-b.gif", "x.bmp", "_.webp", "n.heic", "it.txt"]
+            ),
+            st.binary(max_size=60) | st.integers(1, 70),
+        ),
+        max_size=6,
+    )
+)
+def test_any_folder_is_read_or_refused_in_one_sentence(tmp_path_factory, given_files):
+    top = tmp_path_factory.mktemp("any")
+    for where, name, content in given_files:
+        (top / where).mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            (top / where / name).write_bytes(content)
+        else:
+            Image.new("L", (content, content), 255).save(top / where / name, "PNG")
+    for read in (mnistgpu.load_data, reading.load_digits):
+        found = None
+        with contextlib.suppress(DataError):
+            found = read(top)
+        if found is None:
+            continue
+        digits = getattr(found, "train", found)
+        assert digits.images.shape == (len(digits), digits.image_shape[0] * digits.image_shape[1])
+        assert all(note.isprintable() for note in digits.notes)
 
 
 def test_the_bar_is_shown_on_a_terminal_alone(monkeypatch, capsys):
