@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def find(given: str | os.PathLike[str], orientation: str = "by-name") -> Found:
     emnist.check_orientation(orientation)
     path = Path(given)
     if is_family(path):
-        return of_folder(path.parent, False, orientation, path.name.lower())
+        return of_folder(path.parent, not path.parent.is_dir(), orientation, path.name.lower())
     if stat.S_ISDIR(mode_of(path)):
         return of_folder(path, False, orientation)
     source = Source(path)
@@ -77,17 +77,23 @@ def is_there(path: str) -> bool:
 
 
 def is_family(path: Path) -> bool:
-    """Whether a path is none, but names one of several sets in a folder: FOLDER/emnist-letters."""
-    name = path.name.lower()
+    """Whether a path is none, but names one of several sets in a folder or a zip archive, as
+    FOLDER/emnist-letters and gzip.zip/emnist-letters do.
+    """
+    name, parent = path.name.lower(), path.parent
     try:
         os.lstat(path)
         return False
-    except FileNotFoundError:
-        if not name or not path.parent.is_dir():
+    except (FileNotFoundError, NotADirectoryError):
+        if parent.is_dir():
+            names = listing(parent)[0]
+        elif parent.suffix.lower() == ".zip" and parent.is_file():
+            names = [PurePosixPath(member).name for member in members_in(parent)]
+        else:
             return False
     except (OSError, ValueError):  # no right to look, or a zero byte in the name
         return False
-    return any(role_of(stem_of(each)).family == name for each in listing(path.parent)[0])
+    return bool(name) and any(role_of(stem_of(each)).family == name for each in names)
 
 
 # One file
@@ -211,7 +217,7 @@ def set_in(folder: Folder, family: str | None) -> Members | Source | None:
         if not sets:
             continue
         if len(sets) > 1 and "" not in sets:
-            ways = listed([f"{folder.where}/{name}" for name in sorted(sets)])
+            ways = listed([str(folder.path / name) for name in sorted(sets)])
             raise DataError(f"{folder.where}: holds several sets; give one of {ways}")
         return members_of(folder, sets.get("") or next(iter(sets.values())))
     single = [source for source in folder.files if is_single(source)]

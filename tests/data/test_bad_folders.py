@@ -46,6 +46,21 @@ BAD = {
         folder(**{f"{name}-{file}": PLAIN[file] for name in ("a", "b") for file in PLAIN}),
         "holds several sets; give one of .*/a, .*/b$",
     ),
+    "several sets in an archive": (
+        given(
+            "d.zip",
+            **{
+                "d.zip": zip_bytes(
+                    **{f"it/{name}-{file}": PLAIN[file] for name in "ab" for file in PLAIN}
+                )
+            },
+        ),
+        r"d\.zip, it: holds several sets; give one of .*d\.zip/a, .*d\.zip/b$",
+    ),
+    "a set that an archive has not": (
+        given("d.zip/c", **{"d.zip": zip_bytes(**PLAIN)}),
+        r"d\.zip/c: cannot be read \(Not a directory\); check the path",
+    ),
     "several folders": (
         folder(**{f"{name}/{file}": PLAIN[file] for name in ("a", "b") for file in PLAIN}),
         "holds several sets of data, .*/a, .*/b; give one of them",

@@ -41,8 +41,10 @@ FILES = {
     "emnist/emnist-letters": layouts.within(
         "emnist", layouts.emnist("letters", LETTERS) | layouts.emnist("digits")
     ),
-    "gzip.zip": {
-        "gzip.zip": layouts.zip_bytes(**layouts.within("gzip", layouts.emnist("letters", LETTERS)))
+    "gzip.zip/emnist-letters": {
+        "gzip.zip": layouts.zip_bytes(
+            **layouts.within("gzip", layouts.emnist("letters", LETTERS) | layouts.emnist("digits"))
+        )
     },
     "mine.npz": {
         "mine.npz": npz_bytes(**layouts.four("x_{}", "y_{}", IMAGES.swapaxes(1, 2), LABELS))
