@@ -109,10 +109,8 @@ CONTAINERS = {
     "masked": np.ma.masked_array,
     "objects": lambda x: x.astype(object),
     "pandas": lambda x: pd.DataFrame(x.reshape(len(x), -1)),
-    "polars": lambda x: library("polars").DataFrame(x.reshape(len(x), -1)),
     "torch": lambda x: library("torch").from_numpy(x.copy()),
     "torch, channels": lambda x: library("torch").from_numpy(x.copy())[:, None],
-    "jax": lambda x: library("jax").numpy.asarray(x),
 }
 
 
