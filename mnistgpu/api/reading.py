@@ -62,6 +62,6 @@ def holds_pictures(path: Path) -> bool:
     """Whether this is a folder of pictures; nothing is imported to answer it for a file."""
     if not path.is_dir():
         return False
-    from mnistgpu.pictures import folder
+    from mnistgpu.pictures import folder_contents
 
-    return folder.is_one(path)
+    return folder_contents.is_one(path)

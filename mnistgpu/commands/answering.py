@@ -46,7 +46,7 @@ def predict(
             from mnistgpu.pictures import folder
 
             in_folders, paths = True, folder.pictures_below(path)
-            unchanged = as_is or folder.are_read_as_they_are(paths, trained.image_shape)
+            unchanged = as_is or folder.are_read_as_they_are(paths, trained)
             if unchanged and not as_is:
                 print(f"note: {path}: {folder.AS_THEY_ARE}", file=sys.stderr)
         count += len(paths)

@@ -22,7 +22,6 @@ CELL_LETTERS = b"0123456789 ."  # pandas would also accept True or 1e-400
 # a point without a digit before it, a fraction other than zeros, or ten digits and more
 ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\n])|[1-9][0-9]{9}")
 FRACTION = re.compile(rb"\.0*")
-LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would read as the end of a line
 BLANKS = re.compile(rb" +")
 PIECE = 2**16  # bytes read at once: for larger ones the system clears fresh memory each time
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
@@ -218,6 +217,11 @@ def mend_of(cell: bytes) -> str:
         and 0 <= value <= 255
     ):
         return "save it with numpy.savetxt(..., fmt='%d', delimiter=',')"
+    if -1 <= value < 0:
+        return (
+            "if the levels are from -1 to 1, save (127.5 * (1 + pixels)).round().astype(int) with "
+            "to_csv(index=False)"
+        )
     if 0 < value < 1:
         return (
             "if the levels are from 0 to 1, save (255 * pixels).round().astype(int) with "

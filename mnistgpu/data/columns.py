@@ -102,7 +102,7 @@ def separator_of(line: bytes) -> bytes:
     for separator in SEPARATORS:
         if size(len(split(line, separator))) is not None:
             return separator
-    return b","
+    return max(SEPARATORS, key=lambda each: len(split(line, each)))
 
 
 def size(cells: int) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from mnistgpu.data.raw import Raw
 from mnistgpu.data.streams import Source, mode_of
 from mnistgpu.errors import DataError, UsageError
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
+SINGLE = (".csv", ".tsv", ".npz", ".parquet", ".zip")  # read alone whatever its name is
 AGAIN = "write it again with numpy.save"
 # what a folder of data may hold besides, which nobody expects to be read
 ASIDE = (".md", ".rst", ".pdf", ".html", ".py", ".ipynb", ".json", ".toml", ".xml", ".log")
@@ -52,7 +54,7 @@ def find(given: str | os.PathLike[str], orientation: str = "by-name") -> Found:
     emnist.check_orientation(orientation)
     path = Path(given)
     if is_family(path):
-        return of_folder(path.parent, False, orientation, path.name.lower())
+        return of_folder(path.parent, not path.parent.is_dir(), orientation, path.name.lower())
     if stat.S_ISDIR(mode_of(path)):
         return of_folder(path, False, orientation)
     source = Source(path)
@@ -75,17 +77,23 @@ def is_there(path: str) -> bool:
 
 
 def is_family(path: Path) -> bool:
-    """Whether a path is none, but names one of several sets in a folder: FOLDER/emnist-letters."""
-    name = path.name.lower()
+    """Whether a path is none, but names one of several sets in a folder or a zip archive, as
+    FOLDER/emnist-letters and gzip.zip/emnist-letters do.
+    """
+    name, parent = path.name.lower(), path.parent
     try:
         os.lstat(path)
         return False
-    except FileNotFoundError:
-        if not name or not path.parent.is_dir():
+    except (FileNotFoundError, NotADirectoryError):
+        if parent.is_dir():
+            names = listing(parent)[0]
+        elif parent.suffix.lower() == ".zip" and parent.is_file():
+            names = [PurePosixPath(member).name for member in members_in(parent)]
+        else:
             return False
     except (OSError, ValueError):  # no right to look, or a zero byte in the name
         return False
-    return any(role_of(stem_of(each)).family == name for each in listing(path.parent)[0])
+    return bool(name) and any(role_of(stem_of(each)).family == name for each in names)
 
 
 # One file
@@ -164,8 +172,11 @@ def may_be_test(source: Source) -> bool:
 
 def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None = None) -> Found:
     """The set in a folder or archive, or in the first level below that holds one."""
+    seen: list[str] = []
     for depth, level in itertools.groupby(folders_in(path, is_archive), lambda each: each.depth):
-        found = [(folder, members) for folder in level if (members := set_in(folder, family))]
+        folders = list(level)
+        seen += [str(each) for folder in folders for each in folder.files if is_single(each)]
+        found = [(folder, members) for folder in folders if (members := set_in(folder, family))]
         if len(found) > 1:
             names = listed([folder.where for folder, _ in found])
             raise DataError(f"{path}: holds several sets of data, {names}; give one of them")
@@ -178,9 +189,14 @@ def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None
                 inner = of_members(path, members, orientation)
             notes += left_over(folder, members) if family is None else []
             return Found(inner.readers, (*notes, *inner.notes))
+    if seen:
+        raise DataError(
+            f"{path}: holds {listed(seen)}, and no name says which is to train on; give one of them"
+        )
     raise DataError(
         f"{path}: holds neither train-images-idx3-ubyte (or .gz) nor train.csv, nor other files of "
         "images under usual names; give the folder that does, or a file"
+        + (" (if it holds pictures, unpack it, and give the folder)" if is_archive else "")
     )
 
 
@@ -201,14 +217,11 @@ def set_in(folder: Folder, family: str | None) -> Members | Source | None:
         if not sets:
             continue
         if len(sets) > 1 and "" not in sets:
-            ways = listed([f"{folder.where}/{name}" for name in sorted(sets)])
+            ways = listed([str(folder.path / name) for name in sorted(sets)])
             raise DataError(f"{folder.where}: holds several sets; give one of {ways}")
         return members_of(folder, sets.get("") or next(iter(sets.values())))
-    single = [each for each, role in roles if ending_of(each.name) in SINGLE and is_data(each)]
+    single = [source for source in folder.files if is_single(source)]
     return single[0] if len(single) == 1 else None
-
-
-SINGLE = (".csv", ".tsv", ".npz", ".parquet", ".zip")
 
 
 def idx_kind(source: Source, role: Role) -> str | None:
@@ -218,9 +231,10 @@ def idx_kind(source: Source, role: Role) -> str | None:
 
 
 def table_kind(source: Source, role: Role) -> str | None:
-    """table for a table of a part of a set, None for another file."""
-    is_table = ending_of(source.name) in (".csv", ".tsv", ".txt", ".parquet")
-    return "table" if is_table and role.part is not None and role.kind != "labels" else None
+    """table for a table of a part of a set, labels for one of labels, None for another file."""
+    if ending_of(source.name) not in TABLES or role.part is None:
+        return None
+    return "labels" if role.kind == "labels" else "table"
 
 
 def array_kind(source: Source, role: Role) -> str | None:
@@ -239,7 +253,7 @@ def members_of(folder: Folder, files: Sequence[tuple[str, str, Source]]) -> Memb
     for (part, kind), sources in roles.items():
         members.setdefault(part, {})[kind] = one_of(sources, f"{part} {kind} of {folder.where}")
     for part, kinds in members.items():
-        if "labels" in kinds and "images" not in kinds:
+        if "labels" in kinds and "images" not in kinds and "table" not in kinds:
             name = "t10k" if part == "test" else part
             raise DataError(
                 f"{kinds['labels']}: has no images; add {name}-images-idx3-ubyte beside it, or "
@@ -278,6 +292,11 @@ def of_members(path: Path, members: Members, orientation: str) -> Found:
         if "table" in kinds:
             source = kinds["table"]
             read = partial(read_table, source, str(source), orientation)
+            if "labels" in kinds and not table_has_labels(source):
+                raise DataError(
+                    f"{kinds['labels']}: labels without their pixels; join the two by "
+                    "pandas.concat([labels, pixels], axis=1), and save with to_csv(index=False)"
+                )
             if part == "test" and not table_has_labels(source):
                 readers["unlabelled"] = read
                 notes.append(f"{source} has no labels, so it is no test; submit answers it")
@@ -300,6 +319,11 @@ def left_over(folder: Folder, members: Members | Source) -> list[str]:
         if is_data(source) and " ".join(words_of(stem_of(source.name))) not in taken
     ]
     return [f"{folder.where} also holds {listed(names)}, which is not used"] if names else []
+
+
+def is_single(source: Source) -> bool:
+    """Whether a file may be read without a name that says what it is."""
+    return ending_of(source.name) in SINGLE and is_data(source)
 
 
 def is_data(source: Source) -> bool:

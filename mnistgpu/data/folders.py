@@ -19,6 +19,7 @@ MOST_FOLDERS = 200  # of them
 class Folder(NamedTuple):
     """A folder, on the disk or in an archive, and the files in it."""
 
+    path: Path  # its own, or that of the archive
     where: str  # for messages
     depth: int  # below the one that was given
     files: tuple[Source, ...]
@@ -43,7 +44,7 @@ def on_disk(path: Path) -> Iterator[Folder]:
                     files += [Source(folder / name / each) for each in inner if is_of_idx(each)]
                 elif not name.startswith((".", "__")):
                     below.append(folder / name)
-            yield Folder(str(folder), depth, tuple(files))
+            yield Folder(folder, str(folder), depth, tuple(files))
         level = below
 
 
@@ -92,4 +93,4 @@ def in_archive(path: Path) -> Iterator[Folder]:
             folders.setdefault(parent, []).append(Source(path, member))
     for parent in sorted(folders, key=lambda each: (len(each.parts), each)):
         where = f"{path}, {parent}" if parent.parts else str(path)
-        yield Folder(where, len(parent.parts), tuple(sorted(folders[parent])))
+        yield Folder(path, where, len(parent.parts), tuple(sorted(folders[parent])))

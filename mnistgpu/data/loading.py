@@ -69,9 +69,11 @@ def load_digits(
 def made(raw: Raw, like: Alike | None, notes: tuple[str, ...] = ()) -> Digits:
     """Digits of what a reader found."""
     if raw.labels is not None and len(raw.images) != len(raw.labels):
+        mend = "take both from one set"
+        if raw.images.shape[-1] == len(raw.labels):
+            mend = "the images are in the last dimension: save np.moveaxis(X, -1, 0)"
         raise DataError(
-            f"{raw.source}: {len(raw.images):,} images, but {len(raw.labels):,} labels; take both "
-            "from one set"
+            f"{raw.source}: {len(raw.images):,} images, but {len(raw.labels):,} labels; {mend}"
         )
     said = tuple(printable(note) for note in (*notes, *raw.notes))
     try:

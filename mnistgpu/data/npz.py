@@ -7,8 +7,8 @@ named. `npy.py` reads the arrays themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ def one_of(path: Path, names: Sequence[str], shapes: Shapes) -> str | None:
     """The one array with this role; of two with the same pixels the one that shows their rows."""
     if len(names) == 2:
         first, second = (shapes[name] or () for name in names)
-        if first[:1] == second[:1] and np.prod(first) == np.prod(second) > 0:
+        if first[:1] == second[:1] and math.prod(first) == math.prod(second) > 0:
             return names[0] if len(first) >= len(second) else names[1]
     if len(names) > 1:
         raise DataError(
@@ -122,7 +122,7 @@ def pairs_by_shape(path: Path, shapes: Shapes) -> dict[str, Pair]:
     for name, shape in shapes.items():
         if shape is not None and shape:
             row = shape[1:]
-            (images if len(row) > 1 or np.prod(row) >= FEWEST_PIXELS else labels).append(name)
+            (images if len(row) > 1 or math.prod(row) >= FEWEST_PIXELS else labels).append(name)
     given: list[str | None] = [*labels] or [None] * len(images)
     pairs = [
         Pair(*pair)
@@ -152,13 +152,6 @@ def read_array(path: Path, name: str) -> np.ndarray:
         where = f"{path}, {info.filename}"
         with open_member(where, archive, info, size) as stream:
             return npy.read(Content(where, stream, info.file_size, size), AGAIN)
-
-
-def parts(path: Path) -> tuple[dict[str, partial[Raw]], tuple[str, ...]]:
-    """For each part of an npz file a function that reads it, and what is to be said of the file."""
-    pairs, notes = layout(path)
-    readers = {part: partial(read, path, pair, f"{path}, {part}") for part, pair in pairs.items()}
-    return readers, notes
 
 
 def is_one_array(path: Path) -> bool:

@@ -17,8 +17,9 @@ from mnistgpu.data.raw import Ids, Raw
 from mnistgpu.data.streams import FAULTS, LARGEST, Source, check_growth, fill, opened
 from mnistgpu.errors import DataError
 
-WIDEST = 8  # bytes of a cell in memory
+NUMBER, OBJECT = 8, 256  # bytes of a cell in memory: a number, or text or a picture
 MOST_PIXELS = 128 * 128  # of one picture
+MODES = ("1", "L", "P", "RGB", "RGBA")
 AGAIN = "save the table with DataFrame.to_parquet or to_csv(index=False)"
 
 
@@ -35,8 +36,8 @@ def read(source: Source) -> Raw:
     where = str(source)
     names = [str(name) for name in frame.columns]
     if {"image", "label"} <= set(names):
-        images = np.stack([picture(where, i, cell) for i, cell in enumerate(frame["image"])])
-        return Raw(images, frame["label"].to_numpy(), where)
+        images, notes = pictures(where, frame["image"], source.path.stat().st_size)
+        return Raw(images, frame["label"].to_numpy(), where, notes)
     columns = columns_named(where, names)
     labels = ids = None
     if columns.numbered:
@@ -64,8 +65,7 @@ def frame_of(source: Source) -> Any:
         fill(file, memoryview(content))
         try:
             found = pq.read_metadata(io.BytesIO(content))
-            cells = found.num_rows * max(found.num_columns, 1)
-            check_growth(str(source), max(cells * WIDEST, unpacked(found)), size)
+            check_growth(str(source), max(in_memory(found), unpacked(found)), size)
             if found.num_rows < 1:
                 raise DataError(f"{source}: holds no images; {AGAIN}")
             return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
@@ -78,6 +78,13 @@ def frame_of(source: Source) -> Any:
             ) from None
 
 
+def in_memory(found: Any) -> int:
+    """Bytes that the cells of a parquet file may need in memory, however they are stored."""
+    kinds = [found.schema.column(j).physical_type for j in range(found.num_columns)]
+    row = sum(OBJECT if "BYTE_ARRAY" in kind else NUMBER for kind in kinds)
+    return int(found.num_rows * max(row, NUMBER))
+
+
 def unpacked(found: Any) -> int:
     """Bytes to which the columns of a parquet file claim to unpack."""
     total = 0
@@ -87,8 +94,29 @@ def unpacked(found: Any) -> int:
     return total
 
 
-def picture(where: str, row: int, cell: Any) -> np.ndarray:
-    """A cell with the bytes of a picture, as a grey image."""
+def pictures(where: str, cells: Any, size: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The cells of a column of pictures as grey images (N, rows, columns), and what is to be said.
+
+    size: bytes of the file, to which memory is bound. DataError for a picture of another size.
+    """
+    images: list[np.ndarray] = []
+    coloured = False
+    for row, cell in enumerate(cells):
+        image, mode = picture(where, row, cell)
+        images.append(image)
+        if image.shape != images[0].shape:
+            shapes = ["x".join(map(str, each.shape)) for each in (image, images[0])]
+            raise DataError(
+                f"{where}, row {row}: a picture of {shapes[0]}, but the first has {shapes[1]}; "
+                "scale them to one size"
+            )
+        check_growth(where, image.size * len(images), size)
+        coloured |= mode not in ("1", "L")
+    return np.stack(images), (f"{where}: colours are converted to grey",) * coloured
+
+
+def picture(where: str, row: int, cell: Any) -> tuple[np.ndarray, str]:
+    """A cell with the bytes of a picture, as a grey image, and the mode that it had in Pillow."""
     from PIL import Image
 
     content = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -98,7 +126,9 @@ def picture(where: str, row: int, cell: Any) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP")) as opened_picture:
             if opened_picture.width * opened_picture.height > MOST_PIXELS:
                 raise ValueError("it is too large")
-            return np.asarray(opened_picture.convert("L"))
+            if opened_picture.mode not in MODES:
+                raise ValueError(f"its mode is {opened_picture.mode}, not 8 bits")
+            return np.asarray(opened_picture.convert("L")), opened_picture.mode
     except (OSError, ValueError, TypeError, SyntaxError) as error:
         raise DataError(
             f"{where}, row {row}: the cell image is no small picture ({str(error)[:100]!r}); "

@@ -24,6 +24,12 @@ SMALL = 16 * 2**20  # bytes to which a compressed file or member may unpack (a s
 LARGEST_RATIO = 50  # a larger file may unpack to this many times its size (digits: 2 to 20 times)
 BLOCK = 2**18  # bytes read at once
 GZIP = b"\x1f\x8b"
+NO_DATA = {  # what is there by mistake where data were meant to be
+    b"<!DOCTYPE": "a web page and no data; download the file itself",
+    b"<!doctype": "a web page and no data; download the file itself",
+    b"<html": "a web page and no data; download the file itself",
+    b"version https://git-lfs": "a pointer of Git LFS and no data; fetch the file by git lfs pull",
+}
 FAULTS = (  # errors of zipfile for damaged archives
     zipfile.BadZipFile,
     zlib.error,
@@ -177,8 +183,11 @@ class Source:
 
 def unpacked(where: str, file: BinaryIO, size: int, packed: int | None) -> Content:
     """The content of a file or a member, which may be gzip data."""
-    start = cast(io.BufferedReader, file).peek(2)[:2]
-    if start != GZIP:
+    start = cast(io.BufferedReader, file).peek(len(max(NO_DATA, key=len)))
+    for beginning, what in NO_DATA.items():
+        if start.startswith(beginning):
+            raise DataError(f"{where}: is {what}")
+    if not start.startswith(GZIP):
         return Content(where, file, size, packed)
     return Content(where, Unzipped(where, file), None, size if packed is None else packed)
 

@@ -20,6 +20,7 @@ from mnistgpu.errors import DataError
 
 MOST_CLASSES = 62  # of the largest set that is customary: digits, capital and small letters
 DIGITS = 10
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read(source: Source) -> Raw:
@@ -74,6 +75,8 @@ def start_of(where: str, lines: Lines) -> tuple[Columns, bytes]:
     block = next(lines.blocks, b"\n")
     first, _, rest = block.partition(b"\n")
     first = first.removesuffix(b"\r")
+    if first.startswith(UTF16):
+        raise DataError(f"{where}: text in UTF-16; save it in UTF-8")
     if b"\r" in first:
         raise DataError(
             f"{where}, line 1: a carriage return in the middle; end every line with a line feed"

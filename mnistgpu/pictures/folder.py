@@ -2,42 +2,35 @@
 
     digits/7/photo.jpg        digits/7_0001.png        digits/train/7/1.png, digits/test/7/2.png
 
-Small pictures of one size are read as they are. Others are prepared like photographs: the digit is
-found, scaled and centred.
+Small pictures of one size are read as they are, unless they are too few to tell whether they show
+ink on white paper, and look so. Others are prepared like photographs: the digit is found, scaled
+and centred.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
-from mnistgpu.data.levels import OURS, Levels
+from mnistgpu.data.levels import FEWEST, OURS, Levels, is_white
 from mnistgpu.errors import DataError, printable
 from mnistgpu.pictures import images
+from mnistgpu.pictures.folder_contents import Found, parts_of, walk
 from mnistgpu.runs.counting import counted
 
 SMALL_SIDE, SMALL_BYTES = 64, 2**16  # what is read as it is; a larger picture is a photograph
 ALIKE = 0.9  # the least share of pictures of one size that makes a set of small ones
-DEPTH = 4  # of folders below the given one
+SAMPLE = 200  # pictures that tell whether paper is white
 MOST_NAMED = 20  # pictures that are left out, by name
-PARTS = {
-    "train": ("train", "training"),
-    "test": ("test", "testing"),
-    "validation": ("validation", "valid", "val"),
-}
-WORDS = {name for names in PARTS.values() for name in names}
-# what holds digits in other formats: such a folder is read by `data`
-OTHERS = re.compile(r"idx[13]|ubyte|^(train|test)\.[ct]sv|\.(npz|npy|parquet)$", re.I)
-
-Sizes = dict[Path, tuple[int, int] | None]
+Size = tuple[int, int]  # height and width
+Sizes = dict[Path, Size | None]
 
 AS_THEY_ARE = "pictures are read as they are, since they are small and of one size"
 PREPARED = "pictures are prepared like photographs: each digit is found, scaled and centred"
@@ -49,24 +42,6 @@ class Prepared(NamedTuple):
     classes: tuple[str | int, ...]
     image_shape: tuple[int, int]
     levels: Levels = OURS
-
-
-@dataclass(frozen=True)
-class Found:
-    """The pictures of one part, in the order of their names, each with the name of its class."""
-
-    folder: Path
-    paths: tuple[Path, ...]
-    names: tuple[str | None, ...]
-    strangers: tuple[str, ...] = ()  # what is there too and is not read
-
-
-def is_one(path: Path) -> bool:
-    """Whether this is a folder that holds pictures, and no digits in another format."""
-    if not os.path.isdir(path):
-        return False
-    inside = entries(path)
-    return not any(OTHERS.search(entry.name) for entry in inside) and holds_pictures(path)
 
 
 def load(folder: Path, bar: bool = False) -> Dataset:
@@ -81,9 +56,10 @@ def load(folder: Path, bar: bool = False) -> Dataset:
     if train is None:
         raise DataError(f"{folder}: holds a folder test, but none that is called train; add it")
     sizes = sizes_of([path for part in found.values() for path in part.paths], bar)
-    digits = read(train, sizes, None, bar, labelled=True)
+    size = size_as_is(train.paths, sizes)
+    digits = read(train, sizes, size, None, bar, labelled=True)
     rest = {
-        part: read(found[part], sizes, digits, bar, labelled=True)
+        part: read(found[part], sizes, size, digits, bar, labelled=True)
         for part in ("test", "validation")
         if part in found
     }
@@ -97,7 +73,8 @@ def load_digits(folder: Path, like: Alike | None = None, bar: bool = False) -> D
     """
     found = parts_of(folder)
     part = next(found[name] for name in ("test", "all", "train", "validation") if name in found)
-    return read(part, sizes_of(part.paths, bar), like, bar)
+    sizes = sizes_of(part.paths, bar)
+    return read(part, sizes, size_as_is(part.paths, sizes, like), like, bar)
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -105,127 +82,41 @@ def pictures_below(folder: Path) -> list[Path]:
     return list(walk(folder))
 
 
-def are_read_as_they_are(paths: Sequence[Path], image_shape: tuple[int, int]) -> bool:
-    """Whether a network that reads images of this shape is given these pictures as they are."""
-    return common_size(sizes_of(paths)) == image_shape
-
-
-# Which pictures are there, and of which class
-
-
-def parts_of(folder: Path) -> dict[str, Found]:
-    """The parts of a set by their names; "all" alone if there are no folders for them."""
-    top = innermost(folder)
-    below = {entry.name.lower(): Path(entry) for entry in entries(top) if entry.is_dir()}
-    parts = {
-        part: labelled_pictures(below[name])
-        for part, names in PARTS.items()
-        for name in names
-        if name in below and holds_pictures(below[name])
-    }
-    if not parts:
-        return {"all": labelled_pictures(top)}
-    strangers = [name for name in below if name not in WORDS and holds_pictures(below[name])]
-    if strangers and "train" in parts:
-        train = parts["train"]
-        parts["train"] = Found(
-            train.folder, train.paths, train.names, (*train.strangers, *strangers)
-        )
-    return parts
-
-
-def labelled_pictures(folder: Path) -> Found:
-    """The pictures in a folder: of sub-folders named by classes, or else of the folder itself,
-    whose names then begin with the class and _ or -.
-    """
-    top = innermost(folder)
-    inside = entries(top)
-    classes = [Path(entry) for entry in inside if entry.is_dir() and holds_pictures(Path(entry))]
-    own = [Path(entry) for entry in inside if entry.is_file() and is_named_as_picture(entry.name)]
-    strangers = [
-        entry.name for entry in inside if entry.is_file() and not is_named_as_picture(entry.name)
-    ]
-    if classes:
-        pairs = [(path, each.name) for each in classes for path in walk(each)]
-        strangers += [path.name for path in own]
-    else:
-        prefixes = [re.match(r"([^_-]+)[_-]", path.name) for path in own]
-        pairs = [
-            (path, prefix[1].strip() if prefix else None)  # type: ignore[misc]
-            for path, prefix in zip(own, prefixes, strict=True)
-        ]
-    paths, names = zip(*pairs, strict=True) if pairs else ((), ())
-    return Found(folder, paths, names, tuple(strangers))
-
-
-def innermost(folder: Path) -> Path:
-    """The folder, or the only one within it, as archives have it, if that has folders too."""
-    for _ in range(DEPTH):
-        inside = entries(folder)
-        if any(entry.is_file() and is_named_as_picture(entry.name) for entry in inside):
-            break
-        folders = [Path(entry) for entry in inside if entry.is_dir()]
-        full = [each for each in folders if holds_pictures(each)]
-        if len(full) != 1 or full[0].name.lower() in WORDS:
-            break
-        if not any(entry.is_dir() for entry in entries(full[0])):
-            break
-        folder = full[0]
-    return folder
-
-
-def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name, without hidden files; DataError if it cannot be listed."""
-    try:
-        with os.scandir(folder) as inside:
-            shown = [entry for entry in inside if not entry.name.startswith((".", "__MACOSX"))]
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be listed ({error.strerror or error}); check its permissions"
-        ) from None
-    return sorted(shown, key=lambda entry: entry.name)
-
-
-def walk(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
-    """The pictures in a folder and in those below it, each folder in the order of its names."""
-    for entry in entries(folder):
-        if entry.is_dir():
-            if depth:
-                yield from walk(Path(entry), depth - 1)
-        elif is_named_as_picture(entry.name):
-            yield Path(entry)
-
-
-def holds_pictures(folder: Path) -> bool:
-    """Whether there is a picture in a folder or below it."""
-    return next(walk(folder), None) is not None
-
-
-def is_named_as_picture(name: str) -> bool:
-    """Whether a name has the ending of a picture, also of a kind that is refused later."""
-    return name.lower().endswith((*images.PICTURES, *images.UNREAD))
-
-
-# Reading them
+def are_read_as_they_are(paths: Sequence[Path], like: Alike) -> bool:
+    """Whether a network is given these pictures as they are."""
+    return size_as_is(paths, sizes_of(paths), like) is not None
 
 
 def sizes_of(paths: Sequence[Path], bar: bool = False) -> Sizes:
-    """Height and width of each small picture, and None for each other file."""
-    return {path: small_size(path) for path in counted(paths, "looking at the pictures", bar)}
+    """Height and width of each picture with a small file, and None for each other file."""
+    return {path: size_of(path) for path in counted(paths, "looking at the pictures", bar)}
 
 
-def common_size(sizes: Sizes) -> tuple[int, int] | None:
-    """Height and width of small pictures of one size; None if these are not such pictures."""
-    counts = Counter(sizes.values())
-    size, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
-    return size if count >= ALIKE * len(sizes) else None
+def size_as_is(paths: Sequence[Path], sizes: Sizes, like: Alike | None = None) -> Size | None:
+    """Height and width of small pictures that are read as they are; None if they are prepared.
 
-
-def small_size(path: Path) -> tuple[int, int] | None:
-    """Height and width of a small picture; None for a larger one, or if it cannot be read.
-
-    A small picture has a small file, whose header alone is read here.
+    like: the network that answers them, whose images have another size or the other side bright
+    where they are prepared; None for a set to train on. Of less than FEWEST pictures of such a set
+    nobody can tell whether their paper is white, so that they are prepared if it looks so.
     """
+    counts = Counter(sizes[path] for path in paths)
+    size, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
+    if size is None or max(size) > SMALL_SIDE or count < ALIKE * len(paths):
+        return None
+    if like is not None and size != like.image_shape:
+        return None
+    if like is None and len(paths) >= FEWEST:
+        return size
+    some = []
+    for path in paths[:: -(-len(paths) // SAMPLE)]:
+        with contextlib.suppress(DataError):
+            some.append(image_of(path, sizes[path], size, size))
+    white = bool(some) and is_white(np.stack(some).reshape(-1, *size), 255)
+    return size if white == (like is not None and like.levels.is_white) else None
+
+
+def size_of(path: Path) -> Size | None:
+    """Height and width of a picture, from its header; None if its file is large or no picture."""
     from PIL import Image
 
     try:
@@ -235,24 +126,23 @@ def small_size(path: Path) -> tuple[int, int] | None:
             width, height = picture.size
     except Exception:  # the reading itself says what is wrong
         return None
-    return (height, width) if max(height, width) <= SMALL_SIDE else None
+    return height, width
 
 
 def read(
     found: Found,
     sizes: Sizes,
+    size: Size | None,
     like: Alike | None,
     bar: bool,
     labelled: bool = False,
 ) -> Digits:
-    """The digits of a part. sizes: of the small pictures, by which all are read as they are or not.
+    """The digits of a part. sizes, size: of each picture, and of all where they are read as they
+    are; None where they are prepared.
 
     like: what has the classes, the levels and the size that they must have; None for a set that is
     trained on. labelled: whether each must have a class.
     """
-    size = common_size(sizes)
-    if like is not None and size != like.image_shape:
-        size = None
     shape = size or ((28, 28) if like is None else like.image_shape)
     unnamed = [path for path, name in zip(found.paths, found.names, strict=True) if name is None]
     if labelled and (unnamed or not found.paths):
@@ -285,21 +175,22 @@ def read(
 
 def image_of(
     path: Path,
-    own: tuple[int, int] | None,
-    size: tuple[int, int] | None,
-    shape: tuple[int, int],
+    own: Size | None,
+    size: Size | None,
+    shape: Size,
 ) -> np.ndarray:
     """The image (pixels,) uint8 of a picture: as it is if all have a size, else prepared.
 
-    own: the size of the picture if it is small.
+    own: the size of the picture if its file is small.
     """
     if size is None:
         image: np.ndarray = images.read_picture(path, shape).images[0]
         return image
-    if own is not None and own != size:
+    if own != size and (own is not None or os.path.getsize(path) > SMALL_BYTES):
+        what = "a large file" if own is None else f"{own[1]}x{own[0]} pixels"
         raise DataError(
-            f"{path}: {own[1]}x{own[0]} pixels, but the other pictures have {size[1]}x{size[0]}; "
-            "scale it to that size"
+            f"{path}: {what}, but the other pictures have {size[1]}x{size[0]} pixels; scale it to "
+            "that size"
         )
     image = images.read_as_is(path, size).images[0]
     return image
@@ -318,8 +209,8 @@ def labels_of(names: Sequence[str | None]) -> np.ndarray:
 def notes_of(
     found: Found,
     count: int,
-    size: tuple[int, int] | None,
-    shape: tuple[int, int],
+    size: Size | None,
+    shape: Size,
     problems: Sequence[str],
 ) -> tuple[str, ...]:
     """What is said about a part: how it was read, and what was left out."""

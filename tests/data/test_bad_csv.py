@@ -152,7 +152,10 @@ BAD = {
         file("d.csv", TABLE.replace(b"pixel5,", b"pix\rel5,")),
         "line 1: a carriage return",
     ),
-    "csv in UTF-16": (file("d.csv", TABLE.decode().encode("utf-16")), r"d\.csv, line "),
+    "csv in UTF-16": (
+        file("d.csv", TABLE.decode().encode("utf-16")),
+        "text in UTF-16; save it in UTF-8",
+    ),
     "csv bytes": (
         file("d.csv", edited(4, 5, b"\xff\xfe")),
         "line 4, column 5: '\ufffd\ufffd' is not",

@@ -109,6 +109,8 @@ def make_bombs(folder: Path) -> None:
     if importlib.util.find_spec("pyarrow"):
         columns = {f"p{i}": np.zeros(2**19, np.uint8) for i in range(64)}
         pd.DataFrame(columns).to_parquet(folder / "zeros.parquet")
+        same = pd.DataFrame({"image": [{"bytes": b"x" * 99}] * 2**17, "label": 0})
+        same.to_parquet(folder / "same.parquet")
     largest = np.asfortranarray(np.zeros((2**14 - 1, 32, 32), np.uint8))
     whole = {"x_train": largest, "y_train": np.zeros(2**21 - 16, np.int64)}
     np.savez_compressed(

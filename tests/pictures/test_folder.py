@@ -1,6 +1,7 @@
 """A folder of pictures is read as digits: which are there, of which class, and what is left out."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from PIL import Image
 
 import mnistgpu
 from mnistgpu.api import reading
-from mnistgpu.data.levels import OURS
-from mnistgpu.errors import DataError
+from mnistgpu.data.levels import OURS, Levels
+from mnistgpu.errors import DataError, Note
 from mnistgpu.pictures import folder as folders
+from mnistgpu.pictures import folder_contents
 from mnistgpu.runs import counting
 
 LETTERS = tuple("abcdefghij")
@@ -85,6 +87,33 @@ def test_white_paper_is_recognised_in_small_pictures(tmp_path, some):
     assert found.levels == (255, 0)
 
 
+def test_few_pictures_of_white_paper_are_prepared(tmp_path, some):
+    """Nobody can tell from so few which side is paper; a network must not learn them inverted."""
+    images, labels = some
+    write_classes(tmp_path / "white", 255 - images[::4], labels[::4])
+    write_classes(tmp_path / "black", images[::4], labels[::4])
+    white, black = (mnistgpu.load_data(tmp_path / name).train for name in ("white", "black"))
+    np.testing.assert_array_equal(black.images, images[::4])
+    assert np.abs(white.images.astype(int) - images[::4]).max() <= 1
+    assert "33 pictures are prepared like photographs" in white.notes[0]
+    assert "33 pictures are read as they are" in black.notes[0]
+
+
+def test_pictures_with_the_other_side_bright_are_prepared_for_a_network(tmp_path, some):
+    """As each of them is if it is given alone, and not answered inverted."""
+    images, labels = some
+    write_classes(tmp_path, 255 - images, labels)
+    shipped = mnistgpu.load("shipped")
+    found = reading.load_digits(tmp_path, shipped.trained)
+    assert "prepared like photographs" in found.notes[0]
+    with pytest.warns(Note, match="130 pictures are prepared like photographs"):
+        assert shipped.evaluate(tmp_path).accuracy > 0.97
+    paths = folders.pictures_below(tmp_path)
+    assert not folders.are_read_as_they_are(paths, shipped.trained)
+    white = dataclasses.replace(shipped.trained, levels=Levels(255, 0))
+    assert folders.are_read_as_they_are(paths, white)
+
+
 def test_a_bad_picture_is_named_left_out_and_counted(tmp_path, some):
     images, labels = some
     paths = write_classes(tmp_path, images, labels)
@@ -100,7 +129,7 @@ def test_a_bad_picture_is_named_left_out_and_counted(tmp_path, some):
     assert first.startswith(f"{tmp_path}: 127 pictures are read as they are")
     for note, number in zip(named, (3, 70, 90), strict=True):
         assert note.startswith(f"left out: {paths[number]}: ")
-    assert "50x40 pixels, but the other pictures have 28x28" in named[2]
+    assert "50x40 pixels, but the other pictures have 28x28 pixels" in named[2]
     assert last == f"{tmp_path}: 3 of 130 pictures are left out"
 
 
@@ -151,11 +180,14 @@ def test_what_cannot_be_trained_on_says_what_is_missing(tmp_path, some, make, me
 
 def test_a_folder_with_another_format_is_not_one_of_pictures(tmp_path, some):
     save(some[0][0], tmp_path / "7_1.png")
-    assert folders.is_one(tmp_path)
+    assert folder_contents.is_one(tmp_path)
     (tmp_path / "train.csv").touch()
-    assert not folders.is_one(tmp_path)
-    assert not folders.is_one(tmp_path / "7_1.png")
-    assert not folders.is_one(tmp_path / "nowhere")
+    assert not folder_contents.is_one(tmp_path)
+    assert not folder_contents.is_one(tmp_path / "7_1.png")
+    (tmp_path / "deep" / "raw").mkdir(parents=True)
+    (tmp_path / "train.csv").rename(tmp_path / "deep" / "raw" / "train-images-idx3-ubyte")
+    assert not folder_contents.is_one(tmp_path)
+    assert not folder_contents.is_one(tmp_path / "nowhere")
 
 
 def test_hidden_files_are_not_seen(tmp_path, some):

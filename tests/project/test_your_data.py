@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import layouts
+from helpers import layouts, table_layouts
 from helpers.digit_files import csv_bytes, npz_bytes
 from helpers.layouts import IMAGES, LABELS, LETTERS, TEST, TRAIN, folder
 from helpers.mnist import ROOT
@@ -30,7 +30,7 @@ def npy_folder() -> dict[str, bytes]:
     return {f"arrays/{name}.npy": layouts.npy_bytes(each) for name, each in layouts.KERAS.items()}
 
 
-CUT = {side: layouts.SMALL[side][TRAIN].reshape(60, -1) for side in layouts.SMALL}
+CUT = {side: table_layouts.SMALL[side][TRAIN].reshape(60, -1) for side in table_layouts.SMALL}
 FILES = {
     "mnist": layouts.within("mnist", layouts.PLAIN),
     "mnist/train-images-idx3-ubyte": layouts.within("mnist", layouts.PLAIN),
@@ -41,19 +41,21 @@ FILES = {
     "emnist/emnist-letters": layouts.within(
         "emnist", layouts.emnist("letters", LETTERS) | layouts.emnist("digits")
     ),
-    "gzip.zip": {
-        "gzip.zip": layouts.zip_bytes(**layouts.within("gzip", layouts.emnist("letters", LETTERS)))
+    "gzip.zip/emnist-letters": {
+        "gzip.zip": layouts.zip_bytes(
+            **layouts.within("gzip", layouts.emnist("letters", LETTERS) | layouts.emnist("digits"))
+        )
     },
     "mine.npz": {
         "mine.npz": npz_bytes(**layouts.four("x_{}", "y_{}", IMAGES.swapaxes(1, 2), LABELS))
     },
     "train.csv": {"train.csv": layouts.kaggle()},
-    "digit-recognizer": layouts.within("digit-recognizer", layouts.UNLABELLED),
-    "digit-recognizer.zip": {"digit-recognizer.zip": layouts.zip_bytes(**layouts.UNLABELLED)},
+    "digit-recognizer": layouts.within("digit-recognizer", table_layouts.UNLABELLED),
+    "digit-recognizer.zip": {"digit-recognizer.zip": layouts.zip_bytes(**table_layouts.UNLABELLED)},
     "train.csv.gz": {"train.csv.gz": layouts.gzip.compress(layouts.kaggle())},
-    "digits.tsv": {"digits.tsv": layouts.spread("\t")},
+    "digits.tsv": {"digits.tsv": table_layouts.spread("\t")},
     "optdigits.tra": {"optdigits.tra": csv_bytes(CUT[8], LABELS[TRAIN], "last", header=False)},
-    "a-z.csv": {"a-z.csv": layouts.mangled()},
+    "a-z.csv": {"a-z.csv": table_layouts.mangled()},
     "digits.parquet": {"digits.parquet": None},
     "mnist.npz": {"mnist.npz": npz_bytes(**layouts.KERAS)},
     "pathmnist.npz": {"pathmnist.npz": npz_bytes(**parts_of("{}_{}"))},
@@ -76,7 +78,7 @@ def test_a_line_of_the_page(tmp_path, monkeypatch, path, orientation):
     monkeypatch.chdir(tmp_path)
     if path.endswith("parquet"):
         pytest.importorskip("pyarrow", reason="pyarrow is missing")
-        layouts.frame().to_parquet(path)
+        table_layouts.frame().to_parquet(path)
     else:
         folder(**FILES[path])(Path())
     found = data.load(path, orientation or "by-name")
