@@ -66,9 +66,10 @@ def frame_of(source: Source) -> Any:
         try:
             found = pq.read_metadata(io.BytesIO(content))
             check_growth(str(source), max(in_memory(found), unpacked(found)), size)
-            if found.num_rows < 1:
+            frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+            if not len(frame):
                 raise DataError(f"{source}: holds no images; {AGAIN}")
-            return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+            return frame
         except DataError:
             raise
         except (pa.ArrowException, *FAULTS, LookupError, TypeError, OverflowError) as error:
