@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from mnistgpu import network
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
+from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.errors import OutOfMemoryError
 from mnistgpu.maths import optimizers
@@ -37,7 +38,7 @@ def explained(train: Train) -> Train:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            images = len(dataset.train) - settings.validation
+            images = len(dataset.train) - number_of(settings.validation, len(dataset.train))
             message = sentence(settings, images, free, backend)
         raise OutOfMemoryError(message)
 

@@ -66,6 +66,8 @@ def outcome_of(
         settings.activation,
         settings.as_dict(),
         dataset.digest,
+        dataset.train.classes,
+        dataset.train.levels,
     )
     test_probabilities, test_accuracy = None, None
     if test is not None:

@@ -57,11 +57,15 @@ def train(
         for callback in callbacks:
             callback.warning(sentence)
 
-    for sentence in health.of_data(training):
+    for sentence in (
+        *health.of_data(training),
+        *health.of_outputs(dataset.train, settings.sizes[-1]),
+    ):
         warn(sentence)
     per_epoch, steps = trainer.batches.per_epoch, trainer.steps
     row_every = per_epoch if per_epoch > 1 else max(1, steps // ROWS_OF_HISTORY)
     warned: list[str] = []
+    judged = False
     backend.synchronize()
     started = time.perf_counter() - progress.seconds
     # health.check finds what overflows, and its message says more than NumPy's
@@ -101,6 +105,13 @@ def train(
                 warned = health.of_units(theta, settings, training, backend)
                 for sentence in warned:
                     warn(sentence)
+            if at_row and not judged and row.epoch >= 1:
+                enough = health.FEWEST_JUDGED if progress.finished else health.STEPS_JUDGED
+                judged = iteration >= enough
+                if judged:
+                    found = row.train_accuracy, progress.seen, training, settings, bool(warned)
+                    for sentence in health.of_learning(*found):
+                        warn(sentence)
             if epoch_ends:
                 progress.begin_epoch()
             progress.seconds = time.perf_counter() - started
