@@ -21,6 +21,7 @@ from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
+from mnistgpu.errors import UsageError
 from mnistgpu.maths import regularize
 from mnistgpu.settings import Settings
 from mnistgpu.storage.system import cores
@@ -42,10 +43,10 @@ class Engine:
     """Gradients of the mean cross-entropy over batches of one training set.
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
-    integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere); `stepping` may replace them by processes. Use it inside
-    `with engine.running():`, which limits the threads of BLAS to the right number and restores them
-    afterwards.
+    integer type. `workers` is the number of threads for batches of many shards: by default the
+    cores on NumPy, where `stepping` may replace them by processes; one elsewhere, where more raise
+    UsageError. Use it inside `with engine.running():`, which limits the threads of BLAS to the
+    right number and restores them afterwards.
     """
 
     def __init__(
@@ -70,6 +71,11 @@ class Engine:
         smoothing = settings.label_smoothing
         self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
         self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        if (workers or 1) > 1 and not on_cpu:
+            raise UsageError(
+                f"{workers} workers are threads of a CPU, and a GPU computes a step alone; leave "
+                "workers out, or choose the backend numpy"
+            )
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [self.new_shard(theta) for _ in range(count)]

@@ -87,6 +87,7 @@ class Shard:
         dZ -= targets
         dZ *= scale
         self.backward(dZ, buffers, self.gradients if first else self._addends)
+        del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:

@@ -17,9 +17,11 @@ from mnistgpu.maths import optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
-# A function that takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a
-# faster form of it
+# A function that takes a step, or up to `most` steps together: `Trainer.step`, or a faster form.
+# What it returns are sums over these steps; if each of them is an epoch, it is that of the last.
 Step = Callable[..., tuple[Array, Array, int]]
+
+ROWS_OF_HISTORY = 50  # of a run of full batches, where every step is an epoch
 
 
 class Shared(Protocol):
@@ -40,6 +42,11 @@ class Batches:
         self.per_epoch = math.ceil(images / self.size)
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
+
+    def seen(self, steps: int) -> int:
+        """How many images so many steps have trained on; an image counts in every epoch."""
+        epochs, batches = divmod(steps, self.per_epoch)
+        return epochs * self.images + batches * self.size
 
     def rows(self, step: int, count: int = 1) -> Array | slice:
         """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
@@ -85,6 +92,9 @@ class Trainer:
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        per_epoch = self.batches.per_epoch
+        # after so many steps the loop reads its sums, for a row of history
+        self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
         self.taken = 0
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
