@@ -16,6 +16,7 @@ from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.errors import UsageError, did_you_mean
 
 
@@ -86,9 +87,14 @@ def preset(name: str) -> dict[str, Any]:
     return asdict(PRESETS[name])
 
 
+def keys_of(key: Key) -> tuple[Key, Key]:
+    """The keys that `deform` draws from: of the numbers of its maps, and of their smooth fields."""
+    return counter_rng.fold_in(key, 0), counter_rng.fold_in(key, 1)
+
+
 def deform(
     images: Array,
-    key: Array,
+    keys: tuple[Key, Key],
     deformation: Deformation,
     image_shape: tuple[int, int] = (28, 28),
     is_1_or_7: Array | None = None,
@@ -98,11 +104,12 @@ def deform(
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
-    Each group of deformation.images_per_map rows shares one map. is_1_or_7 (m,) bool marks the
-    images whose rotation is limited to deformation.rotation_1_7: they are sorted into groups of
-    their own, and the one group that may hold both kinds has the narrower limit. `wanted` (k,)
-    int64 are the pixels to compute, by default all; `strength` scales every limit. `fields` are
-    the smooth fields of elastic distortion: pass them to many calls, or each call makes its own.
+    keys are those of `keys_of`. Each group of deformation.images_per_map rows shares one map.
+    is_1_or_7 (m,) bool marks the images whose rotation is limited to deformation.rotation_1_7: they
+    are sorted into groups of their own, and the one group that may hold both kinds has the narrower
+    limit. `wanted` (k,) int64 are the pixels to compute, by default all; `strength` scales every
+    limit. `fields` are the smooth fields of elastic distortion: pass them to many calls, or each
+    call makes its own.
     """
     xp = array_namespace(images)
     m = images.shape[0]
@@ -114,7 +121,7 @@ def deform(
         images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
         padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
         limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
-    rows, columns = source(key, groups, deformation, image_shape, limited, strength, fields)
+    rows, columns = source(keys, groups, deformation, image_shape, limited, strength, fields)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
     padded = _pad_rows(images, groups * group)
@@ -125,7 +132,7 @@ def deform(
 
 
 def source(
-    key: Array,
+    keys: tuple[Key, Key],
     groups: int,
     deformation: Deformation,
     image_shape: tuple[int, int],
@@ -137,9 +144,10 @@ def source(
 
     limited (groups,) float32 is 1 for groups whose rotation is limited to rotation_1_7, else 0.
     """
-    xp, where = array_namespace(key), on_device_of(key)
+    maps_key, fields_key = keys
+    xp, where = array_namespace(maps_key.like), on_device_of(maps_key.like)
     height, width = image_shape
-    u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
+    u = counter_rng.uniforms(maps_key, (8, groups, 1)) * 2.0 - 1.0
     turn = strength * math.pi / 180.0 * deformation.rotation
     angle = turn * u[0, ...]
     if limited is not None and deformation.rotation_1_7 is not None:
@@ -161,8 +169,8 @@ def source(
     if deformation.elastic > 0:
         longest = strength * deformation.elastic
         length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
-        fields = fields or SmoothFields(key, image_shape, deformation.elastic_sigma)
-        down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
+        fields = fields or SmoothFields(fields_key.like, image_shape, deformation.elastic_sigma)
+        down_field, right_field = fields.draw(fields_key, groups)
         rows, columns = rows + length * down_field, columns + length * right_field
     return rows + (height - 1) / 2, columns + (width - 1) / 2
 
@@ -179,9 +187,9 @@ class SmoothFields:
         self.vertical, self.horizontal = _gauss(like, height, sigma), _gauss(like, width, sigma)
         self.matmul: Callable[[Array, Array], Array] = array_namespace(like).matmul
 
-    def draw(self, key: Array, groups: int) -> tuple[Array, Array]:
+    def draw(self, key: Key, groups: int) -> tuple[Array, Array]:
         """Two fields (groups, pixels) float32, of root mean square length 1 together."""
-        xp, (height, width) = array_namespace(key), self.image_shape
+        xp, (height, width) = array_namespace(key.like), self.image_shape
         noise = counter_rng.normals(key, (2 * groups * height, width))
         across = self.matmul(self.horizontal, noise.T)  # (width, 2 groups height)
         lines = xp.reshape(across, (width * 2 * groups, height))

@@ -11,12 +11,13 @@ from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace
+from mnistgpu.counter_rng import Key
 from mnistgpu.network import Layer
 
 VARIANCE_FLOOR = 1e-5
 
 
-def add_noise(Z: Array, key: Array, deviation: float) -> None:
+def add_noise(Z: Array, key: Key, deviation: float) -> None:
     """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
 
     It draws runs of numbers that follow each other in memory, and only whole runs are independent.
@@ -29,7 +30,7 @@ def add_noise(Z: Array, key: Array, deviation: float) -> None:
     Z += noise
 
 
-def drop(A: Array, key: Array, rate: float) -> Array:
+def drop(A: Array, key: Key, rate: float) -> Array:
     """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), which keeps its mean.
 
     Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors (0 or

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.gpu.recorder import CudaRecorder
 from mnistgpu.engine.trainer import Step, Trainer
@@ -53,7 +53,8 @@ class StepGraph:
         self.alike = trainer.row_every if self.full else batches.images // batches.size
         self.length = length_of_window(self.alike)
         self.numbers = xp.zeros((self.length, len(trainer.numbers(0, 1.0))), dtype=dtype, **where)
-        self.keys = xp.zeros((self.length,), dtype=xp.uint64, **where)
+        self.names = trainer.keys(0)
+        self.keys = xp.zeros((self.length, len(self.names)), dtype=xp.uint64, **where)
         images = 0 if self.full else self.length * batches.size
         self.rows = xp.zeros((images,), dtype=xp.int64, **where)
         self.loss = xp.zeros((), dtype=dtype, **where)
@@ -92,9 +93,12 @@ class StepGraph:
         trainer, size, row = self.trainer, self.trainer.batches.size, self.numbers[place, :]
         start = place * size
         rows = slice(0, size) if self.full else self.rows[start : start + size]
-        key = self.keys[place : place + 1] if trainer.random else None
+        keys = {
+            name: Key(self.keys[place, i : i + 1], key.like)
+            for i, (name, key) in enumerate(self.names.items())
+        }
         numbers = tuple(row[i] for i in range(row.shape[0]))
-        loss, right = trainer.advance(rows, key, self.deform, numbers)
+        loss, right = trainer.advance(rows, keys, self.deform, numbers)
         if place == (self.length - 1 if self.full else 0):
             self.loss[...], self.right[...] = loss, right
         elif not self.full:
@@ -109,9 +113,9 @@ class StepGraph:
         self.numbers[...] = xp.astype(xp.asarray(np.asarray(numbers), **where), self.loss.dtype)
         if not self.full:
             self.rows[...] = trainer.batches.rows(taken, self.length)
-        if trainer.random:
-            counters = xp.asarray(np.asarray(steps, dtype=np.uint64), **where)
-            self.keys[...] = counter_rng.fold_in(trainer.step_key, counters)
+        if self.names:
+            keys = [[int(key) for key in trainer.keys(each).values()] for each in steps]
+            self.keys[...] = xp.asarray(np.asarray(keys, dtype=np.uint64), **where)
 
     def carry_out(self, replay: Callable[[], None]) -> tuple[Array, Array, int]:
         """Take a window of steps by a replay."""
