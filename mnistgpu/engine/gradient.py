@@ -151,17 +151,20 @@ class Engine:
         share = -(-len(starts) // len(self.shards))
         return [starts[i : i + share] for i in range(0, len(starts), share)]
 
-    def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
+    def plain(
+        self, theta: Array | None = None, statistics: Sequence[tuple[Array, Array]] = ()
+    ) -> Array:
         """The parameters of the plain network on all pixels that answers as this one does.
 
-        Batch normalisation, with its running statistics, centring and pixel selection are linear
-        and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
+        Batch normalisation, with its running statistics or those given, centring and pixel
+        selection are linear and go into the weights: W / deviation and b - mean / deviation, then
+        `Inputs.unfold`.
         """
         params = network.layers(self.theta if theta is None else theta, self.sizes)
-        for i, (mean, variance) in enumerate(self.running_statistics):
+        for i, (mean, variance) in enumerate(statistics or self.running_statistics):
             (W, b), deviation = params[i], self.xp.sqrt(variance)
             params[i] = (W / deviation, b - mean / deviation)
-        return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
+        return network.flatten(self.inputs.unfold(params, self.settings.sizes[0]))
 
     def work(
         self, shard: Shard, starts: range, rows: Array | slice, keys: Keys, deform: bool
