@@ -55,7 +55,8 @@ def train(
         for callback in callbacks:
             callback.warning(sentence)
 
-    for sentence in health.of_data(training):
+    told = [] if resumed is None else resume.warnings(resumed)
+    for sentence in (*told, *health.of_data(training)):
         warn(sentence)
     per_epoch, steps, row_every = trainer.batches.per_epoch, trainer.steps, trainer.row_every
     warned: list[str] = []
