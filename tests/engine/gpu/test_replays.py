@@ -105,6 +105,18 @@ def test_a_resumed_run_goes_on_eagerly_to_the_next_window(digits, start, windows
     np.testing.assert_allclose(trainer.theta.raw, expected.theta, atol=1e-4)
 
 
+def test_several_windows_of_an_epoch_add_up_their_losses(digits, monkeypatch):
+    """Each replay writes its sums into the same arrays."""
+    monkeypatch.setattr(cuda_graph, "LONGEST", 2)
+    monkeypatch.setattr(cuda_graph, "SHORTEST", 2)
+    settings = BASE.changed(hidden_dropout=0.2)
+    recorder, trainer, graph, said = taped(settings, digits)
+    _, sums = eager(settings, digits)
+    np.testing.assert_allclose(sums_at_rows(trainer, graph.step), sums, rtol=1e-5)
+    assert said == []
+    assert recorder.events.count("replay") == 1 + 2 + 3 + 3  # of 3 windows the first is not whole
+
+
 def test_of_a_run_that_is_over_nothing_is_said(digits):
     tape, said = Tape(), []
     trainer = Trainer(BASE, Digits(*digits, "digits"), tape.backend(), workers=1)
