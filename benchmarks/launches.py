@@ -20,6 +20,7 @@ from typing import Any
 from mnistgpu import backend, data
 from mnistgpu.engine.gpu.cuda_graph import StepGraph
 from mnistgpu.engine.gpu.recorder import CudaRecorder
+from mnistgpu.engine.stepping import kernels_on
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.history import Progress
@@ -57,7 +58,7 @@ def counts(settings: Settings, digits: data.Digits, gpu: backend.Backend) -> dic
     said: list[str] = []
     trainer, progress = Trainer(settings.changed(graph=True), digits, gpu), Progress()
     recorder = CudaRecorder(gpu.xp, settings.precision)
-    with trainer.engine.running(), recorder.running():
+    with trainer.engine.running(), kernels_on(gpu), recorder.running():
         graph = StepGraph(trainer, recorder, said.append)
         progress.add_step(*trainer.step())
 

@@ -20,7 +20,7 @@ from typing import Any
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
-from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
 from mnistgpu.errors import UsageError
@@ -183,7 +183,7 @@ class Engine:
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
             first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, keys, deform, start)
+            shard.add_images(images, labels, 1.0 / count, first, Chance(keys, start, deform))
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.

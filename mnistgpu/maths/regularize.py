@@ -72,11 +72,26 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
     dZ /= deviation
 
 
-def groups_of(Z: Array, group: int) -> list[Array]:
-    """Views of columns Z (n, m), `group` at a time, to be normalised each for itself.
+# Of each group of images that is normalised together: a view of its columns, means, deviations
+Groups = list[tuple[Array, Array, Array]]
 
-    Ghost batches (Hoffer, Hubara and Soudry 2017): all whole ones (n, groups, group), and the rest.
+
+def normalize_groups(Z: Array, group: int) -> Groups:
+    """`normalize` columns Z (n, m), `group` at a time; what `normalize_groups_backward` needs.
+
+    Ghost batches (Hoffer, Hubara and Soudry 2017).
     """
+    return [(view, *normalize(view)) for view in _views(Z, group)]
+
+
+def normalize_groups_backward(dZ: Array, normalized: Groups, group: int) -> None:
+    """`normalize_backward`, group by group."""
+    for slope, (N, _, deviation) in zip(_views(dZ, group), normalized, strict=True):
+        normalize_backward(slope, N, deviation)
+
+
+def _views(Z: Array, group: int) -> list[Array]:
+    """Z (n, m) as all whole groups (n, groups, group) and the rest."""
     n, m = Z.shape
     whole = m // group
     if m <= group:
@@ -85,13 +100,11 @@ def groups_of(Z: Array, group: int) -> list[Array]:
     return [grouped, Z[:, whole * group :]] if whole * group < m else [grouped]
 
 
-def statistics(
-    groups: Sequence[Array], found: Sequence[tuple[Array, Array]]
-) -> tuple[Array, Array]:
-    """Mean and variance (n, 1): means over the images of what `normalize` found of their groups."""
-    counts = [math.prod(group.shape[1:]) for group in groups]
-    means = [_over_groups(mean) for mean, _ in found]
-    variances = [_over_groups(deviation**2) for _, deviation in found]
+def statistics(normalized: Groups) -> tuple[Array, Array]:
+    """Mean and variance (n, 1): the means over all images of what their groups have."""
+    counts = [math.prod(view.shape[1:]) for view, _, _ in normalized]
+    means = [_over_groups(mean) for _, mean, _ in normalized]
+    variances = [_over_groups(deviation**2) for _, _, deviation in normalized]
     return weighted_mean(means, counts), weighted_mean(variances, counts)
 
 
