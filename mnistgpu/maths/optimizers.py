@@ -48,6 +48,7 @@ class Optimizer:
         return {name: xp.zeros_like(theta) for name in self.remembers}
 
 
+@with_kernel
 def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """theta -= rate * gradient."""
     (rate,) = numbers
