@@ -7,7 +7,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.data.classes import DIGITS, shown
 from mnistgpu.data.splitting import number_of
-from mnistgpu.engine.gradient import rows_of_a_shard
+from mnistgpu.engine.gradient import normalized_together
 from mnistgpu.engine.inputs import inked
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings
@@ -67,7 +67,7 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     if settings.min_ink > LIKELY:  # here, so that nothing is written before it is refused
         inked(dataset.train.images, settings.min_ink)
     if settings.batch_norm:
-        check_shards(settings, left)
+        check_groups(left, settings.batch_size or left)
     if dataset.validation is not None and settings.validation > 0:
         raise UsageError(
             f"--validation {settings.validation} holds out training images, but validation images "
@@ -78,18 +78,17 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
 
 
-def check_shards(settings: Settings, count: int) -> None:
+def check_groups(count: int, batch: int) -> None:
     """UsageError if batch normalisation would get the mean and deviation of very few images.
 
-    They are those of a shard, a part of a batch; the last batch of an epoch, and the last shard of
+    They are those of a group, a part of a batch; the last batch of an epoch, and the last group of
     a batch, have what is left over.
     """
-    batch = settings.batch_size or count
 
     def smallest(batch: int) -> int:
-        shard = rows_of_a_shard(settings.changed(batch_size=batch), batch, on_cpu=True)
+        group = normalized_together(batch)
         batches = {min(batch, count), count % batch or batch}
-        return min(min(each, each % shard or shard) for each in batches)
+        return min(min(each, each % group or group) for each in batches)
 
     if smallest(batch) >= FEWEST_NORMALISED:
         return
