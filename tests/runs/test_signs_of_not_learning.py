@@ -149,14 +149,14 @@ def test_outputs_without_images_are_named(few):
 def test_batch_normalisation_of_very_few_images_is_refused(batch, count, refused):
     settings = BATCHES.changed(batch_norm=True, batch_size=batch)
     if not refused:
-        checks.check_shards(settings, count)
+        checks.check_groups(count, settings.batch_size or count)
         return
     with pytest.raises(UsageError) as error:
-        checks.check_shards(settings, count)
+        checks.check_groups(count, settings.batch_size or count)
     assert "--batch-norm needs at least 8 images at a time to know their mean" in str(error.value)
     if "try --batch-size" in str(error.value):
         mended = int(str(error.value).partition("try --batch-size ")[2].partition(",")[0])
-        checks.check_shards(settings.changed(batch_size=mended), count)
+        checks.check_groups(count, mended)
     else:
         assert "give more images" in str(error.value)
         assert count < 8
