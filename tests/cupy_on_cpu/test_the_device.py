@@ -113,6 +113,18 @@ def test_kernels(body, expected):
     equal(a, expected(A).astype("float32"))
 
 
+def test_a_product_and_a_sum_have_one_rounding_unless_that_is_forbidden():
+    """1 + 2**-12 squared, less its rounded value: the rest is seen where nothing was rounded."""
+    source = 'extern "C" __global__ void k(float* a) { a[0] = a[1] * a[1] + a[2]; }'
+    x = np.float32(1 + 2**-12)
+    found = []
+    for options in ((), ("--fmad=false",)):
+        a = cupy.asarray(np.array([0, x, -(x * x)], "float32"))
+        cupy.RawKernel(source, "k", options)((1,), (1,), (a,))
+        found.append(float(a[0]))
+    assert found == [2.0**-24, 0.0]
+
+
 def test_kernels_that_cupy_makes():
     X = np.linspace(-1, 1, 100, dtype="float32")
     x = cupy.asarray(X)

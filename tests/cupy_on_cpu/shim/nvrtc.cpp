@@ -74,7 +74,8 @@ std::string quoted(const std::string& text) {  // for a shell
     return found + "'";
 }
 
-// NVRTC's options that g++ needs too: folders of headers and macros.
+// NVRTC's options that g++ needs too: folders of headers, macros, and whether a * b + c may be
+// computed with one rounding.
 std::string options_for_gcc(int count, const char* const* options) {
     std::string flags;
     for (int i = 0; i < count; i++) {
@@ -85,7 +86,9 @@ std::string options_for_gcc(int count, const char* const* options) {
         };
         bool folder = option == "-I" || option == "--include-path";
         bool macro = option == "-D" || option == "--define-macro";
-        if ((folder || macro) && i + 1 < count) {
+        if (option == "--fmad=false" || option == "-fmad=false") {
+            flags += " -ffp-contract=off";
+        } else if ((folder || macro) && i + 1 < count) {
             flags += (folder ? " -I" : " -D") + quoted(options[++i]);
         } else if (!value_after("-I").empty() || !value_after("-D").empty() ||
                    !value_after("-U").empty()) {
