@@ -61,6 +61,10 @@ class BuildError(Exception):
     """A command of the build failed; the message holds the end of its output."""
 
 
+class NotFetchedError(BuildError):
+    """A package is not to be had, for example because there is no network."""
+
+
 def why_not() -> str:
     """Why CuPy cannot be built and run on this machine, in one sentence; "" if it can."""
     system, processor = platform.system(), platform.machine()
@@ -103,11 +107,19 @@ def pip(*arguments: str | Path, **environment: str) -> None:
         run(command, Path(elsewhere), **environment)
 
 
+def fetch(folder: Path, *packages: str, **environment: str) -> None:
+    """Download packages into a folder. NotFetchedError if one is not to be had."""
+    try:
+        pip("download", "--no-deps", "--dest", folder, *packages, **environment)
+    except BuildError as error:
+        raise NotFetchedError(f"pip cannot fetch {' '.join(packages)}\n{error}") from error
+
+
 def make_headers(folder: Path) -> None:
     """NVIDIA's headers in include/, out of its wheels, one wheel after the other."""
     for wheel in HEADERS:
         with tempfile.TemporaryDirectory() as temporary:
-            pip("download", "--no-deps", "--dest", temporary, wheel)
+            fetch(Path(temporary), wheel)
             (path,) = Path(temporary).glob("*.whl")
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
@@ -124,8 +136,7 @@ def make_cupy(folder: Path, headers: Path) -> None:
         temporary = Path(name)
         toolkit = make_toolkit(temporary / "toolkit", headers)
         found = {"CUDA_PATH": str(toolkit), "LD_LIBRARY_PATH": str(toolkit / "lib64")}
-        source = ("download", "--no-deps", "--no-binary", "cupy", "--dest", temporary)
-        pip(*source, f"cupy=={CUPY}", **found)
+        fetch(temporary, "--no-binary", "cupy", f"cupy=={CUPY}", **found)
         (archive,) = temporary.glob("cupy-*.tar.gz")
         with tarfile.open(archive) as opened:
             opened.extractall(temporary, filter="data")
@@ -135,7 +146,9 @@ def make_cupy(folder: Path, headers: Path) -> None:
         wheel = ("wheel", "--no-deps", "--wheel-dir", temporary, sources)
         pip(*wheel, CUPY_NUM_BUILD_JOBS="2", **flags, **found)
         (wheel,) = temporary.glob("cupy-*.whl")
-        pip("install", "--no-deps", "--target", folder / "site", wheel, *BESIDE_CUPY)
+        beside = temporary / "beside"
+        fetch(beside, "--only-binary", ":all:", *BESIDE_CUPY)
+        pip("install", "--no-deps", "--target", folder / "site", wheel, *beside.glob("*.whl"))
 
 
 def make_toolkit(folder: Path, headers: Path) -> Path:

@@ -78,27 +78,28 @@ def environment() -> Iterator[dict[str, str]]:
 
     It is a virtual environment, and not PYTHONPATH, which some tests set for what they start.
     """
-    built = build.built()
+    built, usual = build.built(), os.environ.get
+    kernels = parts.cache() / f"kernels-{parts.key_of([processor()])}"
     with tempfile.TemporaryDirectory(prefix="cupy-on-cpu-") as name:
         venv.EnvBuilder(symlinks=True).create(name)
         here = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-        usual = [*site.getsitepackages(), site.getusersitepackages()]
+        own = [*site.getsitepackages(), site.getusersitepackages()]
         lines = [str(built.cupy / "site")]
-        lines += [f"import site; site.addsitedir({each!r})" for each in usual if each in sys.path]
+        lines += [f"import site; site.addsitedir({each!r})" for each in own if each in sys.path]
         Path(name, here, "cupy_on_cpu.pth").write_text("\n".join(lines) + "\n")
 
-        def joined(variable: str, first: Path | str) -> str:
-            return os.pathsep.join([str(first), *filter(None, [os.environ.get(variable)])])
+        def joined(*folders: Path | str | None) -> str:
+            return os.pathsep.join(str(folder) for folder in folders if folder)
 
         yield {
             **os.environ,
-            "PATH": joined("PATH", Path(name, "bin")),
-            "PYTHONPATH": joined("PYTHONPATH", ROOT),
-            "LD_LIBRARY_PATH": joined("LD_LIBRARY_PATH", built.libraries / "lib64"),
+            "PATH": joined(Path(name, "bin"), usual("PATH")),
+            "PYTHONPATH": joined(usual("PYTHONPATH"), ROOT),
+            "LD_LIBRARY_PATH": joined(built.libraries / "lib64", usual("LD_LIBRARY_PATH")),
             "CUDA_PATH": str(built.libraries),
             "CUPY_ACCELERATORS": "",  # CUB's headers cannot be compiled for the CPU
-            "CUPY_CACHE_DIR": str(parts.cache() / f"cupy-kernels-{built.libraries.name}"),
-            "CPUSHIM_CACHE_DIR": str(parts.cache() / f"kernels-{parts.key_of([processor()])}"),
+            "CUPY_CACHE_DIR": str(kernels / f"cupy-{built.libraries.name}"),
+            "CPUSHIM_CACHE_DIR": str(kernels),
         }
 
 
@@ -132,18 +133,29 @@ def main() -> int:
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave no folder behind
     if why := build.why_not():
-        print(f"skipped: {why}")
-        return 0
+        return skipped(why, asked.command)
     whens = {"always", "long"} if asked.long else {"always"}
     checks = {
         name: check
         for name, check in CHECKS.items()
         if (name in asked.only if asked.only else check.when in whens)
     }
-    with environment() as variables:
-        if asked.command:
-            return subprocess.run(asked.command, env=variables).returncode
-        return carry_out(checks, variables)
+    try:
+        with environment() as variables:
+            if asked.command:
+                return subprocess.run(asked.command, env=variables).returncode
+            return carry_out(checks, variables)
+    except build.NotFetchedError as error:
+        return skipped(str(error), asked.command)
+    except build.BuildError as error:
+        print(f"error: CuPy could not be built: {error}", file=sys.stderr)
+        return 1
+
+
+def skipped(why: str, command: list[str]) -> int:
+    """Say why nothing was checked; a command that was asked for and not run has failed."""
+    print(f"skipped: {why}", flush=True)
+    return 1 if command else 0
 
 
 if __name__ == "__main__":

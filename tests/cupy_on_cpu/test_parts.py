@@ -13,6 +13,7 @@ import build
 import parts
 import patch_cupy
 import refusals
+import run
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,24 @@ def test_without_a_compiler_the_reason_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(build.platform, "machine", lambda: "x86_64")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert build.why_not().startswith("there is no g++ and no nm: install g++")
+
+
+def test_without_the_packages_it_is_skipped_and_a_failed_build_is_an_error(monkeypatch, capsys):
+    def fails(command, *where, **environment):
+        raise build.BuildError("pip: no such package")
+
+    monkeypatch.setattr(build, "why_not", lambda: "")
+    monkeypatch.setattr(build, "run", fails)
+    monkeypatch.setattr(run.signal, "signal", lambda *handler: None)
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    assert run.main() == 0
+    assert "skipped: pip cannot fetch nvidia-cuda-runtime" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["run.py", "--", "python"])
+    assert run.main() == 1  # what was asked for was not done
+    monkeypatch.setattr(build, "fetch", fails)
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    assert run.main() == 1
+    assert capsys.readouterr().err == "error: CuPy could not be built: pip: no such package\n"
 
 
 def test_an_unknown_cupy_is_refused(tmp_path):
