@@ -26,7 +26,9 @@ template <class T>
 using BlasGemm = void (*)(const char*, const char*, const int*, const int*, const int*, const T*,
                           const T*, const int*, const T*, const int*, const T*, T*, const int*);
 
-struct Matrix {  // stored by columns; `columns` of them, one after the other for a batch
+// Stored column by column, with `lead` numbers from one to the next, and `stride` numbers from one
+// matrix of a batch to the next.
+struct Matrix {
     const void* at;
     cudaDataType type;
     int rows, columns, lead;
@@ -114,7 +116,7 @@ struct Product {  // C = alpha op(A) op(B) + beta C
 
 void need_matrix(const char* start, const char* end, const Matrix& matrix, int batch) {
     need_device(start, matrix.at);
-    need_device(end, matrix.last(batch));  // in the same memory, or at least in some of the device
+    need_device(end, matrix.last(batch));
 }
 
 cublasStatus_t multiply(cublasHandle_t handle, cublasOperation_t a_op, cublasOperation_t b_op,

@@ -162,7 +162,7 @@ cudaError_t cudaDeviceSynchronize() {
 cudaError_t cudaDeviceReset() { return cudaSuccess; }
 cudaError_t cudaSetDeviceFlags(unsigned) { return cudaSuccess; }
 
-// The numbers are those of a card of compute capability 9.0, of which nothing here depends.
+// The numbers are like those of a large card; nothing here depends on them.
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
     if (device) return fail(cudaErrorInvalidDevice);
     static const struct {
