@@ -61,7 +61,7 @@ def test_a_run_says_where_it_computes(trained):
         ("--precision", "tf32"),
         ("--precision", "bf16"),
         ("--precision", "float64"),
-        ("--graph", "--precision", "tf32", "--schedule", "cosine"),
+        ("--graph", "--precision", "tf32"),
         ("--graph", "--elastic", "1", "--rotation", "10", "--hidden-dropout", "0.1"),
     ],
     ids=" ".join,
