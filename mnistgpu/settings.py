@@ -17,13 +17,21 @@ from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
 from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
 from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
-PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
+# exact is float64 in which no sum of a step is rounded (docs/exact.md).
+PRECISIONS = {
+    "float32": "float32",
+    "float64": "float64",
+    "tf32": "float32",
+    "bf16": "float32",
+    "exact": "float64",
+}
 
 Made = TypeVar("Made")
 
@@ -171,7 +179,8 @@ class Settings:
     )
     precision: str = setting(
         "float32",
-        "Number type: {names}. tf32 and bf16 need a GPU and round matrix products alone.",
+        "Number type: {names}. tf32 and bf16 need a GPU and round matrix products alone; exact "
+        "gives the same bits on every machine.",
         one_of(PRECISIONS),
     )
 
@@ -297,6 +306,11 @@ class Settings:
         return PRECISIONS[self.precision]
 
     @property
+    def is_exact(self) -> bool:
+        """Whether the run has the same bits whatever computes it."""
+        return self.precision == "exact"
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The layer sizes as numbers: "784-10-10" is (784, 10, 10)."""
         parts = self.layers.split("-")
@@ -329,8 +343,12 @@ class Settings:
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """All settings as JSON types, for settings.json."""
-        return asdict(self)
+        """All settings as JSON types, for settings.json.
+
+        `from_dict` reads them. In exact arithmetic they hold its version, which defines the bits.
+        """
+        version = {"exact_version": exact.VERSION} if self.is_exact else {}
+        return asdict(self) | version
 
 
 def flags_of(knob: Field[Any]) -> tuple[str, ...]:
@@ -347,6 +365,14 @@ def from_dict(values: object, where: str) -> Settings:
     """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object of settings; was it edited?")
+    values = dict(values)
+    version = values.pop("exact_version", None)
+    if values.get("precision") == "exact" and version != exact.VERSION:
+        raise DataError(
+            f"{where}: was trained in version {str(version)[:20]} of exact arithmetic, which has "
+            f"other bits than version {exact.VERSION} of this mnistgpu; use the mnistgpu that "
+            "wrote it, or train anew"
+        )
     unknown = sorted(set(values) - {knob.name for knob in fields(Settings)})
     if unknown:
         raise DataError(

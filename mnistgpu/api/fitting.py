@@ -174,7 +174,10 @@ def resume(
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
         here = checkpoint.machine(chosen)
-        if here != saved.machine:
+        check_backend(made, chosen)
+        if here != saved.machine and made.is_exact:
+            notes.append("rounding  none that depends on the machine: the digest stays the same")
+        elif here != saved.machine:
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
             notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
         job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)

@@ -18,6 +18,7 @@ from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.engine.arithmetic import shard_of
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
@@ -83,9 +84,10 @@ class Engine:
         self._threads: Executor | None = None
 
     def new_shard(
-        self, theta: Array, gradient: Array | None = None, kind: type[Shard] = Shard
+        self, theta: Array, gradient: Array | None = None, kind: type[Shard] | None = None
     ) -> Shard:
-        """A worker's shard for this engine's settings and inputs."""
+        """A worker's shard for this engine's settings and inputs, by default of the plain form."""
+        kind = kind or shard_of(self.settings)
         return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
 
     @contextlib.contextmanager
@@ -122,6 +124,7 @@ class Engine:
         for shard in busy[1:]:
             total.gradient += shard.gradient
             total.loss, total.right = total.loss + shard.loss, total.right + shard.right
+        total.finish(total.gradient, 0, images_in(rows))
         if self.settings.l2 > 0:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:

@@ -51,7 +51,7 @@ class Inputs:
         if settings.min_ink > 0:
             keep = np.flatnonzero(np.count_nonzero(images, axis=0) > settings.min_ink * len(images))
             self.selected = xp.asarray(keep, **where)
-        self.pixels = len(keep)
+        self.keep, self.pixels = keep, len(keep)
         if settings.center:
             mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)

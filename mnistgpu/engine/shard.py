@@ -46,6 +46,7 @@ class Shard:
         self.right: Any = 0
         # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
+        self.largest: Array | None = None  # numbers that must stay in a range, see `out_of_range`
         self._addend = xp.empty_like(theta)
         self.gradients = network.layers(self.gradient, sizes)
         self._addends = network.layers(self._addend, sizes)
@@ -94,6 +95,16 @@ class Shard:
             self.loss, self.right = self.loss + loss, self.right + right
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
+
+    def finish(self, gradient: Array, begin: int, images: int) -> None:
+        """Turn a gradient, summed over all shards of a batch, into the mean: it is that already.
+
+        gradient: all of it, or the part from parameter `begin` on; images: of the batch.
+        """
+
+    def out_of_range(self) -> str:
+        """Which number has left the range of the arithmetic; "" if none has. A sync point."""
+        return ""
 
     def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
@@ -199,7 +210,8 @@ class Buffers:
 
     def statistics(self) -> list[tuple[Array, Array]]:
         """Mean and variance (n, 1) of every normalised layer; none without batch normalisation."""
-        return [(self.mean[i], self.deviation[i] ** 2) for i in self.mean]
+        # not ** 2, which is no square on every backend
+        return [(self.mean[i], self.deviation[i] * self.deviation[i]) for i in self.mean]
 
 
 def is_narrow(units: int, m: int) -> bool:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from mnistgpu.backend import Backend
+from mnistgpu.engine import exact_probe
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.cpu.bound_calls import bind_calls
@@ -33,6 +34,8 @@ CHECKED_STEPS = 2
 def check_backend(settings: Settings, backend: Backend) -> None:
     """Refuse settings that the backend cannot carry out, before anything is written."""
     matmul_in(settings.precision, backend.xp)
+    if settings.is_exact:
+        exact_probe.check(backend)
     if settings.graph:
         cuda_graph.require_gpu(backend)
 
@@ -92,7 +95,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
         expected = after(trainer, trainer.step, count)
         engine.shards, trainer.shared = fast, shared
         trainer.restore(first, begin)
-        why = difference(first, expected, after(trainer, step, count), TOLERANCE)
+        tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE
+        why = difference(first, expected, after(trainer, step, count), tolerance)
         if not why:
             break
     trainer.restore(now, taken)

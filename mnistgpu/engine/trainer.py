@@ -11,9 +11,9 @@ import numpy as np
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data import Digits
+from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import Engine, images_in, is_random, statistics_shares
-from mnistgpu.engine.inputs import Inputs
-from mnistgpu.maths import optimizers, regularize
+from mnistgpu.maths import exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
@@ -74,7 +74,7 @@ class Trainer:
         self.key = counter_rng.key(settings.seed, like=labels)
         self.batches = Batches(self.key, len(digits), settings.batch_size)
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
-        inputs = Inputs(digits.images, settings, digits.image_shape, labels)
+        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
@@ -85,6 +85,7 @@ class Trainer:
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        self.total = exact.fold if settings.is_exact else regularize.last_axis_sum
         self.taken = 0
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
@@ -125,12 +126,12 @@ class Trainer:
         if settings.batch_norm:
             self.engine.follow_statistics(statistics_kept, statistics_new)
         if settings.clip_norm is not None:
-            regularize.clip(gradient, settings.clip_norm)
+            regularize.clip(gradient, settings.clip_norm, self.total)
         if settings.weight_decay > 0:
             regularize.decay(self.params, weights_kept)
         self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.max_norm is not None:
-            regularize.limit_norms(self.params, settings.max_norm)
+            regularize.limit_norms(self.params, settings.max_norm, self.total)
         if settings.ema is not None:
             average = self.state["average"]
             average *= settings.ema
@@ -140,6 +141,13 @@ class Trainer:
         """Copy these of `arrays`, or all, from the processes that share the steps, if any do."""
         if self.shared is not None:
             self.shared.collect(*names)
+
+    def out_of_range(self) -> str:
+        """Which number of the steps so far has left the range of the arithmetic; "" if none has.
+
+        Right after `collect`. A sync point.
+        """
+        return next(filter(None, (shard.out_of_range() for shard in self.engine.shards)), "")
 
     def scheduled_rate(self, taken: int) -> float:
         """The learning rate of the step that follows `taken` steps."""
@@ -172,7 +180,11 @@ class Trainer:
         """theta before the first step of the run."""
         key, settings = counter_rng.fold_in(self.key, counter_rng.INIT), self.settings
         gain = ACTIVATIONS[settings.activation].gain
-        return network.init(key, sizes, settings.init, settings.dtype, gain)
+        # those of float32, which are multiples of 2^-24 or products of two numbers
+        dtype = "float32" if settings.is_exact else settings.dtype
+        theta = network.init(key, sizes, settings.init, dtype, gain)
+        xp = array_namespace(theta)
+        return xp.astype(theta, getattr(xp, settings.dtype), copy=False)
 
     def first_arrays(self) -> dict[str, Array]:
         """`arrays` as they are before the first step of the run."""
@@ -202,5 +214,5 @@ class Trainer:
         self.collect()
         theta = self.theta
         if self.settings.ema is not None and self.taken > 0:
-            theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+            theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, self.taken))
         return self.engine.plain(theta)

@@ -6,7 +6,7 @@ so that the backward pass, another backend or a resumed run can draw the same on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mnistgpu import counter_rng
@@ -49,9 +49,9 @@ def normalize(Z: Array) -> tuple[Array, Array]:
     """
     xp = array_namespace(Z)
     m = Z.shape[1]
-    mean = _row_sums(Z) / m
+    mean = row_sums(Z) / m
     Z -= mean
-    deviation = xp.sqrt(_row_products(Z, Z) / m + VARIANCE_FLOOR)
+    deviation = xp.sqrt(row_products(Z, Z) / m + VARIANCE_FLOOR)
     Z /= deviation
     return mean, deviation
 
@@ -63,13 +63,13 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
     subtracted: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
     """
     m = dZ.shape[1]
-    along = _row_products(dZ, normalized) / m
-    dZ -= _row_sums(dZ) / m
+    along = row_products(dZ, normalized) / m
+    dZ -= row_sums(dZ) / m
     dZ -= along * normalized
     dZ /= deviation
 
 
-def _row_sums(A: Array) -> Array:
+def row_sums(A: Array) -> Array:
     """The sum of each row of A (n, m): (n, 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS adds five times as fast as NumPy
@@ -77,7 +77,7 @@ def _row_sums(A: Array) -> Array:
     return xp.sum(A, axis=1, keepdims=True)
 
 
-def _row_products(A: Array, B: Array) -> Array:
+def row_products(A: Array, B: Array) -> Array:
     """The sum of each row of A * B, both (n, m): (n, 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS needs no memory for A * B
@@ -87,10 +87,18 @@ def _row_products(A: Array, B: Array) -> Array:
     return xp.sum(A * B, axis=1, keepdims=True)
 
 
-def clip(gradient: Array, longest: float) -> None:
-    """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013)."""
+def last_axis_sum(A: Array) -> Array:
+    """The sums over the last axis: (..., n) to (...), in whatever order is fastest."""
+    return array_namespace(A).sum(A, axis=-1)
+
+
+def clip(gradient: Array, longest: float, total: Callable[[Array], Array] = last_axis_sum) -> None:
+    """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013).
+
+    total: what sums; `exact.fold` does so in an order of its own.
+    """
     xp = array_namespace(gradient)
-    norm = xp.sqrt(xp.sum(gradient * gradient))
+    norm = xp.sqrt(total(gradient * gradient))
     gradient *= longest / xp.maximum(norm, longest)
 
 
@@ -106,9 +114,14 @@ def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float)
         dW += strength * W
 
 
-def limit_norms(params: Sequence[Layer], longest: float) -> None:
-    """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1)."""
+def limit_norms(
+    params: Sequence[Layer], longest: float, total: Callable[[Array], Array] = last_axis_sum
+) -> None:
+    """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1).
+
+    total: as for `clip`.
+    """
     for W, _ in params:
         xp = array_namespace(W)
-        norms = xp.sqrt(xp.sum(W * W, axis=1, keepdims=True))
+        norms = xp.sqrt(total(W * W))[:, None]
         W *= longest / xp.maximum(norms, longest)

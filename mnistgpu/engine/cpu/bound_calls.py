@@ -139,7 +139,8 @@ class BoundShard(Shard):
 
 def bind_calls(engine: Engine) -> None:
     """Let the engine's workers make bound calls from here on, if its network is plain."""
-    if is_plain(engine.settings) and engine.xp.__name__ == "numpy":
+    plain = is_plain(engine.settings) and not engine.settings.is_exact
+    if plain and engine.xp.__name__ == "numpy":
         engine.shards = [engine.new_shard(engine.theta, kind=BoundShard) for _ in engine.shards]
 
 

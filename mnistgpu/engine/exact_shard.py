@@ -1,0 +1,203 @@
+"""The gradient of a shard in `--precision exact`: the same bits whatever computes it.
+
+The equations are those of `shard.Shard`. Three things differ (see `maths/exact.py`):
+
+- What enters a matrix product is rounded to a grid before: the weights once a step, the activations
+  A_l and the errors dZ_l where they arise. Theta itself, Z and the probabilities keep all bits.
+- exp and log are those of `maths.exact`.
+- Factors that are no powers of two wait until all shards are summed: 1 / (images of the batch), and
+  the 1/255 of the pixels. So `gradient` is a sum of whole multiples of a grid until `finish`, and
+  where a batch is cut into shards, and in which order they are added, changes no bit.
+
+    A_l  = max(W A_{l-1} + (b + C), C) - C      on the grid of activations; C is its magic number
+    dZ_L = round(P - T),  dZ_l = round(W_{l+1}^T dZ_{l+1} * ReLU'(Z_l))     on that of errors
+
+`largest` keeps the largest |A_l| and |dZ_l| of the run, which must stay below the ranges of
+`exact_grids` (`out_of_range`), or sums are no longer exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnistgpu.backend import Array, array_namespace
+from mnistgpu.engine.exact_inputs import ExactInputs, rounded_weights
+from mnistgpu.engine.shard import Buffers, Shard
+from mnistgpu.maths import exact, exact_grids, exact_norm
+from mnistgpu.maths.activations import exact_activation
+from mnistgpu.network import Layer
+from mnistgpu.settings import Settings
+
+
+class ExactShard(Shard):
+    """See `Shard`. `largest` (2 hidden layers,) has the largest |A_l|, then the largest |dZ_l|."""
+
+    def __init__(
+        self,
+        theta: Array,
+        sizes: tuple[int, ...],
+        settings: Settings,
+        inputs: ExactInputs,
+        targets: Array,
+        gradient: Array | None = None,
+    ):
+        super().__init__(theta, sizes, settings, inputs, targets, gradient)
+        self.grids = inputs.grids
+        self.C, self.C_errors = self.grids.magic_numbers()
+        # what products and sums take for W and b
+        self.factors: list[Layer] = [(self.xp.empty_like(W), b + 0.0) for W, b in self.params]
+        self.hidden = len(sizes) - 2
+        # nothing stands between the sums and ReLU, so one rounding does for both
+        self.joined = settings.activation == "relu" and not settings.batch_norm
+        self.value, self.derivative = exact_activation(settings.activation)
+        self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
+
+    def add(
+        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
+    ) -> None:
+        """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards."""
+        xp, grids = self.xp, self.grids
+        if first:
+            self.round_weights()
+        buffers = self.buffers_for(X.shape[1])
+        Z = self.forward(X, buffers, key)
+        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
+        Z -= xp.max(Z, axis=0, keepdims=True)
+        dZ, loss = softmax_errors(Z, targets, grids)
+        self.backward(dZ, buffers, self.gradients if first else self._addends)
+        if first:
+            self.loss, self.right, self.statistics = loss, right, []
+        else:
+            self.gradient += self._addend
+            self.loss, self.right = self.loss + loss, self.right + right
+        if self.settings.batch_norm:
+            self.statistics.append((X.shape[1], buffers.statistics()))
+
+    def round_weights(self) -> None:
+        """W of each layer on its grid, and b with the magic number that rounds the sum to A's."""
+        last = len(self.params) - 1
+        for i, ((W, b), (factor, addend)) in enumerate(zip(self.params, self.factors, strict=True)):
+            factor[...] = W
+            if i == 0:
+                factor *= self.factor
+            rounded_weights(factor, self.grids.weight_bits(i))
+            addend[...] = b
+            if self.joined and i < last:
+                addend += self.C
+
+    def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
+        """See `Shard`."""
+        buffers.A[0] = X
+        for layer, (W, b) in enumerate(self.factors):
+            sums, Z = buffers.sums[layer], buffers.Z[layer]
+            self.matmul(W, buffers.A[layer], out=sums)
+            if layer == self.hidden:
+                return self._add(sums, b, out=Z)
+            if self.joined:
+                Z += b  # with C, which rounds the sum
+                self._maximum(Z, buffers.zero[layer], out=Z)
+                Z -= self.C
+                A = Z
+            else:
+                A = self.activate(sums, b, buffers, layer)
+            relu = self.settings.activation == "relu"
+            self.note(layer, self.xp.max(A) if relu else exact.largest(A))
+            buffers.A[layer + 1] = A
+        raise AssertionError("a network has a last layer")
+
+    def activate(self, sums: Array, b: Array, buffers: Buffers, layer: int) -> Array:
+        """A_l on its grid from W A, with all that may stand between them."""
+        Z, m = buffers.Z[layer], sums.shape[1]
+        if self.settings.batch_norm:
+            statistics = exact_norm.normalize(sums)
+            buffers.mean[layer], buffers.deviation[layer] = statistics
+            exact.to_grid(sums, exact_norm.normalized_magic(m, self.grids.errors))
+        self._add(sums, b, out=Z)
+        if self.settings.activation == "relu":
+            A = self._maximum(Z, 0.0, out=Z)
+        else:
+            A = self.value(Z)
+            buffers.slope[layer] = self.derivative(Z, A)
+        return exact.to_grid(A, self.C)
+
+    def backward(self, dZ: Array, buffers: Buffers, gradients: list[Layer]) -> None:
+        """See `Shard`."""
+        for layer in range(len(gradients) - 1, -1, -1):
+            dW, db = gradients[layer]
+            self.matmul(dZ, buffers.ones, out=db)
+            if self.settings.batch_norm and layer < self.hidden:
+                exact_norm.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
+                self.round_errors(dZ, layer)
+            self.matmul(dZ, buffers.A[layer].T, out=dW)
+            if layer > 0:
+                dA = buffers.dZ[layer - 1]
+                self.matmul(self.factors[layer][0].T, dZ, out=dA)
+                if self.settings.activation == "relu":
+                    self._keep_where_positive(dA, buffers.A[layer])
+                else:
+                    dA *= buffers.slope[layer - 1]
+                self.round_errors(dA, layer - 1)
+                dZ = dA
+
+    def round_errors(self, dZ: Array, layer: int) -> None:
+        """dZ of a hidden layer on its grid, and its largest number kept."""
+        exact.to_grid(dZ, self.C_errors)
+        self.note(self.hidden + layer, exact.largest(dZ))
+
+    def note(self, place: int, value: Array) -> None:
+        """Keep the largest value () so far. In place, so that no step waits for the device."""
+        self.largest[place : place + 1] = self.xp.maximum(self.largest[place : place + 1], value)
+
+    def out_of_range(self) -> str:
+        """See `Shard`."""
+        for place in range(2 * self.hidden):
+            layer, of_errors = place % self.hidden + 1, place >= self.hidden
+            below = exact_grids.ERRORS_BELOW if of_errors else exact_grids.ACTIVATIONS_BELOW
+            value = float(self.largest[place])
+            if not value <= below:  # nan too
+                what = "a gradient by the sums" if of_errors else "an activation"
+                return (
+                    f"{what} of hidden layer {layer} is {value:g}, beyond the {below:g} up to "
+                    "which --precision exact rounds no sum,"
+                )
+        return ""
+
+    def finish(self, gradient: Array, begin: int, images: int) -> None:
+        """Turn the sum over all images of a batch into the mean gradient, in place.
+
+        `gradient` is all of it or the part from parameter `begin` on.
+        """
+        weights = self.sizes[0] * self.sizes[1] - begin  # of the first layer, in this part
+        split = max(0, min(weights, gradient.shape[0]))
+        gradient[:split] *= self.factor * (1.0 / images)
+        gradient[split:] *= 1.0 / images
+
+    def new_buffers(self, m: int) -> Buffers:
+        """See `Shard`. Products of few units are not faster image by image, as in float32."""
+        buffers = Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
+        Z = buffers.Z[0]
+        buffers.sums[0] = self.xp.empty_like(Z) if self.settings.batch_norm else Z
+        if self.xp.__name__ == "numpy":
+            buffers.zero = [zero + self.C for zero in buffers.zero]
+        else:
+            buffers.zero = [self.C for _ in buffers.zero]
+        return buffers
+
+
+def softmax_errors(Z: Array, targets: Array, grids: exact_grids.Grids) -> tuple[Array, Array]:
+    """dZ_L = P - T on its grid, and the sum of losses; from logits Z less their largest.
+
+    Z and targets are (classes, m).
+    """
+    xp = array_namespace(Z)
+    C_loss = exact.magic(grids.loss_grid)
+    expected = xp.maximum(Z, -exact_grids.LOSSES_BELOW)
+    expected *= targets
+    exact.to_grid(expected, C_loss)
+    E = exact.to_grid(exact.exp(Z), exact.magic(grids.exponential_grid))
+    total = xp.sum(E, axis=0, keepdims=True)
+    logs = exact.to_grid(exact.log(total), C_loss)
+    loss = xp.sum(logs) - xp.sum(expected)
+    E /= total
+    E -= targets
+    return exact.to_grid(E, exact.magic(grids.error_grid)), loss

@@ -1,0 +1,220 @@
+"""`--precision exact`: the same bits whatever computes a step, and a control that must differ."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from helpers import products
+from helpers.products import Checked
+
+from mnistgpu import data, network
+from mnistgpu.backend import NUMPY
+from mnistgpu.engine.exact_shard import ExactShard
+from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.stepping import stepping
+from mnistgpu.engine.trainer import Trainer
+from mnistgpu.maths import exact, exact_grids
+from mnistgpu.settings import Settings
+
+BASE = Settings(layers="784-12-10").changed(
+    init="he", validation=0, batch_size=150, iterations=8, learning_rate=0.2, precision="exact"
+)
+CASES = {
+    "plain": {},
+    "full batch": {"batch_size": None},
+    "deep": {"layers": "784-16-12-10", "optimizer": "adam", "learning_rate": 0.01},
+    "momentum": {"optimizer": "momentum", "learning_rate": 0.05},
+    "nesterov, one-cycle": {"optimizer": "nesterov", "schedule": "one-cycle"},
+    "inputs": {"center": True, "min_ink": 0.02, "label_smoothing": 0.1},
+    "norms": {"clip_norm": 0.5, "max_norm": 1.0, "l2": 1e-3, "weight_decay": 0.1, "ema": 0.9},
+    "batch norm": {"batch_norm": True, "layers": "784-16-12-10"},
+    **{
+        f"{name}": {"activation": name, "learning_rate": 0.05, "schedule": schedule}
+        for name, schedule in (
+            ("leaky-relu", "cosine"),
+            ("tanh", "exponential"),
+            ("scaled-tanh", "step"),
+            ("sigmoid", "linear"),
+            ("gelu", "constant"),
+        )
+    },
+}
+WAYS = {
+    "einsum": products.einsum,
+    "terms shuffled": products.shuffled_terms(1),
+    "terms shuffled again": products.shuffled_terms(2),
+    "split-K": products.in_blocks(7),
+    "from -0": products.from_negative_zero,
+}
+
+
+@pytest.fixture(scope="module")
+def train(digits):
+    return data.Digits(digits[0][:450], digits[1][:450], "the first digits")
+
+
+def bits(arrays):
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        content.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return content.hexdigest()
+
+
+def run(settings, train, product=None, shard_rows=None, workers=1, steps=3):
+    """What a trainer holds after some steps, and its losses, as digests."""
+    trainer = Trainer(settings, train, NUMPY, workers)
+    engine = trainer.engine
+    # batch normalisation and the noise of float32 belong to shards: they are settings there
+    if shard_rows and not settings.batch_norm:
+        engine.shard_rows = shard_rows
+    for shard in engine.shards:
+        shard.matmul = product or shard.matmul
+    sums = []
+    with engine.running():
+        for _ in range(steps):
+            loss, right, _ = trainer.step()
+            sums += [float(loss), int(right)]
+    assert trainer.out_of_range() == ""
+    return bits({**trainer.arrays(), "plain": trainer.plain(), "sums": np.array(sums)})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_any_product_and_any_cut_gives_the_same_bits(train, case):
+    settings = BASE.changed(**CASES[case])
+    expected = run(settings, train)
+    for name, way in WAYS.items():
+        assert run(settings, train, way) == expected, name
+    for rows, workers in ((150, 1), (77, 1), (40, 2), (1, 1)):
+        assert run(settings, train, shard_rows=rows, workers=workers) == expected, rows
+
+
+def test_float32_and_float64_differ(train):
+    """The control: the same steps in other precisions depend on what computes them."""
+    for precision in ("float32", "float64"):
+        settings = BASE.changed(precision=precision)
+        found = {run(settings, train, way) for way in WAYS.values()}
+        found |= {run(settings, train, shard_rows=rows) for rows in (150, 77, 40)}
+        assert len(found) > 4, precision
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_product_is_the_exact_one(train, case):
+    """No product of a step is rounded at all: its sums are those of Python's integers."""
+    checked = Checked()
+    run(BASE.changed(**CASES[case]), train, checked, steps=1)
+    assert checked.checked >= 100
+
+
+def test_one_wrong_bit_in_one_sum_is_found(train):
+    """A digest may not show it, since the next rounding hides it."""
+    calls = 0
+
+    def one_bit(a, b, out=None):
+        nonlocal calls
+        out, calls = np.matmul(a, b, out=out), calls + 1
+        if calls == 4:
+            out[0, 0] = np.nextafter(out[0, 0], np.inf)
+        return out
+
+    with pytest.raises(AssertionError):
+        run(BASE.changed(layers="784-16-12-10"), train, Checked(one_bit), steps=1)
+
+
+def test_a_product_in_float32_changes_the_bits(train):
+    assert run(BASE, train, products.in_float32) != run(BASE, train)
+
+
+def depends_on_the_cut(settings, train):
+    return len({run(settings, train, shard_rows=rows) for rows in (150, 77, 40)}) > 1
+
+
+def test_a_rounding_that_is_left_out_is_noticed(train, monkeypatch):
+    settings = BASE.changed(layers="784-16-12-10")
+    assert not depends_on_the_cut(settings, train)
+    monkeypatch.setattr(ExactShard, "round_errors", lambda *arguments: None)
+    assert depends_on_the_cut(settings, train)
+
+
+def test_grids_finer_than_the_budget_are_noticed(train, monkeypatch):
+    finer = {name: bits + 20 for name, bits in exact_grids.MOST.items()}
+    monkeypatch.setattr(
+        exact_grids, "plan", lambda *arguments: exact_grids.Grids(*arguments[2:], **finer)
+    )
+    assert depends_on_the_cut(BASE, train)
+
+
+@pytest.mark.parametrize("case", ["plain", "deep", "batch norm", "gelu", "inputs"])
+def test_the_gradient_is_that_of_float64(train, case):
+    """As near as the grids allow: numbers below half of one become 0."""
+    gradients = []
+    for precision in ("exact", "float64"):
+        settings = BASE.changed(**CASES[case], precision=precision)
+        trainer = Trainer(settings, train, NUMPY)
+        trainer.restore(
+            {"theta": Trainer(BASE.changed(**CASES[case]), train, NUMPY).theta}
+            | {name: array for name, array in trainer.arrays().items() if name != "theta"},
+            0,
+        )
+        gradient, loss, right = trainer.engine.gradient(slice(0, 150))
+        gradients.append((gradient.copy(), float(loss), int(right)))
+    (found, loss, right), (true, true_loss, true_right) = gradients
+    assert np.linalg.norm(found - true) < 2e-2 * np.linalg.norm(true)
+    assert loss == pytest.approx(true_loss, rel=1e-4)
+    assert right == true_right
+
+
+def test_processes_give_the_same_bits(train):
+    settings = BASE.changed(layers="784-16-12-10", batch_size=None)
+    expected = run(settings, train)
+    trainer = Trainer(settings, train, NUMPY, workers=2)
+    trainer.engine.shard_rows = 100
+    trainer.engine.shards = [trainer.engine.new_shard(trainer.theta) for _ in range(2)]
+    sums = []
+    with trainer.engine.running(), stepping(trainer, pytest.fail, 2) as step:
+        assert trainer.processes == 2
+        for _ in range(3):
+            loss, right, _ = step()
+            sums += [float(loss), int(right)]
+        trainer.collect()
+        assert trainer.out_of_range() == ""
+        assert float(trainer.engine.shards[0].largest.min()) > 0
+    found = {**trainer.arrays(), "plain": trainer.plain(), "sums": np.array(sums)}
+    assert bits(found) == expected
+
+
+def test_theta_has_no_negative_zero(train):
+    trainer = Trainer(BASE, train, NUMPY)
+    trainer.engine.shards[0].matmul = products.from_negative_zero
+    trainer.step()
+    zeros = trainer.theta[trainer.theta == 0]
+    assert not np.signbit(zeros).any()
+
+
+def test_a_number_beyond_its_range_is_said(train):
+    trainer = Trainer(BASE.changed(learning_rate=1e6), train, NUMPY)
+    assert trainer.out_of_range() == ""
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            trainer.step()
+    assert "hidden layer 1 is" in trainer.out_of_range()
+
+
+def test_first_parameters_are_those_of_float32(train):
+    exactly = Trainer(BASE, train, NUMPY).theta
+    single = Trainer(BASE.changed(precision="float32"), train, NUMPY).theta
+    assert exactly.dtype == np.float64
+    assert np.array_equal(exactly, single)
+
+
+def test_the_plain_network_has_the_same_answers(train):
+    """Selection and centring go into the weights without a sum that rounds."""
+    settings = BASE.changed(center=True, min_ink=0.02)
+    trainer = Trainer(settings, train, NUMPY)
+    inputs = trainer.engine.inputs
+    assert isinstance(inputs, Inputs)
+    X = inputs.columns(inputs.crop(train.images), train.labels, None, np.float64, False)
+    params = network.layers(trainer.theta, trainer.engine.sizes)
+    Z = params[0][0] @ (X * inputs.factor) + params[0][1]
+    W, b = network.layers(trainer.plain(), settings.sizes)[0]
+    assert np.allclose(W @ (train.images.T / 255.0) + b, Z, atol=1e-6)
+    assert exact.VERSION == 1
