@@ -60,6 +60,7 @@ __all__ = [
     "save",
     "submit",
     "sweep",
+    "verify",
 ]
 
 __version__: str

@@ -6,10 +6,10 @@ splittable pseudorandom number generators", OOPSLA 2014), read as a counter-base
 no state to save: a run asks for "the dropout mask of step 731" and gets the same numbers before
 and after a resume, on the CPU and on the GPU.
 
-A key stands for one stream of random numbers. It is an array of one uint64, and all that is drawn
-from it is computed where that array is:
+A key stands for one stream of random numbers. It is an integer of the host, so that to make keys
+costs a GPU nothing, and it knows where its numbers are to be computed:
 
-    key = counter_rng.key(0, like=X)           # from a seed; on the device of the array X
+    key = counter_rng.key(0, like=X)           # from a seed; for the device of the array X
     step_key = counter_rng.fold_in(key, 731)   # an independent key, here for step 731
     noise = counter_rng.normals(step_key, (784, 100))
 
@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mnistgpu.backend import Array, array_namespace, on_device_of
@@ -35,6 +36,21 @@ RUN = 16  # numbers that `noise` draws together: 64 bytes of float32, a cache li
 
 # Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
 INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM = range(7)
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """One stream of random numbers: an integer in [0, 2^64), and where its numbers are computed.
+
+    `like` is an array (0,) on their device. In a captured step, which is replayed with other keys,
+    `value` is an array (1,) uint64 there; nothing can be folded into such a key.
+    """
+
+    value: int | Array
+    like: Array
+
+    def __int__(self) -> int:
+        return int(self.value)
 
 
 def mix64(z: Array) -> Array:
@@ -55,52 +71,45 @@ def _mix64_int(z: int) -> int:
     return z ^ (z >> 31)
 
 
-def key(seed: int, *, like: Array) -> Array:
-    """The key (1,) uint64 of a seed in [0, 2^64), on the device of the array `like`."""
-    import numpy as np  # not when the module is imported: `--help` needs no NumPy
-
+def key(seed: int, *, like: Array) -> Key:
+    """The key of a seed in [0, 2^64), for the device of the array `like`."""
     xp = array_namespace(like)
-    start = xp.asarray(np.asarray([seed & MASK], dtype=np.uint64), **on_device_of(like))
-    return mix64(start + GOLDEN)
+    there = xp.empty((0,), dtype=xp.uint64, **on_device_of(like))
+    return Key(_mix64_int(seed + GOLDEN), there)
 
 
-def fold_in(key: Array, number: int | Array) -> Array:
-    """A new key from a key and a number: an int or, for a step counted on the device, an array."""
-    xp = array_namespace(key)
-    if isinstance(number, int) and xp.__name__ == "numpy":
-        # a step folds often, and on a single number Python is ten times as fast as NumPy
-        start = int(key[0])
-        folded = _mix64_int(_mix64_int(start + (number + 1) * GOLDEN) ^ start)
-        return xp.asarray([folded], dtype=xp.uint64)
-    if isinstance(number, int):
-        return mix64(mix64(key + (((number + 1) * GOLDEN) & MASK)) ^ key)
-    return mix64(mix64(key + (number + 1) * GOLDEN) ^ key)
+def fold_in(key: Key, *numbers: int) -> Key:
+    """A new key from a key and a number; of several numbers, each is folded into the key so far."""
+    value = key.value
+    for number in numbers:
+        value = _mix64_int(_mix64_int(value + (number + 1) * GOLDEN) ^ value)
+    return Key(value, key.like)
 
 
-def bits(key: Array, count: int) -> Array:
+def bits(key: Key, count: int) -> Array:
     """`count` independent uint64, each of the 2^64 values equally likely: (count,)."""
-    xp = array_namespace(key)
-    z = xp.arange(1, count + 1, dtype=xp.uint64, **on_device_of(key))
+    xp = array_namespace(key.like)
+    z = xp.arange(1, count + 1, dtype=xp.uint64, **on_device_of(key.like))
     z *= GOLDEN
-    z += key
+    z += key.value
     return mix64(z)
 
 
-def integers(key: Array, count: int, below: int) -> Array:
+def integers(key: Key, count: int, below: int) -> Array:
     """`count` int64 uniform on 0 ... below - 1, for below <= 2^32: (count,).
 
     The high half of a 32-bit number times `below` (Lemire 2019); the bias is under below / 2^32.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     return xp.astype(((bits(key, count) >> 32) * below) >> 32, xp.int64)
 
 
-def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def uniforms(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Uniform numbers on [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64).
 
     A word of 64 bits gives one float64, or two float32: its highest and its next 24 bits.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
     if dtype == xp.float64:
@@ -112,21 +121,21 @@ def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") 
     return xp.reshape(fraction[:count], shape)
 
 
-def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def normals(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Standard normal numbers, the same bits on every backend; four from a word of 64 bits.
 
     By inversion (Devroye 1986, section II.2), from a table: each number is one of 2^16 quantiles,
     all equally likely; the largest is 4.32. Other methods compute logarithms and cosines, whose
     last bits differ from device to device, and take twice as long.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
     lanes = xp.astype(_lanes(bits(key, (count + 3) // 4)), xp.int64)
     return xp.reshape(xp.take(_there(_quantiles, key, dtype), lanes)[:count], shape)
 
 
-def noise(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def noise(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
     """Standard normal numbers for the noise of training, in a third of the time of `normals`.
 
     A run is RUN numbers that follow each other in memory: a row, drawn at random, of a table that
@@ -134,7 +143,7 @@ def noise(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> 
     2^16 / RUN different rows, so the numbers of a run are not independent, and each place of a row
     has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
     table = xp.reshape(_there(_rows_of_quantiles, key, dtype), (-1, RUN))
@@ -178,12 +187,12 @@ def _rows_of_quantiles() -> np.ndarray:
     return np.concatenate((half, -half))
 
 
-def _there(table: Callable[[], np.ndarray], key: Array, dtype: Any) -> Array:
+def _there(table: Callable[[], np.ndarray], key: Key, dtype: Any) -> Array:
     """A table of this type where the key lives; copied there once."""
-    xp = array_namespace(key)
-    place = (table.__name__, xp.__name__, str(dtype), str(key.device))
+    xp = array_namespace(key.like)
+    place = (table.__name__, xp.__name__, str(dtype), str(key.like.device))
     if place not in _copies:
-        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(key))
+        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(key.like))
     return _copies[place]
 
 
@@ -191,21 +200,21 @@ _copies: dict[tuple[str, ...], Array] = {}
 
 
 def coins(
-    key: Array, shape: tuple[int, ...], probability: float, dtype: type | str = "float32"
+    key: Key, shape: tuple[int, ...], probability: float, dtype: type | str = "float32"
 ) -> Array:
     """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     count = math.prod(shape)
     lanes = _lanes(bits(key, (count + 3) // 4))
     return xp.reshape(xp.astype(lanes[:count] < round(probability * 65536), dtype), shape)
 
 
-def permutation(key: Array, count: int) -> Array:
+def permutation(key: Key, count: int) -> Array:
     """The numbers 0 ... count - 1 in random order, int64: (count,).
 
     The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
     order does not depend on how a backend sorts ties.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     return xp.argsort(bits(key, count))

@@ -25,13 +25,8 @@ from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
 # exact is float64 in which no sum of a step is rounded (docs/exact.md).
-PRECISIONS = {
-    "float32": "float32",
-    "float64": "float64",
-    "tf32": "float32",
-    "bf16": "float32",
-    "exact": "float64",
-}
+PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
+PRECISIONS["exact"] = "float64"
 
 Made = TypeVar("Made")
 
@@ -343,12 +338,8 @@ class Settings:
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """All settings as JSON types, for settings.json.
-
-        `from_dict` reads them. In exact arithmetic they hold its version, which defines the bits.
-        """
-        version = {"exact_version": exact.VERSION} if self.is_exact else {}
-        return asdict(self) | version
+        """All settings as JSON types, for settings.json; with the version of exact arithmetic."""
+        return asdict(self) | ({"exact_version": exact.VERSION} if self.is_exact else {})
 
 
 def flags_of(knob: Field[Any]) -> tuple[str, ...]:

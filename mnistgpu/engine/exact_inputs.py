@@ -13,11 +13,13 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu.counter_rng import DROPOUT, NOISE
+from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.errors import UsageError
-from mnistgpu.maths import exact, exact_grids
+from mnistgpu.maths import augment, exact, exact_grids
 from mnistgpu.maths.activations import exact_activation
 from mnistgpu.maths.exact_grids import Grids
+from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
 
 LARGEST_NORMAL = 4.5  # no quantile of `counter_rng.normals` is as large
@@ -43,11 +45,6 @@ def refuse_inexact(settings: Settings) -> None:
     """UsageError that names the first setting whose computation is not exact."""
     exact_activation(settings.activation)
     flags = {
-        "--input-noise": settings.input_noise > 0,
-        "--hidden-noise": settings.hidden_noise > 0,
-        "--input-dropout": settings.input_dropout > 0,
-        "--hidden-dropout": settings.hidden_dropout > 0,
-        "deformation": settings.deformation.is_deforming,
         "--graph": settings.graph,
     }
     for flag, given in flags.items():
@@ -65,6 +62,9 @@ class ExactInputs(Inputs):
         self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
     ):
         super().__init__(images, settings, image_shape, like)
+        if self.fields is not None:
+            sigma = self.deformation.elastic_sigma
+            self.fields = augment.ExactFields(like, image_shape, sigma)
         xp, where = array_namespace(like), on_device_of(like)
         self.factor = 1.0 / 255.0
         self.grids = grids_of(settings, self.pixels, len(images))
@@ -75,13 +75,22 @@ class ExactInputs(Inputs):
                 mean = mean[self.keep]
             self.mean = xp.asarray(exact.to_grid(mean[:, None], self._magic), **where)
 
-    def columns(self, images: Array, labels: Array, key: Array, dtype: Any, deform: bool) -> Array:
+    def columns(self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool) -> Array:
         """See `Inputs`; in grey levels."""
-        xp = array_namespace(images)
-        X = xp.astype(images, dtype)
+        xp, settings = array_namespace(images), self.settings
+        if deform:
+            X = xp.astype(self.deformed(images, labels, keys), dtype)  # on a grid of 2^-16
+        else:
+            X = xp.astype(self.cropped(images), dtype)
         if self.mean is not None:
-            X -= self.mean.T
-        return X.T
+            X -= self.mean if deform else self.mean.T
+        if settings.input_noise > 0:
+            add_noise(X, keys[(NOISE,)], 255.0 * settings.input_noise, exact.noise)
+        if settings.input_dropout > 0:
+            drop(X, keys[(DROPOUT,)], settings.input_dropout)
+        if self.grids.pixels == exact_grids.PIXELS:
+            exact.to_grid(X, self._magic)
+        return X if deform else X.T
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
         """See `Inputs`; in grey levels."""

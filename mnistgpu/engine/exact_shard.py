@@ -21,9 +21,11 @@ from __future__ import annotations
 from typing import Any
 
 from mnistgpu.backend import Array, array_namespace
+from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.exact_inputs import ExactInputs, rounded_weights
+from mnistgpu.engine.inputs import Keys
 from mnistgpu.engine.shard import Buffers, Shard
-from mnistgpu.maths import exact, exact_grids, exact_norm
+from mnistgpu.maths import exact, exact_grids, exact_norm, regularize
 from mnistgpu.maths.activations import exact_activation
 from mnistgpu.network import Layer
 from mnistgpu.settings import Settings
@@ -48,19 +50,20 @@ class ExactShard(Shard):
         self.factors: list[Layer] = [(self.xp.empty_like(W), b + 0.0) for W, b in self.params]
         self.hidden = len(sizes) - 2
         # nothing stands between the sums and ReLU, so one rounding does for both
-        self.joined = settings.activation == "relu" and not settings.batch_norm
+        between = settings.hidden_noise > 0 or settings.hidden_dropout > 0 or settings.batch_norm
+        self.joined = settings.activation == "relu" and not between
         self.value, self.derivative = exact_activation(settings.activation)
         self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
 
     def add(
-        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
+        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, keys: Keys
     ) -> None:
         """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards."""
         xp, grids = self.xp, self.grids
         if first:
             self.round_weights()
         buffers = self.buffers_for(X.shape[1])
-        Z = self.forward(X, buffers, key)
+        Z = self.forward(X, buffers, keys)
         right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
         Z -= xp.max(Z, axis=0, keepdims=True)
         dZ, loss = softmax_errors(Z, targets, grids)
@@ -85,7 +88,7 @@ class ExactShard(Shard):
             if self.joined and i < last:
                 addend += self.C
 
-    def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
+    def forward(self, X: Array, buffers: Buffers, keys: Keys) -> Array:
         """See `Shard`."""
         buffers.A[0] = X
         for layer, (W, b) in enumerate(self.factors):
@@ -99,25 +102,30 @@ class ExactShard(Shard):
                 Z -= self.C
                 A = Z
             else:
-                A = self.activate(sums, b, buffers, layer)
+                A = self.activate(sums, b, buffers, layer, keys)
             relu = self.settings.activation == "relu"
             self.note(layer, self.xp.max(A) if relu else exact.largest(A))
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
-    def activate(self, sums: Array, b: Array, buffers: Buffers, layer: int) -> Array:
+    def activate(self, sums: Array, b: Array, buffers: Buffers, layer: int, keys: Keys) -> Array:
         """A_l on its grid from W A, with all that may stand between them."""
-        Z, m = buffers.Z[layer], sums.shape[1]
-        if self.settings.batch_norm:
+        settings, Z, m = self.settings, buffers.Z[layer], sums.shape[1]
+        if settings.batch_norm:
             statistics = exact_norm.normalize(sums)
             buffers.mean[layer], buffers.deviation[layer] = statistics
             exact.to_grid(sums, exact_norm.normalized_magic(m, self.grids.errors))
         self._add(sums, b, out=Z)
-        if self.settings.activation == "relu":
+        if settings.hidden_noise > 0:
+            regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, exact.noise)
+        if settings.activation == "relu":
             A = self._maximum(Z, 0.0, out=Z)
         else:
             A = self.value(Z)
             buffers.slope[layer] = self.derivative(Z, A)
+        if settings.hidden_dropout > 0:
+            own, rate = keys[DROPOUT, layer], settings.hidden_dropout
+            buffers.kept[layer] = regularize.drop(A, own, rate)
         return exact.to_grid(A, self.C)
 
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[Layer]) -> None:
@@ -132,6 +140,8 @@ class ExactShard(Shard):
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 self.matmul(self.factors[layer][0].T, dZ, out=dA)
+                if self.settings.hidden_dropout > 0:
+                    dA *= buffers.kept[layer - 1]
                 if self.settings.activation == "relu":
                     self._keep_where_positive(dA, buffers.A[layer])
                 else:

@@ -18,8 +18,9 @@ from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.engine.arithmetic import shard_of
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
 from mnistgpu.maths import regularize
@@ -80,7 +81,7 @@ class Engine:
         self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
-        self._no_key = counter_rng.key(0, like=theta)
+        self.draws = draws(settings)
         self._threads: Executor | None = None
 
     def new_shard(
@@ -102,22 +103,31 @@ class Engine:
             finally:
                 self._threads = None
 
+    def keys(self, key: Key, count: int) -> Keys:
+        """The keys of all that a step on `count` images draws, from the key of the step."""
+        starts = range(0, count, self.shard_rows)
+        return {
+            (start, *draw): counter_rng.fold_in(key, start, *draw)
+            for start in starts
+            for draw in self.draws
+        }
+
     def gradient(
-        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+        self, rows: Array | slice, keys: Keys | None = None, deform: bool = True
     ) -> tuple[Array, Array, Array]:
         """Mean gradient (parameter_count,) over the images of `rows`, sum of losses, right answers.
 
-        rows: indices (m,) or a slice. The step's key decides noise, dropout and deformations, which
-        `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
-        and count are 0-d arrays on the device, so nothing waits for them.
+        rows: indices (m,) or a slice. The step's `keys` decide noise, dropout and deformations,
+        which `deform` allows. The gradient is the engine's own buffer, valid until the next call.
+        Loss and count are 0-d arrays on the device, so nothing waits for them.
         """
         shares = self.cut(rows)
         busy = self.shards[: len(shares)]
         if self._threads is None or len(busy) == 1:
             for shard, own in zip(busy, shares, strict=True):
-                self.work(shard, own, rows, key, deform)
+                self.work(shard, own, rows, keys or {}, deform)
         else:
-            others = (repeat(each) for each in (rows, key, deform))
+            others = (repeat(each) for each in (rows, keys or {}, deform))
             list(self._threads.map(self.work, busy, shares, *others))
 
         total = busy[0]
@@ -151,7 +161,7 @@ class Engine:
         return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
 
     def work(
-        self, shard: Shard, starts: range, rows: Array | slice, key: Array | None, deform: bool
+        self, shard: Shard, starts: range, rows: Array | slice, keys: Keys, deform: bool
     ) -> None:
         """One worker's share: its shards one after the other, summed in its own buffers."""
         xp, count = self.xp, images_in(rows)
@@ -165,9 +175,9 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
-            shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
+            own = {draw: keys[(start, *draw)] for draw in self.draws} if keys else {}
             first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, shard_key, deform)
+            shard.add_images(images, labels, 1.0 / count, first, own, deform)
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
@@ -213,18 +223,26 @@ def weighted_means(
     return [(mean(m for m, _ in layer), mean(v for _, v in layer)) for layer in layers]
 
 
-def is_random(settings: Settings) -> bool:
-    """Whether a step draws random numbers besides its batch."""
-    rates = ("input_noise", "hidden_noise", "input_dropout", "hidden_dropout")
-    noisy = any(getattr(settings, name) > 0 for name in rates)
-    return settings.deformation.is_deforming or noisy
+def draws(settings: Settings) -> list[tuple[int, ...]]:
+    """What a step draws random numbers for, besides its batch: the names of its `Keys`."""
+    hidden = range(len(settings.sizes) - 2)
+    found: list[tuple[int, ...]] = []
+    if settings.deformation.is_deforming:
+        found += [(DEFORM, 0), (DEFORM, 1)]
+    for purpose, of_inputs, of_layers in (
+        (NOISE, settings.input_noise, settings.hidden_noise),
+        (DROPOUT, settings.input_dropout, settings.hidden_dropout),
+    ):
+        found += [(purpose,)] if of_inputs > 0 else []
+        found += [(purpose, layer) for layer in hidden] if of_layers > 0 else []
+    return found
 
 
 def is_plain(settings: Settings) -> bool:
     """Whether a step draws no random numbers, keeps no statistics and has ReLU units alone: then
     products take most of its time, and its calls can be bound.
     """
-    return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
+    return not (draws(settings) or settings.batch_norm or settings.activation != "relu")
 
 
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:

@@ -7,15 +7,20 @@ image that gives the same answers. A saved model is always that plain network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from mnistgpu import counter_rng, network
+from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
+
+# By what is folded into the key of a step: a purpose of `counter_rng`, and what it counts
+Keys = Mapping[tuple[int, ...], Key]
 
 FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
 
@@ -62,27 +67,18 @@ class Inputs:
             return images
         return array_namespace(images).take(images, self.selected, axis=1)
 
-    def columns(self, images: Array, labels: Array, key: Array, dtype: Any, deform: bool) -> Array:
+    def columns(self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool) -> Array:
         """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
 
-        The key decides deformation, noise and dropout. Each is done in the order in which the
+        The keys decide deformation, noise and dropout. Each is done in the order in which the
         numbers lie in memory: images as columns after a deformation, as rows without one.
         """
         xp, settings = array_namespace(images), self.settings
         if deform:
-            is_1_or_7 = None
-            if self.deformation.rotation_1_7 is not None:
-                is_1_or_7 = (labels == 1) | (labels == 7)
-            deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
-            deformation, shape = self.deformation, self.image_shape
-            X = augment.deform(
-                images, deform_key, deformation, shape, is_1_or_7, self.selected, fields=self.fields
-            )
-            X = xp.astype(X, dtype, copy=False)
+            X = xp.astype(self.deformed(images, labels, keys), dtype, copy=False)
             X *= 1.0 / 255.0
         else:
-            if self.selected is not None and self.deforming:  # the clean ending
-                images = xp.take(images, self.selected, axis=1)
+            images = self.cropped(images)
             if xp.__name__ == "cupy":  # one pass over the memory: what a full batch waits for
                 X = xp.multiply(images, self._scale)
             else:  # the same bits; faster on NumPy, and the only way of the array API standard
@@ -92,10 +88,28 @@ class Inputs:
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
         if settings.input_noise > 0:
-            add_noise(X, counter_rng.fold_in(key, counter_rng.NOISE), settings.input_noise)
+            add_noise(X, keys[(NOISE,)], settings.input_noise)
         if settings.input_dropout > 0:
-            drop(X, counter_rng.fold_in(key, counter_rng.DROPOUT), settings.input_dropout)
+            drop(X, keys[(DROPOUT,)], settings.input_dropout)
         return X if deform else X.T
+
+    def deformed(self, images: Array, labels: Array, keys: Keys) -> Array:
+        """The selected pixels of the images, each deformed, as columns from 0 to 255."""
+        is_1_or_7 = None
+        if self.deformation.rotation_1_7 is not None:
+            is_1_or_7 = (labels == 1) | (labels == 7)
+        of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
+        deformation, shape, exactly = self.deformation, self.image_shape, self.settings.is_exact
+        selected, fields = self.selected, self.fields
+        return augment.deform(
+            images, of_maps, deformation, shape, is_1_or_7, selected, 1.0, fields, exactly
+        )
+
+    def cropped(self, images: Array) -> Array:
+        """The selected pixels of images that `crop` has left whole, in the clean ending."""
+        if self.selected is None or not self.deforming:
+            return images
+        return array_namespace(images).take(images, self.selected, axis=1)
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
         """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""

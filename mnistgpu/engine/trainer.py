@@ -10,9 +10,11 @@ import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.gradient import Engine, images_in, is_random, statistics_shares
+from mnistgpu.engine.gradient import Engine, images_in, statistics_shares
+from mnistgpu.engine.inputs import Keys
 from mnistgpu.maths import exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -35,7 +37,7 @@ class Shared(Protocol):
 class Batches:
     """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed."""
 
-    def __init__(self, key: Array, images: int, batch_size: int | None):
+    def __init__(self, key: Key, images: int, batch_size: int | None):
         self.images, self.size = images, batch_size or images
         self.per_epoch = math.ceil(images / self.size)
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
@@ -90,7 +92,6 @@ class Trainer:
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
         self.shared: Shared | None = None
-        self.random = is_random(settings)
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
@@ -101,21 +102,29 @@ class Trainer:
         """
         taken = self.taken
         rows = self.batches.rows(taken)
-        key = counter_rng.fold_in(self.step_key, taken) if self.random else None
+        keys = self.keys(taken)
         rate = self.scheduled_rate(taken) if rate is None else rate
-        loss, right = self.advance(rows, key, self.deforms(taken), self.numbers(taken, rate))
+        loss, right = self.advance(rows, keys, self.deforms(taken), self.numbers(taken, rate))
         self.taken, self.learning_rate = taken + 1, rate
         return loss, right, images_in(rows)
 
+    def keys(self, taken: int) -> Keys:
+        """What the step after `taken` steps draws its random numbers from; empty if it draws none.
+
+        For each step the same names in the same order, and integers of the host as their values.
+        """
+        return self.engine.keys(counter_rng.fold_in(self.step_key, taken), self.batches.size)
+
     def advance(
-        self, rows: Array | slice, key: Array | None, deform: bool, numbers: tuple[Any, ...]
+        self, rows: Array | slice, keys: Keys, deform: bool, numbers: tuple[Any, ...]
     ) -> tuple[Array, Array]:
         """The step itself, on the device alone: sum of losses and right answers of these rows.
 
         All that changes from step to step comes in as an argument, so that on a GPU the step can be
-        captured once and replayed (see `gpu/cuda_graph.py`); `numbers` may then be arrays ().
+        captured once and replayed (see `gpu/cuda_graph.py`); `numbers` may then be arrays (), and
+        the values of the keys arrays (1,) uint64.
         """
-        gradient, loss, right = self.engine.gradient(rows, key, deform)
+        gradient, loss, right = self.engine.gradient(rows, keys, deform)
         self.update(gradient, numbers)
         return loss, right
 

@@ -16,7 +16,10 @@ from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.errors import UsageError, did_you_mean
+from mnistgpu.maths import exact
+from mnistgpu.maths.exact_grids import HELD
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ STRONG = Deformation(
 )
 PRESETS = {"ciresan": CIRESAN, "strong": STRONG}
 
+POSITIONS, FIELDS = 2.0**-8, 2.0**-16  # grids of exact positions and fields, in pixels
 PAPER = 2  # width of the border of 0: places just outside the image have four neighbours too
 
 
@@ -86,23 +90,31 @@ def preset(name: str) -> dict[str, Any]:
     return asdict(PRESETS[name])
 
 
+def keys_of(key: Key) -> tuple[Key, Key]:
+    """The keys that `deform` draws from: of the numbers of its maps, and of their smooth fields."""
+    return counter_rng.fold_in(key, 0), counter_rng.fold_in(key, 1)
+
+
 def deform(
     images: Array,
-    key: Array,
+    keys: tuple[Key, Key],
     deformation: Deformation,
     image_shape: tuple[int, int] = (28, 28),
     is_1_or_7: Array | None = None,
     wanted: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
+    exactly: bool = False,
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
-    Each group of deformation.images_per_map rows shares one map. is_1_or_7 (m,) bool marks the
-    images whose rotation is limited to deformation.rotation_1_7: they are sorted into groups of
-    their own, and the one group that may hold both kinds has the narrower limit. `wanted` (k,)
-    int64 are the pixels to compute, by default all; `strength` scales every limit. `fields` are
-    the smooth fields of elastic distortion: pass them to many calls, or each call makes its own.
+    keys are those of `keys_of`. Each group of deformation.images_per_map rows shares one map.
+    is_1_or_7 (m,) bool marks the images whose rotation is limited to deformation.rotation_1_7: they
+    are sorted into groups of their own, and the one group that may hold both kinds has the narrower
+    limit. `wanted` (k,) int64 are the pixels to compute, by default all; `strength` scales every
+    limit. `fields` are the smooth fields of elastic distortion: pass them to many calls, or each
+    call makes its own. `exactly`: with the same bits whatever computes it (see `source`), as
+    multiples of 2^-16.
     """
     xp = array_namespace(images)
     m = images.shape[0]
@@ -114,7 +126,9 @@ def deform(
         images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
         padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
         limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
-    rows, columns = source(key, groups, deformation, image_shape, limited, strength, fields)
+    rows, columns = source(
+        keys, groups, deformation, image_shape, limited, strength, fields, exactly
+    )
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
     padded = _pad_rows(images, groups * group)
@@ -125,25 +139,31 @@ def deform(
 
 
 def source(
-    key: Array,
+    keys: tuple[Key, Key],
     groups: int,
     deformation: Deformation,
     image_shape: tuple[int, int],
     limited: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
+    exactly: bool = False,
 ) -> tuple[Array, Array]:
     """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels.
 
     limited (groups,) float32 is 1 for groups whose rotation is limited to rotation_1_7, else 0.
+    `exactly`: computed by the operations of `maths/exact.py` in float64, and rounded to 1/256 of a
+    pixel: then the interpolation of `deform`, whose weights are multiples of 2^-16, rounds nothing.
     """
-    xp, where = array_namespace(key), on_device_of(key)
+    maps_key, fields_key = keys
+    xp, where = array_namespace(maps_key.like), on_device_of(maps_key.like)
     height, width = image_shape
-    u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
+    dtype = xp.float64 if exactly else xp.float32
+    u = xp.astype(counter_rng.uniforms(maps_key, (8, groups, 1)), dtype, copy=False) * 2.0 - 1.0
     turn = strength * math.pi / 180.0 * deformation.rotation
     angle = turn * u[0, ...]
     if limited is not None and deformation.rotation_1_7 is not None:
         narrow = strength * math.pi / 180.0 * deformation.rotation_1_7
+        limited = xp.astype(limited, dtype, copy=False)
         angle = angle * (1.0 - limited[:, None]) + narrow * u[0, ...] * limited[:, None]
     tall = 1.0 / (1.0 + strength * deformation.scaling * u[1, ...])
     wide = 1.0 / (1.0 + strength * deformation.scaling * u[2, ...])
@@ -152,19 +172,24 @@ def source(
     right = strength * deformation.shift * u[5, ...]
 
     pixel = xp.arange(height * width, dtype=xp.int64, **where)
-    y = xp.astype(pixel // width, xp.float32)[None, :] - (height - 1) / 2
-    x = xp.astype(pixel % width, xp.float32)[None, :] - (width - 1) / 2
-    cos, sin = xp.cos(angle), xp.sin(angle)
+    y = xp.astype(pixel // width, dtype)[None, :] - (height - 1) / 2
+    x = xp.astype(pixel % width, dtype)[None, :] - (width - 1) / 2
+    cos, sin = exact.cos_sin(angle) if exactly else (xp.cos(angle), xp.sin(angle))
     y0, x0 = y - down, x - right
     rows = tall * (cos * y0 - sin * x0)
     columns = wide * (sin * y0 + cos * x0) + slant * rows
     if deformation.elastic > 0:
         longest = strength * deformation.elastic
         length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
-        fields = fields or SmoothFields(key, image_shape, deformation.elastic_sigma)
-        down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
+        kind = ExactFields if exactly else SmoothFields
+        fields = fields or kind(fields_key.like, image_shape, deformation.elastic_sigma)
+        down_field, right_field = fields.draw(fields_key, groups)
         rows, columns = rows + length * down_field, columns + length * right_field
-    return rows + (height - 1) / 2, columns + (width - 1) / 2
+    rows, columns = rows + (height - 1) / 2, columns + (width - 1) / 2
+    if exactly:
+        C = exact.magic(POSITIONS)
+        rows, columns = (xp.astype(exact.to_grid(each, C), xp.float32) for each in (rows, columns))
+    return rows, columns
 
 
 class SmoothFields:
@@ -179,16 +204,45 @@ class SmoothFields:
         self.vertical, self.horizontal = _gauss(like, height, sigma), _gauss(like, width, sigma)
         self.matmul: Callable[[Array, Array], Array] = array_namespace(like).matmul
 
-    def draw(self, key: Array, groups: int) -> tuple[Array, Array]:
+    def draw(self, key: Key, groups: int) -> tuple[Array, Array]:
         """Two fields (groups, pixels) float32, of root mean square length 1 together."""
-        xp, (height, width) = array_namespace(key), self.image_shape
-        noise = counter_rng.normals(key, (2 * groups * height, width))
-        across = self.matmul(self.horizontal, noise.T)  # (width, 2 groups height)
+        height, width = self.image_shape
+        return self.smooth(counter_rng.normals(key, (2 * groups * height, width)), groups)
+
+    def once(self, across: Array) -> Array:
+        """Fields that are smoothed along one axis."""
+        return across
+
+    def smooth(self, noise: Array, groups: int) -> tuple[Array, Array]:
+        """The fields from noise (2 groups height, width)."""
+        xp, (height, width) = array_namespace(noise), self.image_shape
+        across = self.once(self.matmul(self.horizontal, noise.T))  # (width, 2 groups height)
         lines = xp.reshape(across, (width * 2 * groups, height))
         smooth = xp.reshape(self.matmul(lines, self.vertical.T), (width, 2, groups, height))
         fields = xp.permute_dims(smooth, (1, 2, 3, 0)) * math.sqrt(0.5)
         fields = xp.reshape(fields, (2, groups, height * width))
         return fields[0, ...], fields[1, ...]
+
+
+class ExactFields(SmoothFields):
+    """`SmoothFields` in float64, of which no product rounds: the factors are on grids.
+
+    Noise has 23 bits, the numbers of a line that is smoothed once have at most 8 + 16, those of a
+    smoothing matrix 20, and a sum over a line adds as many as its length has.
+    """
+
+    def __init__(self, like: Array, image_shape: tuple[int, int], sigma: float):
+        super().__init__(like, image_shape, sigma)
+        self.vertical, self.horizontal = (_exact_gauss(like, n, sigma) for n in image_shape)
+
+    def draw(self, key: Key, groups: int) -> tuple[Array, Array]:
+        """See `SmoothFields`; float64."""
+        height, width = self.image_shape
+        return self.smooth(exact.normals(key, (2 * groups * height, width)), groups)
+
+    def once(self, across: Array) -> Array:
+        """See `SmoothFields`; on a grid."""
+        return exact.to_grid(across, exact.magic(FIELDS))
 
 
 def _marked_last(marks: Array) -> tuple[Array, Array]:
@@ -213,6 +267,16 @@ def _gauss(like: Array, n: int, sigma: float) -> Array:
     i = xp.arange(n, dtype=xp.float32, **where)
     G = xp.exp(-((i[:, None] - i[None, :]) ** 2) / (2.0 * sigma * sigma))
     return G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True))
+
+
+def _exact_gauss(like: Array, n: int, sigma: float) -> Array:
+    """`_gauss` in float64, on a grid: its rows have the norm 1, so no number is beyond it."""
+    xp, where = array_namespace(like), on_device_of(like)
+    C = exact.magic(math.ldexp(1.0, -min(20, HELD - 24 - (n - 1).bit_length())))
+    i = xp.arange(n, dtype=xp.float64, **where)
+    apart = i[:, None] - i[None, :]
+    G = exact.to_grid(exact.exp(apart * apart * (-1.0 / (2.0 * sigma * sigma))), C)
+    return exact.to_grid(G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True)), C)
 
 
 def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array:

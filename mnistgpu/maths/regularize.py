@@ -11,25 +11,28 @@ from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace
+from mnistgpu.counter_rng import Key
 from mnistgpu.network import Layer
 
 VARIANCE_FLOOR = 1e-5
 
 
-def add_noise(Z: Array, key: Array, deviation: float) -> None:
-    """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
+def add_noise(
+    Z: Array, key: Key, deviation: float, draw: Callable[..., Array] = counter_rng.noise
+) -> None:
+    """Z += deviation * standard normal numbers, those of `counter_rng.noise` or another `draw`.
 
     It draws runs of numbers that follow each other in memory, and only whole runs are independent.
     In hidden sums (units, m) a run belongs to one unit and several images, so the noise of one
     image is independent, if m is a multiple of a run; in rows of pixels it belongs to neighbouring
     pixels of one image.
     """
-    noise = counter_rng.noise(key, Z.shape, Z.dtype)
+    noise = draw(key, Z.shape, Z.dtype)
     noise *= deviation
     Z += noise
 
 
-def drop(A: Array, key: Array, rate: float) -> Array:
+def drop(A: Array, key: Key, rate: float) -> Array:
     """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), which keeps its mean.
 
     Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors (0 or

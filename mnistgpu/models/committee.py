@@ -107,7 +107,9 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     total: Any = 0.0
     for i in range(maps):
         key = counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i)
-        moved = augment.deform(images, key, deformation, member.image_shape, strength=STRENGTH)
+        keys = augment.keys_of(key)
+        shape, exactly = member.image_shape, member.is_exact
+        moved = augment.deform(images, keys, deformation, shape, strength=STRENGTH, exactly=exactly)
         grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
         total = total + member.probabilities(grey.T, backend)
     return total / maps

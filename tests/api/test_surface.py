@@ -12,8 +12,8 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume sweep verify load save evaluate compare committee lr_find plot submit draw "
-    "list_runs doctor load_data",
+    "functions": "fit resume sweep verify load save evaluate compare committee lr_find plot submit "
+    "draw list_runs doctor load_data",
     "classes": "Run Model Settings Dataset Digits Callback Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",

@@ -201,7 +201,7 @@ def test_regularisation(other_space, compare):
     )
     results = []
     for put, own in ((np.asarray, np.array), (other_space.put, other_space.own)):
-        there_key = put(counter_rng.key(4, like=put(NUMPY_ZERO)))
+        there_key = counter_rng.key(4, like=put(NUMPY_ZERO))
         noisy, dropped, normal, slope = (own(A) for A in (Z, Z, Z, dZ))
         regularize.add_noise(noisy, there_key, 0.3)
         regularize.drop(dropped, there_key, 0.3)
@@ -239,9 +239,9 @@ def test_deformations(other_space, compare, digits):
     for put in (np.asarray, other_space.put):
         there = put(labels)
         is_1_or_7 = (there == 1) | (there == 7)
-        key = put(counter_rng.key(8, like=there))
-        rows, columns = augment.source(key, 3, deformation, (28, 28))
-        moved = augment.deform(put(images), key, deformation, is_1_or_7=is_1_or_7)
+        keys = augment.keys_of(counter_rng.key(8, like=there))
+        rows, columns = augment.source(keys, 3, deformation, (28, 28))
+        moved = augment.deform(put(images), keys, deformation, is_1_or_7=is_1_or_7)
         results.append({"source rows": rows, "source columns": columns, "deformed": moved})
     for name, here in results[0].items():
         compare(name, results[1][name], here, 1e-4)

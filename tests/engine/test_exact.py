@@ -10,6 +10,7 @@ from helpers.products import Checked
 from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.exact_shard import ExactShard
+from mnistgpu.engine.gradient import is_plain
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
@@ -28,6 +29,16 @@ CASES = {
     "inputs": {"center": True, "min_ink": 0.02, "label_smoothing": 0.1},
     "norms": {"clip_norm": 0.5, "max_norm": 1.0, "l2": 1e-3, "weight_decay": 0.1, "ema": 0.9},
     "batch norm": {"batch_norm": True, "layers": "784-16-12-10"},
+    "noise": {"input_noise": 0.3, "hidden_noise": 0.3, "center": True},
+    "dropout": {"input_dropout": 0.2, "hidden_dropout": 0.5, "layers": "784-16-12-10"},
+    "batch norm, noise, dropout": {
+        "batch_norm": True,
+        "input_noise": 0.3,
+        "hidden_noise": 0.3,
+        "hidden_dropout": 0.2,
+    },
+    "deformed": {"rotation": 12.0, "scaling": 0.1, "shear": 0.15, "shift": 2.0, "min_ink": 0.02},
+    "elastic, 1 and 7 apart": {"elastic": 2.0, "rotation": 12.0, "rotation_1_7": 6.0},
     **{
         f"{name}": {"activation": name, "learning_rate": 0.05, "schedule": schedule}
         for name, schedule in (
@@ -64,11 +75,13 @@ def run(settings, train, product=None, shard_rows=None, workers=1, steps=3):
     """What a trainer holds after some steps, and its losses, as digests."""
     trainer = Trainer(settings, train, NUMPY, workers)
     engine = trainer.engine
-    # batch normalisation and the noise of float32 belong to shards: they are settings there
-    if shard_rows and not settings.batch_norm:
+    # noise and statistics belong to shards, whose size is a setting there
+    if shard_rows and is_plain(settings):
         engine.shard_rows = shard_rows
     for shard in engine.shards:
         shard.matmul = product or shard.matmul
+    if engine.inputs.fields is not None:
+        engine.inputs.fields.matmul = product or engine.inputs.fields.matmul
     sums = []
     with engine.running():
         for _ in range(steps):
@@ -212,7 +225,7 @@ def test_the_plain_network_has_the_same_answers(train):
     trainer = Trainer(settings, train, NUMPY)
     inputs = trainer.engine.inputs
     assert isinstance(inputs, Inputs)
-    X = inputs.columns(inputs.crop(train.images), train.labels, None, np.float64, False)
+    X = inputs.columns(inputs.crop(train.images), train.labels, {}, np.float64, False)
     params = network.layers(trainer.theta, trainer.engine.sizes)
     Z = params[0][0] @ (X * inputs.factor) + params[0][1]
     W, b = network.layers(trainer.plain(), settings.sizes)[0]

@@ -9,6 +9,7 @@ from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
+from mnistgpu.maths import augment
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.settings import Settings
 
@@ -133,10 +134,11 @@ def test_each_shard_has_noise_of_its_own(digits, changes):
     """A batch that holds the same 20 images twice, a shard each."""
     images, labels = (np.concatenate((each[:20], each[:20])) for each in digits)
     engine = make_engine(changes, images, labels, shard_rows=20)
-    once, twice = (float(engine.gradient(slice(0, m), KEY)[1]) for m in (20, 40))
+    keys = engine.keys(KEY, 40)
+    once, twice = (float(engine.gradient(slice(0, m), keys)[1]) for m in (20, 40))
     assert abs(twice - 2 * once) > 1e-3 * once
     plain = make_engine({}, images, labels, shard_rows=20)
-    once, twice = (float(plain.gradient(slice(0, m), KEY)[1]) for m in (20, 40))
+    once, twice = (float(plain.gradient(slice(0, m))[1]) for m in (20, 40))
     assert twice == pytest.approx(2 * once)
 
 
@@ -149,7 +151,7 @@ def test_statistics_of_one_shard_are_mean_and_variance(digits):
     """The variance, and not its root, is what a saved network is divided by the root of."""
     images, labels = digits[0][:80], digits[1][:80]
     engine = make_engine({"batch_norm": True}, images, labels, shard_rows=80)
-    engine.gradient(slice(0, 80), KEY)
+    engine.gradient(slice(0, 80))
     ((mean, variance),) = engine.batch_statistics
     Z = sums_of_the_first_layer(engine, images)
     np.testing.assert_allclose(mean[:, 0], Z.mean(axis=1), rtol=1e-9, atol=1e-12)
@@ -159,7 +161,7 @@ def test_statistics_of_one_shard_are_mean_and_variance(digits):
 def test_a_short_shard_counts_by_its_images(digits):
     images, labels = digits[0][:100], digits[1][:100]
     engine = make_engine({"batch_norm": True}, images, labels, shard_rows=70)
-    engine.gradient(slice(0, 100), KEY)
+    engine.gradient(slice(0, 100))
     ((mean, variance),) = engine.batch_statistics
     Z = sums_of_the_first_layer(engine, images)
     np.testing.assert_allclose(mean[:, 0], Z.mean(axis=1), rtol=1e-9, atol=1e-12)
@@ -174,7 +176,8 @@ def test_the_limit_for_ones_and_sevens_is_for_these_labels(digits):
     images, labels = digits[0][:60], digits[1][:60]
     settings = SMALL.changed(rotation=90.0, rotation_1_7=0.0, images_per_map=1)
     inputs = Inputs(images, settings, (28, 28), np.zeros(1))
-    X = inputs.columns(images, labels, KEY, "float64", deform=True)
+    keys = {(counter_rng.DEFORM, i): key for i, key in enumerate(augment.keys_of(KEY))}
+    X = inputs.columns(images, labels, keys, "float64", deform=True)
     still = np.isclose(X.T, images / 255.0, atol=1e-6).all(axis=1)
     assert set(labels[still].tolist()) == {1, 7}
     assert set(labels[~still].tolist()) == {0, 2, 3, 4, 5, 6, 8, 9}
@@ -187,7 +190,7 @@ def test_pixels_are_left_out_by_the_share_of_images_with_ink():
     inputs = Inputs(images, settings, (2, 3), np.zeros(1))
     assert inputs.selected.tolist() == [4, 5]
     np.testing.assert_allclose(inputs.mean[:, 0], [0.4 * 200 / 255, 0.5 * 200 / 255], rtol=1e-6)
-    X = inputs.columns(inputs.crop(images), np.zeros(10, np.uint8), KEY, "float64", False)
+    X = inputs.columns(inputs.crop(images), np.zeros(10, np.uint8), {}, "float64", False)
     np.testing.assert_allclose(X, images[:, 4:].T / 255.0 - inputs.mean, rtol=1e-6)
 
 
@@ -212,8 +215,8 @@ def test_a_clean_ending_takes_the_selected_pixels(digits):
     expected = Inputs(images, plain, (28, 28), np.zeros(1))
     found = Inputs(images, settings, (28, 28), np.zeros(1))
     assert 0 < found.pixels < 784
-    X = found.columns(found.crop(images), labels, KEY, "float64", deform=False)
-    Y = expected.columns(expected.crop(images), labels, KEY, "float64", deform=False)
+    X = found.columns(found.crop(images), labels, {}, "float64", deform=False)
+    Y = expected.columns(expected.crop(images), labels, {}, "float64", deform=False)
     assert X.shape == (found.pixels, 60)
     np.testing.assert_allclose(X * found.factor, Y * expected.factor, rtol=1e-6)
 
@@ -228,7 +231,7 @@ def test_each_hidden_layer_has_noise_of_its_own(digits):
     inputs = Inputs(images, settings, (28, 28), np.zeros(1))
     theta = np.zeros(network.parameter_count(settings.sizes))
     engine = Engine(theta, settings, images, labels, inputs, 32, 1)
-    engine.gradient(slice(0, 32), KEY)
+    engine.gradient(slice(0, 32), engine.keys(KEY, 32))
     (first, second) = (engine.shards[0].buffers_for(16).A[layer] for layer in (1, 2))
     assert (first > 0).mean() == pytest.approx(0.5, abs=0.15)
     assert not np.allclose(first, second)
@@ -245,7 +248,8 @@ def test_dropped_units_of_every_layer_learn_nothing_in_that_step(digits):
     for _, b in params[:-1]:
         b += 10.0  # so that each unit is active unless it is dropped
     engine = Engine(theta, settings, images, labels, inputs, 1, 1)
-    gradient = network.layers(engine.gradient(slice(0, 1), KEY)[0], settings.sizes)
+    found = engine.gradient(slice(0, 1), engine.keys(KEY, 1))[0]
+    gradient = network.layers(found, settings.sizes)
     silent = []
     for layer in (0, 1):
         out_of = (gradient[layer + 1][0] == 0.0).all(axis=0)

@@ -94,7 +94,7 @@ def test_sums_of_the_largest_numbers_in_any_order():
             assert [[int(v) for v in row] for row in way(a, b).tolist()] == true.tolist()
 
 
-@pytest.mark.parametrize("name", ["classic", "fast"])
+@pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_within_the_budget(name):
     settings = RECIPES[name].settings.changed(precision="exact")
     grids = grids_of(settings, 784, 60000)
@@ -106,6 +106,8 @@ def test_pixels_of_every_setting_are_below_their_bound():
     for changes, bits in (
         ({}, 8),
         ({"center": True}, 16),
+        ({"input_noise": 2.0}, 16),
+        ({"input_dropout": 0.9}, 16),
     ):
         settings = Settings(precision="exact", **changes)
         grids = grids_of(settings, 784, 60000)

@@ -59,14 +59,14 @@ def test_gradient_against_central_differences(digits, name, activation):
     changes = REGULARISED[name] | {"activation": activation}
     settings = SMALL.changed(**changes)
     engine = make_engine(settings, images, labels, seed=1, workers=1, shard_rows=12)
-    theta, key = engine.theta, counter_rng.key(5, like=ZERO)
+    theta, keys = engine.theta, engine.keys(counter_rng.key(5, like=ZERO), 24)
 
     def loss():
-        _, total, _ = engine.gradient(slice(0, 24), key)
+        _, total, _ = engine.gradient(slice(0, 24), keys)
         squares = sum((W**2).sum() for W, _ in network.layers(theta, engine.sizes))
         return float(total) / 24 + settings.l2 / 2 * float(squares)
 
-    analytic = engine.gradient(slice(0, 24), key)[0].copy()
+    analytic = engine.gradient(slice(0, 24), keys)[0].copy()
     params = network.layers(theta, engine.sizes)
     hidden = analytic[params[0][0].size :]  # all but W_1, entry by entry
     h, numeric = 1e-6, np.empty_like(hidden)
@@ -100,11 +100,12 @@ def test_noise_and_dropout_do_not_depend_on_the_workers(digits):
     for workers in (1, 2, 3):
         engine = make_engine(settings, images, labels, workers=workers, shard_rows=50)
         with engine.running():
-            gradients.append(engine.gradient(slice(0, 300), key)[0].copy())
+            gradients.append(engine.gradient(slice(0, 300), engine.keys(key, 300))[0].copy())
     for other in gradients[1:]:
         np.testing.assert_allclose(other, gradients[0], rtol=1e-9, atol=1e-12)
     again = make_engine(settings, images, labels, shard_rows=50)
-    another = again.gradient(slice(0, 300), counter_rng.key(2, like=ZERO))[0]
+    other_keys = again.keys(counter_rng.key(2, like=ZERO), 300)
+    another = again.gradient(slice(0, 300), other_keys)[0]
     assert not np.allclose(another, gradients[0])
 
 
@@ -289,4 +290,5 @@ def test_a_clean_ending_shows_images_as_they_are(digits):
     expected, expected_loss, _ = plain.gradient(slice(0, 50))
     np.testing.assert_allclose(clean, expected, rtol=1e-9, atol=1e-12)
     assert loss == pytest.approx(expected_loss)
-    assert engine.gradient(slice(0, 50), deform=True)[1] != pytest.approx(expected_loss)
+    keys = engine.keys(counter_rng.key(0, like=ZERO), 50)
+    assert engine.gradient(slice(0, 50), keys, deform=True)[1] != pytest.approx(expected_loss)

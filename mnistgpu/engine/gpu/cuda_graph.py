@@ -1,8 +1,8 @@
 """One step, one launch: a training step captured once as a CUDA graph, and replayed.
 
 A graph replays the same kernels on the same memory. So all that differs between two steps lies in
-arrays that the captured step reads: a table of the numbers of the steps to come, the order of the
-epoch's images, and two counters that the step itself increases. What is captured is
+arrays that the captured step reads: tables of the numbers and of the keys of the steps to come, the
+order of the epoch's images, and a counter that the step itself increases. What is captured is
 `Trainer.advance`, which eager steps run too.
 
 `StepGraph` decides when to capture a step, to fill the table and to replay; a `CudaRecorder` owns
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.products.cublas import Cublas
 from mnistgpu.engine.trainer import Step, Trainer
@@ -105,13 +105,14 @@ class StepGraph:
         width = len(trainer.numbers(0, 1.0))
         self.table = xp.zeros((self.period, width), dtype=trainer.theta.dtype, **where)
         self.place = xp.zeros((1,), dtype=xp.int64, **where)  # of the next step, in the table
-        self.counter = xp.zeros((1,), dtype=xp.uint64, **where)  # of the next step, in the run
+        self.keys = trainer.keys(0)  # the names of the keys
+        self.key_table = xp.zeros((self.period, len(self.keys)), dtype=xp.uint64, **where)
         self.order = xp.arange(batches.images, dtype=xp.int64, **where)
         self.within = xp.arange(batches.size, dtype=xp.int64, **where)
         self.loss = xp.zeros((), dtype=trainer.theta.dtype, **where)
         self.right = xp.zeros((), dtype=xp.int64, **where)
         self.first = -1  # the step that the table begins with
-        self.expected = -1  # the step that the counters point to
+        self.expected = -1  # the step that `place` points to
         self.replay: Callable[[], None] | None = None
         self.given_up = False
         # eager steps use the recorder's products too: so replays change no bit
@@ -161,12 +162,15 @@ class StepGraph:
         if not self.full:
             start = self.place * size
             rows = xp.take(self.order, start + self.within)
-        key = counter_rng.fold_in(trainer.step_key, self.counter) if trainer.random else None
-        loss, right = trainer.advance(rows, key, self.deform, numbers)
+        values = xp.take(self.key_table, self.place, axis=0)
+        keys = {
+            name: Key(values[0, i : i + 1], key.like)
+            for i, (name, key) in enumerate(self.keys.items())
+        }
+        loss, right = trainer.advance(rows, keys, self.deform, numbers)
         self.loss[...] = loss
         self.right[...] = right
         self.place += 1
-        self.counter += 1
 
     def carry_out(self, replay: Callable[[], None]) -> tuple[Array, Array, int]:
         """Take a step by a replay."""
@@ -185,18 +189,20 @@ class StepGraph:
             self.expected = -1
         if self.expected != taken:
             self.place[...] = taken - self.first
-            self.counter[...] = taken
             self.expected = taken
 
     def fill_table(self) -> None:
-        """The numbers of the steps from `first` on, and the order of their epoch's images."""
+        """The numbers and keys of the steps from `first` on, the order of their epoch's images."""
         trainer, xp = self.trainer, array_namespace(self.table)
         steps = range(self.first, min(self.first + self.period, trainer.steps))
         numbers = np.zeros(self.table.shape)
+        keys = np.zeros(self.key_table.shape, dtype=np.uint64)
         for i, taken in enumerate(steps):
             numbers[i] = trainer.numbers(taken, trainer.scheduled_rate(taken))
-        there = xp.asarray(numbers, **on_device_of(self.table))
-        self.table[...] = xp.astype(there, self.table.dtype)
+            keys[i] = [int(key) for key in trainer.keys(taken).values()]
+        where = on_device_of(self.table)
+        self.table[...] = xp.astype(xp.asarray(numbers, **where), self.table.dtype)
+        self.key_table[...] = xp.asarray(keys, **where)
         if not self.full:
             self.order[...] = trainer.batches.order(self.first // self.period)
 
