@@ -160,6 +160,7 @@ def resume(
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
+        check_backend(made, chosen)
         where = saved.data if X is None else X
         dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair)
         if dataset.digest != saved.data_digest:
@@ -174,7 +175,6 @@ def resume(
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
         here = checkpoint.machine(chosen)
-        check_backend(made, chosen)
         if here != saved.machine and made.is_exact:
             notes.append("rounding  none that depends on the machine: the digest stays the same")
         elif here != saved.machine:

@@ -84,7 +84,7 @@ def verify(
     check_backend(saved.settings, chosen)
     for line in introduction(saved.settings, dataset, chosen):
         display.note(line)
-    if steps is not None and steps < saved.taken:
+    if steps is not None and (steps < saved.taken or not saved.progress.finished):
         return first_steps(saved, dataset, chosen, steps)
     return whole(directory, saved, dataset, chosen, display)
 
@@ -96,6 +96,7 @@ def first_steps(
     known, found, compared = saved.progress.digests, "", 0
     training_digits, _ = data.split(dataset.train, saved.settings.validation, saved.settings.seed)
     trainer = Trainer(saved.settings, training_digits, backend)
+    steps = min(steps, trainer.steps)
     with trainer.engine.running(), stepping(trainer) as step:
         while trainer.taken < steps:
             mark = digests.next_mark(trainer.taken, trainer.steps)

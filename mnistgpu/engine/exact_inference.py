@@ -69,7 +69,7 @@ def total_loss(Z: Array, labels: Array) -> float:
     xp = array_namespace(Z, labels)
     shifted = Z - xp.max(Z, axis=0, keepdims=True)
     _, total = exponentials(shifted)
-    there = xp.take_along_axis(shifted, labels[None, :], axis=0)
+    there = xp.take_along_axis(shifted, xp.astype(labels, xp.int64)[None, :], axis=0)
     losses = exact.log(total) - xp.maximum(there, -LOSSES_BELOW)
     bits = min(LOSSES, HELD - 2 - (Z.shape[1] - 1).bit_length())
     return float(xp.sum(exact.to_grid(losses, exact.magic(math.ldexp(LOSSES_BELOW, -bits)))))
