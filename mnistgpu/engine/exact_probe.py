@@ -49,7 +49,8 @@ def product_is_exact(backend: Backend, matmul: Any, terms: int, bits_a: int, bit
     a, b = 2**bits_a - a % 2 ** (bits_a - 1), 2**bits_b - b % 2 ** (bits_b - 1)
     a[1:, 1::2] *= -1  # the first row is all of one sign: the largest sum
     there = [backend.asarray(each.astype(np.float64)) for each in (a, b)]
-    found = backend.to_numpy(matmul(*there))
+    out = backend.asarray(np.empty((ROWS, COLUMNS)))
+    found = backend.to_numpy(matmul(*there, out=out))
     return bool(np.all(found == a @ b)) and bool(np.all(np.abs(found) <= 2.0**53))
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnistgpu.backend import Array, array_namespace
+from mnistgpu.backend import Array, array_namespace, with_out
 from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.exact_inputs import ExactInputs, rounded_weights
 from mnistgpu.engine.inputs import Keys
@@ -52,6 +52,7 @@ class ExactShard(Shard):
         # nothing stands between the sums and ReLU, so one rounding does for both
         between = settings.hidden_noise > 0 or settings.hidden_dropout > 0 or settings.batch_norm
         self.joined = settings.activation == "relu" and not between
+        self._multiply = with_out(self.xp.multiply, theta)
         self.value, self.derivative = exact_activation(settings.activation)
         self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
 
@@ -66,7 +67,8 @@ class ExactShard(Shard):
         Z = self.forward(X, buffers, keys)
         right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
         Z -= xp.max(Z, axis=0, keepdims=True)
-        dZ, loss = softmax_errors(Z, targets, grids)
+        dZ, total = softmax_errors(Z, targets, grids)
+        loss = total_loss(Z, targets, total, grids)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         if first:
             self.loss, self.right, self.statistics = loss, right, []
@@ -80,9 +82,7 @@ class ExactShard(Shard):
         """W of each layer on its grid, and b with the magic number that rounds the sum to A's."""
         last = len(self.params) - 1
         for i, ((W, b), (factor, addend)) in enumerate(zip(self.params, self.factors, strict=True)):
-            factor[...] = W
-            if i == 0:
-                factor *= self.factor
+            self._multiply(W, 1.0 if i else self.factor, out=factor)
             rounded_weights(factor, self.grids.weight_bits(i))
             addend[...] = b
             if self.joined and i < last:
@@ -195,19 +195,21 @@ class ExactShard(Shard):
 
 
 def softmax_errors(Z: Array, targets: Array, grids: exact_grids.Grids) -> tuple[Array, Array]:
-    """dZ_L = P - T on its grid, and the sum of losses; from logits Z less their largest.
+    """dZ_L = P - T on its grid, from logits Z less their largest; and the column sums of exp(Z).
 
-    Z and targets are (classes, m).
+    Z and targets are (classes, m), the sums (1, m).
     """
-    xp = array_namespace(Z)
-    C_loss = exact.magic(grids.loss_grid)
-    expected = xp.maximum(Z, -exact_grids.LOSSES_BELOW)
-    expected *= targets
-    exact.to_grid(expected, C_loss)
     E = exact.to_grid(exact.exp(Z), exact.magic(grids.exponential_grid))
-    total = xp.sum(E, axis=0, keepdims=True)
-    logs = exact.to_grid(exact.log(total), C_loss)
-    loss = xp.sum(logs) - xp.sum(expected)
+    total = array_namespace(Z).sum(E, axis=0, keepdims=True)
     E /= total
     E -= targets
-    return exact.to_grid(E, exact.magic(grids.error_grid)), loss
+    return exact.to_grid(E, exact.magic(grids.error_grid)), total
+
+
+def total_loss(Z: Array, targets: Array, total: Array, grids: exact_grids.Grids) -> Any:
+    """The sum of losses, from logits less their largest, targets, and column sums of exp(Z)."""
+    xp, C = array_namespace(Z), exact.magic(grids.loss_grid)
+    expected = xp.maximum(Z, -exact_grids.LOSSES_BELOW)
+    expected *= targets
+    exact.to_grid(expected, C)
+    return xp.sum(exact.to_grid(exact.log(total), C)) - xp.sum(expected)

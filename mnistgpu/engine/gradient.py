@@ -260,7 +260,7 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
         return batch_rows
     if on_cpu:
-        return SHARD_ROWS
+        return SHARD_ROWS // 2 if settings.is_exact else SHARD_ROWS
     rows = GPU_SHARD_ROWS
     while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
         rows //= 2

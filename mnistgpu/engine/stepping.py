@@ -16,7 +16,8 @@ from mnistgpu.backend import Backend
 from mnistgpu.engine import exact_probe
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.cpu import process_group
-from mnistgpu.engine.cpu.bound_calls import bind_calls
+from mnistgpu.engine.cpu.bound_calls import BoundShard, bind_calls
+from mnistgpu.engine.cpu.exact_calls import BoundExactShard
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
 from mnistgpu.engine.gpu import cuda_graph
 from mnistgpu.engine.products.precision import matmul_in
@@ -61,7 +62,7 @@ def stepping(
         return
     trainer.processes = number_of_processes(trainer) if processes is None else processes
     engine, plain = trainer.engine, trainer.engine.shards
-    bind_calls(engine)
+    bind_calls(engine, BoundExactShard if trainer.settings.is_exact else BoundShard)
     with contextlib.ExitStack() as stack:
         step = trainer.step
         if trainer.processes > 1:
