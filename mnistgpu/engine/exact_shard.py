@@ -177,10 +177,7 @@ class ExactShard(Shard):
 
         `gradient` is all of it or the part from parameter `begin` on.
         """
-        weights = self.sizes[0] * self.sizes[1] - begin  # of the first layer, in this part
-        split = max(0, min(weights, gradient.shape[0]))
-        gradient[:split] *= self.factor * (1.0 / images)
-        gradient[split:] *= 1.0 / images
+        finish(gradient, self.sizes[0] * self.sizes[1] - begin, self.factor, images)
 
     def new_buffers(self, m: int) -> Buffers:
         """See `Shard`. Products of few units are not faster image by image, as in float32."""
@@ -192,6 +189,16 @@ class ExactShard(Shard):
         else:
             buffers.zero = [self.C for _ in buffers.zero]
         return buffers
+
+
+def finish(gradient: Array, first_weights: int, factor: float, images: int) -> None:
+    """Turn a sum over images into the mean gradient, in place: dW_1 also by the pixels' factor.
+
+    first_weights: how many of the numbers, from the first on, are of W_1.
+    """
+    split = max(0, min(first_weights, gradient.shape[0]))
+    gradient[:split] *= factor * (1.0 / images)
+    gradient[split:] *= 1.0 / images
 
 
 def softmax_errors(Z: Array, targets: Array, grids: exact_grids.Grids) -> tuple[Array, Array]:

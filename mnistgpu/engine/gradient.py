@@ -179,6 +179,11 @@ class Engine:
             first = start == starts[0]
             shard.add_images(images, labels, 1.0 / count, first, own, deform)
 
+    def note(self, largest: Array) -> None:
+        """Take in the `Shard.largest` of a worker in another process."""
+        if (own := self.shards[0].largest) is not None:
+            own[...] = self.xp.maximum(own, largest)
+
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
 

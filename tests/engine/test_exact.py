@@ -9,6 +9,7 @@ from helpers.products import Checked
 
 from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.exact_shard import ExactShard
 from mnistgpu.engine.gradient import is_plain
 from mnistgpu.engine.inputs import Inputs
@@ -176,22 +177,29 @@ def test_the_gradient_is_that_of_float64(train, case):
     assert right == true_right
 
 
-def test_processes_give_the_same_bits(train):
-    settings = BASE.changed(layers="784-16-12-10", batch_size=None)
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("case", ["deep", "norms", "full batch", "batch norm, noise, dropout"])
+def test_processes_give_the_same_bits(train, case, processes):
+    """Batches shared out by units (tensor parallel), and those of many shards by images."""
+    settings = BASE.changed(**CASES[case]).changed(clip_norm=None, max_norm=None)
     expected = run(settings, train)
-    trainer = Trainer(settings, train, NUMPY, workers=2)
-    trainer.engine.shard_rows = 100
-    trainer.engine.shards = [trainer.engine.new_shard(trainer.theta) for _ in range(2)]
+    trainer = Trainer(settings, train, NUMPY, workers=processes)
+    many = settings.batch_size is None or settings.batch_norm
+    if settings.batch_size is None:
+        trainer.engine.shard_rows = 100
+    workers = processes if many else 1
+    trainer.engine.shards = [trainer.engine.new_shard(trainer.theta) for _ in range(workers)]
     sums = []
-    with trainer.engine.running(), stepping(trainer, pytest.fail, 2) as step:
-        assert trainer.processes == 2
-        for _ in range(3):
-            loss, right, _ = step()
+    with trainer.engine.running(), stepping(trainer, pytest.fail, processes) as step:
+        assert trainer.processes == processes
+        while trainer.taken < 3:
+            loss, right, _ = step(most=1)
             sums += [float(loss), int(right)]
         trainer.collect()
         assert trainer.out_of_range() == ""
         assert float(trainer.engine.shards[0].largest.min()) > 0
-    found = {**trainer.arrays(), "plain": trainer.plain(), "sums": np.array(sums)}
+        found = {**trainer.arrays(), "plain": trainer.plain(), "sums": np.array(sums)}
     assert bits(found) == expected
 
 

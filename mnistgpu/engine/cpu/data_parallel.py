@@ -11,8 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-import numpy as np
-
 from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
 from mnistgpu.engine.gradient import Engine, images_in, weighted_means
@@ -54,9 +52,8 @@ class DataParallel:
         """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
         for name in names or self.vectors:
             self.trainer.arrays()[name][...] = self.vectors[name]
-        shard = self.trainer.engine.shards[0]
         for own in self.largest:
-            shard.largest = np.maximum(shard.largest, own)  # type: ignore[arg-type]
+            self.trainer.engine.note(own)
 
     def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """What takes this rank's share of a step: see `tensor_parallel.TensorParallel.begin`."""

@@ -18,22 +18,37 @@ from mnistgpu.maths.exact_grids import Grids
 from mnistgpu.network import Layer
 
 
+class ExactMemory:
+    """What exact calls write to besides `BoundBuffers`.
+
+    `highest` and `lowest` (2 hidden layers,) are of A_l, then of dZ_l; `zero` is the magic number
+    of the activations, below which ReLU is 0.
+    """
+
+    def __init__(self, buffers: BoundBuffers, C: float):
+        self.zero = [zero + C for zero in buffers.zero]
+        self.power = np.empty_like(buffers.exp)  # of exp
+        self.highest, self.lowest = np.zeros(2 * len(self.zero)), np.zeros(2 * len(self.zero))
+
+    def largest(self) -> np.ndarray:
+        """The largest |A_l|, then the largest |dZ_l|, as in `ExactShard.largest`."""
+        return np.maximum(self.highest, -self.lowest)
+
+
 class ExactBuffers(BoundBuffers):
-    """See `BoundBuffers`. `highest` and `lowest` (2 hidden layers,) are of A_l, then of dZ_l."""
+    """See `BoundBuffers`."""
 
     def __init__(self, like: np.ndarray, sizes: tuple[int, ...], m: int, C: float):
         super().__init__(like, sizes, m)
         self.sums, self.products = list(self.Z), list(self.Z)
-        self.zero = [np.full_like(Z, C) for Z in self.dZ]
-        self.power = np.empty_like(self.exp)  # of exp
-        hidden = len(sizes) - 2
-        self.highest, self.lowest = np.zeros(2 * hidden), np.zeros(2 * hidden)
+        self.memory = ExactMemory(self, C)
 
 
 def gradient_calls(
     factors: list[Layer],
     gradients: list[Layer],
     buffers: BoundBuffers,
+    memory: ExactMemory,
     matmul: Callable[..., Any],
     grids: Grids,
 ) -> list[Call]:
@@ -41,7 +56,6 @@ def gradient_calls(
 
     factors: `ExactShard.factors`.
     """
-    assert isinstance(buffers, ExactBuffers)
     calls: list[Call] = []
 
     def bind(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
@@ -53,23 +67,24 @@ def gradient_calls(
 
     last, A, Z, E = len(factors) - 1, buffers.A, buffers.Z, buffers.exp
     C, C_errors = grids.magic_numbers()
-    highest, lowest = ([place[i : i + 1].reshape(()) for i in range(2 * last)] for place in (
-        buffers.highest, buffers.lowest,
-    ))  # fmt: skip
+    highest, lowest = (
+        [place[i : i + 1].reshape(()) for i in range(2 * last)]
+        for place in (memory.highest, memory.lowest)
+    )
     for layer, (W, b) in enumerate(factors):
         bind(matmul, W, A[layer], out=buffers.sums[layer])
         if layer == last:
             calls += buffers.sum_logits()
         bind(np.add, buffers.products[layer], b, out=Z[layer])
         if layer < last:
-            bind(np.maximum, Z[layer], buffers.zero[layer], out=Z[layer])
+            bind(np.maximum, Z[layer], memory.zero[layer], out=Z[layer])
             bind(np.subtract, Z[layer], C, out=Z[layer])
             bind(np.maximum.reduce, Z[layer], axis=None, out=highest[layer])
             calls += buffers.gather_activations(layer)
 
     bind(np.maximum.reduce, Z[last], axis=0, keepdims=True, out=buffers.largest)
     bind(np.subtract, Z[last], buffers.largest, out=Z[last])
-    power = buffers.power  # E = exp(Z), as `exact.exp`
+    power = memory.power  # E = exp(Z), as `exact.exp`
     bind(np.maximum, Z[last], exact.LOWEST, out=power)
     bind(np.multiply, power, 2.0**-exact.SQUARINGS, out=power)
     bind(np.multiply, power, exact.EXP_COEFFICIENTS[-1], out=E)
@@ -118,7 +133,7 @@ class BoundExactShard(ExactShard):
         self.inputs.fill(buffers.X, images)
         for call in self.calls(buffers, first):
             call()
-        self.largest[...] = np.maximum(self.largest, np.maximum(buffers.highest, -buffers.lowest))
+        np.maximum(self.largest, buffers.memory.largest(), out=self.largest)
         self.loss = loss + total_loss(buffers.Z[-1], buffers.Y, buffers.row, self.grids)
         self.right = right + count_right(buffers.Z[-1], labels)
 
@@ -126,7 +141,9 @@ class BoundExactShard(ExactShard):
         """The calls that write the gradient, or add it to the sum, bound once."""
         if first not in buffers.calls:
             into = self.gradients if first else self._addends
-            calls = gradient_calls(self.factors, into, buffers, self.matmul, self.grids)
+            calls = gradient_calls(
+                self.factors, into, buffers, buffers.memory, self.matmul, self.grids
+            )
             if not first:
                 calls.append(partial(np.add, self.gradient, self._addend, out=self.gradient))
             buffers.calls[first] = calls

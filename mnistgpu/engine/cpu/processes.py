@@ -46,7 +46,7 @@ def number_of_processes(trainer: Trainer) -> int:
         whole = whole or settings.l2 > 0 or settings.weight_decay > 0
         count = shards if shards <= most else 1
     else:
-        whole = whole or not is_plain(settings) or settings.is_exact
+        whole = whole or not is_plain(settings)
         units = min(engine.sizes[1:-1], default=0)
         count = min(trainer.workers or cores(), most, units // UNITS)
     pays = count > 1 and not whole and engine.xp.__name__ == "numpy"
