@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 from helpers import processes
+from helpers.exact import BASE, CASES, bits, run
 from helpers.mnist import ROOT
-from test_exact import BASE, CASES, bits, run
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
@@ -19,11 +19,11 @@ from mnistgpu.runs.outcome import evaluate
 KERNELS = ("Haswell", "Zen", "SkylakeX", "Sandybridge", "Nehalem", "Prescott")
 CHILD = """
 import json, sys
-sys.path[:0] = ["tests", "tests/engine"]
+sys.path.insert(0, "tests")
 from helpers.mnist import read_idx
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
-from test_exact import BASE, CASES, run
+from helpers.exact import BASE, CASES, run
 images, labels = read_idx("train-images-idx3-ubyte", 450), read_idx("train-labels-idx1-ubyte", 450)
 train = data.Digits(images, labels, "the first digits")
 found = {name: run(BASE.changed(**changes), train) for name, changes in CASES.items()}
