@@ -14,7 +14,7 @@ costs a GPU nothing, and it knows where its numbers are to be computed:
     noise = counter_rng.normals(step_key, (784, 100))
 
 `like=` is any array that already lives on the wanted backend and device. Draw from a key once: a
-second draw gives the same numbers. Fold in one number for each level (purpose, step, shard).
+second draw gives the same numbers. Fold in one number for each level (purpose, step, layer).
 """
 
 from __future__ import annotations
@@ -86,13 +86,22 @@ def fold_in(key: Key, *numbers: int) -> Key:
     return Key(value, key.like)
 
 
-def bits(key: Key, count: int) -> Array:
-    """`count` independent uint64, each of the 2^64 values equally likely: (count,)."""
-    xp = array_namespace(key.like)
-    z = xp.arange(1, count + 1, dtype=xp.uint64, **on_device_of(key.like))
-    z *= GOLDEN
-    z += key.value
-    return mix64(z)
+def bits(key: Key, count: int, places: range = range(1), axis: int = 1) -> Array:
+    """`count` independent uint64 for each place, each of the 2^64 values equally likely.
+
+    (count, places), or (places, count) if the places lie along `axis` 0. Place p has the numbers
+    p * count, p * count + 1, ... of the key, so they do not depend on what other places are drawn.
+    """
+    xp, where = array_namespace(key.like), on_device_of(key.like)
+    within = xp.arange(1, count + 1, dtype=xp.uint64, **where)
+    within *= GOLDEN
+    within += key.value
+    if places == range(1):
+        return xp.reshape(mix64(within), (count, 1) if axis == 1 else (1, count))
+    begin = xp.arange(places.start, places.stop, dtype=xp.uint64, **where)
+    begin *= count * GOLDEN & MASK
+    down, across = (within, begin) if axis == 1 else (begin, within)
+    return mix64(down[:, None] + across[None, :])
 
 
 def integers(key: Key, count: int, below: int) -> Array:
@@ -101,27 +110,40 @@ def integers(key: Key, count: int, below: int) -> Array:
     The high half of a 32-bit number times `below` (Lemire 2019); the bias is under below / 2^32.
     """
     xp = array_namespace(key.like)
-    return xp.astype(((bits(key, count) >> 32) * below) >> 32, xp.int64)
+    return xp.astype(((bits(key, count)[:, 0] >> 32) * below) >> 32, xp.int64)
 
 
-def uniforms(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+# Numbers for the images of a batch: if `axis` is given, the images lie along this axis of `shape`
+# (rows, columns), beginning with the image at place `first` of the batch. The numbers of an image
+# depend on its place alone: so a batch may be cut anywhere. Otherwise `shape` is one place.
+
+
+def uniforms(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Uniform numbers on [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64).
 
     A word of 64 bits gives one float64, or two float32: its highest and its next 24 bits.
     """
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    if dtype == xp.float64:
-        return xp.reshape(xp.astype(bits(key, count) >> 11, dtype) * 2.0**-53, shape)
-    words = bits(key, (count + 1) // 2)
-    digits = xp.concat((words >> 40, (words >> 16) & 0xFFFFFF))
-    fraction = xp.astype(digits, dtype)
-    fraction *= 2.0**-24
-    return xp.reshape(fraction[:count], shape)
+    shifts, width = ((11,), 53) if dtype == xp.float64 else ((40, 16), 24)
+    fraction = xp.astype(_parts(key, shape, shifts, width, axis, first), dtype)
+    fraction *= 2.0**-width
+    return fraction
 
 
-def normals(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def normals(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Standard normal numbers, the same bits on every backend; four from a word of 64 bits.
 
     By inversion (Devroye 1986, section II.2), from a table: each number is one of 2^16 quantiles,
@@ -130,34 +152,95 @@ def normals(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> 
     """
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    lanes = xp.astype(_lanes(bits(key, (count + 3) // 4)), xp.int64)
-    return xp.reshape(xp.take(_there(_quantiles, key, dtype), lanes)[:count], shape)
+    which = xp.astype(_parts(key, shape, FOUR, 16, axis, first), xp.int64)
+    table = there(quantiles, key.like, dtype)
+    return xp.reshape(xp.take(table, xp.reshape(which, (-1,))), shape)
 
 
-def noise(key: Key, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def noise(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Standard normal numbers for the noise of training, in a third of the time of `normals`.
 
     A run is RUN numbers that follow each other in memory: a row, drawn at random, of a table that
     holds every quantile of `normals` once. Runs are independent of each other. There are only
     2^16 / RUN different rows, so the numbers of a run are not independent, and each place of a row
-    has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1.
+    has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1. Where images lie along
+    the last axis, a run belongs to RUN images, the first of them at a multiple of RUN.
     """
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    table = xp.reshape(_there(_rows_of_quantiles, key, dtype), (-1, RUN))
-    drawn = xp.take(table, integers(key, -(-count // RUN), 2**16 // RUN), axis=0)
-    return xp.reshape(xp.reshape(drawn, (-1,))[:count], shape)
+    lines, length = (1, math.prod(shape)) if axis is None else shape
+    skipped = 0
+    if axis == 1:
+        skipped = first % RUN
+        runs = range(first // RUN, -(-(first + length) // RUN))
+        words = bits(key, lines, runs, 1)
+    else:
+        words = bits(key, -(-length // RUN), range(first, first + lines), 0)
+    rows = xp.astype(words >> 52, xp.int64)  # 12 bits: which of the 4,096
+    table = xp.reshape(there(rows_of_quantiles, key.like, dtype), (-1, RUN))
+    drawn = xp.reshape(xp.take(table, xp.reshape(rows, (-1,)), axis=0), (lines, -1))
+    return xp.reshape(drawn[:, skipped : skipped + length], shape)
 
 
-def _lanes(words: Array) -> Array:
-    """The four 16-bit parts of each word (n,): (4 n,) uint64."""
-    return array_namespace(words).concat([(words >> shift) & 0xFFFF for shift in (0, 16, 32, 48)])
+def coins(
+    key: Key,
+    shape: tuple[int, ...],
+    probability: float,
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
+    """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
+    xp = array_namespace(key.like)
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    drawn = _parts(key, shape, FOUR, 16, axis, first)
+    return xp.astype(drawn < round(probability * 65536), dtype)
+
+
+def permutation(key: Key, count: int) -> Array:
+    """The numbers 0 ... count - 1 in random order, int64: (count,).
+
+    The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
+    order does not depend on how a backend sorts ties.
+    """
+    xp = array_namespace(key.like)
+    return xp.argsort(bits(key, count)[:, 0])
+
+
+FOUR = (0, 16, 32, 48)  # where the four numbers of 16 bits in a word begin
+
+
+def _parts(
+    key: Key,
+    shape: tuple[int, ...],
+    shifts: tuple[int, ...],
+    width: int,
+    axis: int | None,
+    first: int,
+) -> Array:
+    """Integers of `width` bits, uint64: of each word those above its bits `shifts`.
+
+    All first parts of the words of an image come before all second ones.
+    """
+    xp = array_namespace(key.like)
+    if axis is None:
+        whole = _parts(key, (math.prod(shape), 1), shifts, width, 1, 0)
+        return xp.reshape(whole, shape)
+    count = shape[1 - axis]
+    words = bits(key, -(-count // len(shifts)), range(first, first + shape[axis]), axis)
+    parts = [(words >> shift) & (2**width - 1) for shift in shifts]
+    whole = xp.concat(parts, axis=1 - axis)
+    return whole[:count, :] if axis == 1 else whole[:, :count]
 
 
 @functools.cache
-def _quantiles() -> np.ndarray:
+def quantiles() -> np.ndarray:
     """The middle quantiles of 2^16 equal parts of the normal distribution, of variance 1."""
     import statistics
 
@@ -171,7 +254,7 @@ def _quantiles() -> np.ndarray:
 
 
 @functools.cache
-def _rows_of_quantiles() -> np.ndarray:
+def rows_of_quantiles() -> np.ndarray:
     """Every quantile once, in an order that never changes, for rows of RUN numbers.
 
     The rows of the second half are those of the first with the other sign, so that the numbers at
@@ -179,42 +262,20 @@ def _rows_of_quantiles() -> np.ndarray:
     """
     import numpy as np
 
-    quantiles = _quantiles()
-    first = key(0, like=quantiles)
-    upper = quantiles[len(quantiles) // 2 :]
+    both = quantiles()
+    first, upper = key(0, like=both), both[len(both) // 2 :]
     signs = 2.0 * coins(fold_in(first, 1), upper.shape, 0.5, "float64") - 1.0
     half = signs * upper[permutation(first, len(upper))]
     return np.concatenate((half, -half))
 
 
-def _there(table: Callable[[], np.ndarray], key: Key, dtype: Any) -> Array:
-    """A table of this type where the key lives; copied there once."""
-    xp = array_namespace(key.like)
-    place = (table.__name__, xp.__name__, str(dtype), str(key.like.device))
+def there(table: Callable[[], np.ndarray], like: Array, dtype: Any) -> Array:
+    """A table of this type on the device of the array `like`; copied there once."""
+    xp = array_namespace(like)
+    place = (table.__name__, xp.__name__, str(dtype), str(like.device))
     if place not in _copies:
-        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(key.like))
+        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(like))
     return _copies[place]
 
 
 _copies: dict[tuple[str, ...], Array] = {}
-
-
-def coins(
-    key: Key, shape: tuple[int, ...], probability: float, dtype: type | str = "float32"
-) -> Array:
-    """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
-    xp = array_namespace(key.like)
-    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    lanes = _lanes(bits(key, (count + 3) // 4))
-    return xp.reshape(xp.astype(lanes[:count] < round(probability * 65536), dtype), shape)
-
-
-def permutation(key: Key, count: int) -> Array:
-    """The numbers 0 ... count - 1 in random order, int64: (count,).
-
-    The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
-    order does not depend on how a backend sorts ties.
-    """
-    xp = array_namespace(key.like)
-    return xp.argsort(bits(key, count))

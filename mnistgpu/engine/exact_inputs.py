@@ -75,19 +75,23 @@ class ExactInputs(Inputs):
                 mean = mean[self.keep]
             self.mean = xp.asarray(exact.to_grid(mean[:, None], self._magic), **where)
 
-    def columns(self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool) -> Array:
+    def columns(
+        self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool, place: int = 0
+    ) -> Array:
         """See `Inputs`; in grey levels."""
         xp, settings = array_namespace(images), self.settings
         if deform:
-            X = xp.astype(self.deformed(images, labels, keys), dtype)  # on a grid of 2^-16
+            X = xp.astype(self.deformed(images, labels, keys, place), dtype)  # on a grid of 2^-16
         else:
             X = xp.astype(self.cropped(images), dtype)
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
+        axis = 1 if deform else 0  # along which the images lie
         if settings.input_noise > 0:
-            add_noise(X, keys[(NOISE,)], 255.0 * settings.input_noise, exact.noise)
+            deviation = 255.0 * settings.input_noise
+            add_noise(X, keys[(NOISE,)], deviation, axis, place, exact.noise)
         if settings.input_dropout > 0:
-            drop(X, keys[(DROPOUT,)], settings.input_dropout)
+            drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         if self.grids.pixels == exact_grids.PIXELS:
             exact.to_grid(X, self._magic)
         return X if deform else X.T

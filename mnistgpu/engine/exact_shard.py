@@ -41,9 +41,10 @@ class ExactShard(Shard):
         settings: Settings,
         inputs: ExactInputs,
         targets: Array,
+        group: int,
         gradient: Array | None = None,
     ):
-        super().__init__(theta, sizes, settings, inputs, targets, gradient)
+        super().__init__(theta, sizes, settings, inputs, targets, group, gradient)
         self.grids = inputs.grids
         self.C, self.C_errors = self.grids.magic_numbers()
         # what products and sums take for W and b
@@ -57,14 +58,21 @@ class ExactShard(Shard):
         self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
 
     def add(
-        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, keys: Keys
+        self,
+        X: Array,
+        labels: Array,
+        targets: Array,
+        scale: Any,
+        first: bool,
+        keys: Keys,
+        place: int = 0,
     ) -> None:
         """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards."""
         xp, grids = self.xp, self.grids
         if first:
             self.round_weights()
         buffers = self.buffers_for(X.shape[1])
-        Z = self.forward(X, buffers, keys)
+        Z = self.forward(X, buffers, keys, place)
         right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
         Z -= xp.max(Z, axis=0, keepdims=True)
         dZ, total = softmax_errors(Z, targets, grids)
@@ -76,7 +84,7 @@ class ExactShard(Shard):
             self.gradient += self._addend
             self.loss, self.right = self.loss + loss, self.right + right
         if self.settings.batch_norm:
-            self.statistics.append((X.shape[1], buffers.statistics()))
+            self.statistics.append((X.shape[1], buffers.statistics(exact.fold)))
 
     def round_weights(self) -> None:
         """W of each layer on its grid, and b with the magic number that rounds the sum to A's."""
@@ -88,7 +96,7 @@ class ExactShard(Shard):
             if self.joined and i < last:
                 addend += self.C
 
-    def forward(self, X: Array, buffers: Buffers, keys: Keys) -> Array:
+    def forward(self, X: Array, buffers: Buffers, keys: Keys, place: int) -> Array:
         """See `Shard`."""
         buffers.A[0] = X
         for layer, (W, b) in enumerate(self.factors):
@@ -102,22 +110,23 @@ class ExactShard(Shard):
                 Z -= self.C
                 A = Z
             else:
-                A = self.activate(sums, b, buffers, layer, keys)
+                A = self.activate(b, buffers, layer, keys, place)
             relu = self.settings.activation == "relu"
             self.note(layer, self.xp.max(A) if relu else exact.largest(A))
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
-    def activate(self, sums: Array, b: Array, buffers: Buffers, layer: int, keys: Keys) -> Array:
+    def activate(self, b: Array, buffers: Buffers, layer: int, keys: Keys, place: int) -> Array:
         """A_l on its grid from W A, with all that may stand between them."""
-        settings, Z, m = self.settings, buffers.Z[layer], sums.shape[1]
+        settings, sums, Z = self.settings, buffers.sums[layer], buffers.Z[layer]
         if settings.batch_norm:
-            statistics = exact_norm.normalize(sums)
-            buffers.mean[layer], buffers.deviation[layer] = statistics
-            exact.to_grid(sums, exact_norm.normalized_magic(m, self.grids.errors))
+            groups = buffers.groups[layer] = regularize.groups_of(sums, self.group)
+            buffers.found[layer] = [*map(exact_norm.normalize, groups)]
+            exact.to_grid(sums, exact_norm.normalized_magic(self.group, self.grids.errors))
         self._add(sums, b, out=Z)
         if settings.hidden_noise > 0:
-            regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, exact.noise)
+            own, deviation = keys[NOISE, layer], settings.hidden_noise
+            regularize.add_noise(Z, own, deviation, 1, place, exact.noise)
         if settings.activation == "relu":
             A = self._maximum(Z, 0.0, out=Z)
         else:
@@ -125,7 +134,7 @@ class ExactShard(Shard):
             buffers.slope[layer] = self.derivative(Z, A)
         if settings.hidden_dropout > 0:
             own, rate = keys[DROPOUT, layer], settings.hidden_dropout
-            buffers.kept[layer] = regularize.drop(A, own, rate)
+            buffers.kept[layer] = regularize.drop(A, own, rate, first=place)
         return exact.to_grid(A, self.C)
 
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[Layer]) -> None:
@@ -134,7 +143,7 @@ class ExactShard(Shard):
             dW, db = gradients[layer]
             self.matmul(dZ, buffers.ones, out=db)
             if self.settings.batch_norm and layer < self.hidden:
-                exact_norm.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
+                self.normalize_backward(dZ, buffers, layer)
                 self.round_errors(dZ, layer)
             self.matmul(dZ, buffers.A[layer].T, out=dW)
             if layer > 0:

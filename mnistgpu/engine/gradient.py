@@ -4,13 +4,14 @@ A shard is a part of a batch whose arrays stay in the cache between the products
 worker is a thread with buffers of its own (`shard.Shard`), or a process (`cpu.data_parallel`). With
 one shard there is one worker, and BLAS uses all cores if the products are large enough; with more,
 each core has a worker and BLAS uses one thread. On a GPU there is one worker, the GPU. The number
-of workers changes a gradient by rounding alone. Where a batch is cut into shards depends on the
-settings alone, since batch normalisation and noise depend on it.
+of workers and the cuts change a gradient by rounding alone: noise is a function of the step and an
+image's place in the whole batch, and batch normalisation has groups of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
@@ -30,6 +31,7 @@ from mnistgpu.storage.system import cores
 SHARD_ROWS = 1000  # rows of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
 NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element
 ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
+NORMALIZED_TOGETHER = 512  # images, at most
 WIDE_UNITS = 4000  # in all layers: with more, products and not noise take most of a step
 WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
@@ -71,7 +73,10 @@ class Engine:
         one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
         smoothing = settings.label_smoothing
         self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
-        self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        unit = undivided(settings, batch_rows)
+        self.shard_rows = -(-rows // unit) * unit
+        self.group = normalized_together(batch_rows)
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [self.new_shard(theta) for _ in range(count)]
@@ -89,7 +94,8 @@ class Engine:
     ) -> Shard:
         """A worker's shard for this engine's settings and inputs, by default of the plain form."""
         kind = kind or shard_of(self.settings)
-        return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
+        how = self.settings, self.inputs, self.targets, self.group
+        return kind(theta, self.sizes, *how, gradient)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
@@ -103,14 +109,9 @@ class Engine:
             finally:
                 self._threads = None
 
-    def keys(self, key: Key, count: int) -> Keys:
-        """The keys of all that a step on `count` images draws, from the key of the step."""
-        starts = range(0, count, self.shard_rows)
-        return {
-            (start, *draw): counter_rng.fold_in(key, start, *draw)
-            for start in starts
-            for draw in self.draws
-        }
+    def keys(self, key: Key) -> Keys:
+        """The keys of all that a step draws, from the key of the step."""
+        return {draw: counter_rng.fold_in(key, *draw) for draw in self.draws}
 
     def gradient(
         self, rows: Array | slice, keys: Keys | None = None, deform: bool = True
@@ -139,7 +140,7 @@ class Engine:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
-            self.batch_statistics = weighted_means(found, images_in(rows))
+            self.batch_statistics = weighted_means(found)
         return total.gradient, total.loss, total.right
 
     def cut(self, rows: Array | slice) -> list[range]:
@@ -175,9 +176,8 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
-            own = {draw: keys[(start, *draw)] for draw in self.draws} if keys else {}
             first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, own, deform)
+            shard.add_images(images, labels, 1.0 / count, first, keys, deform, start)
 
     def note(self, largest: Array) -> None:
         """Take in the `Shard.largest` of a worker in another process."""
@@ -212,17 +212,15 @@ def statistics_shares(taken: int) -> tuple[float, float]:
     return kept, 1.0 - kept
 
 
-def weighted_means(
-    found: Sequence[tuple[int, Sequence[Any]]], count: int
-) -> list[tuple[Array, Array]]:
-    """Means and variances by layer, of a batch of `count` images.
+def weighted_means(found: Sequence[tuple[int, Sequence[Any]]]) -> list[tuple[Array, Array]]:
+    """Means and variances by layer, of a batch.
 
     `found` has for each shard its number of images, and mean and variance (n, 1) by layer.
     """
-    shares = [m / count for m, _ in found]
+    counts = [m for m, _ in found]
 
     def mean(values: Iterable[Array]) -> Array:
-        return sum(share * value for share, value in zip(shares, values, strict=True))
+        return regularize.weighted_mean(list(values), counts)
 
     layers = zip(*(layers for _, layers in found), strict=True)
     return [(mean(m for m, _ in layer), mean(v for _, v in layer)) for layer in layers]
@@ -250,23 +248,38 @@ def is_plain(settings: Settings) -> bool:
     return not (draws(settings) or settings.batch_norm or settings.activation != "relu")
 
 
+def normalized_together(batch_rows: int) -> int:
+    """How many images of a batch are normalised together: half of it, or NORMALIZED_TOGETHER."""
+    return max(1, min(NORMALIZED_TOGETHER, -(-batch_rows // 2)))
+
+
+def undivided(settings: Settings, batch_rows: int) -> int:
+    """A shard has a multiple of so many images: those of a map, and of a normalised group."""
+    group = normalized_together(batch_rows) if settings.batch_norm else 1
+    deformation = settings.deformation
+    per_map = min(deformation.images_per_map, batch_rows) if deformation.is_deforming else 1
+    return math.lcm(group, per_map)
+
+
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
-    A plain batch of up to ONE_SHARD_UP_TO images is one shard: BLAS alone shares out its products.
-    Where much of the work is element by element, halves are faster, each on a core of its own; not
-    so in a wide network, whose products take most of the time. Noise depends on where a batch is
-    cut, so a GPU cuts it at the same places.
+    On a GPU the memory decides. On a CPU a plain batch of up to ONE_SHARD_UP_TO images is one
+    shard: BLAS alone shares out its products. Where much of the work is element by element, halves
+    are faster, each on a core of its own; not so in a wide network, whose products take most of the
+    time. In exact arithmetic a shard is a normalised group on every machine, since the statistics
+    of groups are averaged in the order of the shards.
     """
-    if not is_plain(settings):
-        if sum(settings.sizes[1:]) > WIDE_UNITS:
-            return min(WIDE_SHARD_ROWS, batch_rows)
-        return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))
-    if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
-        return batch_rows
-    if on_cpu:
-        return SHARD_ROWS // 2 if settings.is_exact else SHARD_ROWS
-    rows = GPU_SHARD_ROWS
-    while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
-        rows //= 2
-    return rows
+    if settings.is_exact and settings.batch_norm:
+        return 1  # or as many as belong together
+    if not on_cpu:
+        rows = GPU_SHARD_ROWS
+        while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
+            rows //= 2
+        return rows
+    if is_plain(settings):
+        several = SHARD_ROWS // 2 if settings.is_exact else SHARD_ROWS  # twice the bytes
+        return batch_rows if batch_rows <= ONE_SHARD_UP_TO else several
+    if sum(settings.sizes[1:]) > WIDE_UNITS:
+        return min(WIDE_SHARD_ROWS, batch_rows)
+    return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))

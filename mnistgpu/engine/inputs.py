@@ -67,15 +67,18 @@ class Inputs:
             return images
         return array_namespace(images).take(images, self.selected, axis=1)
 
-    def columns(self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool) -> Array:
+    def columns(
+        self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool, place: int = 0
+    ) -> Array:
         """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
 
-        The keys decide deformation, noise and dropout. Each is done in the order in which the
-        numbers lie in memory: images as columns after a deformation, as rows without one.
+        The keys, and the place of the first image in the batch, decide deformation, noise and
+        dropout. Each is done in the order in which the numbers lie in memory: images as columns
+        after a deformation, as rows without one.
         """
         xp, settings = array_namespace(images), self.settings
         if deform:
-            X = xp.astype(self.deformed(images, labels, keys), dtype, copy=False)
+            X = xp.astype(self.deformed(images, labels, keys, place), dtype, copy=False)
             X *= 1.0 / 255.0
         else:
             images = self.cropped(images)
@@ -87,22 +90,22 @@ class Inputs:
                     X *= 1.0 / 255.0
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
+        axis = 1 if deform else 0  # along which the images lie
         if settings.input_noise > 0:
-            add_noise(X, keys[(NOISE,)], settings.input_noise)
+            add_noise(X, keys[(NOISE,)], settings.input_noise, axis, place)
         if settings.input_dropout > 0:
-            drop(X, keys[(DROPOUT,)], settings.input_dropout)
+            drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         return X if deform else X.T
 
-    def deformed(self, images: Array, labels: Array, keys: Keys) -> Array:
+    def deformed(self, images: Array, labels: Array, keys: Keys, place: int) -> Array:
         """The selected pixels of the images, each deformed, as columns from 0 to 255."""
-        is_1_or_7 = None
+        limited = None
         if self.deformation.rotation_1_7 is not None:
-            is_1_or_7 = (labels == 1) | (labels == 7)
-        of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
-        deformation, shape, exactly = self.deformation, self.image_shape, self.settings.is_exact
-        selected, fields = self.selected, self.fields
+            limited = augment.is_1_or_7(labels)
+        of_maps, exactly = (keys[DEFORM, 0], keys[DEFORM, 1]), self.settings.is_exact
+        how = self.deformation, self.image_shape, limited, self.selected
         return augment.deform(
-            images, of_maps, deformation, shape, is_1_or_7, selected, 1.0, fields, exactly
+            images, of_maps, *how, fields=self.fields, first=place, exactly=exactly
         )
 
     def cropped(self, images: Array) -> Array:

@@ -8,6 +8,7 @@ regularised form to central differences: noise is a function of a key, so it can
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mnistgpu import network
@@ -24,8 +25,9 @@ class Shard:
     """One worker's parameters, buffers and sums. `theta` is only read; the trainer updates it.
 
     `inputs` turns images into the X of `add`, where the first activations are `Inputs.factor` * X.
-    `targets` (classes, classes) has the smoothed one-hot column of each class. `gradient` is the
-    memory for the sum, by default memory of its own.
+    `targets` (classes, classes) has the smoothed one-hot column of each class. `group` images are
+    normalised together, if any are. `gradient` is the memory for the sum, by default memory of its
+    own.
     """
 
     def __init__(
@@ -35,11 +37,12 @@ class Shard:
         settings: Settings,
         inputs: Inputs,
         targets: Array,
+        group: int,
         gradient: Array | None = None,
     ):
         self.xp = xp = array_namespace(theta)
         self.sizes, self.settings, self.inputs, self.targets = sizes, settings, inputs, targets
-        self.factor = inputs.factor
+        self.factor, self.group = inputs.factor, group
         self.activation = ACTIVATIONS[settings.activation]
         self.params = network.layers(theta, sizes)  # views: they follow theta
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
@@ -58,26 +61,40 @@ class Shard:
         self._has_out = has_out(theta)
 
     def add_images(
-        self, images: Array, labels: Array, scale: float, first: bool, keys: Keys, deform: bool
+        self,
+        images: Array,
+        labels: Array,
+        scale: float,
+        first: bool,
+        keys: Keys,
+        deform: bool,
+        place: int,
     ) -> None:
         """As `add`, from the images (m, pixels) uint8 that `Inputs.crop` has left."""
-        X = self.inputs.columns(images, labels, keys, self.gradient.dtype, deform)
+        X = self.inputs.columns(images, labels, keys, self.gradient.dtype, deform, place)
         targets = self.xp.take(self.targets, labels, axis=1)
-        self.add(X, labels, targets, scale, first, keys)
+        self.add(X, labels, targets, scale, first, keys, place)
 
     def add(
-        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, keys: Keys
+        self,
+        X: Array,
+        labels: Array,
+        targets: Array,
+        scale: Any,
+        first: bool,
+        keys: Keys,
+        place: int = 0,
     ) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
         factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
         one-hot columns. A gradient is `scale` times the sum over images: with 1 / (images of
-        the batch) it is the mean. `first` starts the sums anew. Sums over images are products with
-        ones: BLAS adds faster than NumPy.
+        the batch) it is the mean. `first` starts the sums anew; `place` is that of the first image
+        in the batch. Sums over images are products with ones: BLAS adds faster than NumPy.
         """
         xp = self.xp
         buffers = self.buffers_for(X.shape[1])
-        Z, column_sums, dZ = self.forward(X, buffers, keys), buffers.row, buffers.exp
+        Z, column_sums, dZ = self.forward(X, buffers, keys, place), buffers.row, buffers.exp
         Z -= xp.max(Z, axis=0, keepdims=True)
         self._exp(Z, out=dZ)
         self.matmul(buffers.ones_by_class, dZ, out=column_sums)
@@ -107,7 +124,7 @@ class Shard:
         """Which number has left the range of the arithmetic; "" if none has. A sync point."""
         return ""
 
-    def forward(self, X: Array, buffers: Buffers, keys: Keys) -> Array:
+    def forward(self, X: Array, buffers: Buffers, keys: Keys, place: int) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
         settings = self.settings
         buffers.A[0] = X
@@ -121,10 +138,11 @@ class Shard:
                 self._add(sums, b, out=Z)
                 return Z
             if settings.batch_norm:
-                buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
+                buffers.groups[layer] = regularize.groups_of(sums, self.group)
+                buffers.found[layer] = [*map(regularize.normalize, buffers.groups[layer])]
             self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
-                regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise)
+                regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, first=place)
             if settings.activation == "relu":
                 A = Z
                 self._maximum(Z, buffers.zero[layer], out=A)
@@ -133,7 +151,7 @@ class Shard:
                 buffers.slope[layer] = self.activation.derivative(Z, A)
             if settings.hidden_dropout > 0:
                 rate, own = settings.hidden_dropout, keys[DROPOUT, layer]
-                buffers.kept[layer] = regularize.drop(A, own, rate)
+                buffers.kept[layer] = regularize.drop(A, own, rate, first=place)
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
@@ -145,7 +163,7 @@ class Shard:
             dW, db = gradients[layer]
             self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
-                regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
+                self.normalize_backward(dZ, buffers, layer)
             if layer == 0 and self.factor != 1.0:
                 dZ *= self.factor
             self.matmul(dZ, buffers.A[layer].T, out=dW)
@@ -159,6 +177,13 @@ class Shard:
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
+
+    def normalize_backward(self, dZ: Array, buffers: Buffers, layer: int) -> None:
+        """From the gradient with respect to the normalised sums to that of the sums, in place."""
+        groups, found = buffers.groups[layer], buffers.found[layer]
+        slopes = regularize.groups_of(dZ, self.group)
+        for slope, normalized, (_, deviation) in zip(slopes, groups, found, strict=True):
+            regularize.normalize_backward(slope, normalized, deviation)
 
     def _keep_where_positive(self, dA: Array, A: Array) -> None:
         """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""
@@ -205,13 +230,18 @@ class Buffers:
         self.A: dict[int, Array] = {}
         self.slope: dict[int, Array] = {}  # activation'(Z)
         self.kept: dict[int, Array] = {}  # the factors of dropout
-        self.mean: dict[int, Array] = {}
-        self.deviation: dict[int, Array] = {}
+        # of each normalised layer: the groups of its sums, and their means and deviations
+        self.groups: dict[int, list[Array]] = {}
+        self.found: dict[int, list[tuple[Array, Array]]] = {}
 
-    def statistics(self) -> list[tuple[Array, Array]]:
-        """Mean and variance (n, 1) of every normalised layer; none without batch normalisation."""
-        # not ** 2, which is no square on every backend
-        return [(self.mean[i], self.deviation[i] * self.deviation[i]) for i in self.mean]
+    def statistics(
+        self, total: Callable[[Array], Array] = regularize.last_axis_sum
+    ) -> list[tuple[Array, Array]]:
+        """Mean and variance (n, 1) of every normalised layer; none without batch normalisation.
+
+        total: as for `regularize.statistics`.
+        """
+        return [regularize.statistics(self.groups[i], self.found[i], total) for i in self.groups]
 
 
 def is_narrow(units: int, m: int) -> bool:

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from mnistgpu import counter_rng, network
-from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import Engine, images_in, statistics_shares
 from mnistgpu.engine.inputs import Keys
-from mnistgpu.maths import exact, optimizers, regularize
+from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
@@ -35,10 +35,14 @@ class Shared(Protocol):
 
 
 class Batches:
-    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed."""
+    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
-    def __init__(self, key: Key, images: int, batch_size: int | None):
+    With `labels` (images,) the 1s and 7s of a batch are its last rows.
+    """
+
+    def __init__(self, key: Key, images: int, batch_size: int | None, labels: Array | None = None):
         self.images, self.size = images, batch_size or images
+        self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
@@ -58,7 +62,11 @@ class Batches:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
             key = counter_rng.fold_in(self._key, epoch)
-            self._epoch, self._order = epoch, counter_rng.permutation(key, self.images)
+            order = counter_rng.permutation(key, self.images)
+            if self._labels is not None:
+                labels = array_namespace(order).take(self._labels, order)
+                order = augment.ones_and_sevens_last(order, labels, self.size)
+            self._epoch, self._order = epoch, order
         return self._order
 
 
@@ -71,16 +79,20 @@ class Trainer:
     def __init__(
         self, settings: Settings, digits: Digits, backend: Backend, workers: int | None = None
     ):
-        labels = backend.asarray(digits.labels)
+        labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
         self.settings, self.backend = settings, backend
         self.key = counter_rng.key(settings.seed, like=labels)
-        self.batches = Batches(self.key, len(digits), settings.batch_size)
+        sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
+        self.batches = Batches(self.key, len(digits), size, labels if sorts else None)
+        if sorts and size == len(digits):  # a full batch has the order of the data
+            every = array_namespace(labels).arange(size, **on_device_of(labels))
+            order = augment.ones_and_sevens_last(every, labels, size)
+            labels, images = (backend.xp.take(each, order, axis=0) for each in (labels, images))
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
         inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
-        images = backend.asarray(digits.images)
         rows = self.batches.size
         self.engine = Engine(self.theta, settings, images, labels, inputs, rows, workers)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
@@ -113,7 +125,7 @@ class Trainer:
 
         For each step the same names in the same order, and integers of the host as their values.
         """
-        return self.engine.keys(counter_rng.fold_in(self.step_key, taken), self.batches.size)
+        return self.engine.keys(counter_rng.fold_in(self.step_key, taken))
 
     def advance(
         self, rows: Array | slice, keys: Keys, deform: bool, numbers: tuple[Any, ...]

@@ -201,15 +201,27 @@ def float_power(base: str, exponent: float) -> float:
 QUANTILE_GRID = 2.0**-20
 
 
-def normals(key: Key, shape: tuple[int, ...], dtype: Any = "float64") -> Array:
+def normals(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: Any = "float64",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """`counter_rng.normals` in float64, rounded to multiples of 2^-20.
 
     The quantiles are computed with the logarithm of the C library. None of them is nearer to a
     rounding boundary than 3.6e-11, so no logarithm whose last bits differ changes a bit here.
     """
-    return to_grid(counter_rng.normals(key, shape, dtype), magic(QUANTILE_GRID))
+    return to_grid(counter_rng.normals(key, shape, dtype, axis, first), magic(QUANTILE_GRID))
 
 
-def noise(key: Key, shape: tuple[int, ...], dtype: Any = "float64") -> Array:
+def noise(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: Any = "float64",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """`counter_rng.noise` in float64, rounded as `normals`."""
-    return to_grid(counter_rng.noise(key, shape, dtype), magic(QUANTILE_GRID))
+    return to_grid(counter_rng.noise(key, shape, dtype, axis, first), magic(QUANTILE_GRID))

@@ -17,10 +17,10 @@ SUMS = 40  # bits of W A, at most
 
 
 def normalize(Z: Array) -> tuple[Array, Array]:
-    """As `regularize.normalize`, in place: mean 0 and variance 1 for each row of Z (n, m), and the
-    means and deviations (n, 1). The result is not rounded: see `normalized_magic`.
+    """As `regularize.normalize`, in place: mean 0 and variance 1 for each row of Z (..., m), and
+    the means and deviations (..., 1). The result is not rounded: see `normalized_magic`.
     """
-    xp, m = array_namespace(Z), Z.shape[1]
+    xp, m = array_namespace(Z), Z.shape[-1]
     images = (m - 1).bit_length()  # bits that a sum over the images adds
     exact.to_grid(Z, exact.relative_magic(Z, min(SUMS, HELD - images)))
     mean = row_sums(Z) / m
@@ -39,12 +39,3 @@ def normalized_magic(m: int, error_bits: int) -> float:
     images = (m - 1).bit_length()
     below = (images + 1) // 2  # 2^below >= sqrt(m)
     return exact.magic(math.ldexp(1.0, below - (HELD - images - error_bits)))
-
-
-def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
-    """As `regularize.normalize_backward`, in place, from dZ and N on their grids; not rounded."""
-    m = dZ.shape[1]
-    along = row_products(dZ, normalized) / m
-    dZ -= row_sums(dZ) / m
-    dZ -= along * normalized
-    dZ /= deviation

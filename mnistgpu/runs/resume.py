@@ -8,6 +8,7 @@ from typing import Any
 
 from mnistgpu import settings
 from mnistgpu.backend import Backend
+from mnistgpu.engine.gradient import draws
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs.checkpoint import Checkpoint, machine
@@ -47,6 +48,19 @@ def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
         digests=dict(saved.progress.digests),
         finished=finished,
     )
+
+
+def warnings(saved: Checkpoint) -> list[str]:
+    """What a run that goes on from this checkpoint should be told.
+
+    Random numbers of 0.1.0 depended on where batches were cut, and so did batch normalisation.
+    """
+    if saved.format > 1 or not (draws(saved.settings) or saved.settings.batch_norm):
+        return []
+    return [
+        "the run was begun with mnistgpu 0.1.0; from here on its noise, dropout, deformations and "
+        "groups of batch normalisation are others than there"
+    ]
 
 
 def check_length(saved: Checkpoint, steps: int) -> None:

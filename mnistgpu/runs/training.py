@@ -60,7 +60,8 @@ def train(
         for callback in callbacks:
             callback.warning(sentence)
 
-    for sentence in health.of_data(training):
+    told = [] if resumed is None else resume.warnings(resumed)
+    for sentence in (*told, *health.of_data(training)):
         warn(sentence)
     per_epoch, steps = trainer.batches.per_epoch, trainer.steps
     row_every = per_epoch if per_epoch > 1 else max(1, steps // ROWS_OF_HISTORY)

@@ -238,10 +238,10 @@ def test_deformations(other_space, compare, digits):
     results = []
     for put in (np.asarray, other_space.put):
         there = put(labels)
-        is_1_or_7 = (there == 1) | (there == 7)
+        limited = augment.is_1_or_7(there)
         keys = augment.keys_of(counter_rng.key(8, like=there))
-        rows, columns = augment.source(keys, 3, deformation, (28, 28))
-        moved = augment.deform(put(images), keys, deformation, is_1_or_7=is_1_or_7)
+        rows, columns = augment.source(keys, range(3), deformation, (28, 28))
+        moved = augment.deform(put(images), keys, deformation, limited=limited, first=64)
         results.append({"source rows": rows, "source columns": columns, "deformed": moved})
     for name, here in results[0].items():
         compare(name, results[1][name], here, 1e-4)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine.gradient import is_plain
+from mnistgpu.engine.gradient import undivided
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.settings import Settings
 
@@ -55,9 +55,9 @@ def run(settings, train, product=None, shard_rows=None, workers=1, steps=3):
     """What a trainer holds after some steps, and its losses, as digests."""
     trainer = Trainer(settings, train, NUMPY, workers)
     engine = trainer.engine
-    # noise and statistics belong to shards, whose size is a setting there
-    if shard_rows and is_plain(settings):
-        engine.shard_rows = shard_rows
+    if shard_rows and not settings.batch_norm:  # groups that are normalised stay whole
+        unit = undivided(settings, trainer.batches.size)
+        engine.shard_rows = -(-shard_rows // unit) * unit
     for shard in engine.shards:
         shard.matmul = product or shard.matmul
     if engine.inputs.fields is not None:

@@ -46,7 +46,7 @@ def test_every_pixel_comes_from_where_its_map_says(shape):
     """Against SciPy, with all deformations together."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
     images, changes = images_of(shape), Settings(**ALL).deformation
-    rows, columns = augment.source(KEYS, 2, changes, shape)
+    rows, columns = augment.source(KEYS, range(2), changes, shape)
     moved = augment.deform(images.reshape(40, -1), KEYS, changes, shape)
     for i in (0, 20, 39):
         padded = np.pad(images[i].astype(np.float64), 20)

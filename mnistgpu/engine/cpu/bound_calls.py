@@ -110,7 +110,14 @@ class BoundShard(Shard):
     """A plain `Shard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self, images: Any, labels: Any, scale: float, first: bool, keys: Any, deform: bool
+        self,
+        images: Any,
+        labels: Any,
+        scale: float,
+        first: bool,
+        keys: Any,
+        deform: bool,
+        place: int,
     ) -> None:
         """See `Shard`."""
         buffers = self.buffers_for(len(images))

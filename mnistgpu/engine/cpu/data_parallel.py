@@ -112,7 +112,5 @@ class RankEngine(Engine):
         if self.settings.batch_norm:
             first = range(0, count, self.shard_rows)
             sizes = [min(self.shard_rows, count - start) for start in first]
-            self.batch_statistics = weighted_means(
-                list(zip(sizes, statistics, strict=False)), count
-            )
+            self.batch_statistics = weighted_means(list(zip(sizes, statistics, strict=False)))
         return total, loss, right

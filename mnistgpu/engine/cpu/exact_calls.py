@@ -122,7 +122,14 @@ class BoundExactShard(ExactShard):
     """A plain `ExactShard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self, images: Any, labels: Any, scale: float, first: bool, keys: Any, deform: bool
+        self,
+        images: Any,
+        labels: Any,
+        scale: float,
+        first: bool,
+        keys: Any,
+        deform: bool,
+        place: int,
     ) -> None:
         """See `Shard`."""
         if first:
