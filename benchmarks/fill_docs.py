@@ -25,6 +25,8 @@ TABLES = {  # name between the marks, file that holds it
     "forms": RESULTS / "forms.md",
     "watching": RESULTS / "watching.md",
     "deformations": RESULTS / "deformations-numpy.md",
+    "exact-digests": RESULTS / "exact-digests.md",
+    "exact-transcript": RESULTS / "exact-transcript.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -102,7 +102,8 @@ class Inputs:
         limited = None
         if self.deformation.rotation_1_7 is not None:
             limited = augment.is_1_or_7(labels)
-        of_maps, exactly = (keys[DEFORM, 0], keys[DEFORM, 1]), self.settings.is_exact
+        of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
+        exactly = self.settings.is_exact
         how = self.deformation, self.image_shape, limited, self.selected
         return augment.deform(
             images, of_maps, *how, fields=self.fields, first=place, exactly=exactly

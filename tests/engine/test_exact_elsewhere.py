@@ -94,3 +94,14 @@ def test_two_kernels_have_the_same_bits(train):
     controls = {each.pop("control") for each in found}
     assert found[0] == found[1]
     assert len(controls) == 2
+
+
+def test_the_digest_of_a_fixed_run(train):
+    """Every machine must have this one; another means another version of exact arithmetic."""
+    settings = BASE.changed(
+        layers="784-12-10-10", optimizer="adam", learning_rate=0.01, schedule="cosine",
+        batch_norm=True, hidden_noise=0.2, hidden_dropout=0.1, elastic=1.0, rotation=10.0,
+        rotation_1_7=5.0, label_smoothing=0.05, center=True, activation="gelu", ema=0.9,
+        clip_norm=1.0, max_norm=2.0, weight_decay=0.1,
+    )  # fmt: skip
+    assert run(settings, train)[:16] == "66f111e92bc7860b"
