@@ -33,6 +33,8 @@ def test_the_digest_is_that_of_the_saved_parameters(exact_run):
     results = json.loads((exact_run.directory / "results.json").read_text())
     assert results["digest"] == exact_run.digest
     assert list(results["digests"]) == ["1", "2", "5", "10", "20", "32"]
+    kept = checkpoint.load(exact_run.directory).progress.digests
+    assert {str(step): digest for step, digest in kept.items()} == results["digests"]
     changed = dataclasses.replace(saved, theta=saved.theta + 0.0)
     changed.theta[0] = np.nextafter(changed.theta[0], 1.0)
     assert changed.digest != saved.digest

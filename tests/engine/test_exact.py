@@ -114,6 +114,28 @@ def test_the_gradient_is_that_of_float64(train, case):
     assert right == true_right
 
 
+def on_grid(x, grid, bits):
+    """Whether all numbers are multiples of the grid, of at most so many bits."""
+    multiples = np.asarray(x) / grid
+    return bool(np.all(multiples == np.rint(multiples)) and np.all(np.abs(multiples) <= 2.0**bits))
+
+
+@pytest.mark.parametrize("case", ["deep", "noise", "batch norm, noise, dropout", "gelu"])
+def test_the_factors_of_products_are_on_their_grids(train, case):
+    settings = BASE.changed(**CASES[case])
+    trainer = Trainer(settings, train, NUMPY, 1)
+    trainer.step()
+    shard, grids = trainer.engine.shards[0], trainer.engine.inputs.grids
+    buffers = next(iter(shard._buffers.values()))
+    for layer, (W, _) in enumerate(shard.factors):
+        bits = grids.weight_bits(layer)
+        assert on_grid(W, float(exact.next_power_of_two(exact.largest(W))) * 2.0**-bits, bits)
+    assert on_grid(buffers.A[0], grids.pixel_grid, grids.pixels)
+    for layer, dZ in enumerate(buffers.dZ, 1):
+        assert on_grid(buffers.A[layer], grids.activation_grid, grids.activations)
+        assert on_grid(dZ, grids.error_grid, grids.errors)
+
+
 @pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
 @pytest.mark.parametrize("processes", [2, 3])
 @pytest.mark.parametrize("case", ["deep", "norms", "full batch", "batch norm, noise, dropout"])
@@ -140,6 +162,22 @@ def test_processes_give_the_same_bits(train, case, processes):
     assert bits(found) == expected
 
 
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
+def test_the_grid_of_a_layer_follows_the_weights_of_all_processes(train):
+    settings = BASE.changed(**CASES["deep"])
+    found = []
+    for processes in (1, 2):
+        trainer = Trainer(settings, train, NUMPY, workers=1)
+        for W, _ in trainer.params:
+            W[: len(W) // 2] *= 0.02  # those of one process are far smaller
+        with trainer.engine.running(), stepping(trainer, pytest.fail, processes) as step:
+            for _ in range(3):
+                step(most=1)
+            trainer.collect()
+            found.append(bits(trainer.arrays()))
+    assert found[0] == found[1]
+
+
 def test_theta_has_no_negative_zero(train):
     trainer = Trainer(BASE, train, NUMPY)
     trainer.engine.shards[0].matmul = products.from_negative_zero
@@ -155,6 +193,10 @@ def test_a_number_beyond_its_range_is_said(train):
         for _ in range(3):
             trainer.step()
     assert "hidden layer 1 is" in trainer.out_of_range()
+    trainer.engine.shards[0].largest[...] = 0.0
+    assert trainer.out_of_range() == ""
+    trainer.engine.shards[0].largest[1] = np.nan
+    assert "a gradient by the sums of hidden layer 1 is nan" in trainer.out_of_range()
 
 
 def test_first_parameters_are_those_of_float32(train):

@@ -31,6 +31,14 @@ def test_every_sum_of_a_step_fits(sizes, rows, pixels):
     grids = exact_grids.plan(sizes, rows, pixels, 256.0)
     found = exact_grids.products(grids, sizes, rows)
     assert all(each.is_exact and each.needs <= 53 for each in found)
+    # once more, without `products`
+    widest = max(sizes[1:-1], default=0)
+    assert sizes[0] << (grids.first_weights + pixels) <= 2**53
+    assert rows << (grids.errors + pixels) <= 2**53
+    assert widest << (grids.weights + grids.activations) <= 2**53
+    assert max(sizes[2:-1], default=0) << (grids.weights + grids.errors) <= 2**53
+    if len(sizes) > 3:
+        assert rows << (grids.errors + grids.activations) <= 2**53
     # two products forward and backward of every layer but the first, which has no error below it
     assert len(found) == 3 * (len(sizes) - 1) - 1 + 2
 
