@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, on_device_of, with_kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,7 @@ def fold_in(key: Key, *numbers: int) -> Key:
     return Key(value, key.like)
 
 
+@with_kernel
 def bits(key: Key, count: int, places: range = range(1), axis: int = 1) -> Array:
     """`count` independent uint64 for each place, each of the 2^64 values equally likely.
 
@@ -132,7 +133,7 @@ def uniforms(
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
     shifts, width = ((11,), 53) if dtype == xp.float64 else ((40, 16), 24)
-    fraction = xp.astype(_parts(key, shape, shifts, width, axis, first), dtype)
+    fraction = xp.astype(parts(key, shape, shifts, width, axis, first), dtype)
     fraction *= 2.0**-width
     return fraction
 
@@ -152,7 +153,7 @@ def normals(
     """
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    which = xp.astype(_parts(key, shape, FOUR, 16, axis, first), xp.int64)
+    which = xp.astype(parts(key, shape, FOUR, 16, axis, first), xp.int64)
     table = there(quantiles, key.like, dtype)
     return xp.reshape(xp.take(table, xp.reshape(which, (-1,))), shape)
 
@@ -199,7 +200,7 @@ def coins(
     """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
     xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    drawn = _parts(key, shape, FOUR, 16, axis, first)
+    drawn = parts(key, shape, FOUR, 16, axis, first)
     return xp.astype(drawn < round(probability * 65536), dtype)
 
 
@@ -216,13 +217,14 @@ def permutation(key: Key, count: int) -> Array:
 FOUR = (0, 16, 32, 48)  # where the four numbers of 16 bits in a word begin
 
 
-def _parts(
+@with_kernel
+def parts(
     key: Key,
     shape: tuple[int, ...],
     shifts: tuple[int, ...],
     width: int,
-    axis: int | None,
-    first: int,
+    axis: int | None = None,
+    first: int = 0,
 ) -> Array:
     """Integers of `width` bits, uint64: of each word those above its bits `shifts`.
 
@@ -230,12 +232,12 @@ def _parts(
     """
     xp = array_namespace(key.like)
     if axis is None:
-        whole = _parts(key, (math.prod(shape), 1), shifts, width, 1, 0)
+        whole = parts(key, (math.prod(shape), 1), shifts, width, 1, 0)
         return xp.reshape(whole, shape)
     count = shape[1 - axis]
     words = bits(key, -(-count // len(shifts)), range(first, first + shape[axis]), axis)
-    parts = [(words >> shift) & (2**width - 1) for shift in shifts]
-    whole = xp.concat(parts, axis=1 - axis)
+    lanes = [(words >> shift) & (2**width - 1) for shift in shifts]
+    whole = xp.concat(lanes, axis=1 - axis)
     return whole[:count, :] if axis == 1 else whole[:, :count]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine import inference
+from mnistgpu.engine.inputs import Chance
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import optimizers
 from mnistgpu.recipes import RECIPES
@@ -49,7 +50,7 @@ def torch_fused(train: data.Digits, seed: int) -> Run:
 
     trainer = Trainer(SETTINGS.changed(seed=seed), train, NUMPY)
     engine = trainer.engine
-    A = engine.inputs.columns(engine.images, engine.labels, {}, np.float32, False)
+    A = engine.inputs.columns(engine.images, engine.labels, Chance({}, deform=False), np.float32)
     A *= engine.inputs.factor
     X, labels = torch.from_numpy(np.ascontiguousarray(A.T)), torch.from_numpy(engine.labels)
     net = pytorch.network(torch, network.layers(trainer.theta, trainer.engine.sizes))

@@ -14,7 +14,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DROPOUT, NOISE
-from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment, exact, exact_grids
 from mnistgpu.maths.activations import exact_activation
@@ -75,13 +75,11 @@ class ExactInputs(Inputs):
                 mean = mean[self.keep]
             self.mean = xp.asarray(exact.to_grid(mean[:, None], self._magic), **where)
 
-    def columns(
-        self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool, place: int = 0
-    ) -> Array:
+    def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """See `Inputs`; in grey levels."""
-        xp, settings = array_namespace(images), self.settings
+        xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
         if deform:
-            X = xp.astype(self.deformed(images, labels, keys, place), dtype)  # on a grid of 2^-16
+            X = xp.astype(self.deformed(images, labels, chance), dtype)  # on a grid of 2^-16
         else:
             X = xp.astype(self.cropped(images), dtype)
         if self.mean is not None:

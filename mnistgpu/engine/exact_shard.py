@@ -23,8 +23,8 @@ from typing import Any
 from mnistgpu.backend import Array, array_namespace, with_out
 from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.exact_inputs import ExactInputs, rounded_weights
-from mnistgpu.engine.inputs import Keys
-from mnistgpu.engine.shard import Buffers, Shard
+from mnistgpu.engine.inputs import Chance
+from mnistgpu.engine.shard import Buffers, Shard, keep_where_positive
 from mnistgpu.maths import exact, exact_grids, exact_norm, regularize
 from mnistgpu.maths.activations import exact_activation
 from mnistgpu.network import Layer
@@ -57,22 +57,13 @@ class ExactShard(Shard):
         self.value, self.derivative = exact_activation(settings.activation)
         self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
 
-    def add(
-        self,
-        X: Array,
-        labels: Array,
-        targets: Array,
-        scale: Any,
-        first: bool,
-        keys: Keys,
-        place: int = 0,
-    ) -> None:
+    def add(self, X: Array, labels: Array, scale: Any, first: bool, chance: Chance) -> None:
         """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards."""
-        xp, grids = self.xp, self.grids
+        xp, grids, targets = self.xp, self.grids, self.xp.take(self.targets, labels, axis=1)
         if first:
             self.round_weights()
         buffers = self.buffers_for(X.shape[1])
-        Z = self.forward(X, buffers, keys, place)
+        Z = self.forward(X, buffers, chance)
         right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
         Z -= xp.max(Z, axis=0, keepdims=True)
         dZ, total = softmax_errors(Z, targets, grids)
@@ -96,7 +87,7 @@ class ExactShard(Shard):
             if self.joined and i < last:
                 addend += self.C
 
-    def forward(self, X: Array, buffers: Buffers, keys: Keys, place: int) -> Array:
+    def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
         """See `Shard`."""
         buffers.A[0] = X
         for layer, (W, b) in enumerate(self.factors):
@@ -110,18 +101,19 @@ class ExactShard(Shard):
                 Z -= self.C
                 A = Z
             else:
-                A = self.activate(b, buffers, layer, keys, place)
+                A = self.activate(b, buffers, layer, chance)
             relu = self.settings.activation == "relu"
             self.note(layer, self.xp.max(A) if relu else exact.largest(A))
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
-    def activate(self, b: Array, buffers: Buffers, layer: int, keys: Keys, place: int) -> Array:
+    def activate(self, b: Array, buffers: Buffers, layer: int, chance: Chance) -> Array:
         """A_l on its grid from W A, with all that may stand between them."""
         settings, sums, Z = self.settings, buffers.sums[layer], buffers.Z[layer]
+        keys, place, _ = chance
         if settings.batch_norm:
-            groups = buffers.groups[layer] = regularize.groups_of(sums, self.group)
-            buffers.found[layer] = [*map(exact_norm.normalize, groups)]
+            normalize, group = exact_norm.normalize, self.group
+            buffers.groups[layer] = regularize.normalize_groups(sums, group, normalize)
             exact.to_grid(sums, exact_norm.normalized_magic(self.group, self.grids.errors))
         self._add(sums, b, out=Z)
         if settings.hidden_noise > 0:
@@ -143,7 +135,7 @@ class ExactShard(Shard):
             dW, db = gradients[layer]
             self.matmul(dZ, buffers.ones, out=db)
             if self.settings.batch_norm and layer < self.hidden:
-                self.normalize_backward(dZ, buffers, layer)
+                regularize.normalize_groups_backward(dZ, buffers.groups[layer], self.group)
                 self.round_errors(dZ, layer)
             self.matmul(dZ, buffers.A[layer].T, out=dW)
             if layer > 0:
@@ -152,7 +144,7 @@ class ExactShard(Shard):
                 if self.settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if self.settings.activation == "relu":
-                    self._keep_where_positive(dA, buffers.A[layer])
+                    keep_where_positive(dA, buffers.A[layer])
                 else:
                     dA *= buffers.slope[layer - 1]
                 self.round_errors(dA, layer - 1)

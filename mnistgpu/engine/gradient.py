@@ -21,7 +21,7 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.engine.arithmetic import shard_of
-from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
 from mnistgpu.maths import regularize
@@ -177,7 +177,7 @@ class Engine:
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
             first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, keys, deform, start)
+            shard.add_images(images, labels, 1.0 / count, first, Chance(keys, start, deform))
 
     def note(self, largest: Array) -> None:
         """Take in the `Shard.largest` of a worker in another process."""

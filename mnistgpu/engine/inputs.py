@@ -8,7 +8,7 @@ image that gives the same answers. A saved model is always that plain network.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,17 @@ from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
 
+FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
 # By what is folded into the key of a step: a purpose of `counter_rng`, and what it counts
 Keys = Mapping[tuple[int, ...], Key]
 
-FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
+
+class Chance(NamedTuple):
+    """What the random numbers of a shard depend on, and whether it is deformed at all."""
+
+    keys: Keys
+    place: int = 0  # of its first image in the batch
+    deform: bool = True
 
 
 class Inputs:
@@ -67,18 +74,15 @@ class Inputs:
             return images
         return array_namespace(images).take(images, self.selected, axis=1)
 
-    def columns(
-        self, images: Array, labels: Array, keys: Keys, dtype: Any, deform: bool, place: int = 0
-    ) -> Array:
+    def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
 
-        The keys, and the place of the first image in the batch, decide deformation, noise and
-        dropout. Each is done in the order in which the numbers lie in memory: images as columns
-        after a deformation, as rows without one.
+        `chance` decides deformation, noise and dropout. Each is done in the order in which the
+        numbers lie in memory: images as columns after a deformation, as rows without one.
         """
-        xp, settings = array_namespace(images), self.settings
+        xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
         if deform:
-            X = xp.astype(self.deformed(images, labels, keys, place), dtype, copy=False)
+            X = xp.astype(self.deformed(images, labels, chance), dtype, copy=False)
             X *= 1.0 / 255.0
         else:
             images = self.cropped(images)
@@ -97,16 +101,16 @@ class Inputs:
             drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         return X if deform else X.T
 
-    def deformed(self, images: Array, labels: Array, keys: Keys, place: int) -> Array:
+    def deformed(self, images: Array, labels: Array, chance: Chance) -> Array:
         """The selected pixels of the images, each deformed, as columns from 0 to 255."""
-        limited = None
+        limited, keys = None, chance.keys
         if self.deformation.rotation_1_7 is not None:
             limited = augment.is_1_or_7(labels)
         of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
         exactly = self.settings.is_exact
         how = self.deformation, self.image_shape, limited, self.selected
         return augment.deform(
-            images, of_maps, *how, fields=self.fields, first=place, exactly=exactly
+            images, of_maps, *how, fields=self.fields, first=chance.place, exactly=exactly
         )
 
     def cropped(self, images: Array) -> Array:

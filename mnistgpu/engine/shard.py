@@ -8,13 +8,12 @@ regularised form to central differences: noise is a function of a key, so it can
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mnistgpu import network
-from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_out
+from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_kernel, with_out
 from mnistgpu.counter_rng import DROPOUT, NOISE
-from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -56,55 +55,26 @@ class Shard:
         self._addends = network.layers(self._addend, sizes)
         self._buffers: dict[int, Buffers] = {}
         self.matmul = with_out(matmul_in(settings.precision, xp), theta)
-        self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
+        self._add = with_out(xp.add, theta)
         self._maximum = with_out(xp.maximum, theta)
-        self._has_out = has_out(theta)
 
     def add_images(
-        self,
-        images: Array,
-        labels: Array,
-        scale: float,
-        first: bool,
-        keys: Keys,
-        deform: bool,
-        place: int,
+        self, images: Array, labels: Array, scale: float, first: bool, chance: Chance
     ) -> None:
         """As `add`, from the images (m, pixels) uint8 that `Inputs.crop` has left."""
-        X = self.inputs.columns(images, labels, keys, self.gradient.dtype, deform, place)
-        targets = self.xp.take(self.targets, labels, axis=1)
-        self.add(X, labels, targets, scale, first, keys, place)
+        X = self.inputs.columns(images, labels, chance, self.gradient.dtype)
+        self.add(X, labels, scale, first, chance)
 
-    def add(
-        self,
-        X: Array,
-        labels: Array,
-        targets: Array,
-        scale: Any,
-        first: bool,
-        keys: Keys,
-        place: int = 0,
-    ) -> None:
+    def add(self, X: Array, labels: Array, scale: Any, first: bool, chance: Chance) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
-        factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
-        one-hot columns. A gradient is `scale` times the sum over images: with 1 / (images of
-        the batch) it is the mean. `first` starts the sums anew; `place` is that of the first image
-        in the batch. Sums over images are products with ones: BLAS adds faster than NumPy.
+        factor * X (n_0, m) are the first activations, labels (m,) int64. A gradient is `scale`
+        times the sum over images: with 1 / (images of the batch) it is the mean. `first` starts the
+        sums anew. Sums over images are products with ones: BLAS adds faster than NumPy.
         """
-        xp = self.xp
         buffers = self.buffers_for(X.shape[1])
-        Z, column_sums, dZ = self.forward(X, buffers, keys, place), buffers.row, buffers.exp
-        Z -= xp.max(Z, axis=0, keepdims=True)
-        self._exp(Z, out=dZ)
-        self.matmul(buffers.ones_by_class, dZ, out=column_sums)
-        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
-        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
-        loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
-
-        dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
-        dZ -= targets
-        dZ *= scale
+        Z = self.forward(X, buffers, chance)
+        dZ, loss, right = head(Z, labels, self.targets, scale, buffers, self.matmul)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         if first:
             self.loss, self.right, self.statistics = loss, right, []
@@ -124,9 +94,9 @@ class Shard:
         """Which number has left the range of the arithmetic; "" if none has. A sync point."""
         return ""
 
-    def forward(self, X: Array, buffers: Buffers, keys: Keys, place: int) -> Array:
+    def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
         """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
-        settings = self.settings
+        settings, (keys, place, _) = self.settings, chance
         buffers.A[0] = X
         hidden = len(self.params) - 1
         for layer, (W, b) in enumerate(self.params):
@@ -138,14 +108,18 @@ class Shard:
                 self._add(sums, b, out=Z)
                 return Z
             if settings.batch_norm:
-                buffers.groups[layer] = regularize.groups_of(sums, self.group)
-                buffers.found[layer] = [*map(regularize.normalize, buffers.groups[layer])]
-            self._add(sums, b, out=Z)
+                buffers.groups[layer] = regularize.normalize_groups(sums, self.group)
+            in_one = settings.activation == "relu" and settings.hidden_noise == 0
+            if in_one:
+                add_bias_relu(sums, b, buffers.zero[layer], Z)
+            else:
+                self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
                 regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, first=place)
             if settings.activation == "relu":
                 A = Z
-                self._maximum(Z, buffers.zero[layer], out=A)
+                if not in_one:
+                    self._maximum(Z, buffers.zero[layer], out=A)
             else:
                 A = self.activation.value(Z)
                 buffers.slope[layer] = self.activation.derivative(Z, A)
@@ -163,7 +137,7 @@ class Shard:
             dW, db = gradients[layer]
             self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
-                self.normalize_backward(dZ, buffers, layer)
+                regularize.normalize_groups_backward(dZ, buffers.groups[layer], self.group)
             if layer == 0 and self.factor != 1.0:
                 dZ *= self.factor
             self.matmul(dZ, buffers.A[layer].T, out=dW)
@@ -173,24 +147,10 @@ class Shard:
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if settings.activation == "relu":
-                    self._keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
+                    keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
-
-    def normalize_backward(self, dZ: Array, buffers: Buffers, layer: int) -> None:
-        """From the gradient with respect to the normalised sums to that of the sums, in place."""
-        groups, found = buffers.groups[layer], buffers.found[layer]
-        slopes = regularize.groups_of(dZ, self.group)
-        for slope, normalized, (_, deviation) in zip(slopes, groups, found, strict=True):
-            regularize.normalize_backward(slope, normalized, deviation)
-
-    def _keep_where_positive(self, dA: Array, A: Array) -> None:
-        """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""
-        if self._has_out:
-            self.xp.multiply(dA, A > 0, out=dA)
-        else:
-            dA *= self.xp.astype(A > 0, dA.dtype)
 
     def buffers_for(self, m: int) -> Any:
         """The `new_buffers` for m images, made once."""
@@ -203,6 +163,46 @@ class Shard:
     def new_buffers(self, m: int) -> Buffers:
         """Buffers for shards of m images."""
         return Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
+
+
+@with_kernel
+def head(
+    Z: Array, labels: Array, targets: Array, scale: Any, buffers: Buffers, matmul: Any
+) -> tuple[Array, Array, Array]:
+    """From logits Z (classes, m) to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
+
+    labels (m,) int64; targets (classes, classes) has a column for each class. Changes Z.
+    """
+    xp = array_namespace(Z)
+    Y, column_sums, dZ = xp.take(targets, labels, axis=1), buffers.row, buffers.exp
+    Z -= xp.max(Z, axis=0, keepdims=True)
+    with_out(xp.exp, Z)(Z, out=dZ)
+    matmul(buffers.ones_by_class, dZ, out=column_sums)
+    right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
+    log_likelihood = xp.reshape(Y, (1, -1)) @ xp.reshape(Z, (-1, 1))
+    loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
+
+    dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
+    dZ -= Y
+    dZ *= scale
+    return dZ, loss, right
+
+
+@with_kernel
+def add_bias_relu(sums: Array, b: Array, zero: Any, out: Array) -> None:
+    """out = ReLU(sums + b), with as many zeros as there are sums, or one."""
+    xp = array_namespace(sums)
+    with_out(xp.add, out)(sums, b, out=out)
+    with_out(xp.maximum, out)(out, zero, out=out)
+
+
+@with_kernel
+def keep_where_positive(dA: Array, A: Array) -> None:
+    """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""
+    if has_out(dA):
+        array_namespace(dA).multiply(dA, A > 0, out=dA)
+    else:
+        dA *= array_namespace(dA).astype(A > 0, dA.dtype)
 
 
 class Buffers:
@@ -230,18 +230,13 @@ class Buffers:
         self.A: dict[int, Array] = {}
         self.slope: dict[int, Array] = {}  # activation'(Z)
         self.kept: dict[int, Array] = {}  # the factors of dropout
-        # of each normalised layer: the groups of its sums, and their means and deviations
-        self.groups: dict[int, list[Array]] = {}
-        self.found: dict[int, list[tuple[Array, Array]]] = {}
+        self.groups: dict[int, regularize.Groups] = {}  # of each normalised layer
 
     def statistics(
-        self, total: Callable[[Array], Array] = regularize.last_axis_sum
+        self, total: regularize.Total = regularize.last_axis_sum
     ) -> list[tuple[Array, Array]]:
-        """Mean and variance (n, 1) of every normalised layer; none without batch normalisation.
-
-        total: as for `regularize.statistics`.
-        """
-        return [regularize.statistics(self.groups[i], self.found[i], total) for i in self.groups]
+        """Mean and variance (n, 1) of every normalised layer; none without batch normalisation."""
+        return [regularize.statistics(groups, total) for groups in self.groups.values()]
 
 
 def is_narrow(units: int, m: int) -> bool:

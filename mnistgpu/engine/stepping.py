@@ -12,7 +12,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 
-from mnistgpu.backend import Backend
+from mnistgpu.backend import Backend, are_kernels_used, using_kernels
 from mnistgpu.engine import exact_probe
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.cpu import process_group
@@ -57,13 +57,14 @@ def stepping(
     `processes` says how many processes share a step; by default `number_of_processes` decides.
     """
     if trainer.settings.graph:
-        with cuda_graph.stepping(trainer, on_warning) as step:
+        with kernels_on(trainer.backend), cuda_graph.stepping(trainer, on_warning) as step:
             yield step
         return
     trainer.processes = number_of_processes(trainer) if processes is None else processes
     engine, plain = trainer.engine, trainer.engine.shards
     bind_calls(engine, BoundExactShard if trainer.settings.is_exact else BoundShard)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(kernels_on(trainer.backend))
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
@@ -75,6 +76,15 @@ def stepping(
         yield step
 
 
+def kernels_on(backend: Backend) -> contextlib.AbstractContextManager[None]:
+    """Within it, a GPU computes by the kernels of `gpu/kernels.py`."""
+    if backend.name != "cupy":
+        return contextlib.nullcontext()
+    from mnistgpu.engine.gpu.kernels import KERNELS  # which imports CuPy
+
+    return using_kernels(KERNELS)
+
+
 def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
     """How the first steps differ from those by plain shards, if they are not the same; else "".
 
@@ -83,7 +93,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
     where the first steps differ, those after them decide.
     """
     engine, fast = trainer.engine, trainer.engine.shards
-    if (trainer.shared is None and fast is plain) or trainer.taken >= trainer.steps:
+    in_plain_form = trainer.shared is None and fast is plain and not are_kernels_used()
+    if in_plain_form or trainer.taken >= trainer.steps:
         return ""
 
     now, taken, why = after(trainer, step, 0)[0], trainer.taken, ""
@@ -93,7 +104,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
         count = min(steps, trainer.steps - begin)
         engine.shards, trainer.shared = plain, None
         trainer.restore(first, begin)
-        expected = after(trainer, trainer.step, count)
+        with using_kernels({}):
+            expected = after(trainer, trainer.step, count)
         engine.shards, trainer.shared = fast, shared
         trainer.restore(first, begin)
         tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, on_device_of, with_kernel
 from mnistgpu.counter_rng import Key
 from mnistgpu.errors import UsageError, did_you_mean
 from mnistgpu.maths import exact
@@ -290,6 +290,7 @@ def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array
     return xp.reshape(xp.astype(sheets, xp.float32), (-1, shape[-1]))
 
 
+@with_kernel
 def moved(
     images: Array, group: int, rows: Array, columns: Array, image_shape: tuple[int, int]
 ) -> Array:

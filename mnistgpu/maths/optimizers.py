@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mnistgpu.backend import Array, array_namespace, with_out
+from mnistgpu.backend import Array, array_namespace, with_kernel, with_out
 from mnistgpu.maths import exact
 
 State = dict[str, Array]
@@ -76,6 +76,7 @@ def nesterov(theta: Array, gradient: Array, state: State, numbers: Numbers) -> N
     theta -= gradient
 
 
+@with_kernel
 def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """Adam (Kingma and Ba 2015), algorithm 1, with `adam_numbers`.
 

@@ -16,6 +16,8 @@ from mnistgpu.counter_rng import Key
 from mnistgpu.network import Layer
 
 VARIANCE_FLOOR = 1e-5
+# What sums over the last axis: `last_axis_sum`, or `exact.fold` in an order of its own
+Total = Callable[[Array], Array]
 
 
 def last_axis_sum(A: Array) -> Array:
@@ -84,11 +86,28 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
     dZ /= deviation
 
 
-def groups_of(Z: Array, group: int) -> list[Array]:
-    """Views of columns Z (n, m), `group` at a time, to be normalised each for itself.
+# Of each group of images that is normalised together: a view of its columns, means, deviations
+Groups = list[tuple[Array, Array, Array]]
 
-    Ghost batches (Hoffer, Hubara and Soudry 2017): all whole ones (n, groups, group), and the rest.
+
+def normalize_groups(
+    Z: Array, group: int, normalize: Callable[[Array], tuple[Array, Array]] = normalize
+) -> Groups:
+    """`normalize` columns Z (n, m), `group` at a time; what `normalize_groups_backward` needs.
+
+    Ghost batches (Hoffer, Hubara and Soudry 2017).
     """
+    return [(view, *normalize(view)) for view in _views(Z, group)]
+
+
+def normalize_groups_backward(dZ: Array, normalized: Groups, group: int) -> None:
+    """`normalize_backward`, group by group."""
+    for slope, (N, _, deviation) in zip(_views(dZ, group), normalized, strict=True):
+        normalize_backward(slope, N, deviation)
+
+
+def _views(Z: Array, group: int) -> list[Array]:
+    """Z (n, m) as all whole groups (n, groups, group) and the rest."""
     n, m = Z.shape
     whole = m // group
     if m <= group:
@@ -97,18 +116,11 @@ def groups_of(Z: Array, group: int) -> list[Array]:
     return [grouped, Z[:, whole * group :]] if whole * group < m else [grouped]
 
 
-def statistics(
-    groups: Sequence[Array],
-    found: Sequence[tuple[Array, Array]],
-    total: Callable[[Array], Array] = last_axis_sum,
-) -> tuple[Array, Array]:
-    """Mean and variance (n, 1): means over the images of what `normalize` found of their groups.
-
-    total: as for `clip`.
-    """
-    counts = [math.prod(group.shape[1:]) for group in groups]
-    means = [_over_groups(mean, total) for mean, _ in found]
-    variances = [_over_groups(deviation * deviation, total) for _, deviation in found]
+def statistics(normalized: Groups, total: Total = last_axis_sum) -> tuple[Array, Array]:
+    """Mean and variance (n, 1): the means over all images of what their groups have."""
+    counts = [math.prod(view.shape[1:]) for view, _, _ in normalized]
+    means = [_over_groups(mean, total) for _, mean, _ in normalized]
+    variances = [_over_groups(deviation * deviation, total) for _, _, deviation in normalized]
     return weighted_mean(means, counts), weighted_mean(variances, counts)
 
 
@@ -120,7 +132,7 @@ def weighted_mean(values: Sequence[Array], counts: Sequence[int]) -> Array:
     return sum(count / total * value for count, value in zip(counts, values, strict=True))
 
 
-def _over_groups(values: Array, total: Callable[[Array], Array]) -> Array:
+def _over_groups(values: Array, total: Total) -> Array:
     """The mean over groups (n, groups, 1), as (n, 1)."""
     if values.ndim == 2:
         return values
@@ -145,11 +157,8 @@ def row_products(A: Array, B: Array) -> Array:
     return xp.sum(A * B, axis=-1, keepdims=True)
 
 
-def clip(gradient: Array, longest: float, total: Callable[[Array], Array] = last_axis_sum) -> None:
-    """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013).
-
-    total: what sums; `exact.fold` does so in an order of its own.
-    """
+def clip(gradient: Array, longest: float, total: Total = last_axis_sum) -> None:
+    """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013)."""
     xp = array_namespace(gradient)
     norm = xp.sqrt(total(gradient * gradient))
     gradient *= longest / xp.maximum(norm, longest)
@@ -167,13 +176,8 @@ def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float)
         dW += strength * W
 
 
-def limit_norms(
-    params: Sequence[Layer], longest: float, total: Callable[[Array], Array] = last_axis_sum
-) -> None:
-    """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1).
-
-    total: as for `clip`.
-    """
+def limit_norms(params: Sequence[Layer], longest: float, total: Total = last_axis_sum) -> None:
+    """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1)."""
     for W, _ in params:
         xp = array_namespace(W)
         norms = xp.sqrt(total(W * W))[:, None]

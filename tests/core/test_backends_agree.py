@@ -262,7 +262,7 @@ def test_pixels_scaled_in_one_pass_have_the_same_bits(monkeypatch, precision):
     images = np.arange(256, dtype=np.uint8)[None, :]
     settings = Settings(layers="784-128-10", precision=precision)
     pixels = inputs.Inputs(images, settings, (16, 16), NUMPY_ZERO)
-    columns = images, None, None, np.dtype(settings.dtype), False
+    columns = images, None, inputs.Chance({}, deform=False), np.dtype(settings.dtype)
     expected = pixels.columns(*columns)
     monkeypatch.setattr(inputs, "array_namespace", lambda *arrays: OnePass())
     found = pixels.columns(*columns)

@@ -10,7 +10,7 @@ from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.exact_shard import ExactShard
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import exact, exact_grids
@@ -212,7 +212,7 @@ def test_the_plain_network_has_the_same_answers(train):
     trainer = Trainer(settings, train, NUMPY)
     inputs = trainer.engine.inputs
     assert isinstance(inputs, Inputs)
-    X = inputs.columns(inputs.crop(train.images), train.labels, {}, np.float64, False)
+    X = inputs.columns(inputs.crop(train.images), train.labels, Chance({}, 0, False), np.float64)
     params = network.layers(trainer.theta, trainer.engine.sizes)
     Z = params[0][0] @ (X * inputs.factor) + params[0][1]
     W, b = network.layers(trainer.plain(), settings.sizes)[0]

@@ -7,7 +7,7 @@ from mnistgpu import counter_rng, data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine import gradient
 from mnistgpu.engine.gradient import Engine
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment
@@ -183,7 +183,7 @@ def test_the_limit_for_ones_and_sevens_is_for_these_labels(digits):
     settings = SMALL.changed(rotation=90.0, rotation_1_7=0.0, images_per_map=1)
     inputs = Inputs(images, settings, (28, 28), np.zeros(1))
     keys = {(counter_rng.DEFORM, i): key for i, key in enumerate(augment.keys_of(KEY))}
-    X = inputs.columns(images, labels, keys, "float64", deform=True)
+    X = inputs.columns(images, labels, Chance(keys), "float64")
     still = np.isclose(X.T, images / 255.0, atol=1e-6).all(axis=1)
     assert set(labels[still].tolist()) == {1, 7}
     assert set(labels[~still].tolist()) == {0, 2, 3, 4, 5, 6, 8, 9}
@@ -196,7 +196,7 @@ def test_pixels_are_left_out_by_the_share_of_images_with_ink():
     inputs = Inputs(images, settings, (2, 3), np.zeros(1))
     assert inputs.selected.tolist() == [4, 5]
     np.testing.assert_allclose(inputs.mean[:, 0], [0.4 * 200 / 255, 0.5 * 200 / 255], rtol=1e-6)
-    X = inputs.columns(inputs.crop(images), np.zeros(10, np.uint8), {}, "float64", False)
+    X = inputs.columns(inputs.crop(images), np.zeros(10, np.uint8), Chance({}, 0, False), "float64")
     np.testing.assert_allclose(X, images[:, 4:].T / 255.0 - inputs.mean, rtol=1e-6)
 
 
@@ -221,8 +221,8 @@ def test_a_clean_ending_takes_the_selected_pixels(digits):
     expected = Inputs(images, plain, (28, 28), np.zeros(1))
     found = Inputs(images, settings, (28, 28), np.zeros(1))
     assert 0 < found.pixels < 784
-    X = found.columns(found.crop(images), labels, {}, "float64", deform=False)
-    Y = expected.columns(expected.crop(images), labels, {}, "float64", deform=False)
+    X = found.columns(found.crop(images), labels, Chance({}, 0, False), "float64")
+    Y = expected.columns(expected.crop(images), labels, Chance({}, 0, False), "float64")
     assert X.shape == (found.pixels, 60)
     np.testing.assert_allclose(X * found.factor, Y * expected.factor, rtol=1e-6)
 

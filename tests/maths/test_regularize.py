@@ -173,15 +173,15 @@ def test_groups_are_views_that_are_normalised_each_for_itself(order, group):
     Z = np.array(
         counter_rng.normals(counter_rng.key(0, like=ZERO), (5, 70), "float64"), order=order
     )
-    raw, groups = Z.copy(), regularize.groups_of(Z, group)
-    found = [regularize.normalize(each) for each in groups]
+    raw = Z.copy()
+    groups = regularize.normalize_groups(Z, group)
     parts = [raw[:, i : i + group] for i in range(0, 70, group)]
     for i, part in enumerate(parts):
         expected = (part - part.mean(axis=1, keepdims=True)) / np.sqrt(
             part.var(axis=1, keepdims=True) + regularize.VARIANCE_FLOOR
         )
         np.testing.assert_allclose(Z[:, i * group : (i + 1) * group], expected, atol=1e-12)
-    mean, variance = regularize.statistics(groups, found)
+    mean, variance = regularize.statistics(groups)
     np.testing.assert_allclose(mean[:, 0], raw.mean(axis=1), rtol=1e-9, atol=1e-12)
     within = sum(part.shape[1] * part.var(axis=1) for part in parts) / 70
     np.testing.assert_allclose(variance[:, 0], within + regularize.VARIANCE_FLOOR, rtol=1e-9)

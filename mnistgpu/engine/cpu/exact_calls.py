@@ -13,6 +13,7 @@ import numpy as np
 
 from mnistgpu.engine.cpu.bound_calls import BoundBuffers, Call, count_right
 from mnistgpu.engine.exact_shard import ExactShard, total_loss
+from mnistgpu.engine.inputs import Chance
 from mnistgpu.maths import exact
 from mnistgpu.maths.exact_grids import Grids
 from mnistgpu.network import Layer
@@ -122,14 +123,7 @@ class BoundExactShard(ExactShard):
     """A plain `ExactShard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self,
-        images: Any,
-        labels: Any,
-        scale: float,
-        first: bool,
-        keys: Any,
-        deform: bool,
-        place: int,
+        self, images: Any, labels: Any, scale: float, first: bool, chance: Chance
     ) -> None:
         """See `Shard`."""
         if first:
