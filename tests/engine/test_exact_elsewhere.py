@@ -9,9 +9,11 @@ import pytest
 from helpers import processes
 from helpers.exact import BASE, CASES, bits, run
 from helpers.mnist import ROOT
+from helpers.spaces import Space
 
 from mnistgpu import data
-from mnistgpu.backend import NUMPY
+from mnistgpu.backend import NUMPY, are_kernels_used
+from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.models.model import Model
 from mnistgpu.runs.outcome import evaluate
@@ -22,7 +24,8 @@ import json, sys
 sys.path.insert(0, "tests")
 from helpers.mnist import read_idx
 from mnistgpu import data
-from mnistgpu.backend import NUMPY
+from mnistgpu.backend import NUMPY, are_kernels_used
+from mnistgpu.engine.stepping import stepping
 from helpers.exact import BASE, CASES, run
 images, labels = read_idx("train-images-idx3-ubyte", 450), read_idx("train-labels-idx1-ubyte", 450)
 train = data.Digits(images, labels, "the first digits")
@@ -48,6 +51,24 @@ def test_another_backend_has_the_same_bits(train, case, other_space):
     assert trainer.out_of_range() == ""
     found = {name: other_space.get(array) for name, array in trainer.arrays().items()}
     found |= {"plain": other_space.get(trainer.plain()), "sums": np.array(sums)}
+    assert bits(found) == run(settings, train)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_the_kernels_of_a_gpu_have_the_same_bits(train, case):
+    """`stepping` compares them with plain steps, too, and warns where a bit differs."""
+    there = Space("cupy")
+    settings = BASE.changed(**CASES[case])
+    trainer = Trainer(settings, train, there.backend())
+    sums = []
+    with trainer.engine.running(), stepping(trainer, pytest.fail) as step:
+        assert are_kernels_used()
+        for _ in range(3):
+            loss, right, _ = step()
+            sums += [float(loss), int(right)]
+    found = {name: there.get(array) for name, array in trainer.arrays().items()}
+    found |= {"plain": there.get(trainer.plain()), "sums": np.array(sums)}
     assert bits(found) == run(settings, train)
 
 
