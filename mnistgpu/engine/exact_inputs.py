@@ -15,7 +15,6 @@ from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.inputs import Chance, Inputs
-from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment, exact, exact_grids
 from mnistgpu.maths.activations import exact_activation
 from mnistgpu.maths.exact_grids import Grids
@@ -28,9 +27,9 @@ LARGEST_NORMAL = 4.5  # no quantile of `counter_rng.normals` is as large
 def grids_of(settings: Settings, pixels: int, images: int) -> Grids:
     """The grids of a run on so many pixels and training images.
 
-    UsageError beyond the budget, and for settings that have no exact form.
+    UsageError beyond the budget, and for an activation that has no exact form.
     """
-    refuse_inexact(settings)
+    exact_activation(settings.activation)
     largest = 255.0 + LARGEST_NORMAL * 255.0 * settings.input_noise
     largest /= 1.0 - settings.input_dropout
     below = math.ldexp(1.0, math.frexp(largest)[1])
@@ -39,20 +38,6 @@ def grids_of(settings: Settings, pixels: int, images: int) -> Grids:
     bits = exact_grids.WHOLE_PIXELS if whole else exact_grids.PIXELS
     sizes = (pixels, *settings.sizes[1:])
     return exact_grids.plan(sizes, settings.batch_size or images, bits, below)
-
-
-def refuse_inexact(settings: Settings) -> None:
-    """UsageError that names the first setting whose computation is not exact."""
-    exact_activation(settings.activation)
-    flags = {
-        "--graph": settings.graph,
-    }
-    for flag, given in flags.items():
-        if given:
-            raise UsageError(
-                f"--precision exact has no exact form of {flag} yet, so the bits would depend on "
-                "the machine; leave it out, or choose another --precision"
-            )
 
 
 class ExactInputs(Inputs):

@@ -55,11 +55,12 @@ def test_another_backend_has_the_same_bits(train, case, other_space):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "replayed"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_kernels_of_a_gpu_have_the_same_bits(train, case):
+def test_the_kernels_of_a_gpu_have_the_same_bits(train, case, graph):
     """`stepping` compares them with plain steps, too, and warns where a bit differs."""
     there = Space("cupy")
-    settings = BASE.changed(**CASES[case])
+    settings = BASE.changed(**CASES[case], graph=graph)
     trainer = Trainer(settings, train, there.backend())
     sums = []
     with trainer.engine.running(), stepping(trainer, pytest.fail) as step:

@@ -57,14 +57,10 @@ def test_the_last_good_checkpoint_stays(arrays, tmp_path, monkeypatch, processes
 
 
 def test_nothing_is_written_for_what_cannot_be_exact(arrays, tmp_path):
-    for changes, words in (
-        ({"layers": "784-300000-10"}, "--layers of at most"),
-        ({"graph": True}, "--graph"),
-    ):
-        with pytest.raises(mnistgpu.UsageError, match="exact") as error:
-            mnistgpu.fit(*arrays, out=tmp_path / "run", progress=False, **SMALL | changes)
-        assert words in str(error.value)
-        assert not (tmp_path / "run").exists()
+    wide = SMALL | {"layers": "784-300000-10"}
+    with pytest.raises(mnistgpu.UsageError, match="--layers of at most"):
+        mnistgpu.fit(*arrays, out=tmp_path / "run", progress=False, **wide)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_activation_without_an_exact_form_is_refused_by_name(arrays, monkeypatch):

@@ -7,7 +7,7 @@ order of the epoch's images, and a counter that the step itself increases. What 
 
 `StepGraph` decides when to capture a step, to fill the table and to replay; a `CudaRecorder` owns
 the stream, the memory and the products that a capture needs: `matmul` for the network,
-`matmul_float32` for deformations.
+`matmul_of_fields` for deformations.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CudaRecorder:
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.pool = cupy.cuda.MemoryPool()
         self.matmul = Cublas(cupy, precision).matmul
-        self.matmul_float32 = Cublas(cupy, "float32").matmul
+        self.matmul_of_fields = Cublas(cupy, "exact" if precision == "exact" else "float32").matmul
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -120,7 +120,7 @@ class StepGraph:
             (shard, recorder.matmul) for shard in trainer.engine.shards
         ]
         if trainer.engine.inputs.fields is not None:
-            self.products.append((trainer.engine.inputs.fields, recorder.matmul_float32))
+            self.products.append((trainer.engine.inputs.fields, recorder.matmul_of_fields))
         self.exchange_products()
         why_not = obstacle(trainer, self.last_is_short)
         if why_not:
@@ -219,7 +219,8 @@ class StepGraph:
             self.expected = -1
             replayed = functools.partial(self.carry_out, replay)
             found = after(trainer, replayed, CHECKED_STEPS, arrays)
-            why = difference(start, expected, found, TOLERANCE)
+            tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE
+            why = difference(start, expected, found, tolerance)
             self.replay, why_not = (None, f"replays {why}") if why else (replay, "")
         except Exception as error:
             why_not = gist(error)

@@ -22,6 +22,7 @@ GEMM_DEFAULT = -1  # cublasGemmAlgo_t in cublas_api.h: cuBLAS chooses
 COMPUTE = {
     "float32": "COMPUTE_32F",
     "float64": "COMPUTE_64F",
+    "exact": "COMPUTE_64F",
     "tf32": "COMPUTE_32F_FAST_TF32",
     "bf16": "COMPUTE_32F_FAST_16BF",  # rounds the factors, and adds up in float32
 }
@@ -35,7 +36,7 @@ class Cublas:
 
     def __init__(self, cupy: Any, precision: str):
         self._cupy, self._binding = cupy, binding()
-        double = precision == "float64"
+        double = precision in ("float64", "exact")
         self._type = R_64F if double else R_32F
         self._compute = int(getattr(self._binding.ComputeType, COMPUTE[precision]))
         self._one = np.ones(1, dtype="float64" if double else "float32")
