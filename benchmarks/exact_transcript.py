@@ -27,11 +27,13 @@ COMMANDS = (
 
 def transcript() -> str:
     """The commands and the lines of their output that matter."""
-    lines = ["```console"]
+    lines, before = ["```console"], ""
     with tempfile.TemporaryDirectory() as folder:
         for kernels, command, line in COMMANDS:
-            shown = " | grep digest" if line == -2 else ""
-            lines.append(f"$ OPENBLAS_CORETYPE={kernels} mnistgpu {command}{shown}")
+            if kernels != before:
+                lines.append(f"$ export OPENBLAS_CORETYPE={kernels}  # whose kernels are used")
+            before = kernels
+            lines.append(f"$ mnistgpu {command}{' | grep digest' if line == -2 else ''}")
             done = subprocess.run(
                 [sys.executable, "-m", "mnistgpu", *command.split()],
                 cwd=folder,
