@@ -142,6 +142,8 @@ def whole(
         if outcome.results["digests"].get(str(step)) != digest:
             why = f"; the first difference is at step {step:,} or shortly before"
             break
+    if steps != saved.taken:
+        why += f"; {directory} was ended after {saved.taken:,} steps, and this run after {steps:,}"
     rows = run_directory.read_rows(directory / "history.csv")
     unequal = [
         (row or other)

@@ -89,6 +89,7 @@ def fixed(settings: Settings, images: int) -> int:
     # theta, gradient, addend, two temporary ones, and what optimiser and average remember
     remembered = len(optimizers.OPTIMIZERS[settings.optimizer].remembers)
     remembered += settings.ema is not None
+    remembered += settings.is_exact  # the rounded weights
     return images * (pixels + 40) + (5 + remembered) * parameters * item_bytes(settings)
 
 

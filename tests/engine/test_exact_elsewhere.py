@@ -15,6 +15,7 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY, are_kernels_used
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
+from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.runs.outcome import evaluate
 
@@ -87,6 +88,21 @@ def test_another_backend_has_the_same_answers(train, case, other_space):
     assert np.array_equal(one, expected[:, :20])  # whichever others are asked for with it
     figures = evaluate(other_space.put(theta), settings, train, there)
     assert figures == evaluate(theta, settings, train, NUMPY)
+
+
+@pytest.mark.parametrize("maps", [0, 2])
+def test_a_committee_has_the_same_answers_elsewhere(train, other_space, maps):
+    """Also averaged over deformed copies."""
+    members = []
+    for seed in (0, 1):
+        settings = BASE.changed(elastic=1.0, rotation=10.0, center=True, seed=seed)
+        trainer = Trainer(settings, train, NUMPY)
+        trainer.step()
+        members.append(Model(trainer.plain(), settings.sizes, settings=settings.as_dict()))
+    images, joined = train.images[:40], Committee(tuple(members), maps)
+    expected = joined.probabilities(images)
+    found = other_space.get(joined.probabilities(images, other_space.backend()))
+    assert np.array_equal(found, expected)
 
 
 def digests_with(**environment):

@@ -9,6 +9,7 @@ import pytest
 from helpers.spaces import SPACES, Space
 
 from mnistgpu import counter_rng
+from mnistgpu.engine import exact_inputs
 from mnistgpu.maths import exact
 
 RNG = np.random.default_rng(3)
@@ -147,6 +148,7 @@ def test_no_quantile_is_near_a_rounding_boundary():
 
 
 def test_the_table_of_normal_quantiles():
+    assert np.abs(table()).max() < exact_inputs.LARGEST_NORMAL < 1.1 * np.abs(table()).max()
     rounded = exact.to_grid(table().copy(), exact.magic(exact.QUANTILE_GRID))
     assert digest(rounded) == "f9db0fe0b6bfd5f7"
     assert digest(rounded.astype(np.float32)) == "f9db0fe0b6bfd5f7"  # which a float32 holds
