@@ -26,6 +26,8 @@ TABLES = {  # name between the marks, file that holds it
     "watching": RESULTS / "watching.md",
     "launches": RESULTS / "launches.md",
     "deformations": RESULTS / "deformations-numpy.md",
+    "exact-digests": RESULTS / "exact-digests.md",
+    "exact-transcript": RESULTS / "exact-transcript.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

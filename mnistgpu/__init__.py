@@ -41,6 +41,7 @@ _NAMES = {
     "fit": "api.fitting",
     "resume": "api.fitting",
     "sweep": "api.sweeping",
+    "verify": "api.verifying",
     "Run": "api.run",
     "Model": "api.model",
     "load": "api.model",

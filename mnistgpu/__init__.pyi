@@ -6,6 +6,7 @@ from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
 from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
 from mnistgpu.api.sweeping import sweep
+from mnistgpu.api.verifying import verify
 from mnistgpu.commands.doctor import doctor
 from mnistgpu.data import Dataset, Digits
 from mnistgpu.errors import (
@@ -59,6 +60,7 @@ __all__ = [
     "save",
     "submit",
     "sweep",
+    "verify",
 ]
 
 __version__: str

@@ -49,6 +49,27 @@ TrainingDataOption = Annotated[
 
 
 @app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="Directory of a run with --precision exact.")],
+    steps: Annotated[
+        int | None, option(min=1, help="Only the first so many steps.", default="all")
+    ] = None,
+    data: DataOption = None,
+    backend: BackendOption = None,
+    quiet: Annotated[bool, option("--quiet", help="Print the result alone.")] = False,
+    version: VersionOption = False,
+) -> None:
+    """Train an exact run again, here, and say whether its digest is the same.
+
+    Exit status 0 if it is, 1 if it is not. Nothing in the run's directory is changed.
+    """
+    from mnistgpu.commands import training
+
+    if not training.verify(run, steps, data, backend, quiet):
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     run: RunArgument,
     data: DataOption = None,

@@ -18,13 +18,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from mnistgpu.data.emnist import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
 from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
 from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
+# exact is float64 in which no sum of a step is rounded (docs/exact.md).
 PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
+PRECISIONS["exact"] = "float64"
 
 Made = TypeVar("Made")
 
@@ -181,7 +184,8 @@ class Settings:
     )
     precision: str = setting(
         "float32",
-        "Number type: {names}. tf32 and bf16 need a GPU and round matrix products alone.",
+        "Number type: {names}. tf32 and bf16 need a GPU and round matrix products alone; exact "
+        "gives the same bits on every machine.",
         one_of(PRECISIONS),
     )
 
@@ -314,6 +318,11 @@ class Settings:
         return PRECISIONS[self.precision]
 
     @property
+    def is_exact(self) -> bool:
+        """Whether the run has the same bits whatever computes it."""
+        return self.precision == "exact"
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The layer sizes as numbers: "784-10-10" is (784, 10, 10)."""
         parts = self.layers.split("-")
@@ -346,8 +355,8 @@ class Settings:
         return replace(self, **changes)
 
     def as_dict(self) -> dict[str, Any]:
-        """All settings as JSON types, for settings.json."""
-        return asdict(self)
+        """All settings as JSON types, for settings.json; with the version of exact arithmetic."""
+        return asdict(self) | ({"exact_version": exact.VERSION} if self.is_exact else {})
 
 
 def flags_of(knob: Field[Any]) -> tuple[str, ...]:
@@ -364,6 +373,14 @@ def from_dict(values: object, where: str) -> Settings:
     """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object of settings; was it edited?")
+    values = dict(values)
+    version = values.pop("exact_version", None)
+    if values.get("precision") == "exact" and version != exact.VERSION:
+        raise DataError(
+            f"{where}: was trained in version {str(version)[:20]} of exact arithmetic, which has "
+            f"other bits than version {exact.VERSION} of this mnistgpu; use the mnistgpu that "
+            "wrote it, or train anew"
+        )
     unknown = sorted(set(values) - {knob.name for knob in fields(Settings)})
     if unknown:
         raise DataError(

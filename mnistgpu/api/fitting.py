@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import backend as backends
-from mnistgpu import data
 from mnistgpu.api import run as runs_of
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_callers,
     check_switches,
+    data_of_run,
     directory_of,
     settings_and_data,
-    training_data,
     with_validation,
 )
 from mnistgpu.api.job import Job, display_of
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import UsageError
 from mnistgpu.recipes import with_preset
 from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs import resume as resuming
@@ -166,24 +165,17 @@ def resume(
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
-        where = saved.data if X is None else X
-        dataset = training_data(where, y, made.orientation, test, pair, display.shows_bars)
-        known = dataset.digest == saved.data_digest  # the set of a Run is prepared already
-        if not known:
-            dataset = data.prepared(dataset, made.sizes[-1], made.test_share)
-        if dataset.digest != saved.data_digest:
-            raise DataError(
-                f"{dataset.source}: not the data that {directory} was trained on (their digest is "
-                f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
-                "Python as X and y)"
-            )
+        check_backend(made, chosen)
+        dataset = data_of_run(saved, directory, X, y, test, pair, display.shows_bars)
         if not in_place:
             held.enter_context(run_directory.writing(path))
             run_directory.create(path, made, dataset, force)
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
         here = checkpoint.machine(chosen)
-        if here != saved.machine:
+        if here != saved.machine and made.is_exact:
+            notes.append("rounding  none that depends on the machine: the digest stays the same")
+        elif here != saved.machine:
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
             notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
         job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)

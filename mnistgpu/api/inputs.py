@@ -19,11 +19,11 @@ from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.levels import RECOGNISED
 from mnistgpu.data.splitting import number_of
-from mnistgpu.errors import Note, UsageError, warn
+from mnistgpu.errors import DataError, Note, UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
-from mnistgpu.runs import checks, stopped
+from mnistgpu.runs import checkpoint, checks, stopped
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
@@ -91,6 +91,32 @@ def training_data(
     elif orientation == "transposed" and not isinstance(X, Dataset):
         raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
+
+
+def data_of_run(
+    saved: checkpoint.Checkpoint,
+    directory: Path,
+    X: Any,
+    y: Any,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
+) -> Dataset:
+    """The Dataset that the run in a directory was begun with: from where it was read, or as given.
+
+    DataError if it is not the same any more.
+    """
+    where, settings = saved.data if X is None else X, saved.settings
+    dataset = training_data(where, y, settings.orientation, test, validation, bar)
+    if dataset.digest != saved.data_digest:  # the set of a Run is prepared already
+        dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
+    if dataset.digest != saved.data_digest:
+        raise DataError(
+            f"{dataset.source}: not the data that {directory} was trained on (their digest is "
+            f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
+            "Python as X and y)"
+        )
+    return dataset
 
 
 def settings_and_data(

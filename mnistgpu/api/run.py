@@ -68,6 +68,15 @@ class Run:
         accuracy: float | None = self.results["test_accuracy"]
         return accuracy
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the network's parameters. With precision="exact" it is the same on every
+        machine: `mnistgpu.verify` compares it.
+        """
+        trained = self.model.trained
+        assert isinstance(trained, model.Model)  # a run trains one network
+        return trained.digest
+
     def plot(self, X: Any = None, y: Any = None, *, path: AnyPath | None = None) -> Figure:
         """The picture of the run: curves, confusion, first-layer weights, some answers.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from mnistgpu.api import verifying
 from mnistgpu.api.run import Run
 from mnistgpu.errors import StoppedError, printable
 from mnistgpu.runs.progress import Display, Log, Several, display_for_output
@@ -26,6 +27,15 @@ def display(quiet: bool, log: Path | None, note: str = "") -> Display:
     if note:
         shown.note(note)
     return shown
+
+
+def verify(
+    run: Path, steps: int | None, data: Path | None, backend: str | None, quiet: bool
+) -> bool:
+    """Print whether an exact run that is trained again has the same digest."""
+    found = verifying.verify(run, data, backend=backend, steps=steps, progress=display(quiet, None))
+    print(printable(found.sentence))
+    return found.same
 
 
 def carry_out(train: Callable[[], Run], path: Path, stop: Stop) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.engine.arithmetic import shard_of
 from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
@@ -95,9 +96,10 @@ class Engine:
         self._threads: Executor | None = None
 
     def new_shard(
-        self, theta: Array, gradient: Array | None = None, kind: type[Shard] = Shard
+        self, theta: Array, gradient: Array | None = None, kind: type[Shard] | None = None
     ) -> Shard:
-        """A worker's shard for this engine's settings and inputs."""
+        """A worker's shard for this engine's settings and inputs, by default of the plain form."""
+        kind = kind or shard_of(self.settings)
         how = self.settings, self.inputs, self.targets, self.group
         return kind(theta, self.sizes, *how, gradient)
 
@@ -139,6 +141,7 @@ class Engine:
         for shard in busy[1:]:
             total.gradient += shard.gradient
             total.loss, total.right = total.loss + shard.loss, total.right + shard.right
+        total.finish(total.gradient, 0, images_in(rows))
         if self.settings.l2 > 0:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
@@ -184,6 +187,11 @@ class Engine:
                 images = xp.take(self.images, part, axis=0)
             first = start == starts[0]
             shard.add_images(images, labels, 1.0 / count, first, Chance(keys, start, deform))
+
+    def note(self, largest: Array) -> None:
+        """Take in the `Shard.largest` of a worker in another process."""
+        if (own := self.shards[0].largest) is not None:
+            own[...] = self.xp.maximum(own, largest)
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
@@ -268,15 +276,19 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     On a GPU the memory decides. On a CPU a plain batch of up to ONE_SHARD_UP_TO images is one
     shard: BLAS alone shares out its products. Where much of the work is element by element, halves
     are faster, each on a core of its own; not so in a wide network, whose products take most of the
-    time.
+    time. In exact arithmetic a shard is a normalised group on every machine, since the statistics
+    of groups are averaged in the order of the shards.
     """
+    if settings.is_exact and settings.batch_norm:
+        return 1  # or as many as belong together
     if not on_cpu:
         rows = GPU_SHARD_ROWS
         while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
             rows //= 2
         return rows
     if is_plain(settings):
-        return batch_rows if batch_rows <= ONE_SHARD_UP_TO else SHARD_ROWS
+        several = SHARD_ROWS // 2 if settings.is_exact else SHARD_ROWS  # twice the bytes
+        return batch_rows if batch_rows <= ONE_SHARD_UP_TO else several
     if sum(settings.sizes[1:]) > WIDE_UNITS:
         return min(WIDE_SHARD_ROWS, batch_rows)
     return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.engine import exact_inference
 from mnistgpu.engine.shard import is_narrow
 from mnistgpu.engine.threads import workers
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -22,26 +23,35 @@ ROWS = 1024  # of a shard, whose arrays then stay in a core's cache
 GPU_NUMBERS = 2**25  # in the layers of one shard: 128 MiB of float32
 
 
-def logits(theta: Array, sizes: tuple[int, ...], activation: str, images: Array) -> Array:
-    """Z_L (classes, N) of images (N, pixels) uint8, by parameters theta (parameter_count,)."""
-    return of_layers(network.layers(theta, sizes), activation, images)
+def logits(
+    theta: Array, sizes: tuple[int, ...], activation: str, images: Array, exact: bool = False
+) -> Array:
+    """Z_L (classes, N) of images (N, pixels) uint8, by parameters theta (parameter_count,).
+
+    exact: in the arithmetic of `exact_inference`.
+    """
+    return of_layers(network.layers(theta, sizes), activation, images, exact)
 
 
-def of_layers(params: Sequence[network.Layer], activation: str, images: Array) -> Array:
+def of_layers(
+    params: Sequence[network.Layer], activation: str, images: Array, exact: bool = False
+) -> Array:
     """As `logits`, from the layers: for one image, making them takes longer than the products."""
     W = params[-1][0]
     xp, count = array_namespace(W, images), images.shape[0]
-    if count == 1 and xp is np:
+    if count == 1 and xp is np and not exact:
         return of_image(params, activation, images[0])[:, None]
     numbers = images.shape[1] + sum(b.shape[0] for _, b in params)
-    rows = rows_of_a_shard(numbers, xp is np)
+    rows, of_some = rows_of_a_shard(numbers, xp is np), of_shard
+    if exact:
+        params, of_some = exact_inference.rounded_layers(params), exact_inference.of_shard
     if count <= rows:
-        return of_shard(params, activation, images)
+        return of_some(params, activation, images)
     Z = xp.empty((W.shape[0], count), dtype=W.dtype, **on_device_of(W))
 
     def answer(start: int) -> None:
         stop = min(start + rows, count)
-        Z[:, start:stop] = of_shard(params, activation, images[start:stop, :])
+        Z[:, start:stop] = of_some(params, activation, images[start:stop, :])
 
     starts = range(0, count, rows)
     with workers(min(cores(), len(starts)) if xp.__name__ == "numpy" else 1) as pool:

@@ -79,7 +79,7 @@ class Inputs:
         if settings.min_ink > 0:
             keep = inked(images, settings.min_ink)
             self.selected = xp.asarray(keep, **where)
-        self.pixels = len(keep)
+        self.keep, self.pixels = keep, len(keep)
         if settings.center:
             mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
@@ -98,17 +98,10 @@ class Inputs:
         """
         xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
         if deform:
-            limited = None
-            if self.deformation.rotation_1_7 is not None:
-                limited = augment.is_1_or_7(labels)
-            of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
-            how = self.deformation, self.image_shape, limited, self.selected
-            X = augment.deform(images, of_maps, *how, fields=self.fields, first=place)
-            X = xp.astype(X, dtype, copy=False)
+            X = xp.astype(self.deformed(images, labels, chance), dtype, copy=False)
             X *= 1.0 / 255.0
         else:
-            if self.selected is not None and self.deforming:  # the clean ending
-                images = xp.take(images, self.selected, axis=1)
+            images = self.cropped(images)
             if xp.__name__ == "cupy":  # one pass over the memory: what a full batch waits for
                 X = xp.multiply(images, self._scale)
             else:  # the same bits; faster on NumPy, and the only way of the array API standard
@@ -123,6 +116,24 @@ class Inputs:
         if settings.input_dropout > 0:
             drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         return X if deform else X.T
+
+    def deformed(self, images: Array, labels: Array, chance: Chance) -> Array:
+        """The selected pixels of the images, each deformed, as columns from 0 to 255."""
+        limited, keys = None, chance.keys
+        if self.deformation.rotation_1_7 is not None:
+            limited = augment.is_1_or_7(labels)
+        of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
+        exactly = self.settings.is_exact
+        how = self.deformation, self.image_shape, limited, self.selected
+        return augment.deform(
+            images, of_maps, *how, fields=self.fields, first=chance.place, exactly=exactly
+        )
+
+    def cropped(self, images: Array) -> Array:
+        """The selected pixels of images that `crop` has left whole, in the clean ending."""
+        if self.selected is None or not self.deforming:
+            return images
+        return array_namespace(images).take(images, self.selected, axis=1)
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
         """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""

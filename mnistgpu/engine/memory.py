@@ -116,6 +116,7 @@ def fixed(settings: Settings, images: int) -> int:
     if settings.min_ink > 0:  # while the pixels that stay are copied
         pixels *= 2
     vectors = 5 + remembered(settings)  # theta, gradient, addend, two temporary ones
+    vectors += settings.is_exact  # the rounded weights
     return images * (pixels + 40) + vectors * parameters * item_bytes(settings)
 
 

@@ -49,6 +49,7 @@ class Shard:
         self.right: Any = 0
         # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
+        self.largest: Array | None = None  # numbers that must stay in a range, see `out_of_range`
         self._addend = xp.empty_like(theta)
         self.gradients = network.layers(self.gradient, sizes)
         self._addends = network.layers(self._addend, sizes)
@@ -83,6 +84,16 @@ class Shard:
             self.loss, self.right = self.loss + loss, self.right + right
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
+
+    def finish(self, gradient: Array, begin: int, images: int) -> None:
+        """Turn a gradient, summed over all shards of a batch, into the mean: it is that already.
+
+        gradient: all of it, or the part from parameter `begin` on; images: of the batch.
+        """
+
+    def out_of_range(self) -> str:
+        """Which number has left the range of the arithmetic; "" if none has. A sync point."""
+        return ""
 
     def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
         """The logits (classes, m) before their bias; `buffers` keeps what backward needs."""
@@ -229,9 +240,11 @@ class Buffers:
         self.kept: dict[int, Array] = {}  # the factors of dropout
         self.groups: dict[int, regularize.Groups] = {}  # of each normalised layer
 
-    def statistics(self) -> list[tuple[Array, Array]]:
+    def statistics(
+        self, total: regularize.Total = regularize.last_axis_sum
+    ) -> list[tuple[Array, Array]]:
         """Mean and variance (n, 1) of every normalised layer; none without batch normalisation."""
-        return [regularize.statistics(groups) for groups in self.groups.values()]
+        return [regularize.statistics(groups, total) for groups in self.groups.values()]
 
 
 def is_narrow(units: int, m: int) -> bool:

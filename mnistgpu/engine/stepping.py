@@ -14,9 +14,11 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from mnistgpu.backend import Backend, are_kernels_used, using_kernels
+from mnistgpu.engine import exact_probe
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.cpu import process_group
-from mnistgpu.engine.cpu.bound_calls import bind_calls
+from mnistgpu.engine.cpu.bound_calls import BoundShard, bind_calls
+from mnistgpu.engine.cpu.exact_calls import BoundExactShard
 from mnistgpu.engine.cpu.processes import number_of_processes, shared_steps
 from mnistgpu.engine.gpu import cuda_graph
 from mnistgpu.engine.products.precision import matmul_in
@@ -34,6 +36,8 @@ CHECKED_STEPS = 2
 def check_backend(settings: Settings, backend: Backend) -> None:
     """Refuse settings that the backend cannot carry out, before anything is written."""
     matmul_in(settings.precision, backend.xp)
+    if settings.is_exact:
+        exact_probe.check(backend)
     if settings.graph:
         cuda_graph.require_gpu(backend)
 
@@ -57,7 +61,7 @@ def stepping(
         cuda_graph.require_gpu(trainer.backend)
     trainer.processes = number_of_processes(trainer) if processes is None else processes
     engine, plain = trainer.engine, trainer.engine.shards
-    bind_calls(engine)
+    bind_calls(engine, BoundExactShard if trainer.settings.is_exact else BoundShard)
     with contextlib.ExitStack() as stack:
         stack.enter_context(kernels_on(trainer.backend))
         step = trainer.step
@@ -105,7 +109,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
             expected = after(trainer, trainer.step, count)
         engine.shards, trainer.shared = fast, shared
         trainer.restore(first, begin)
-        why = difference(first, expected, after(trainer, step, count), TOLERANCE)
+        tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE
+        why = difference(first, expected, after(trainer, step, count), tolerance)
         if not why:
             break
     trainer.restore(now, taken)

@@ -48,6 +48,21 @@ def blas_architecture() -> str:
     return next(iter(names), "")
 
 
+def blas_name() -> str:
+    """NumPy's BLAS by name, version and kernels, as "openblas 0.3.30 (SkylakeX)"."""
+    found = [] if _blas() is None else _blas().info()
+    names = [
+        " ".join(
+            str(part)
+            for part in (each["internal_api"], each["version"], f"({each.get('architecture')})")
+            if part not in (None, "(None)")
+        )
+        for each in found
+        if each["user_api"] == "blas"
+    ]
+    return next(iter(names), "the BLAS of NumPy")
+
+
 @functools.cache
 def _blas() -> Any:
     """What limits the threads of NumPy's BLAS, found once (a millisecond); None if nothing can."""

@@ -12,9 +12,10 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
+from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import Engine, images_in, statistics_shares, weighted_means
-from mnistgpu.engine.inputs import Inputs, Keys
-from mnistgpu.maths import augment, optimizers, regularize
+from mnistgpu.engine.inputs import Keys
+from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
@@ -96,7 +97,7 @@ class Trainer:
             order = augment.ones_and_sevens_last(every, labels, size)
             labels, images = (backend.xp.take(each, order, axis=0) for each in (labels, images))
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
-        inputs = Inputs(digits.images, settings, digits.image_shape, labels)
+        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
@@ -109,6 +110,7 @@ class Trainer:
         per_epoch = self.batches.per_epoch
         # after so many steps the loop reads its sums, for a row of history
         self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
+        self.total = exact.fold if settings.is_exact else regularize.last_axis_sum
         self.taken = 0
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
@@ -156,12 +158,12 @@ class Trainer:
         if settings.batch_norm:
             self.engine.follow_statistics(statistics_kept, statistics_new)
         if settings.clip_norm is not None:
-            regularize.clip(gradient, settings.clip_norm)
+            regularize.clip(gradient, settings.clip_norm, self.total)
         if settings.weight_decay > 0:
             regularize.decay(self.params, weights_kept)
         self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.max_norm is not None:
-            regularize.limit_norms(self.params, settings.max_norm)
+            regularize.limit_norms(self.params, settings.max_norm, self.total)
         if settings.ema is not None:
             average = self.state["average"]
             average *= settings.ema
@@ -171,6 +173,13 @@ class Trainer:
         """Copy these of `arrays`, or all, from the processes that share the steps, if any do."""
         if self.shared is not None:
             self.shared.collect(*names)
+
+    def out_of_range(self) -> str:
+        """Which number of the steps so far has left the range of the arithmetic; "" if none has.
+
+        Right after `collect`. A sync point.
+        """
+        return next(filter(None, (shard.out_of_range() for shard in self.engine.shards)), "")
 
     def scheduled_rate(self, taken: int) -> float:
         """The learning rate of the step that follows `taken` steps."""
@@ -203,7 +212,11 @@ class Trainer:
         """theta before the first step of the run."""
         key, settings = counter_rng.fold_in(self.key, counter_rng.INIT), self.settings
         gain = ACTIVATIONS[settings.activation].gain
-        return network.init(key, sizes, settings.init, settings.dtype, gain)
+        # those of float32, which are multiples of 2^-24 or products of two numbers
+        dtype = "float32" if settings.is_exact else settings.dtype
+        theta = network.init(key, sizes, settings.init, dtype, gain)
+        xp = array_namespace(theta)
+        return xp.astype(theta, getattr(xp, settings.dtype), copy=False)
 
     def first_arrays(self) -> dict[str, Array]:
         """`arrays` as they are before the first step of the run."""
@@ -233,7 +246,7 @@ class Trainer:
         self.collect()
         if self.settings.ema is None or self.taken == 0:
             return self.engine.plain(self.theta)
-        theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+        theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, self.taken))
         statistics = self.statistics_of(theta) if self.settings.batch_norm else []
         return self.engine.plain(theta, statistics)
 

@@ -18,6 +18,8 @@ from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace, on_device_of, with_kernel
 from mnistgpu.counter_rng import Key
 from mnistgpu.errors import UsageError, did_you_mean
+from mnistgpu.maths import exact
+from mnistgpu.maths.exact_grids import HELD
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ STRONG = Deformation(
 )
 PRESETS = {"ciresan": CIRESAN, "strong": STRONG}
 
+POSITIONS, FIELDS = 2.0**-8, 2.0**-16  # grids of exact positions and fields, in pixels
 PAPER = 2  # width of the border of 0: places just outside the image have four neighbours too
 
 
@@ -107,6 +110,7 @@ def deform(
     strength: float = 1.0,
     fields: SmoothFields | None = None,
     first: int = 0,
+    exactly: bool = False,
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
@@ -116,7 +120,8 @@ def deform(
     deformation.rotation_1_7; a map of such and other images has the narrower limit, so sort them.
     `wanted` (k,) int64 are the pixels to compute, by default all; `strength` scales every limit.
     `fields` are the smooth fields of elastic distortion: pass them to many calls, or each call
-    makes its own.
+    makes its own. `exactly`: with the same bits whatever computes it (see `source`), as multiples
+    of 2^-16.
     """
     xp = array_namespace(images)
     m = images.shape[0]
@@ -127,7 +132,8 @@ def deform(
     if limited is not None:
         padded = _pad_rows(xp.astype(limited, xp.float32)[:, None], len(maps) * group)
         of_maps = xp.max(xp.reshape(padded, (len(maps), group)), axis=1)
-    rows, columns = source(keys, maps, deformation, image_shape, of_maps, strength, fields)
+    how = strength, fields, exactly
+    rows, columns = source(keys, maps, deformation, image_shape, of_maps, *how)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
     return moved(images, group, rows, columns, image_shape)
@@ -158,21 +164,25 @@ def source(
     limited: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
+    exactly: bool = False,
 ) -> tuple[Array, Array]:
     """Where each pixel's ink comes from: row and column (maps, pixels) float32, in pixels.
 
     maps: which of the batch. limited (maps,) float32 is 1 for those whose rotation is limited to
-    rotation_1_7, else 0.
+    rotation_1_7, else 0. `exactly`: computed by the operations of `maths/exact.py` in float64, and
+    rounded to 1/256 of a pixel: then `moved`, whose weights are multiples of 2^-16, rounds nothing.
     """
     maps_key, fields_key = keys
     xp, where = array_namespace(maps_key.like), on_device_of(maps_key.like)
     height, width = image_shape
     u = counter_rng.uniforms(maps_key, (8, len(maps)), axis=1, first=maps.start)[:, :, None]
-    u = u * 2.0 - 1.0
+    dtype = xp.float64 if exactly else xp.float32
+    u = xp.astype(u, dtype, copy=False) * 2.0 - 1.0
     turn = strength * math.pi / 180.0 * deformation.rotation
     angle = turn * u[0, ...]
     if limited is not None and deformation.rotation_1_7 is not None:
         narrow = strength * math.pi / 180.0 * deformation.rotation_1_7
+        limited = xp.astype(limited, dtype, copy=False)
         angle = angle * (1.0 - limited[:, None]) + narrow * u[0, ...] * limited[:, None]
     tall = 1.0 / (1.0 + strength * deformation.scaling * u[1, ...])
     wide = 1.0 / (1.0 + strength * deformation.scaling * u[2, ...])
@@ -181,19 +191,24 @@ def source(
     right = strength * deformation.shift * u[5, ...]
 
     pixel = xp.arange(height * width, dtype=xp.int64, **where)
-    y = xp.astype(pixel // width, xp.float32)[None, :] - (height - 1) / 2
-    x = xp.astype(pixel % width, xp.float32)[None, :] - (width - 1) / 2
-    cos, sin = xp.cos(angle), xp.sin(angle)
+    y = xp.astype(pixel // width, dtype)[None, :] - (height - 1) / 2
+    x = xp.astype(pixel % width, dtype)[None, :] - (width - 1) / 2
+    cos, sin = exact.cos_sin(angle) if exactly else (xp.cos(angle), xp.sin(angle))
     y0, x0 = y - down, x - right
     rows = tall * (cos * y0 - sin * x0)
     columns = wide * (sin * y0 + cos * x0) + slant * rows
     if deformation.elastic > 0:
         longest = strength * deformation.elastic
         length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
-        fields = fields or SmoothFields(fields_key.like, image_shape, deformation.elastic_sigma)
+        kind = ExactFields if exactly else SmoothFields
+        fields = fields or kind(fields_key.like, image_shape, deformation.elastic_sigma)
         down_field, right_field = fields.draw(fields_key, maps)
         rows, columns = rows + length * down_field, columns + length * right_field
-    return rows + (height - 1) / 2, columns + (width - 1) / 2
+    rows, columns = rows + (height - 1) / 2, columns + (width - 1) / 2
+    if exactly:
+        C = exact.magic(POSITIONS)
+        rows, columns = (xp.astype(exact.to_grid(each, C), xp.float32) for each in (rows, columns))
+    return rows, columns
 
 
 class SmoothFields:
@@ -208,18 +223,42 @@ class SmoothFields:
         self.vertical, self.horizontal = _gauss(like, height, sigma), _gauss(like, width, sigma)
         self.matmul: Callable[[Array, Array], Array] = array_namespace(like).matmul
 
+    noise = staticmethod(counter_rng.normals)
+
+    def once(self, across: Array) -> Array:
+        """Fields that are smoothed along one axis."""
+        return across
+
     def draw(self, key: Key, maps: range) -> tuple[Array, Array]:
         """Two fields (maps, pixels) float32, of root mean square length 1 together."""
         xp, (height, width), count = array_namespace(key.like), self.image_shape, len(maps)
         of_a_map = 2 * height * width
-        noise = counter_rng.normals(key, (count, of_a_map), axis=0, first=maps.start)
+        noise = self.noise(key, (count, of_a_map), axis=0, first=maps.start)
         lines = xp.reshape(noise, (count * 2 * height, width))
-        across = self.matmul(self.horizontal, lines.T)  # (width, maps 2 height)
+        across = self.once(self.matmul(self.horizontal, lines.T))  # (width, maps 2 height)
         lines = xp.reshape(across, (width * count * 2, height))
         smooth = xp.reshape(self.matmul(lines, self.vertical.T), (width, count, 2, height))
         fields = xp.permute_dims(smooth, (2, 1, 3, 0)) * math.sqrt(0.5)
         fields = xp.reshape(fields, (2, count, height * width))
         return fields[0, ...], fields[1, ...]
+
+
+class ExactFields(SmoothFields):
+    """`SmoothFields` in float64, of which no product rounds: the factors are on grids.
+
+    Noise has 23 bits, the numbers of a line that is smoothed once have at most 8 + 16, those of a
+    smoothing matrix 20, and a sum over a line adds as many as its length has.
+    """
+
+    def __init__(self, like: Array, image_shape: tuple[int, int], sigma: float):
+        super().__init__(like, image_shape, sigma)
+        self.vertical, self.horizontal = (_exact_gauss(like, n, sigma) for n in image_shape)
+
+    noise = staticmethod(exact.normals)
+
+    def once(self, across: Array) -> Array:
+        """See `SmoothFields`; on a grid."""
+        return exact.to_grid(across, exact.magic(FIELDS))
 
 
 def _gauss(like: Array, n: int, sigma: float) -> Array:
@@ -228,6 +267,16 @@ def _gauss(like: Array, n: int, sigma: float) -> Array:
     i = xp.arange(n, dtype=xp.float32, **where)
     G = xp.exp(-((i[:, None] - i[None, :]) ** 2) / (2.0 * sigma * sigma))
     return G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True))
+
+
+def _exact_gauss(like: Array, n: int, sigma: float) -> Array:
+    """`_gauss` in float64, on a grid: its rows have the norm 1, so no number is beyond it."""
+    xp, where = array_namespace(like), on_device_of(like)
+    C = exact.magic(math.ldexp(1.0, -min(20, HELD - 24 - (n - 1).bit_length())))
+    i = xp.arange(n, dtype=xp.float64, **where)
+    apart = i[:, None] - i[None, :]
+    G = exact.to_grid(exact.exp(apart * apart * (-1.0 / (2.0 * sigma * sigma))), C)
+    return exact.to_grid(G / xp.sqrt(xp.sum(G * G, axis=1, keepdims=True)), C)
 
 
 def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnistgpu.backend import Array, array_namespace, with_kernel, with_out
+from mnistgpu.maths import exact
 
 State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
@@ -104,8 +105,8 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
 
 def adam_numbers(rate: float, step: int) -> tuple[float, float]:
     """epsilon / v_factor and v_factor / (rate m_factor) of step 0, 1, ...: the bias corrections."""
-    m_factor = (1 - BETA_1) / (1 - BETA_1 ** (step + 1))
-    v_factor = math.sqrt((1 - BETA_2) / (1 - BETA_2 ** (step + 1)))
+    m_factor = (1 - BETA_1) / (1 - exact.power(BETA_1, step + 1))
+    v_factor = math.sqrt((1 - BETA_2) / (1 - exact.power(BETA_2, step + 1)))
     return EPSILON / v_factor, v_factor / (max(rate, SMALLEST_RATE) * m_factor)
 
 
@@ -117,7 +118,8 @@ OPTIMIZERS = {
 }
 
 
-# Schedules: the factor of the learning rate, from the share of the steps taken, in [0, 1).
+# Schedules: the factor of the learning rate, from the share of the steps taken, in [0, 1). Without
+# the C library's powers and cosines, whose last bits differ from system to system.
 
 
 def constant(progress: float) -> float:
@@ -132,17 +134,18 @@ def linear(progress: float) -> float:
 
 def cosine(progress: float) -> float:
     """Half a cosine from 1 to 0 (Loshchilov and Hutter 2017)."""
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+    cos, _ = exact.cos_sin(math.pi * progress)
+    return float(0.5 * (1.0 + cos))
 
 
 def step(progress: float) -> float:
     """1, and a tenth after each third of the run."""
-    return 0.1 ** int(3 * progress)
+    return exact.power(0.1, int(3 * progress))
 
 
 def exponential(progress: float) -> float:
     """From 1 to 1/1000, by the same factor at every step (as Ciresan et al. 2010)."""
-    return math.pow(0.001, progress)
+    return exact.float_power("0.001", progress)
 
 
 def one_cycle(progress: float) -> float:

@@ -7,7 +7,7 @@ so that the backward pass, another backend or a resumed run can draw the same on
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mnistgpu import counter_rng
@@ -16,17 +16,31 @@ from mnistgpu.counter_rng import Key
 from mnistgpu.network import Layer
 
 VARIANCE_FLOOR = 1e-5
+# What sums over the last axis: `last_axis_sum`, or `exact.fold` in an order of its own
+Total = Callable[[Array], Array]
 
 
-def add_noise(Z: Array, key: Key, deviation: float, axis: int = 1, first: int = 0) -> None:
-    """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
+def last_axis_sum(A: Array) -> Array:
+    """The sums over the last axis: (..., n) to (...), in whatever order is fastest."""
+    return array_namespace(A).sum(A, axis=-1)
+
+
+def add_noise(
+    Z: Array,
+    key: Key,
+    deviation: float,
+    axis: int = 1,
+    first: int = 0,
+    draw: Callable[..., Array] = counter_rng.noise,
+) -> None:
+    """Z += deviation * standard normal numbers, those of `counter_rng.noise` or another `draw`.
 
     The images lie along this axis of Z, the first at place `first` of the batch. Numbers are drawn
     in runs that follow each other in memory, and only whole runs are independent. In columns
     (units, m) a run belongs to one unit and several images, so the noise of one image is
     independent; in rows of pixels it belongs to neighbouring pixels of one image.
     """
-    noise = counter_rng.noise(key, Z.shape, Z.dtype, axis, first)
+    noise = draw(key, Z.shape, Z.dtype, axis, first)
     noise *= deviation
     Z += noise
 
@@ -52,9 +66,9 @@ def normalize(Z: Array) -> tuple[Array, Array]:
     """
     xp = array_namespace(Z)
     m = Z.shape[-1]
-    mean = _row_sums(Z) / m
+    mean = row_sums(Z) / m
     Z -= mean
-    deviation = xp.sqrt(_row_products(Z, Z) / m + VARIANCE_FLOOR)
+    deviation = xp.sqrt(row_products(Z, Z) / m + VARIANCE_FLOOR)
     Z /= deviation
     return mean, deviation
 
@@ -66,8 +80,8 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
     subtracted: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
     """
     m = dZ.shape[-1]
-    along = _row_products(dZ, normalized) / m
-    dZ -= _row_sums(dZ) / m
+    along = row_products(dZ, normalized) / m
+    dZ -= row_sums(dZ) / m
     dZ -= along * normalized
     dZ /= deviation
 
@@ -76,7 +90,9 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
 Groups = list[tuple[Array, Array, Array]]
 
 
-def normalize_groups(Z: Array, group: int) -> Groups:
+def normalize_groups(
+    Z: Array, group: int, normalize: Callable[[Array], tuple[Array, Array]] = normalize
+) -> Groups:
     """`normalize` columns Z (n, m), `group` at a time; what `normalize_groups_backward` needs.
 
     Ghost batches (Hoffer, Hubara and Soudry 2017).
@@ -100,11 +116,11 @@ def _views(Z: Array, group: int) -> list[Array]:
     return [grouped, Z[:, whole * group :]] if whole * group < m else [grouped]
 
 
-def statistics(normalized: Groups) -> tuple[Array, Array]:
+def statistics(normalized: Groups, total: Total = last_axis_sum) -> tuple[Array, Array]:
     """Mean and variance (n, 1): the means over all images of what their groups have."""
     counts = [math.prod(view.shape[1:]) for view, _, _ in normalized]
-    means = [_over_groups(mean) for _, mean, _ in normalized]
-    variances = [_over_groups(deviation**2) for _, _, deviation in normalized]
+    means = [_over_groups(mean, total) for _, mean, _ in normalized]
+    variances = [_over_groups(deviation * deviation, total) for _, _, deviation in normalized]
     return weighted_mean(means, counts), weighted_mean(variances, counts)
 
 
@@ -116,12 +132,14 @@ def weighted_mean(values: Sequence[Array], counts: Sequence[int]) -> Array:
     return sum(count / total * value for count, value in zip(counts, values, strict=True))
 
 
-def _over_groups(values: Array) -> Array:
+def _over_groups(values: Array, total: Total) -> Array:
     """The mean over groups (n, groups, 1), as (n, 1)."""
-    return values if values.ndim == 2 else array_namespace(values).mean(values, axis=1)
+    if values.ndim == 2:
+        return values
+    return total(values[:, :, 0])[:, None] / values.shape[1]
 
 
-def _row_sums(A: Array) -> Array:
+def row_sums(A: Array) -> Array:
     """The sum of each row of A (..., m): (..., 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS adds five times as fast as NumPy
@@ -129,7 +147,7 @@ def _row_sums(A: Array) -> Array:
     return xp.sum(A, axis=-1, keepdims=True)
 
 
-def _row_products(A: Array, B: Array) -> Array:
+def row_products(A: Array, B: Array) -> Array:
     """The sum of each row of A * B, both (..., m): (..., 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS needs no memory for A * B
@@ -139,10 +157,10 @@ def _row_products(A: Array, B: Array) -> Array:
     return xp.sum(A * B, axis=-1, keepdims=True)
 
 
-def clip(gradient: Array, longest: float) -> None:
+def clip(gradient: Array, longest: float, total: Total = last_axis_sum) -> None:
     """Shorten the gradient (n,) to the norm `longest` if it is longer (Pascanu et al. 2013)."""
     xp = array_namespace(gradient)
-    norm = xp.sqrt(xp.sum(gradient * gradient))
+    norm = xp.sqrt(total(gradient * gradient))
     gradient *= longest / xp.maximum(norm, longest)
 
 
@@ -158,9 +176,9 @@ def add_l2(gradients: Sequence[Layer], params: Sequence[Layer], strength: float)
         dW += strength * W
 
 
-def limit_norms(params: Sequence[Layer], longest: float) -> None:
+def limit_norms(params: Sequence[Layer], longest: float, total: Total = last_axis_sum) -> None:
     """Shorten the weights into every unit to the norm `longest` (Srivastava et al. 2014, 5.1)."""
     for W, _ in params:
         xp = array_namespace(W)
-        norms = xp.sqrt(xp.sum(W * W, axis=1, keepdims=True))
+        norms = xp.sqrt(total(W * W))[:, None]
         W *= longest / xp.maximum(norms, longest)

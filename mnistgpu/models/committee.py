@@ -140,7 +140,8 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     for i in range(maps):
         key = counter_rng.fold_in(seed, counter_rng.DEFORM, i)
         keys = augment.keys_of(key)
-        moved = augment.deform(images, keys, deformation, member.image_shape, strength=STRENGTH)
+        shape, exactly = member.image_shape, member.is_exact
+        moved = augment.deform(images, keys, deformation, shape, strength=STRENGTH, exactly=exactly)
         grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
         total = total + member.probabilities(grey.T, backend)
     return total / maps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from mnistgpu import network
 from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data.classes import check_names
 from mnistgpu.data.levels import OURS, Levels
-from mnistgpu.engine import inference
+from mnistgpu.engine import exact_inference, inference
 from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import from_dict
@@ -75,6 +76,18 @@ class Model:
         """What a copy takes over: the fields. Copied views would no longer be views of theta."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it was trained with `--precision exact`: then its answers too have the same bits
+        whatever computes them.
+        """
+        return self.settings.get("precision") == "exact"
+
+    @property
+    def digest(self) -> str:
+        """See `digest_of`."""
+        return digest_of(self.theta)
+
     def logits(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to logits Z_L (classes, N), on the backend's device."""
         images = backend.asarray(images)
@@ -86,15 +99,22 @@ class Model:
         params = self.layers
         if backend.xp is not np:
             params = network.layers(backend.asarray(self.theta), self.sizes)
-        return inference.of_layers(params, self.activation, images)
+        return inference.of_layers(params, self.activation, images, self.is_exact)
 
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to probabilities (classes, N), on the backend's device."""
-        return network.softmax(self.logits(images, backend))
+        softmax = exact_inference.softmax if self.is_exact else network.softmax
+        return softmax(self.logits(images, backend))
 
     def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
         """The number of the most probable class of each image: (N,) int64 on the host."""
         return backend.to_numpy(backend.xp.argmax(self.logits(images, backend), axis=0))
+
+
+def digest_of(theta: np.ndarray) -> str:
+    """The SHA-256 of parameters, in their order, as little-endian numbers."""
+    numbers = theta.astype(theta.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 def save(model: Model, path: Path) -> None:

@@ -56,7 +56,12 @@ class Checkpoint:
 
 
 def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str) -> Checkpoint:
-    """The state of a run as a checkpoint. A sync point: everything is copied to the host."""
+    """The state of a run as a checkpoint. A sync point: everything is copied to the host.
+
+    DivergedError if a number has left the range of the arithmetic.
+    """
+    vectors = trainer.vectors()
+    health.check_range(trainer)
     return Checkpoint(
         trainer.settings,
         data,
@@ -65,7 +70,7 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,
-        trainer.vectors(),
+        vectors,
         progress,
     )
 
@@ -139,6 +144,8 @@ def parts(checkpoint: Checkpoint) -> tuple[tensor_file.Texts, tensor_file.Tensor
         "machine": json.dumps(checkpoint.machine, sort_keys=True),
         "record": json.dumps(record, sort_keys=True),
     }
+    if checkpoint.settings.is_exact:
+        texts["digests"] = json.dumps(list(progress.digests.items()))
     return texts, tensors
 
 
@@ -189,6 +196,7 @@ def from_parts(
             Progress.best_score if score is None else (score[0], score[1]),
             record["best_epoch"],
             tensors.get("best"),
+            digests_of(texts, used, where),
             record["finished"],
         ),
         int(texts.get("format_version", FORMAT_VERSION)),  # there if the texts are a file's
@@ -203,6 +211,7 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
     used, record = settings_of(texts, where), record_of(texts, where)
     data_of(texts, where)
     machine_of(texts, where)
+    digests_of(texts, used, where)
     if not re.fullmatch("[0-9a-f]{64}", texts.get("data_digest", "")):
         raise wrong(where, "data_digest")
     if (
@@ -248,6 +257,24 @@ def data_of(texts: Mapping[str, str], where: str) -> str | None:
     if data is not None and not isinstance(data, str):
         raise wrong(where, "data")
     return data
+
+
+def digests_of(texts: Mapping[str, str], used: Settings, where: str) -> dict[int, str]:
+    """The digests of an exact run by their steps; none of another run."""
+    if not used.is_exact:
+        return {}
+    pairs = json_of(texts, "digests", where)
+    good = isinstance(pairs, list) and all(
+        isinstance(pair, list)
+        and len(pair) == 2
+        and type(pair[0]) is int
+        and isinstance(pair[1], str)
+        and re.fullmatch("[0-9a-f]{64}", pair[1])
+        for pair in pairs
+    )
+    if not good:
+        raise wrong(where, "digests")
+    return dict(pairs)
 
 
 def machine_of(texts: Mapping[str, str], where: str) -> dict[str, str]:

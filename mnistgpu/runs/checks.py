@@ -7,6 +7,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.data.classes import DIGITS, shown
 from mnistgpu.data.splitting import number_of
+from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
 from mnistgpu.engine.inputs import inked
 from mnistgpu.errors import DataError, UsageError
@@ -59,6 +60,8 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
             f"{len(dataset.train)} training images; hold out fewer, or none with --validation 0"
         )
+    if settings.is_exact:
+        grids_of(settings, first, left)
     if settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {left} training images; "

@@ -12,6 +12,7 @@ import numpy as np
 from mnistgpu import data, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data.classes import shown
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
 from mnistgpu.maths.optimizers import OPTIMIZERS
 from mnistgpu.settings import Settings
@@ -34,6 +35,15 @@ def check(loss: Array, seen: int, theta: Array, iteration: int, settings: Settin
             what = "the parameters are no longer finite numbers"
         raise diverged(what, iteration, settings)
     return total / seen
+
+
+def check_range(trainer: Trainer) -> None:
+    """DivergedError if a number of the steps so far has left the range of the arithmetic.
+
+    A sync point.
+    """
+    if what := trainer.out_of_range():
+        raise diverged(what, trainer.taken, trainer.settings)
 
 
 def check_finite(theta: Array, iteration: int, settings: Settings) -> None:

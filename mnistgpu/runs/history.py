@@ -42,6 +42,7 @@ class Progress:
     best_score: tuple[float, float] = (-1.0, -math.inf)  # for early stopping
     best_epoch: float = 0.0
     best_theta: np.ndarray | None = None
+    digests: dict[int, str] = field(default_factory=dict)  # of an exact run, see `digests`
     finished: bool = False
 
     def add_step(self, loss: Any, right: Any, images: int) -> None:

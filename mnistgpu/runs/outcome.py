@@ -10,7 +10,7 @@ import numpy as np
 
 from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
-from mnistgpu.engine import inference
+from mnistgpu.engine import exact_inference, inference
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.models import model
 from mnistgpu.runs.history import Progress, Row
@@ -38,9 +38,12 @@ def evaluate(
         part = slice(start, start + inference.AT_ONCE)
         images = backend.asarray(digits.images[part])
         labels = backend.asarray(digits.labels[part])  # type: ignore[index]
-        Z = inference.logits(theta, settings.sizes, settings.activation, images)
-        Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
-        loss += float(network.cross_entropy(Z, Y)) * len(labels)
+        Z = inference.logits(theta, settings.sizes, settings.activation, images, settings.is_exact)
+        if settings.is_exact:
+            loss += exact_inference.total_loss(Z, labels)
+        else:
+            Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
+            loss += float(network.cross_entropy(Z, Y)) * len(labels)
         right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
     return loss / len(digits), right / len(digits)
 
@@ -72,6 +75,10 @@ def outcome_of(
     if test is not None:
         test_probabilities = backend.to_numpy(trained.probabilities(test.images, backend))
         test_accuracy = float(np.mean(np.argmax(test_probabilities, axis=0) == test.labels))
+    digests = {
+        "digest": trained.digest,
+        "digests": {str(step): digest for step, digest in progress.digests.items()},
+    }
     results = {
         "test_accuracy": test_accuracy,
         **accuracies,
@@ -80,6 +87,7 @@ def outcome_of(
         "seconds": seconds,
         "images_per_second": progress.images_seen / seconds,
         "precision": settings.precision,
+        **(digests if settings.is_exact else {}),
         "mnistgpu": __version__,
         **backend.describe(),
     }

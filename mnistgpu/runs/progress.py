@@ -321,4 +321,6 @@ def conclusion(outcome: Outcome, path: Path | None) -> list[str]:
         f"test {number(results['test_accuracy'])}",
         f"time      {results['seconds']:.1f} s, {results['images_per_second']:,.0f} images/s",
     ]
+    if "digest" in results:
+        lines.append(f"digest    {results['digest']}")
     return lines if path is None else [*lines, f"saved in  {path}"]

@@ -42,7 +42,12 @@ def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
         check_length(saved, trainer.steps)
     trainer.restore(saved.vectors, saved.taken)
     finished = trainer.taken >= trainer.steps or (saved.progress.finished and same)
-    return replace(saved.progress, history=list(saved.progress.history), finished=finished)
+    return replace(
+        saved.progress,
+        history=list(saved.progress.history),
+        digests=dict(saved.progress.digests),
+        finished=finished,
+    )
 
 
 def warnings(saved: Checkpoint) -> list[str]:

@@ -17,6 +17,7 @@ from mnistgpu.runs import health, resume
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
 from mnistgpu.runs.checkpoint import Checkpoint
 from mnistgpu.runs.checks import check_fit
+from mnistgpu.runs.digests import Digests, next_mark
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.outcome import Outcome, evaluate, outcome_of
 from mnistgpu.runs.stop import Stop
@@ -46,6 +47,8 @@ def train(
     trainer = Trainer(settings, training, backend, resume.workers(resumed, backend))
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop
+    if settings.is_exact:
+        callbacks = (Digests(), *callbacks)  # before what saves them
     if settings.early_stopping is not None:
         callbacks = (*callbacks, EarlyStopping(settings.early_stopping))
     for callback in callbacks:
@@ -76,12 +79,14 @@ def train(
         while not progress.finished:
             # steps taken together go across no row; the first step has one
             most = row_every - trainer.taken % row_every if trainer.taken else 1
-            progress.add_step(*step(most=min(most, steps - trainer.taken)))
+            end = next_mark(trainer.taken, steps) if settings.is_exact else steps
+            progress.add_step(*step(most=min(most, end - trainer.taken)))
             iteration = trainer.taken
             progress.images_seen = trainer.batches.seen(iteration)
             at_row = iteration % row_every == 0 or iteration in (1, steps) or stop.finishing
             if at_row:  # nowhere else does the loop wait for the device
                 trainer.collect("theta")
+                health.check_range(trainer)
                 mean_loss = health.check(  # a sync point
                     progress.loss, progress.seen, trainer.theta, iteration, settings
                 )

@@ -12,8 +12,8 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume sweep load save evaluate compare committee lr_find plot submit draw "
-    "list_runs doctor load_data",
+    "functions": "fit resume sweep verify load save evaluate compare committee lr_find plot submit "
+    "draw list_runs doctor load_data",
     "classes": "Run Model Settings Dataset Digits Callback Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
@@ -27,6 +27,7 @@ SIGNATURES = {
     "on_interrupt checkpoint_every force snapshots watch **settings",
     "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
     "**settings",
+    "verify": "run X y * test validation backend steps progress",
     "load": "path * backend",
     "save": "given path * force",
     "evaluate": "model X y * report robustness backend made_by",

@@ -85,9 +85,9 @@ class TapeRecorder:
         assert A.ndim == B.ndim == 2
         return self.tape.apply(np.matmul, (A, B), keywords)
 
-    def matmul_float32(self, A, B):
+    def matmul_of_fields(self, A, B):
         """The same for deformations."""
-        assert A.dtype == B.dtype == np.float32
+        assert A.dtype == B.dtype
         return self.matmul(A, B)
 
     def record(self, steps):

@@ -65,10 +65,10 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (1230, 660, []),
-        (1231, 660, ["engine/"]),
-        (100, 661, ["engine/cpu/"]),
-        (1500, 700, ["engine/", "engine/cpu/"]),
+        (1800, 740, []),
+        (1801, 740, ["engine/"]),
+        (100, 741, ["engine/cpu/"]),
+        (2000, 800, ["engine/", "engine/cpu/"]),
     ],
 )
 def test_a_room_over_its_limit_fails_the_check(tmp_path, engine, cpu, broken):

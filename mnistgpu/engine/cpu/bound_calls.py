@@ -138,10 +138,10 @@ class BoundShard(Shard):
         return BoundBuffers(self.gradient, self.sizes, m)
 
 
-def bind_calls(engine: Engine) -> None:
+def bind_calls(engine: Engine, kind: type[Shard] = BoundShard) -> None:
     """Let the engine's workers make bound calls from here on, if its network is plain."""
     if is_plain(engine.settings) and engine.xp.__name__ == "numpy":
-        engine.shards = [engine.new_shard(engine.theta, kind=BoundShard) for _ in engine.shards]
+        engine.shards = [engine.new_shard(engine.theta, kind=kind) for _ in engine.shards]
 
 
 def total_loss(Z: np.ndarray, Y: np.ndarray, row: np.ndarray) -> Any:

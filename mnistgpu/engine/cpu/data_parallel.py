@@ -33,6 +33,9 @@ class DataParallel:
         self.gradients = [group.shared_array(count, dtype=dtype) for _ in ranks]
         self.losses = group.shared_array(group.size, dtype=dtype)
         self.right = group.shared_array(group.size, dtype="int64")
+        self.largest = []  # what each rank has in place of `Shard.largest`
+        if (largest := engine.shards[0].largest) is not None:
+            self.largest = [group.shared_array(len(largest), dtype=dtype) for _ in ranks]
         # for each shard of a batch, mean and variance of every normalised layer
         sizes = engine.sizes[1:-1] if trainer.settings.batch_norm else ()
         self.statistics = [
@@ -49,6 +52,8 @@ class DataParallel:
         """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
         for name in names or self.vectors:
             self.trainer.arrays()[name][...] = self.vectors[name]
+        for own in self.largest:
+            self.trainer.engine.note(own)
 
     def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """What takes this rank's share of a step: see `tensor_parallel.TensorParallel.begin`."""
@@ -78,6 +83,8 @@ class RankEngine(Engine):
         self.theta = shares.vectors["theta"]
         kind = type(self.shards[0])
         self.shard = self.new_shard(self.theta, shares.gradients[self.rank], kind)
+        if shares.largest:
+            self.shard.largest = shares.largest[self.rank]
         self.shards = [self.shard] * shares.group.size  # a batch is cut for so many workers
         slice_ = shares.slice_of(self.rank)
         self.slices = [each[slice_] for each in shares.gradients]
@@ -101,6 +108,7 @@ class RankEngine(Engine):
         for rank in range(1, len(starts)):
             total += self.slices[rank]
             loss, right = loss + shares.losses[rank], right + shares.right[rank]
+        shard.finish(total, shares.slice_of(self.rank).start, count)
         if self.settings.batch_norm:
             first = range(0, count, self.shard_rows)
             sizes = [min(self.shard_rows, count - start) for start in first]

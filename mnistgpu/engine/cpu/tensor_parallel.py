@@ -19,20 +19,24 @@ the first, losses and right answers are counted after the last.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import Array
-from mnistgpu.engine.cpu import bound_calls
+from mnistgpu.engine.cpu import bound_calls, exact_calls
 from mnistgpu.engine.cpu.bound_calls import BoundBuffers, Call
+from mnistgpu.engine.cpu.exact_calls import ExactMemory
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
+from mnistgpu.engine.exact_shard import ExactShard, finish, total_loss
 from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.maths import regularize
+from mnistgpu.maths import exact, regularize
 
 # At most so many steps are taken together, of at most so many multiply-adds, some ten milliseconds:
 # a request to stop waits for them. What is done once a step counts as BESIDE more images.
@@ -60,6 +64,9 @@ class TensorParallel:
         self.gradients = [[shared(n * size) for _ in ranks] for n in gathered]  # W^T dZ
         self.logits = [[shared(self.sizes[-1] * size) for _ in ranks] for _ in ("even", "odd")]
         self.loss, self.right = shared(), group.shared_array(dtype="int64")
+        layers = len(self.sizes) - 1
+        self.largest_weights = [shared(layers) for _ in ranks]  # of each layer, in exact steps
+        self.largest = [shared(2 * (layers - 1)) for _ in ranks]  # as `Shard.largest`
 
     def part(self, vector: Array, rank: int) -> list[network.Layer]:
         """Views of a rank's weights and biases in a vector of the trainer.
@@ -80,6 +87,8 @@ class TensorParallel:
         """Copy these vectors, or all, from the ranks into the trainer, between two steps."""
         for whole, part in self.pairs(*(names or self.vectors[0])):
             whole[...] = part
+        for own in self.largest:
+            self.trainer.engine.note(own)
 
     def pairs(self, *names: str) -> Iterator[tuple[Array, Array]]:
         """Weights and biases of these vectors: a part of the trainer's, and the rank's own."""
@@ -198,6 +207,7 @@ class RankSteps:
         self.gradients = rank_layers(self.gradient, shapes)
         self.matmul = matmul_in(trainer.settings.precision, np)
         self.buffers: dict[int, RankBuffers] = {}  # of a batch, and of the last of an epoch
+        self.exact = ExactRank(self) if trainer.settings.is_exact else None
         # the results of steps, batch by batch
         size, dtype = trainer.batches.size, trainer.theta.dtype
         self.Z = np.empty((shares.sizes[-1], shares.together * size), dtype)
@@ -225,7 +235,8 @@ class RankSteps:
         if self.group.rank == 0:
             self.shares.right[...] = bound_calls.count_right(Z, labels)
         if self.group.rank == 1:
-            self.shares.loss[...] = bound_calls.total_loss(Z, Y, row)
+            total_loss = self.exact.total_loss if self.exact else bound_calls.total_loss
+            self.shares.loss[...] = total_loss(Z, Y, row)
         return self.shares.loss, self.shares.right, m
 
     def step(self, rows: np.ndarray, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
@@ -237,8 +248,12 @@ class RankSteps:
         np.take(self.engine.images, rows, axis=0, out=self.images[:m], mode="clip")
         self.engine.inputs.fill(buffers.X, self.images[:m])
         np.copyto(buffers.Y, Y)
+        if self.exact:
+            self.exact.round_weights()
         for call in self.calls(buffers, taken % 2):
             call()
+        if self.exact:
+            self.exact.finish(buffers)
         if trainer.settings.l2 > 0:
             regularize.add_l2(self.gradients, trainer.params, trainer.settings.l2)
         trainer.update(self.gradient, trainer.numbers(taken, rate))
@@ -249,7 +264,57 @@ class RankSteps:
         if parity not in buffers.calls:
             buffers.use(parity)
             scale, factor = 1.0 / len(buffers.X), self.engine.inputs.factor
-            buffers.calls[parity] = bound_calls.gradient_calls(
-                self.trainer.params, self.gradients, buffers, self.matmul, factor, scale
-            )
+            if self.exact:
+                buffers.calls[parity] = self.exact.calls(buffers)
+            else:
+                buffers.calls[parity] = bound_calls.gradient_calls(
+                    self.trainer.params, self.gradients, buffers, self.matmul, factor, scale
+                )
         return buffers.calls[parity]
+
+
+class ExactRank:
+    """What a rank does otherwise in exact arithmetic, see `exact_shard`."""
+
+    def __init__(self, steps: RankSteps):
+        self.steps, trainer = steps, steps.trainer
+        shard = trainer.engine.shards[0]
+        assert isinstance(shard, ExactShard)
+        self.grids, self.factor, self.C = shard.grids, shard.factor, shard.C
+        self.factors = [(np.empty_like(W), np.empty_like(b)) for W, b in trainer.params]
+        self.memories: dict[int, ExactMemory] = {}
+
+    def round_weights(self) -> None:
+        """As `ExactShard.round_weights`: the grid of a layer follows its weights on all ranks."""
+        shares, params = self.steps.shares, self.steps.trainer.params
+        own = shares.largest_weights[self.steps.group.rank]
+        for i, ((W, b), (factor, addend)) in enumerate(zip(params, self.factors, strict=True)):
+            np.multiply(W, 1.0 if i else self.factor, out=factor)
+            own[i] = exact.largest(factor)
+            np.add(b, self.C if i < len(params) - 1 else 0.0, out=addend)
+        self.steps.group.barrier()
+        all_largest = np.max(shares.largest_weights, axis=0)
+        for i, (factor, _) in enumerate(self.factors):
+            power = exact.next_power_of_two(all_largest[i])
+            exact.to_grid(factor, power * math.ldexp(exact.ONE, -self.grids.weight_bits(i)))
+
+    def calls(self, buffers: RankBuffers) -> list[Call]:
+        """The calls that write the gradient, summed over the images."""
+        m = len(buffers.X)
+        memory = self.memories.setdefault(m, ExactMemory(buffers, self.C))
+        gradients, matmul = self.steps.gradients, self.steps.matmul
+        return exact_calls.gradient_calls(
+            self.factors, gradients, buffers, memory, matmul, self.grids
+        )
+
+    def finish(self, buffers: RankBuffers) -> None:
+        """Make the gradient a mean, and keep the largest numbers."""
+        m = len(buffers.X)
+        units, inputs = self.steps.gradients[0][0].shape
+        finish(self.steps.gradient, units * inputs, self.factor, m)
+        largest = self.steps.shares.largest[self.steps.group.rank]
+        np.maximum(largest, self.memories[m].largest(), out=largest)
+
+    def total_loss(self, Z: np.ndarray, Y: np.ndarray, row: np.ndarray) -> Any:
+        """See `exact_shard.total_loss`."""
+        return total_loss(Z, Y, row, self.grids)

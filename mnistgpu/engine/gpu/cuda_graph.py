@@ -66,7 +66,7 @@ class StepGraph:
         for shard in trainer.engine.shards:
             shard.matmul = recorder.matmul
         if trainer.engine.inputs.fields is not None:
-            trainer.engine.inputs.fields.matmul = recorder.matmul_float32
+            trainer.engine.inputs.fields.matmul = recorder.matmul_of_fields
         left = range(trainer.taken, min(trainer.steps, trainer.taken + 2 * trainer.row_every))
         if left and not any(map(self.begins, left)):
             self.give_up(f"fewer than {self.length} steps that are alike are left")
@@ -141,7 +141,8 @@ class StepGraph:
             )
             trainer.restore(start, taken, arrays)
             found = after(trainer, functools.partial(self.carry_out, replay), 1, arrays)
-            why = difference(start, expected, found, TOLERANCE)
+            tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE
+            why = difference(start, expected, found, tolerance)
             self.replay, why_not = (None, f"replays {why}") if why else (replay, "")
         except Exception as error:
             why_not = gist(error)

@@ -14,7 +14,7 @@ from mnistgpu.engine.products.cublas import Cublas
 class CudaRecorder:
     """Stream, memory pool and cuBLAS of a captured graph; they live as long as it does.
 
-    `matmul` multiplies for the network, `matmul_float32` for deformations.
+    `matmul` multiplies for the network, `matmul_of_fields` for deformations.
 
     The pool is for the capture alone: every replay writes to the memory of the temporary arrays, so
     it must not be used for anything else.
@@ -25,7 +25,8 @@ class CudaRecorder:
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.pool = cupy.cuda.MemoryPool()
         blas = Cublas(cupy)
-        self.matmul, self.matmul_float32 = blas.product(precision), blas.product("float32")
+        self.matmul = blas.product(precision)
+        self.matmul_of_fields = blas.product("exact" if precision == "exact" else "float32")
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ GEMM_DEFAULT = -1  # cublasGemmAlgo_t in cublas_api.h: cuBLAS chooses
 COMPUTE = {
     "float32": "COMPUTE_32F",
     "float64": "COMPUTE_64F",
+    "exact": "COMPUTE_64F",
     "tf32": "COMPUTE_32F_FAST_TF32",
     "bf16": "COMPUTE_32F_FAST_16BF",  # rounds the factors, and adds up in float32
 }
@@ -57,7 +58,7 @@ class Cublas:
         Rows or columns of each must be contiguous, those of `out` its rows; ShapeError otherwise.
         """
         compute = int(getattr(self._binding.ComputeType, COMPUTE[precision]))
-        factors = self._factors[precision == "float64"]
+        factors = self._factors[precision in ("float64", "exact")]
         return functools.partial(self._matmul, compute, factors, factors.ctypes.data)
 
     def _matmul(

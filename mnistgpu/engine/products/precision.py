@@ -28,8 +28,8 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
     """
     if xp.__name__ == "cupy":
         refuse_hidden_tf32(xp, precision)
-    if precision in ("float32", "float64"):
-        in_pieces = precision == "float32" and xp.__name__ == "numpy" and small.pays()
+    if precision in ("float32", "float64", "exact"):
+        in_pieces = precision != "float64" and xp.__name__ == "numpy" and small.pays()
         matmul: Callable[..., Array] = small.matmul if in_pieces else xp.matmul
         return matmul
     if xp.__name__ != "cupy":

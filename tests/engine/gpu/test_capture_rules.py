@@ -128,7 +128,7 @@ def test_no_shape_and_no_index_of_a_step_depends_on_data(digits, changes):
         before = backend.to_numpy(trainer.theta).copy()
         trainer.step()
         matmul = with_out(strict.matmul, trainer.theta)
-        own = types.SimpleNamespace(matmul=matmul, matmul_float32=strict.matmul)
+        own = types.SimpleNamespace(matmul=matmul, matmul_of_fields=strict.matmul)
         graph = StepGraph(trainer, own, print)
         graph.load(0)
         for place in range(graph.length):
