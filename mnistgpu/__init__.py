@@ -59,7 +59,7 @@ _NAMES = {
     "RECIPES": "recipes",
     "Dataset": "data",
     "Digits": "data",
-    "load_data": "data:load",
+    "load_data": "api.reading",
     "Callback": "runs.callbacks",
     "Stop": "runs.stop",
     "MnistGpuError": "errors",

@@ -2,13 +2,13 @@
 
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
+from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
 from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
 from mnistgpu.api.sweeping import sweep
 from mnistgpu.api.verifying import verify
 from mnistgpu.commands.doctor import doctor
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.data import load as load_data
 from mnistgpu.errors import (
     BackendError,
     DataError,

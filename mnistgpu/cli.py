@@ -38,9 +38,13 @@ RunArgument = Annotated[
 BackendOption = Annotated[str | None, BACKEND]
 JsonOption = Annotated[bool, JSON]
 VersionOption = Annotated[bool, VERSION]
+DATA = "Digits: a folder of files or of pictures, or an IDX, CSV or npz file."
 DataOption = Annotated[
     Path | None,
-    option("--data", help="Digits: a folder, IDX, CSV or npz file.", default="the embedded MNIST"),
+    option("--data", help=DATA, default="the test part of what the run was trained on"),
+]
+TrainingDataOption = Annotated[
+    Path | None, option("--data", help=DATA, default="the embedded MNIST")
 ]
 
 
@@ -82,7 +86,9 @@ def evaluate(
 ) -> None:
     """Measure a trained network on labelled digits: accuracy, calibration, robustness, mistakes.
 
-    Prints tables, and writes a page with all of it and the pictures of the worst mistakes.
+    Prints tables, and writes a page with all of it and the pictures of the worst mistakes. Without
+    --data the digits are the test part of what the run was trained on, or the images that it held
+    out for validation.
     """
     from mnistgpu.commands import judging
     from mnistgpu.storage.terminal import command_line
@@ -95,7 +101,9 @@ def predict(
     run: RunArgument,
     images: Annotated[
         list[Path],
-        typer.Argument(help="Pictures (PNG, JPEG, WebP, ...), or digits as CSV, IDX or npz."),
+        typer.Argument(
+            help="Pictures (PNG, JPEG, WebP, ...), folders of them, or digits as CSV, IDX or npz."
+        ),
     ],
     many: Annotated[
         bool, option("--many", help="Read several digits in a picture, line by line.")
@@ -127,11 +135,15 @@ def submit(
     out: Annotated[
         Path, option(help="The file to send to Kaggle.", default="submission.csv")
     ] = Path("submission.csv"),
-    force: Annotated[bool, option("--force", help="Replace an existing file.")] = False,
+    force: Annotated[bool, option("--force", help="Replace an older submission.")] = False,
     backend: BackendOption = None,
     version: VersionOption = False,
 ) -> None:
-    """Write a submission to Kaggle's "Digit Recognizer": ImageId,Label for every image."""
+    """Write a submission to Kaggle's "Digit Recognizer", or a competition of the same form.
+
+    Its columns and ids are those of sample_submission.csv beside test.csv or of the id column of
+    test.csv, else ImageId,Label and 1, 2, 3, ...
+    """
     from mnistgpu.commands import answering
 
     answering.submit(run, test, out, force, backend)
@@ -237,7 +249,7 @@ def lr_find(
     changes: dict[str, Any],
     recipe: Annotated[str | None, RECIPE] = None,
     deform: Annotated[str | None, DEFORM] = None,
-    data: DataOption = None,
+    data: TrainingDataOption = None,
     backend: BackendOption = None,
     steps: Annotated[int, option(min=10, help="Steps of the search.", default="100")] = 100,
     out: Annotated[Path, option(help="The picture (PNG).", default="learning-rates.png")] = Path(
@@ -275,7 +287,7 @@ def sweep(
     ],
     recipe: Annotated[str | None, RECIPE] = None,
     deform: Annotated[str | None, DEFORM] = None,
-    data: DataOption = None,
+    data: TrainingDataOption = None,
     backend: BackendOption = None,
     checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     yes: Annotated[bool, option("--yes", help="Train more than 1,000 runs.")] = False,

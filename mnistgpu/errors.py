@@ -1,8 +1,12 @@
 """What can go wrong, in one sentence: what was wrong, where, and how to mend it."""
 
+import os
 import sys
+import warnings
 from collections.abc import Collection
 from types import TracebackType
+
+PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
 class MnistGpuError(Exception):
@@ -58,6 +62,10 @@ class StoppedError(MnistGpuError):
         self.exit_status = exit_status
 
 
+class Note(UserWarning):
+    """What was recognised in data, turned or left out: a warning in Python, a note in terminals."""
+
+
 def said_in_one_sentence() -> None:
     """In a script: an MnistGpuError ends it with one sentence instead of a traceback."""
 
@@ -68,6 +76,17 @@ def said_in_one_sentence() -> None:
             sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = say
+
+
+def warn(sentence: str, kind: type[Warning] = UserWarning) -> None:
+    """`warnings.warn` at the line of the program that called this package.
+
+    So Python shows it with that line, and once for each line.
+    """
+    frame, depth = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(sentence, kind, stacklevel=depth)
 
 
 def printable(text: str) -> str:

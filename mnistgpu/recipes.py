@@ -12,7 +12,8 @@ from typing import Any
 
 from mnistgpu.errors import UsageError, did_you_mean
 from mnistgpu.maths.augment import preset
-from mnistgpu.settings import Settings
+from mnistgpu.maths.optimizers import OPTIMIZERS
+from mnistgpu.settings import Settings, renamed
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,17 @@ def named(name: str) -> Recipe:
 def settings_of(
     recipe: str | None = None, deform: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings of a recipe (None: classic), with named deformations and these changes."""
-    return named("classic" if recipe is None else recipe).settings.changed(
-        **with_preset(deform, changes or {})
-    )
+    """The settings of a recipe (None: classic), with named deformations and these changes.
+
+    Another optimiser than that of the recipe has its customary learning rate if none is given: the
+    rate of the recipe suits its own alone.
+    """
+    begun = named("classic" if recipe is None else recipe).settings
+    given = renamed(with_preset(deform, changes or {}))
+    made = begun.changed(**given)
+    if made.optimizer != begun.optimizer and "learning_rate" not in given:
+        return made.changed(learning_rate=OPTIMIZERS[made.optimizer].rate)
+    return made
 
 
 def with_preset(deform: str | None, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
+from mnistgpu.data.emnist import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -54,9 +55,11 @@ def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Che
 
 def whole(low: int, high: int | None = None) -> Check:
     """An integer of at least low, and below high if given."""
-    bound = f" and below {high:,}" if high is not None else ""
-    words = f"a whole number of at least {low}{bound}"
+    words = f"a whole number of at least {low}" + (f" and below {high:,}" if high else "")
     return Check(lambda value: low <= value and (high is None or value < high), words)
+
+
+COUNT_OR_SHARE = Check(lambda n: 0 <= n < 1 or n % 1 == 0 < n, "a whole number, or a share below 1")
 
 
 def one_of(table: Collection[str]) -> Check:
@@ -122,6 +125,8 @@ def plain(name: str, value: Any) -> Any:
     """The value of a setting as it is kept: layers as text, a number of NumPy as one of Python."""
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if name == "validation" and isinstance(value, float) and value.is_integer():
+        return int(value)  # a flag has one type
     if name != "layers" or isinstance(value, str):
         return value
     return "-".join(map(str, value)) if isinstance(value, (tuple, list, range)) else str(value)
@@ -161,11 +166,16 @@ class Settings:
         "Images per step; without it every step uses all training images (full batch).",
         whole(1),
     )
-    validation: int = setting(
+    validation: float | int = setting(
         1000,
-        "Number of training images held out for validation, drawn by the seed; at most a tenth of "
-        "them if it is not given.",
-        whole(0),
+        "Training images held out for validation, drawn by the seed: a number, or a share such as "
+        "0.1; at most a tenth of them if it is not given.",
+        COUNT_OR_SHARE,
+    )
+    test_share: float = setting(
+        0.0,
+        "Share of the images kept for a test that the data lack, the same whatever the seed.",
+        number(0, 1),
     )
     seed: int = setting(
         0,
@@ -186,7 +196,8 @@ class Settings:
 
     optimizer: str = setting(
         "gradient-descent",
-        "Update rule: {names}. adam with --weight-decay is AdamW.",
+        "Update rule: {names}. adam with --weight-decay is AdamW. One that is not the recipe's has "
+        "its customary learning rate if no --alpha is given.",
         one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(
@@ -279,6 +290,12 @@ class Settings:
     )
     clean_ending: float = setting(
         0.0, "Share of the steps, at the end, without deformations.", number(0, 1)
+    )
+
+    orientation: str = setting(
+        "by-name",
+        "How files of --data store images: {names}. by-name turns those of EMNIST upright.",
+        one_of(ORIENTATIONS),
     )
 
     def __post_init__(self) -> None:

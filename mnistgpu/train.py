@@ -41,8 +41,8 @@ def train(
     data: Annotated[
         Path | None,
         option(
-            help="Digits to train on: a folder of IDX files, an IDX file, a CSV file such as "
-            "Kaggle's, or an npz file.",
+            help="Digits to train on: a folder of IDX files or of pictures, an IDX file, a CSV "
+            "file such as Kaggle's, or an npz file.",
             default="the embedded MNIST",
         ),
     ] = None,
@@ -112,7 +112,7 @@ def train(
     }
     with stop_on_signals(stop):
         if resume is None:
-            begin(recipe, changes, data, backend, out, shown, options)
+            begin(recipe, changes, data, backend, out, shown, quiet, options)
         else:
             from mnistgpu.api import fitting
             from mnistgpu.commands.training import carry_out
@@ -134,6 +134,7 @@ def begin(
     backend: str | None,
     out: Path | None,
     shown: Callable[[], Any],
+    quiet: bool,
     options: dict[str, Any],
 ) -> None:
     """Train a network: `mnistgpu.fit`, which gets the options, in a directory with its files.
@@ -146,7 +147,7 @@ def begin(
     settings = settings_of(recipe, options["deform"], changes)
     chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
-        reading = pool.submit(dataset_for, max(10, settings.sizes[-1]), data)
+        reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting
         from mnistgpu.commands.training import carry_out
         from mnistgpu.runs.run_directory import new_path
@@ -164,11 +165,11 @@ def begin(
                 path.parent.rmdir()
 
 
-def dataset_for(classes: int, path: Path | None) -> Any:
-    """The digits at a path (None: the embedded MNIST) with up to so many classes, hashed."""
-    from mnistgpu import data as readers
+def dataset_for(orientation: str, path: Path | None, bar: bool) -> Any:
+    """The digits at a path (None: the embedded MNIST), hashed."""
+    from mnistgpu.api import reading
 
-    dataset = readers.load(path, classes)
+    dataset = reading.load_data(path, orientation, bar=bar)
     _ = dataset.digest  # computed here, beside the imports
     return dataset
 

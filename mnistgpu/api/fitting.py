@@ -17,16 +17,16 @@ from mnistgpu.api.inputs import (
     backend_of,
     check_callers,
     check_switches,
+    data_of_run,
     directory_of,
     settings_and_data,
-    training_data,
     with_validation,
 )
 from mnistgpu.api.job import Job, display_of
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import UsageError
 from mnistgpu.recipes import with_preset
 from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs import resume as resuming
@@ -60,14 +60,16 @@ def fit(
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
 
-    X, y: images (N, pixels) or (N, H, W), integers from 0 (paper) to 255 (ink) or floats from 0 to
-        1, and labels (N,), integers 0, 1, 2, ...; or X alone is a path (a folder of IDX files, an
-        IDX, CSV or npz file) or a Dataset. Without them: the embedded MNIST.
+    X, y: images (N, pixels), (N, H, W) or with colours, of any numeric type, and labels (N,),
+        numbers or names, in arrays of any library, lists or tables, see `data.arrays`; or X alone
+        is a path (a folder of IDX files, an IDX, CSV or npz file) or a Dataset. Without them: the
+        embedded MNIST. Of 100 images or more the grey levels are recognised: what is brightest is
+        ink, or paper where most pixels are bright.
     recipe: named settings to begin with, see `mnistgpu.RECIPES`; "classic" by default.
     deform: named deformations to begin with: "strong" or "ciresan".
     test: a pair (images, labels) to evaluate the trained network on.
-    validation: how many training images to hold out, or a pair (images, labels). By default as many
-        as the recipe says, but at most a tenth.
+    validation: how many training images to hold out, or which share of them, or a pair (images,
+        labels). By default as many as the recipe says, but at most a tenth.
     backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.
     out: the directory to save the run in. Without it nothing is written.
     progress: True prints what the command line prints (a bar on a terminal, else lines), False
@@ -81,6 +83,7 @@ def fit(
     watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
+        Without layers, the first and the last layer of the recipe follow the data.
 
     With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
     Outside the main thread of a program (also in the workers of joblib and process pools) no signal
@@ -95,7 +98,9 @@ def fit(
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
-    made, dataset = settings_and_data(X, y, recipe, deform, settings, test, validation)
+    made, dataset = settings_and_data(
+        X, y, recipe, deform, settings, test, validation, display.shows_bars
+    )
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
@@ -161,14 +166,7 @@ def resume(
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         check_backend(made, chosen)
-        where = saved.data if X is None else X
-        dataset = training_data(where, y, max(10, made.sizes[-1]), test, pair)
-        if dataset.digest != saved.data_digest:
-            raise DataError(
-                f"{dataset.source}: not the data that {directory} was trained on (their digest is "
-                f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
-                "Python as X and y)"
-            )
+        dataset = data_of_run(saved, directory, X, y, test, pair, display.shows_bars)
         if not in_place:
             held.enter_context(run_directory.writing(path))
             run_directory.create(path, made, dataset, force)

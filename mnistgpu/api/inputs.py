@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,20 +13,25 @@ import numpy as np
 
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
+from mnistgpu.api import reading
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
-from mnistgpu.errors import UsageError
+from mnistgpu.data.classes import DIGITS
+from mnistgpu.data.levels import RECOGNISED
+from mnistgpu.data.splitting import number_of
+from mnistgpu.errors import DataError, Note, UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
-from mnistgpu.runs import checks, stopped
+from mnistgpu.runs import checkpoint, checks, stopped
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.stop import Stop
-from mnistgpu.settings import Settings
+from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
+said: set[str] = set()  # sentences about grey levels that this process has said
 SHARE_HELD_OUT = 10  # without a number of validation images, at most one of so many is held out
 
 
@@ -66,13 +72,51 @@ def backend_of(given: str | Backend | None) -> Backend:
     return given if isinstance(given, Backend) else backends.select(given)
 
 
-def training_data(X: Any, y: Any, classes: int, test: Any = None, validation: Any = None) -> Any:
-    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays."""
+def training_data(
+    X: Any,
+    y: Any,
+    orientation: str,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
+) -> Dataset:
+    """A Dataset: the embedded MNIST (X is None), the one at a path, or one of arrays.
+
+    orientation: how a file stores its images; see `data.load`. bar: as for `reading.load_data`.
+    """
     if X is None or is_path(X):
         if y is not None:
             raise labels_without_images(X)
-        X = data.load(X, classes)
+        X = reading.load_data(X, orientation, bar=bar)
+    elif orientation == "transposed" and not isinstance(X, Dataset):
+        raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
+
+
+def data_of_run(
+    saved: checkpoint.Checkpoint,
+    directory: Path,
+    X: Any,
+    y: Any,
+    test: Any = None,
+    validation: Any = None,
+    bar: bool = False,
+) -> Dataset:
+    """The Dataset that the run in a directory was begun with: from where it was read, or as given.
+
+    DataError if it is not the same any more.
+    """
+    where, settings = saved.data if X is None else X, saved.settings
+    dataset = training_data(where, y, settings.orientation, test, validation, bar)
+    if dataset.digest != saved.data_digest:  # the set of a Run is prepared already
+        dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
+    if dataset.digest != saved.data_digest:
+        raise DataError(
+            f"{dataset.source}: not the data that {directory} was trained on (their digest is "
+            f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
+            "Python as X and y)"
+        )
+    return dataset
 
 
 def settings_and_data(
@@ -83,36 +127,86 @@ def settings_and_data(
     changes: Mapping[str, Any],
     test: Any = None,
     validation: Any = None,
+    bar: bool = False,
 ) -> tuple[Settings, Dataset]:
     """The settings and the digits of a new run.
 
-    validation: a number of training images to hold out, or a pair (images, labels). Without either
-    it is the number of the recipe, but no more than a tenth of the training images.
+    Without layers among the changes, the first and the last layer of the recipe follow the data.
+    validation: a number or a share of the training images to hold out, or a pair (images, labels).
+    Without either it is the number of the recipe, but no more than a tenth of the training images.
     """
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
-    dataset = training_data(X, y, max(10, settings.sizes[-1]), test, pair)
-    if dataset.validation is not None and "validation" not in changes:
-        settings = settings.changed(validation=0)
-    elif "validation" not in changes:
-        most = len(dataset.train) // SHARE_HELD_OUT
-        settings = settings.changed(validation=min(settings.validation, most))
-    return settings, dataset
+    dataset = training_data(X, y, settings.orientation, test, pair, bar)
+    if "layers" not in changes:
+        settings, dataset = following(settings, dataset)
+    dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
+    count = len(dataset.train)
+    if "validation" in changes:
+        held_out = number_of(settings.validation, count)
+    elif dataset.validation is not None:
+        held_out = 0
+    else:
+        held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
+    if settings.rotation_1_7 is not None and dataset.train.classes:
+        settings, dataset = without_digits(settings, dataset)
+    return settings.changed(validation=held_out), dataset
+
+
+def following(settings: Settings, dataset: Dataset) -> tuple[Settings, Dataset]:
+    """The settings with the first and last layer that the data need, which is said if they change.
+
+    UsageError if all images have the same label.
+    """
+    train = dataset.train
+    pixels, outputs = train.images.shape[1], len(train.classes) or DIGITS
+    if outputs == 1:
+        raise UsageError(
+            f"{dataset.source}: all labels are {train.classes[0]!r}; a network needs at least two "
+            "classes to tell apart"
+        )
+    layers = "-".join(map(str, (pixels, *settings.sizes[1:-1], outputs)))
+    if layers == settings.layers:
+        return settings, dataset
+    height, width = train.image_shape
+    note = (
+        f"the layers are {layers}, since the images have {height}x{width} pixels and {outputs} "
+        "classes"
+    )
+    return settings.changed(layers=layers), noted(dataset, note)
+
+
+def without_digits(settings: Settings, dataset: Dataset) -> tuple[Settings, Dataset]:
+    """The settings without the smaller rotation of the digits 1 and 7, where classes have names."""
+    note = "classes with names are all rotated by --rotation; --rotation-1-7 is for digits"
+    return settings.changed(rotation_1_7=None), noted(dataset, note)
+
+
+def noted(dataset: Dataset, note: str) -> Dataset:
+    """The set with one more sentence that is said of it."""
+    return replace(dataset, train=replace(dataset.train, notes=(*dataset.train.notes, note)))
 
 
 def with_validation(changes: Mapping[str, Any], validation: Any) -> tuple[dict[str, Any], Any]:
-    """Changes of settings with the number of images to hold out, if one is given; the pair or None.
+    """Changes of settings, by their own names, with what is to be held out; the pair or None.
 
-    Where a pair (images, labels) is given, the number is 0.
+    Where a pair (images, labels) is given, the number to hold out is 0.
     """
+    changes = renamed(changes)
     if validation is None:
-        return dict(changes), None
-    count = is_count(validation)
-    return {**changes, "validation": validation if count else 0}, None if count else validation
+        return changes, None
+    if is_number(validation):
+        return {**changes, **renamed({"validation": validation})}, None
+    return {**changes, "validation": 0}, validation
+
+
+def is_number(given: object) -> bool:
+    """Whether this is a number, of Python or NumPy, and not an array."""
+    return isinstance(given, (int, float, np.number)) and not isinstance(given, bool)
 
 
 def is_count(given: object) -> bool:
-    """Whether this is a number, of Python or NumPy."""
+    """Whether this is a whole number, of Python or NumPy."""
     return hasattr(given, "__index__") and not hasattr(given, "__len__")
 
 
@@ -126,7 +220,7 @@ def network_of(given: Any) -> Model | Committee:
     if is_path(given):
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
-            trained, _, how_far = stopped.read(path)
+            trained, _, how_far = stopped.read(path, reading.load_data)
             warnings.warn(how_far, stacklevel=3)
             return trained
         return committee.load(path)
@@ -141,21 +235,47 @@ def network_of(given: Any) -> Model | Committee:
 
 
 def labelled_digits(X: Any, y: Any, trained: Model | Committee) -> Digits:
-    """Digits with their labels: the embedded test set (X is None), those at a path, or arrays."""
+    """Digits with their labels: the embedded test set (X is None), those at a path, or arrays.
+
+    They are read as the network's own data were, and warnings say what contradicts that.
+    """
     if y is not None and (X is None or is_path(X) or isinstance(X, Digits)):
         raise labels_without_images(X)
     if X is None or is_path(X):
-        digits = data.load().test if X is None else data.load_digits(X, trained.sizes[-1])
+        digits = data.load().test if X is None else digits_at(X, trained)
     elif isinstance(X, Digits):
-        digits = X if X.labels is None else arrays.checked(X, "X", trained.image_shape)
+        digits = X
     else:
-        digits = arrays.as_digits(X, y, trained.image_shape)
+        digits = arrays.as_digits(X, y, trained)
     if digits is None or digits.labels is None:
         raise UsageError(
             f"{X if is_path(X) else 'y'}: these images have no labels to compare with; use predict"
         )
+    digits = arrays.checked(digits, "X", trained)
     checks.check_labels(digits, trained.sizes[-1])
+    warn_of(digits.notes)
     return digits
+
+
+def digits_at(path: AnyPath, trained: Model | Committee) -> Digits:
+    """The digits in files, with the grey levels, the classes and the orientation of a network."""
+    return reading.load_digits(path, trained, trained.orientation)
+
+
+def warn_of(notes: tuple[str, ...]) -> None:
+    """A Note for each sentence, at the line of the program that called this package.
+
+    Grey levels that were recognised are said once: who trains on floats from 0 to 1 knows of them.
+    """
+    for sentence in notes:
+        if sentence not in said:
+            warn(sentence, Note)
+    remember(notes)
+
+
+def remember(notes: tuple[str, ...]) -> None:
+    """Which grey levels have been said."""
+    said.update(sentence for sentence in notes if RECOGNISED in sentence)
 
 
 def labels_without_images(X: Any) -> UsageError:

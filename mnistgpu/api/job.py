@@ -8,22 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.api.inputs import check_switches
+from mnistgpu.api.inputs import check_switches, remember
 from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
-from mnistgpu.errors import RunError, StoppedError, UsageError
+from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
 from mnistgpu.runs import checkpoint, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing
 from mnistgpu.runs.notebook import CellBar, in_notebook
+from mnistgpu.runs.origin import Origin
 from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.progress import (
     Display,
     Guarded,
     Warnings,
     conclusion,
+    data_notes,
     display_for_output,
     introduction,
     on_terminal,
@@ -82,6 +84,11 @@ class Job:
             callbacks.append(watching.Watcher(self.seen))
         for line in (*introduction(settings, dataset, self.backend), *notes):
             display.note(line)
+        recognised = tuple(data_notes(dataset))
+        if isinstance(display.display, Warnings):  # which prints no introduction
+            for sentence in recognised:
+                warn(sentence, Note)
+        remember(recognised)
         try:
             with self.interruptible(path):
                 with self.page(), display:
@@ -103,7 +110,7 @@ class Job:
         for line in conclusion(outcome, path):
             display.note(line)
         return Run(
-            Model(outcome.model, self.backend),
+            Model(outcome.model, self.backend, Origin.of(dataset)),
             outcome.history,
             outcome.results,
             settings,

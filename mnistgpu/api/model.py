@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from mnistgpu.api import in_memory
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_switches,
     directory_of,
-    labelled_digits,
+    is_path,
     network_of,
+    warn_of,
 )
-from mnistgpu.backend import NUMPY, Backend
+from mnistgpu.api.own_data import digits_to_judge
+from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import arrays
+from mnistgpu.data.classes import names_of
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.models.committee import Committee
+from mnistgpu.runs.origin import Origin
 from mnistgpu.settings import from_dict
-from mnistgpu.storage import files
+from mnistgpu.storage import files, tensor_file
 
 if TYPE_CHECKING:
     from mnistgpu.network import Layer
@@ -35,18 +41,25 @@ class Model:
 
     trained: the network itself, of `models.model` or `models.committee`.
     backend: where it computes.
+    origin: what it was trained on, or the path that it was loaded from; None if neither is known.
 
-    Images are given as (N, pixels) or (N, H, W), of integers from 0 (paper) to 255 (ink) or of
-    floats from 0 to 1; see `data.arrays`. Raises ShapeError or DataError for others.
+    Images are given as one (H, W) or many (N, pixels), (N, H, W) or (N, H, W, 3), in arrays of any
+    library, lists or tables, with the grey levels of the images that it was trained on or floats
+    from 0 to 1; see `data.arrays`. Raises ShapeError or DataError for others.
     """
 
-    def __init__(self, trained: model.Model | Committee, backend: Backend = NUMPY):
+    def __init__(
+        self,
+        trained: model.Model | Committee,
+        backend: Backend = NUMPY,
+        origin: Origin | AnyPath | None = None,
+    ):
         if not isinstance(trained, (model.Model, Committee)):
             raise UsageError(
                 f"a Model is not made of a {type(trained).__name__}; get one with mnistgpu.load, "
                 "fit or committee"
             )
-        self.trained, self.backend = trained, backend
+        self.trained, self.backend, self.origin = trained, backend, origin
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -68,45 +81,69 @@ class Model:
             raise UsageError("a committee has no layers of its own; see model.trained.members")
         return self.trained.layers
 
+    @property
+    def classes(self) -> tuple[str | int, ...]:
+        """The names of the classes, in the order of the outputs: (0, ..., 9) of digits."""
+        return self.trained.classes or tuple(range(self.sizes[-1]))
+
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each image: (N,) int64 on the host."""
-        images, _ = arrays.as_images(X, self.image_shape)
-        return self.trained.predict(images, self.backend)
+        """The most probable class of each image, by its name: (N,), strings or int64."""
+        answers = self.trained.predict(self._rows(X), self.backend)
+        return names_of(self.trained.classes, answers)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class for each image: (N, classes) on the host."""
-        images, _ = arrays.as_images(X, self.image_shape)
-        probabilities = self.trained.probabilities(images, self.backend)
+        """The probability of each of `classes` for each image: (N, classes) on the host."""
+        probabilities = self.trained.probabilities(self._rows(X), self.backend)
         return self.backend.to_numpy(probabilities).T
+
+    def _rows(self, X: Any) -> Array:
+        """Images as uint8 rows, after warnings of what was recognised."""
+        if in_memory.is_encoded(X):
+            from mnistgpu.pictures import images as pictures
+
+            with in_memory.as_file(X) as path:
+                X = pictures.read_as_is(path, self.image_shape).images
+        images, notes = arrays.as_images(X, self.trained, "X", self.backend)
+        if notes:
+            warn_of(notes)
+        return images
 
     def evaluate(self, X: Any = None, y: Any = None, *, robustness: bool = False) -> Evaluation:
         """How good it is on labelled images: accuracy, confusion, calibration and more.
 
-        X, y: images and labels (N,), or X alone is a path as for `fit`; without them MNIST's test
-        images. robustness: also measure the accuracy on noisy, shifted, rotated and thickened
-        copies of 2,000 of them, which takes seconds.
+        X, y: images and labels (N,), or X alone is a path as for `fit`; without them the test part
+        of what it was trained on, or the images held out for validation. robustness: also measure
+        the accuracy on noisy, shifted, rotated and thickened copies of 2,000 of them, which takes
+        seconds.
         """
         from mnistgpu.reports import evaluation
 
         check_switches(robustness=robustness)
-        digits = labelled_digits(X, y, self.trained)
+        digits = digits_to_judge([self], X, y, [self.trained])
         return evaluation.evaluate(self.trained, digits, self.backend, robustness)
 
     @overload
-    def read(self, picture: AnyPath, *, many: Literal[False] = False) -> Answer: ...
+    def read(self, picture: Any, *, many: Literal[False] = False) -> Answer: ...
 
     @overload
-    def read(self, picture: AnyPath, *, many: Literal[True]) -> list[Answer]: ...
+    def read(self, picture: Any, *, many: Literal[True]) -> list[Answer]: ...
 
-    def read(self, picture: AnyPath, *, many: bool = False) -> Answer | list[Answer]:
+    def read(self, picture: Any, *, many: bool = False) -> Answer | list[Answer]:
         """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.probabilities`.
 
-        picture: a PNG, JPEG, WebP, BMP or GIF file. many: a list of all its digits, line by line.
-        DataError if the file cannot be read, or shows no digit or, without `many`, several.
+        picture: the path of a PNG, JPEG, WebP, BMP or GIF file, its bytes, an open file, a picture
+        of Pillow, or an array (H, W) or (H, W, 3) of its levels. many: a list of all its digits,
+        line by line. DataError if it cannot be read, or shows no digit or, without `many`, several.
         """
         from mnistgpu.pictures import answers, images
 
         check_switches(many=many)
+        if not is_path(picture):
+            with in_memory.as_file(picture) as path:
+                found = list(answers.answers(self.trained, [path], self.backend, many))
+            name = in_memory.name_of(picture)
+            found = [replace(each, name=each.name.replace(str(path), name)) for each in found]
+            return found if many else found[0]
         path = files.path_of(picture, "picture")
         if not images.is_picture(path):
             raise UsageError(f"{picture}: not a picture; give arrays of digits to predict")
@@ -162,7 +199,7 @@ def load(path: AnyPath, *, backend: str | Backend | None = None) -> Model:
 
     backend: where it computes, as for `fit`. DataError if nothing is there or it is damaged.
     """
-    return Model(network_of(path), backend_of(backend))
+    return Model(network_of(path), backend_of(backend), path)
 
 
 def save(given: Any, path: AnyPath, *, force: bool = False) -> Path:
@@ -184,5 +221,6 @@ def save(given: Any, path: AnyPath, *, force: bool = False) -> Path:
         raise UsageError(f"{path}: the name of a model must end in .safetensors")
     if path.exists() and not force:
         raise UsageError(f"{path}: the file exists; choose another or give force=True")
+    files.check_replaceable("path", path, tensor_file.mark(model.FORMAT))
     model.save(trained, path)
     return path

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnistgpu.api.inputs import AnyPath, labelled_digits
+from mnistgpu.api.inputs import AnyPath
 from mnistgpu.api.model import Model
+from mnistgpu.api.own_data import digits_to_judge
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
 from mnistgpu.errors import UsageError
 from mnistgpu.models import model
 from mnistgpu.runs import history, run_directory
 from mnistgpu.runs.history import Row
+from mnistgpu.runs.origin import to_judge
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.storage import files
 
@@ -78,8 +80,8 @@ class Run:
     def plot(self, X: Any = None, y: Any = None, *, path: AnyPath | None = None) -> Figure:
         """The picture of the run: curves, confusion, first-layer weights, some answers.
 
-        X, y: the images and labels to answer; by default the run's test images, or its training
-        images if it had none, or MNIST's test images if the run was read from its directory.
+        X, y: the images and labels to answer; by default the run's test images, or those held out
+        for validation if it had none, or its training images if none were held out.
         path: where to write the picture, if anywhere (PNG). UsageError if a file is there that this
         program has not made.
         """
@@ -87,13 +89,13 @@ class Run:
 
         if path is not None:
             target = files.path_of(path, "path")
-            files.check_ours("path", target, ".png", plots.MARK)
+            files.check_ours("path", target, ".png", files.PNG_MARK)
         probabilities = None
         if X is None and y is None and self.dataset is not None:
-            digits = self.dataset.test or self.dataset.train
+            digits = to_judge(self.dataset, self.settings) or self.dataset.train
             probabilities = self.test_probabilities if self.dataset.test else None
         else:
-            digits = labelled_digits(X, y, self.model.trained)
+            digits = digits_to_judge([self], X, y)
         trained = self.model.trained
         assert isinstance(trained, model.Model)  # a run trains one network
         title = f"{self.settings.layers} on {digits.source}"
@@ -126,15 +128,15 @@ class Run:
     def report(self, X: Any = None, y: Any = None) -> HtmlPage:
         """The page of `mnistgpu evaluate`: confusion, calibration, robustness, worst mistakes.
 
-        X, y: the images and labels to answer; by default the run's test images. A notebook shows
-        it; `.save(path)` writes it.
+        X, y: the images and labels to answer; by default those of `plot`. A notebook shows it;
+        `.save(path)` writes it.
         """
         from mnistgpu.reports import evaluation, html_report
 
         if X is None and y is None and self.dataset is not None:
-            digits = self.dataset.test or self.dataset.train
+            digits = to_judge(self.dataset, self.settings) or self.dataset.train
         else:
-            digits = labelled_digits(X, y, self.model.trained)
+            digits = digits_to_judge([self], X, y)
         trained = self.model.trained
         found = evaluation.evaluate(trained, digits, self.model.backend)
         name = self.settings.layers if self.directory is None else str(self.directory)
@@ -166,4 +168,4 @@ def read(path: Path, backend: Backend, go_on: Callable[..., Run] | None = None) 
     rows = run_directory.read_rows(path / "history.csv")
     results = run_directory.read_results(path / "results.json")
     settings = from_dict(trained.settings, str(path))
-    return Run(Model(trained, backend), rows, results, settings, path, go_on=go_on)
+    return Run(Model(trained, backend, path), rows, results, settings, path, go_on=go_on)

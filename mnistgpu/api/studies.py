@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu import data
+from mnistgpu.api import reading
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
     check_switches,
+    digits_at,
     directory_of,
     is_count,
     is_path,
-    labelled_digits,
     network_of,
     settings_and_data,
 )
 from mnistgpu.api.model import Model
+from mnistgpu.api.own_data import dataset_of, digits_to_judge, name_of, origin_of
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import arrays
+from mnistgpu.data.classes import names_of
 from mnistgpu.errors import UsageError
 from mnistgpu.models import committee as committees
 from mnistgpu.models import model as models
@@ -45,7 +47,8 @@ def evaluate(
     """How good a trained network is on labelled digits.
 
     model: a Model, a Run, or the path of one; "shipped" is the package's own.
-    X, y: images and labels, or X alone is a path; MNIST's test images by default.
+    X, y: images and labels, or X alone is a path; by default the test part of what it was trained
+        on, or the images held out for validation where there is none.
     report: where to write a page (HTML) with all figures and the worst mistakes, if anywhere.
     robustness: also measure it on noisy, shifted, rotated and thickened copies.
     made_by: the command that the page says it was made by.
@@ -55,17 +58,12 @@ def evaluate(
         path = files.path_of(report, "--report")
         files.check_ours("--report", path, ".html", html_report.MARK)
     trained = network_of(model)
-    digits = labelled_digits(X, y, trained)
+    digits = digits_to_judge([model], X, y, [trained])
     found = evaluation.evaluate(trained, digits, backend_of(backend), robustness)
     if report is not None:
         page = html_report.page(found, trained, name_of(model), made_by)
         files.replace_bytes(path, page.encode())
     return found
-
-
-def name_of(model: Any) -> str:
-    """What a page calls a network: its path, or its layers."""
-    return str(model) if is_path(model) else repr(model)
 
 
 def compare(
@@ -81,7 +79,7 @@ def compare(
     first, second: Models, Runs or their paths. X, y: as for `evaluate`.
     """
     networks = [network_of(each) for each in (first, second)]
-    digits = labelled_digits(X, y, networks[0])
+    digits = digits_to_judge([first, second], X, y, networks)
     return comparison.compare(networks, digits, backend_of(backend))
 
 
@@ -109,16 +107,25 @@ def committee(
     if out is not None:
         path = directory_of(out)
         committees.check_free(path, force)
+    members = members_of(models)
+    joined = committees.Committee(tuple(members), int(maps))
+    digests = {member.data_digest for member in members}
+    origin = origin_of(models[0], *digests) if len(digests) == 1 else None
+    if out is not None:
+        record = None if origin is None else origin.record()
+        committees.save(joined, path, [name_of(each) for each in models], force, record)
+    return Model(joined, backend_of(backend), origin)
+
+
+def members_of(given: Sequence[Any]) -> list[models.Model]:
+    """The networks of a new committee; UsageError if one is a committee itself."""
     members = []
-    for each in models:
+    for each in given:
         member = network_of(each)
         if isinstance(member, committees.Committee):
             raise UsageError(f"{each}: a committee cannot join another; name its members")
         members.append(member)
-    joined = committees.Committee(tuple(members), int(maps))
-    if out is not None:
-        committees.save(joined, path, [name_of(each) for each in models], force)
-    return Model(joined, backend_of(backend))
+    return members
 
 
 def lr_find(
@@ -146,16 +153,15 @@ def lr_find(
             f"steps: must be a whole number of at least {lr_finder.FEWEST}, not {steps!r}"
         )
     if out is not None:
-        from mnistgpu.reports import plots, study_plots
-
         path = files.path_of(out, "--out")
         if path.exists() and not force:
             raise UsageError(f"--out {out}: the file exists; choose another or add --force")
-        plots.check_name(path)
-        files.check_folder("--out", path)
+        files.check_ours("--out", path, ".png", files.PNG_MARK)
     made, dataset = settings_and_data(X, y, recipe, deform, settings, None, validation)
     curve = lr_finder.find(made, dataset, backend_of(backend), steps=int(steps))
     if out is not None:
+        from mnistgpu.reports import plots, study_plots
+
         picture = study_plots.learning_rates(curve.rates, curve.losses, curve.suggestion)
         plots.save(picture, path)
     return curve
@@ -179,7 +185,7 @@ def plot(
     """Draw a picture of a run; its path.
 
     run: the run directory, or a Run that is saved. X, y: labelled digits, or a path; by default
-    MNIST's test images. kind: "report" is report.png again (curves, confusion, weights, answers);
+    those of `evaluate`. kind: "report" is report.png again (curves, confusion, weights, answers);
     "deformations" some digits as the run deformed them; "animation" the run as it learned, if it
     was trained with snapshots. out: the file; by default it is in the run directory. UsageError if
     a file is there that is not such a picture.
@@ -193,11 +199,8 @@ def plot(
     if not directory.is_dir():
         raise UsageError(f"{run}: plot needs a run directory, as `mnistgpu train` leaves it")
     path = directory / PICTURES[kind] if out is None else files.path_of(out, "--out")
-    if out is not None:
-        from mnistgpu.reports import animation, plots
-
-        mark = animation.MARK if kind == "animation" else plots.MARK
-        files.check_ours("--out", path, Path(PICTURES[kind]).suffix, mark)
+    mark = files.GIF_MARK if kind == "animation" else files.PNG_MARK
+    files.check_ours("--out", path, Path(PICTURES[kind]).suffix, mark)
     if kind == "animation":
         from mnistgpu.reports import animation
 
@@ -208,7 +211,7 @@ def plot(
     from mnistgpu.reports import plots, run_report, study_plots
 
     if stopped.is_stopped(directory):
-        trained, rows, how_far = stopped.read(directory)
+        trained, rows, how_far = stopped.read(directory, reading.load_data)
         warnings.warn(how_far, stacklevel=2)
         columns = history.as_columns(rows)
     else:
@@ -216,15 +219,17 @@ def plot(
         columns = None
     if kind == "deformations":
         settings = from_dict(trained.settings, str(directory))
-        if X is None or is_path(X):
-            images = data.load(X, classes=trained.sizes[-1]).train.images
+        if X is None:
+            images = dataset_of(directory, trained).train.images
+        elif is_path(X):
+            images = reading.load_data(X, settings.orientation).train.images
         else:
-            images, _ = arrays.as_images(X, trained.image_shape)
+            images, _ = arrays.as_images(X, trained)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
         return path
     if columns is None:
         columns = run_directory.read_history(directory / "history.csv")
-    digits = labelled_digits(X, y, trained)
+    digits = digits_to_judge([directory], X, y, [trained])
     title = f"{'-'.join(map(str, trained.sizes))}, {directory.name}"
     plots.save(run_report.figure(trained, columns, digits, title), path)
     return path
@@ -238,9 +243,12 @@ def submit(
     force: bool = False,
     backend: str | Backend | None = None,
 ) -> int:
-    """Write the answers to Kaggle's test.csv as a submission; how many they are.
+    """Write the answers to a test.csv of Kaggle as a submission; how many they are.
 
-    model: a Model, a Run or its path. force: replace an existing file.
+    The answers are the names of the classes. The names of the columns and the ids are those of
+    sample_submission.csv beside test.csv, or of the id column of test.csv; without either they are
+    ImageId,Label and 1 ... N. model: a Model, a Run or its path. force: replace an older
+    submission; UsageError if another file is there.
     """
     check_switches(force=force)
     trained = network_of(model)
@@ -249,11 +257,14 @@ def submit(
         raise UsageError(f"--out {path}: the file exists; choose another or add --force")
     files.check_folder("--out", path)
     given = [Path(model)] if is_path(model) else []
-    submission.check_apart(path, (*given, source))
-    digits = data.load_digits(source, trained.sizes[-1])
+    example = submission.sample_of(source)
+    submission.check_replaceable(path, [*given, source, *([example] if example else [])])
+    digits = digits_at(source, trained)
     if digits.labels is not None:
         warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)
-    submission.write(path, trained.predict(digits.images, backend_of(backend)), force)
+    columns, ids = submission.form_of(source, digits)
+    answers = names_of(trained.classes, trained.predict(digits.images, backend_of(backend)))
+    submission.write(path, answers, force, columns, ids)
     return len(digits)
 
 

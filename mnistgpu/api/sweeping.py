@@ -21,6 +21,7 @@ from mnistgpu.api.inputs import (
     check_switches,
     directory_of,
     is_count,
+    is_number,
     settings_and_data,
     training_data,
     with_validation,
@@ -82,11 +83,15 @@ def sweep(
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of a sweep: its directory, its values of the settings that differ, all its settings."""
+    """A run of a sweep: its directory, its values of the settings that differ, all its settings.
+
+    digest: that of its data, which its settings may divide in another way.
+    """
 
     path: Path
     values: dict[str, Any]
     settings: Settings
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class Sweep:
         folder = directory_of(out)
         if listing.is_run(folder):
             raise UsageError(f"--out {folder}: is the directory of a run; choose another")
-        if isinstance(validation, list) and all(map(is_count, validation)):
+        if isinstance(validation, list) and all(map(is_number, validation)):
             settings, validation = {**settings, "validation": validation}, None
         fixed, lists = separated(settings)
         fixed, pair = with_validation(fixed, validation)
@@ -138,17 +143,19 @@ class Sweep:
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
         self.changes = [{**fixed, **values} for values in combinations]
-        sizes = [settings_of(recipe, deform, changes).sizes for changes in self.changes]
-        classes = max(10, *(each[-1] for each in sizes))
-        self.dataset = training_data(X, y, classes, test, pair)
+        ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
+        if len(ways) > 1:
+            raise UsageError("orientation: all runs of a sweep read the same data; give it once")
+        self.dataset = training_data(X, y, ways.pop(), test, pair)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
-            made, _ = settings_and_data(self.dataset, None, recipe, deform, changes)
-            checks.check_fit(made, self.dataset)
+            made, dataset = settings_and_data(self.dataset, None, recipe, deform, changes)
+            checks.check_fit(made, dataset)
             check_backend(made, self.backend)
-            self.planned.append(Planned(folder / directory_name(values), values, made))
+            path = folder / directory_name(values)
+            self.planned.append(Planned(path, values, made, dataset.digest))
         for planned in self.planned:
-            check_same(planned, self.dataset.digest)
+            check_same(planned)
 
     def runs(
         self, progress: bool | Display | None, stop: Stop | None, checkpoint_every: str
@@ -184,7 +191,7 @@ class Sweep:
     ) -> Done:
         """Read the run if it is finished, resume it if it was stopped, or train it."""
         path = planned.path
-        finished = run_directory.is_finished(path, planned.settings, self.dataset.digest)
+        finished = run_directory.is_finished(path, planned.settings, planned.digest)
         if finished and run_directory.is_whole(path):
             run = runs_of.read(path, self.backend, partial(resume, path, self.dataset))
             return Done(planned, run, before=True)
@@ -241,7 +248,8 @@ def value_of(name: str, given: Any) -> Any:
     """A value of a setting, checked; a whole number becomes a float where the setting is one."""
     (value,) = renamed({name: given}).values()
     check_value(KNOBS[name], value)
-    return float(value) if type(value) is int and "float" in str(KNOBS[name].type) else value
+    is_float = KNOBS[name].type in ("float", "float | None")
+    return float(value) if type(value) is int and is_float else value
 
 
 def directory_name(values: Mapping[str, Any]) -> str:
@@ -251,9 +259,9 @@ def directory_name(values: Mapping[str, Any]) -> str:
     )
 
 
-def check_same(planned: Planned, digest: str) -> None:
+def check_same(planned: Planned) -> None:
     """UsageError if the directory holds a run with other settings or data."""
-    path, expected = planned.path, (planned.settings, digest)
+    path, expected = planned.path, (planned.settings, planned.digest)
     if run_directory.is_finished(path, *expected):
         return
     if files.is_file(path / checkpoint.FILE):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import data
-from mnistgpu.api.inputs import AnyPath, backend_of, training_data
+from mnistgpu.api.inputs import AnyPath, backend_of, data_of_run
 from mnistgpu.api.job import display_of
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
@@ -71,15 +71,8 @@ def verify(
             f"{directory}: was trained with --precision {saved.settings.precision}, whose bits "
             "depend on the machine, so there is nothing to verify; train with --precision exact"
         )
-    where = saved.data if X is None else X
     pair = None if validation is None or hasattr(validation, "__index__") else validation
-    dataset = training_data(where, y, max(10, saved.settings.sizes[-1]), test, pair)
-    if dataset.digest != saved.data_digest:
-        raise DataError(
-            f"{dataset.source}: not the data that {directory} was trained on (their digest is "
-            f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
-            "Python as X and y)"
-        )
+    dataset = data_of_run(saved, directory, X, y, test, pair)
     chosen = backend_of(backend)
     check_backend(saved.settings, chosen)
     for line in introduction(saved.settings, dataset, chosen):

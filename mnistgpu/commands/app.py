@@ -8,13 +8,14 @@ import warnings
 
 import typer
 
-from mnistgpu.errors import MnistGpuError, printable
+from mnistgpu.errors import MnistGpuError, Note, printable
 from mnistgpu.storage.terminal import has_no_reader
 
 
 def show_warning(message: Warning | str, *where: object, **more: object) -> None:
-    """Print a warning as one line, without the line of code that gave it."""
-    print(f"warning: {printable(str(message))}", file=sys.stderr)
+    """Print a warning or a note as one line, without the line of code that gave it."""
+    kind = "note" if isinstance(message, Note) else "warning"
+    print(f"{kind}: {printable(str(message))}", file=sys.stderr)
 
 
 def run_app(app: typer.Typer) -> None:

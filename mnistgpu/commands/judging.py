@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.api import studies
+from mnistgpu.api import own_data, studies
 from mnistgpu.commands.output import as_json
 from mnistgpu.reports import metrics
 from mnistgpu.reports.comparison import Comparison
@@ -95,6 +95,8 @@ def committee(
     force: bool,
 ) -> None:
     """Save the committee of several networks in `out`, and print how good it is."""
+    # what is refused here is refused before anything is written
+    digits = own_data.digits_to_judge(runs, data, trained=studies.members_of(runs))
     joined = studies.committee(runs, maps=maps, out=out, force=force, backend=backend)
-    print("\n".join(joined.evaluate(data).lines()))
+    print("\n".join(joined.evaluate(digits).lines()))
     print(f"saved in {out}")

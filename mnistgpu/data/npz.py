@@ -1,140 +1,167 @@
 """npz: a zip archive of arrays, as numpy.savez writes it and Keras serves MNIST.
 
-numpy.load allocates as much as a header declares, evaluates the header as Python and does not
-notice missing or renamed arrays. This reader accepts only arrays of plain numbers, in the form in
-which numpy.savez writes them.
+Which array is what is decided by names (x_train, train_images, X, ...), and where they do not say
+it, by shapes: images have more than one dimension, and labels one. Arrays that are not used are
+named. `npy.py` reads the arrays themselves.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import zipfile
-import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from mnistgpu.data.streams import check_growth, check_labels, fill, opened
+from mnistgpu.data import npy
+from mnistgpu.data.naming import listed, role_of
+from mnistgpu.data.raw import Raw
+from mnistgpu.data.streams import Content, archive_at, open_member
 from mnistgpu.errors import DataError
 
-NAMES = ("x_train", "y_train", "x_test", "y_test")
-HEADER = re.compile(
-    rb"\{'descr': '([|<>](?:[iu][1248]|f[248]|b1))', 'fortran_order': (False|True), "
-    rb"'shape': \(([0-9]{1,12}(?:, [0-9]{1,12})*),?\), \} *\n"
-)
 AGAIN = "write it again with numpy.savez"
-FAULTS = (  # errors of zipfile for damaged archives
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,  # an offset beyond the end of any file
-    RuntimeError,  # and NotImplementedError
-    ValueError,  # and UnicodeDecodeError
-)
+NAMES = "x_train, y_train, x_test, y_test"
+FEWEST_PIXELS = 64  # a row of fewer numbers is a label in one-hot form
 
 
-def read(path: Path, part: str, classes: int) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Images and labels of the part "train" or "test", or None if the file has no such part.
+class Pair(NamedTuple):
+    """The names of an array of images and of its labels (None if there are none)."""
 
-    Images x_train (N, rows, columns) are uint8, labels y_train (N,) whole numbers of any type.
-    """
-    arrays = read_arrays(path, (f"x_{part}", f"y_{part}"))
-    images, labels = arrays.get(f"x_{part}"), arrays.get(f"y_{part}")
-    if images is None:
-        if labels is not None:
-            raise DataError(f"{path}: holds y_{part} without x_{part}; add the images")
-        return None
-    if images.dtype != np.uint8 or images.ndim != 3:
+    images: str
+    labels: str | None
+
+
+class Layout(NamedTuple):
+    """Which arrays are the parts (train, test, validation), and what is to be said of the file."""
+
+    pairs: dict[str, Pair]
+    notes: tuple[str, ...]
+
+
+Shapes = Mapping[str, tuple[int, ...] | None]  # of each array; None where it cannot be read
+
+
+def layout(path: Path) -> Layout:
+    """Which arrays of the npz file are images and labels. Only names and headers are read."""
+    with archive_at(path) as (archive, size):
+        shapes: dict[str, tuple[int, ...] | None] = {}
+        others = []
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in shapes:
+                raise DataError(f"{path}: holds {name[:60]!r} twice; {AGAIN}")
+            if info.filename != f"{name}.npy":
+                others.append(info.filename)
+                continue
+            with open_member(f"{path}, {info.filename}", archive, info, size) as stream:
+                shapes[name] = npy.shape_of(stream)
+    found = pairs_of(path, shapes)
+    used = {name for pair in found.values() for name in pair}
+    notes = [
+        f"of {path} the arrays {pair.images} and {pair.labels} are taken as {part} images and "
+        "labels"
+        for part, pair in found.items()
+        if part not in pair.images.lower() and pair.labels is not None
+    ]
+    if left := [*(name for name in shapes if name not in used), *others]:
+        notes.append(f"{path} also holds {listed(left)}, which is not used")
+    return Layout(found, tuple(notes))
+
+
+def pairs_of(path: Path, shapes: Shapes) -> dict[str, Pair]:
+    """The arrays that are images and labels, by the part that they belong to."""
+    roles = {name: role_of(name) for name in shapes}
+    found: dict[str, Pair] = {}
+    families = sorted({role.family for role in roles.values() if role.kind == "images"})
+    if len(families) > 1 and families[0]:
         raise DataError(
-            f"{path}, x_{part}: {images.dtype} of shape {images.shape}, but images are uint8 of "
-            "shape (N, rows, columns); convert the array and save it again"
+            f"{path}: holds several sets, {listed(families)}; save one of them alone with "
+            "numpy.savez"
         )
-    if labels is None:
-        return images, None
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+    for part in ("train", None, "test", "validation"):
+        wanted = [
+            [
+                name
+                for name, role in roles.items()
+                if families and role[:3] == (families[0], part, kind)
+            ]
+            for kind in ("images", "labels")
+        ]
+        if part is None and ("train" in found or not wanted[0]):
+            continue
+        images = one_of(path, wanted[0], shapes)
+        labels = one_of(path, wanted[1], shapes)
+        if images is None:
+            if labels is not None:
+                raise DataError(f"{path}: holds {labels} without its images; add the images")
+            continue
+        found["train" if part is None else part] = Pair(images, labels)
+    if not found and shapes:
+        found = pairs_by_shape(path, shapes)
+    return found
+
+
+def one_of(path: Path, names: Sequence[str], shapes: Shapes) -> str | None:
+    """The one array with this role; of two with the same pixels the one that shows their rows."""
+    if len(names) == 2:
+        first, second = (shapes[name] or () for name in names)
+        if first[:1] == second[:1] and math.prod(first) == math.prod(second) > 0:
+            return names[0] if len(first) >= len(second) else names[1]
+    if len(names) > 1:
         raise DataError(
-            f"{path}, y_{part}: {labels.dtype} of shape {labels.shape}, but labels are whole "
-            "numbers of shape (N,); convert the array and save it again"
+            f"{path}: holds {listed(names)}, of which only one can be meant; leave the others out"
         )
-    check_labels(labels, classes, lambda i: f"{path}, y_{part}[{i}]")
-    return images, labels.astype(np.uint8, copy=False)
+    return names[0] if names else None
 
 
-def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The named arrays, as far as the file holds them, by name."""
-    with opened(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = known_members(path, archive)
-                return {
-                    name: read_array(path, archive, members[name], file.size)
-                    for name in names
-                    if name in members
-                }
-        except DataError:
-            raise
-        except FAULTS as error:
-            raise DataError(
-                f"{path}: a damaged npz file ({str(error)[:200]!r}); copy it again, or {AGAIN}"
-            ) from None
+def pairs_by_shape(path: Path, shapes: Shapes) -> dict[str, Pair]:
+    """One pair of images and labels, or two (to train on, then for the test), in their order."""
+    images: list[str] = []
+    labels: list[str] = []
+    for name, shape in shapes.items():
+        if shape is not None and shape:
+            row = shape[1:]
+            (images if len(row) > 1 or math.prod(row) >= FEWEST_PIXELS else labels).append(name)
+    given: list[str | None] = [*labels] or [None] * len(images)
+    pairs = [
+        Pair(*pair)
+        for pair in zip(images, given, strict=False)
+        if pair[1] is None or (shapes[pair[0]] or ())[:1] == (shapes[pair[1]] or ())[:1]
+    ]
+    if len(pairs) == len(images) in (1, 2) and len(labels) in (0, len(images)):
+        if len(pairs) == 1 or labels:
+            return dict(zip(("train", "test"), pairs, strict=False))
+    raise DataError(
+        f"{path}: holds {listed(list(shapes))}, but no array is called {NAMES} or alike; save them "
+        "under these names with numpy.savez"
+    )
 
 
-def known_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members by the names of their arrays; DataError for a name not in NAMES."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    for info in archive.infolist():
-        name = info.filename.removesuffix(".npy")
-        if name not in NAMES or info.filename != f"{name}.npy":
-            raise DataError(
-                f"{path}: holds {info.filename[:60]!r}, but only the arrays {', '.join(NAMES)} are "
-                "known; rename it or leave it out"
-            )
-        if name in members:
-            raise DataError(f"{path}: holds {name} twice; {AGAIN}")
-        members[name] = info
-    return members
+def read(path: Path, pair: Pair, source: str) -> Raw:
+    """The arrays of a part."""
+    images = read_array(path, pair.images)
+    labels = None if pair.labels is None else read_array(path, pair.labels)
+    return Raw(images, labels, source)
 
 
-def read_array(
-    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int
-) -> np.ndarray:
-    """One array of an npz file that has `size` bytes in all."""
-    where = f"{path}, {info.filename}"
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{where}: compressed by a method that numpy does not use; {AGAIN}")
-    check_growth(where, info.file_size, size)
-    with archive.open(info) as stream:
-        start = bytearray(10)
-        fill(stream, memoryview(start))
-        if start[:8] != b"\x93NUMPY\x01\x00":
-            raise DataError(f"{where}, byte 0: not an array in numpy's format 1.0; {AGAIN}")
-        header = bytearray(int.from_bytes(start[8:], "little"))
-        fill(stream, memoryview(header))
-        match = HEADER.fullmatch(header)
-        if match is None:
-            raise DataError(
-                f"{where}, byte 10: the header does not describe an array of plain numbers; save "
-                "images and labels as uint8 with numpy.savez"
-            )
-        kind, fortran, sizes = (group.decode() for group in match.groups())
-        dtype, shape = np.dtype(kind), tuple(int(size) for size in sizes.split(", "))
-        count = math.prod(shape)
-        declared = len(start) + len(header) + count * dtype.itemsize
-        if declared != info.file_size:
-            raise DataError(
-                f"{where}, byte 10: declares {dtype} of shape {shape}, {declared:,} bytes in all, "
-                f"where {info.file_size:,} are stored; {AGAIN}"
-            )
-        if count == 0:
-            raise DataError(
-                f"{where}, byte 10: declares the shape {shape}, which is empty; save at least "
-                "one image"
-            )
-        array = np.empty(count, dtype=dtype)
-        filled = fill(stream, array.view(np.uint8).data)
-        if filled < array.nbytes:
-            raise DataError(f"{where}: ends {array.nbytes - filled:,} bytes too early; {AGAIN}")
-    if fortran == "True":  # in memory the first index changes fastest
-        return np.ascontiguousarray(array.reshape(shape[::-1]).T)
-    return array.reshape(shape)
+def read_array(path: Path, name: str) -> np.ndarray:
+    """One array of an npz file."""
+    with archive_at(path) as (archive, size):
+        info = archive.getinfo(f"{name}.npy")
+        where = f"{path}, {info.filename}"
+        with open_member(where, archive, info, size) as stream:
+            return npy.read(Content(where, stream, info.file_size, size), AGAIN)
+
+
+def is_one_array(path: Path) -> bool:
+    """Whether an npz file holds a single array, as those of KMNIST do."""
+    with archive_at(path) as (archive, _):
+        return len(archive.infolist()) == 1
+
+
+def only_array(path: Path) -> np.ndarray:
+    """The array of an npz file that holds a single one."""
+    with archive_at(path) as (archive, _):
+        name = archive.infolist()[0].filename.removesuffix(".npy")
+    return read_array(path, name)

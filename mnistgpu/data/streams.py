@@ -1,17 +1,21 @@
-"""What the readers share: opening files safely, and unpacking no more than is asked for."""
+"""What the readers share: opening files safely, and unpacking no more than is asked for.
+
+A `Source` is a file, or a member of a zip archive. Where its bytes are gzip data, they are unpacked
+as they are read, up to a limit that depends on the size of the file.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import stat
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Protocol
-
-import numpy as np
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
 
 from mnistgpu.errors import DataError
 
@@ -19,6 +23,21 @@ LARGEST = 4 * 2**30  # bytes of pixels in one file; all of EMNIST has 0.6 GiB
 SMALL = 16 * 2**20  # bytes to which a compressed file or member may unpack (a set has four)
 LARGEST_RATIO = 50  # a larger file may unpack to this many times its size (digits: 2 to 20 times)
 BLOCK = 2**18  # bytes read at once
+GZIP = b"\x1f\x8b"
+NO_DATA = {  # what is there by mistake where data were meant to be
+    b"<!DOCTYPE": "a web page and no data; download the file itself",
+    b"<!doctype": "a web page and no data; download the file itself",
+    b"<html": "a web page and no data; download the file itself",
+    b"version https://git-lfs": "a pointer of Git LFS and no data; fetch the file by git lfs pull",
+}
+FAULTS = (  # errors of zipfile for damaged archives
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,  # an offset beyond the end of any file
+    RuntimeError,  # and NotImplementedError
+    ValueError,  # and UnicodeDecodeError
+)
 
 
 def mode_of(path: Path) -> int:
@@ -45,7 +64,7 @@ class BlockReader(io.BufferedReader):
         if size > BLOCK:
             raise DataError(
                 f"{self.name}, byte {self.tell():,}: a part that should be small claims {size:,} "
-                "bytes; write the file again with numpy.savez"
+                f"bytes; {again(self.name)}"
             )
         return super().read(size)
 
@@ -53,6 +72,13 @@ class BlockReader(io.BufferedReader):
     def size(self) -> int:
         """Bytes in the file."""
         return os.fstat(self.fileno()).st_size
+
+
+def again(path: str | Path) -> str:
+    """How to mend a damaged file of this name."""
+    if str(path).lower().endswith(".npz"):
+        return "copy it again, or write it again with numpy.savez"
+    return "copy or download it again"
 
 
 @contextmanager
@@ -82,14 +108,126 @@ class Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+@dataclass
+class Content:
+    """The unpacked bytes of a source, from the first to the last.
+
+    size: their number; None where only reading tells, in gzip data. packed: bytes of the file that
+    they are unpacked from; None if nothing is compressed.
+    """
+
+    where: str
+    stream: Stream
+    size: int | None
+    packed: int | None
+    place: int = 0  # how many have been read
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; b"" at the end. DataError where more are unpacked than allowed."""
+        piece = self.stream.read(min(size, BLOCK))
+        self.place += len(piece)
+        if self.packed is not None:
+            check_growth(self.where, self.place, self.packed)
+        return piece
+
+    def check_size(self, declared: int) -> str:
+        """Before memory is made for them: what contradicts so many bytes, or "" if nothing does.
+
+        DataError if they are more than are allowed.
+        """
+        if self.size is not None and self.size != declared:
+            return f"the file has {self.size:,}"
+        if self.packed is not None:
+            check_growth(self.where, declared, self.packed)
+        elif declared > LARGEST:
+            raise DataError(
+                f"{self.where}: {declared:,} bytes, but the limit is {LARGEST:,}; split it"
+            )
+        return ""
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """A file, or the member of that name of the zip archive at path."""
+
+    path: Path
+    member: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}, {self.member}" if self.member else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """The name without its folder."""
+        return PurePosixPath(self.member).name if self.member else self.path.name
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The names of the folders above it, the archive among them."""
+        if not self.member:
+            return self.path.absolute().parts[:-1]
+        return (*self.path.absolute().parts, *PurePosixPath(self.member).parts[:-1])
+
+    @contextmanager
+    def opened(self) -> Iterator[Content]:
+        """Its bytes, unpacked; a fault of the file or the system becomes a DataError."""
+        if not self.member:
+            with opened(self.path) as file:
+                yield unpacked(str(self), file, file.size, None)
+            return
+        with archive_at(self.path) as (archive, size):
+            info = archive.getinfo(self.member)
+            with open_member(str(self), archive, info, size) as stream:
+                yield unpacked(str(self), stream, info.file_size, size)
+
+
+def unpacked(where: str, file: BinaryIO, size: int, packed: int | None) -> Content:
+    """The content of a file or a member, which may be gzip data."""
+    start = cast(io.BufferedReader, file).peek(len(max(NO_DATA, key=len)))
+    for beginning, what in NO_DATA.items():
+        if start.startswith(beginning):
+            raise DataError(f"{where}: is {what}")
+    if not start.startswith(GZIP):
+        return Content(where, file, size, packed)
+    return Content(where, Unzipped(where, file), None, size if packed is None else packed)
+
+
+@contextmanager
+def archive_at(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
+    """The zip archive at path, and its size; what is damaged in it becomes a DataError."""
+    with opened(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive, file.size
+        except DataError:
+            raise
+        except FAULTS as error:
+            kind = path.suffix.lower().removeprefix(".") or "zip"
+            raise DataError(
+                f"{path}: a damaged {kind} file ({str(error)[:200]!r}); {again(path)}"
+            ) from None
+
+
+def open_member(
+    where: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, packed: int
+) -> BinaryIO:
+    """A member of an archive that has `packed` bytes, open for reading."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(
+            f"{where}: compressed by a method that is not zip's usual one (deflate); zip it again"
+        )
+    check_growth(where, info.file_size, packed)
+    return cast(BinaryIO, archive.open(info))
+
+
 class Unzipped:
-    """The content of a gzip file with one member, as a stream that unpacks only what is read.
+    """The content of gzip data with one member, as a stream that unpacks only what is read.
 
     gzip.GzipFile reads the file name in the header byte by byte, which an endless name would abuse.
     """
 
-    def __init__(self, path: Path, file: BinaryIO):
-        self.path, self.file = path, file
+    def __init__(self, where: str, file: BinaryIO):
+        self.where, self.file = where, file
         self.unpacker = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
 
     def read(self, size: int, /) -> bytes:
@@ -100,20 +238,20 @@ class Unzipped:
                 piece = self.unpacker.decompress(packed, size)
             except zlib.error as error:
                 raise DataError(
-                    f"{self.path}: the gzip data are damaged before byte {self.file.tell():,} "
+                    f"{self.where}: the gzip data are damaged before byte {self.file.tell():,} "
                     f"({error}); copy or download the file again"
                 ) from None
             if piece:
                 return piece
             if not packed:
                 raise DataError(
-                    f"{self.path}: the gzip data break off at byte {self.file.tell():,}, the end "
+                    f"{self.where}: the gzip data break off at byte {self.file.tell():,}, the end "
                     "of the file; copy or download it again"
                 )
         end = self.file.tell() - len(self.unpacker.unused_data)
         if self.unpacker.unused_data or self.file.read(1):
             raise DataError(
-                f"{self.path}: foreign bytes follow the gzip data at byte {end:,}; copy or "
+                f"{self.where}: foreign bytes follow the gzip data at byte {end:,}; copy or "
                 "download the file again"
             )
         return b""
@@ -136,16 +274,3 @@ def check_growth(where: str, unpacked: int, packed: int) -> None:
             f"{where}: {packed:,} compressed bytes claim to hold {unpacked:,}, more than the limit "
             f"of {limit:,}; check where the file comes from"
         )
-
-
-def check_labels(labels: np.ndarray, classes: int, place: Callable[[int], str]) -> None:
-    """DataError for a label outside 0 ... classes - 1; `place(i)` names the place of label i."""
-    for start in range(0, len(labels), BLOCK):  # in blocks, which bounds the memory for masks
-        some = labels[start : start + BLOCK]
-        wrong = (some < 0) | (some >= classes)
-        if wrong.any():
-            first = start + int(np.argmax(wrong))
-            raise DataError(
-                f"{place(first)}: the label {labels[first]} is not one of 0 to {classes - 1}; "
-                "correct it, or use a network with more outputs"
-            )

@@ -1,267 +1,257 @@
-"""CSV as Kaggle has it: one image per line, 784 pixels, and a label first, last or not at all.
+"""Tables as text: one image per line, its label first, last or not at all, perhaps a number of it.
 
-The lines are checked first, which bounds the memory for any file; then pandas parses the cells. If
+`columns.py` says what the columns are, `cells.py` checks the lines while pandas parses them. If
 pandas refuses, the lines are read again to find and name the faulty cell.
 """
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+import io
+from collections.abc import Sequence
 
 import numpy as np
 
-from mnistgpu.data.streams import check_labels, opened
+from mnistgpu.data.cells import CELL, LONGEST_TEXT, PIECE, Lines, Pixels, faults, shown
+from mnistgpu.data.columns import SEPARATORS, Columns, columns_of
+from mnistgpu.data.raw import Ids, Raw
+from mnistgpu.data.streams import Source
 from mnistgpu.errors import DataError
 
-Block = tuple[int, bytes]  # its place in the file, and lines that all end in LF
-
-PIXELS = 784
-LABEL_NAMES = {"label", "labels", "class", "digit", "target", "y"}
-CELL = re.compile(rb" *0*([0-9]{1,9})(?:\.0*)? *")  # a whole number, as 12, 012 or 12.0
-USUAL_CELL = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})"  # 0 to 255, as usual
-CELL_LETTERS = b"0123456789 ."  # pandas would also accept True or 1e-400
-# a point without a digit before it, a fraction other than zeros, or ten digits and more
-ODD_POINT = re.compile(rb"(?<![0-9])\.|\.(?!0*[ ,\r\n])|[1-9][0-9]{9}")
-LONE_RETURN = re.compile(rb"\r(?!\n)")  # which pandas would read as the end of a line
-PIECE = 2**16  # bytes read at once: for larger ones the system clears fresh memory each time
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of UTF-8
-LONGEST_LINE = 2**16  # bytes; a label and 784 pixels need at most 3,140, and a header about 8,000
+MOST_CLASSES = 62  # of the largest set that is customary: digits, capital and small letters
+DIGITS = 10
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images (N, 28, 28) of a table, and its labels (N,) or None.
+def read(source: Source) -> Raw:
+    """Images (N, rows, columns) of a table, its labels (N,) or None, and the ids of the images.
 
-    In a table with a header the first or the last column may be called label. Without a header the
-    first column holds the labels, or the last one if only that can (see `label_without_header`).
+    In a table with a header the first or the last column may be called label, and the first id.
+    Without a header they are told by their cells (see `label_by_cells`).
     """
-    with opened(path) as file:
-        _, block = next(whole_lines(path, file), (1, b"\n"))
-        first = block.removeprefix(BYTE_ORDER_MARK).partition(b"\n")[0].removesuffix(b"\r")
-        if b"\r" in first:
+    where = str(source)
+    with source.opened() as content:
+        lines = Lines(content)
+        columns, block = start_of(where, lines)
+        pixels = Pixels(where, lines, columns, block)
+        images, reason = parse(pixels)
+    if images is None:
+        raise fault_in(source, reason)
+    notes = list(notes_of(where, columns))
+    labels, numbers, label = pixels.labels, pixels.numbers, columns.label
+    if label == "either":
+        label = label_by_cells(where, pixels)
+        if label == "number":
+            numbers, labels = labels, []
+            notes.append(f"{where}: the first column counts up: it numbers the images")
+        else:
+            notes.append(f"{where}: the {label} column is taken as the labels")
+    if label == "last" and columns.label == "either":
+        firsts, labels = pixels.labels, pixels.lasts
+        put_first(where, columns, images, firsts)
+    first_line = 1 + columns.has_header
+    column = columns.count if label == "last" else columns.lead
+    found = labels_of(where, labels, first_line, column) if labels else None
+    ids = None
+    if numbers:
+        ids = Ids(columns.id_name, ids_of(numbers))
+        if not columns.id_is_known and not counts_up(ids.values):
             raise DataError(
-                f"{path}, line 1: a carriage return in the middle; end every line with a line feed"
+                f"{where}: the first column neither counts up nor is called id; leave it out, or "
+                "call it so"
             )
-        columns = first.count(b",") + 1
-        check_columns(path, columns)
-        names = [name.strip(' \t"') for name in first.decode("ascii", "replace").split(",")]
-        header = is_header(names)
-        label = label_of_header(path, names) if header else None
-        table = parse(path, file, columns, header)
-        if columns == PIXELS:
-            return table.reshape(-1, 28, 28), None
-        at = label_without_header(path, table, classes) if label is None else label
-        labels = table[:, at].copy()
-        check_labels(labels, classes, lambda i: f"{path}, line {i + 1 + header}, column {at + 1}")
-        return without_column(table, at).reshape(-1, 28, 28), labels
+    side = columns.side
+    return Raw(images.reshape(-1, side, side), found, where, tuple(notes), ids)
 
 
-def parse(path: Path, file: BinaryIO, columns: int, header: bool) -> np.ndarray:
-    """The lines of images to a table (lines, columns) uint8.
+def has_labels(source: Source) -> bool:
+    """Whether a table has a label, or may have one, from its first line."""
+    with source.opened() as content:
+        return start_of(str(source), Lines(content))[0].label != ""
 
-    Before pandas reads the path, every line must have the same number of commas and no letters:
-    pandas would allocate memory for missing cells, and it accepts words such as True.
-    """
+
+def start_of(where: str, lines: Lines) -> tuple[Columns, bytes]:
+    """What the columns are, and the first block of lines without the header."""
+    block = next(lines.blocks, b"\n")
+    first, _, rest = block.partition(b"\n")
+    first = first.removesuffix(b"\r")
+    if first.startswith(UTF16):
+        raise DataError(f"{where}: text in UTF-16; save it in UTF-8")
+    if b"\r" in first:
+        raise DataError(
+            f"{where}, line 1: a carriage return in the middle; end every line with a line feed"
+        )
+    columns = columns_of(where, first)
+    if not columns.has_header:
+        return columns, block
+    lines.number, lines.count = 2, lines.count - 1
+    if not rest.strip(b"\r\n"):
+        rest = next(lines.blocks, b"")
+    if not rest:
+        raise DataError(f"{where}, line 2: no image follows the header; add a line for each")
+    return columns, rest
+
+
+def parse(pixels: Pixels) -> tuple[np.ndarray | None, str]:
+    """The pixels of all lines (lines, pixels) uint8; None, and the reason, if pandas refuses."""
     import pandas as pd
 
-    lines = 0
-    for start, block in lines_of_images(path, file, header):
-        bare = block.translate(None, CELL_LETTERS)
-        found = bare.count(b"\n")
-        rounded = b"." in block and ODD_POINT.search(block)
-        odd = rounded or LONE_RETURN.search(block)
-        if odd or not are_lines_of(columns, found, bare):
-            raise next(faults(path, line_at(file, start), block, columns))
-        lines += found
-    if lines == 0:
-        raise DataError(f"{path}, line 2: no image follows the header; add a line for each")
+    width = pixels.columns.pixels
     try:
         table = pd.read_csv(
-            path.absolute(),  # pandas would expand a ~
+            io.BufferedReader(pixels, PIECE),
             header=None,
-            skiprows=int(header),
             dtype=np.uint8,
             engine="c",
-            compression=None,
             quoting=csv.QUOTE_NONE,
             na_filter=False,  # an empty cell is a fault, not a nan
         )
-        if table.shape == (lines, columns):
-            return np.ascontiguousarray(table.to_numpy())
-        reason = f"{table.shape} cells, where {lines} lines of {columns} were counted"
+        if table.shape == (pixels.count, width):
+            return np.ascontiguousarray(table.to_numpy()), ""
+        reason = f"{table.shape} cells, where {pixels.count} lines of {width} were counted"
     except (ValueError, OverflowError) as error:  # also pandas' ParserError
         reason = str(error).splitlines()[0][:100]
-    number = 1 + header
-    for _, block in lines_of_images(path, file, header):
-        for fault in faults(path, number, block, columns):
-            raise fault
-        number += block.count(b"\n")
-    raise DataError(f"{path}: {reason}; correct the cells")
+    if pixels.fault is not None:
+        raise pixels.fault
+    return None, reason
 
 
-def are_lines_of(columns: int, lines: int, bare: bytes) -> bool:
-    """Whether `bare`, the commas and ends of so many lines, has so many columns in each line."""
-    if not lines * columns <= len(bare) <= lines * (columns + 1):
-        return False
-    commas = b"," * (columns - 1)
-    if bare == (commas + b"\r\n") * lines:
-        return True
-    return bare.replace(b"\r\n", b"\n") == (commas + b"\n") * lines
+def fault_in(source: Source, reason: str) -> DataError:
+    """The first fault in a table that pandas refused for that reason."""
+    where = str(source)
+    with source.opened() as content:
+        lines = Lines(content)
+        columns, block = start_of(where, lines)
+        while block:
+            for fault in faults(where, lines.number, block, columns):
+                return fault
+            block = next(lines.blocks, b"")
+    return DataError(f"{where}: {reason}; correct the cells")
 
 
-def lines_of_images(path: Path, file: BinaryIO, header: bool) -> Iterator[Block]:
-    """`whole_lines` from the start of the file, without byte order mark and header."""
-    for start, block in whole_lines(path, file):
-        if start == 0:
-            cut = len(BYTE_ORDER_MARK) if block.startswith(BYTE_ORDER_MARK) else 0
-            start = block.find(b"\n") + 1 if header else cut
-            block = block[start:]
-        if block:
-            yield start, block
+def notes_of(where: str, columns: Columns) -> list[str]:
+    """What is to be said of the form of a table."""
+    notes = []
+    if columns.separator != b",":
+        notes.append(f"{where}: the cells are separated by {SEPARATORS[columns.separator]}")
+    if columns.mangled:
+        notes.append(f"{where}: line 1 is an image that pandas took for names; it is left out")
+    if columns.numbered:
+        name = f", {columns.id_name}," if columns.id_name else ""
+        notes.append(f"{where}: the first column{name} numbers the images and is no pixel")
+    return notes
 
 
-def without_column(table: np.ndarray, at: int) -> np.ndarray:
-    """The table (lines, columns) without its first or last column, in the same memory.
+def label_by_cells(where: str, pixels: Pixels) -> str:
+    """Which column holds the labels, "first" or "last", or "number" if the first one counts up.
 
-    Each line moves towards the start, over the old places of lines that have already moved.
+    Labels are below 10, or in larger sets below 62, and not all 0. The other end is a corner pixel,
+    which is always 0 or takes all grey levels. DataError if that does not tell.
     """
-    lines, columns = table.shape
-    rest = table.reshape(-1)[: lines * (columns - 1)].reshape(lines, columns - 1)
-    for start in range(0, lines, 256):
-        some = table[start : start + 256]
-        rest[start : start + 256] = some[:, 1:] if at == 0 else some[:, :-1]
-    return rest
-
-
-def whole_lines(path: Path, file: BinaryIO) -> Iterator[Block]:
-    """Blocks of lines that all end in LF, from the start of the file.
-
-    Blank lines at the end of a block are put before the next block; at the end of the file they are
-    left out.
-    """
-    file.seek(0)
-    start, rest = 0, b""
-    while more := file.read(PIECE):
-        text = rest + more
-        filled = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))
-        block = text[: text.find(b"\n", filled) + 1] if filled else b""
-        rest = text[len(block) :]
-        if block:
-            yield start, block
-            start += len(block)
-        if len(rest) > LONGEST_LINE:
+    first, last = whole_numbers(pixels.labels), whole_numbers(pixels.lasts)
+    if first is not None and len(first) > 2 and not pixels.columns.numbered:
+        if counts_up(first):
+            if len(first) > MOST_CLASSES:
+                return "number"
             raise DataError(
-                f"{path}, line {line_at(file, start)}: more than {LONGEST_LINE:,} bytes, but an "
-                "image of 784 pixels needs 4,000; give a table with one image per line"
+                f"{where}, line 1: the first column counts up, as labels or as numbers of the "
+                "images; add a header that calls it label or id"
             )
-    if rest.strip(b"\r\n"):
-        yield start, rest + b"\n"
+    if all(end is not None and not end.any() for end in (first, last)):
+        return "first"
+    for limit in (DIGITS, MOST_CLASSES):
+        can_be = [
+            name
+            for name, end in (("first", first), ("last", last))
+            if end is not None and end.any() and end.max() < limit
+        ]
+        if len(can_be) == 1:
+            return can_be[0]
+        if can_be:
+            raise DataError(
+                f"{where}, line 1: the first and the last column could both be labels; add a "
+                "header that calls one of them label"
+            )
+    raise DataError(
+        f"{where}, line 1: neither the first nor the last column looks like labels; add a header "
+        "that calls one of them label"
+    )
 
 
-def line_at(file: BinaryIO, start: int) -> int:
-    """The number of the line that begins at this byte."""
-    file.seek(0)
-    sizes = (min(PIECE, start - read) for read in range(0, start, PIECE))
-    return 1 + sum(file.read(size).count(b"\n") for size in sizes)
+def counts_up(values: np.ndarray) -> bool:
+    """Whether these are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return values.dtype.kind == "i" and values[0] in (0, 1) and bool(np.all(np.diff(values) == 1))
 
 
-def check_columns(path: Path, columns: int) -> None:
-    """DataError unless a line has 784 pixels, or these and a label."""
-    if columns not in (PIXELS, PIXELS + 1):
-        hint = (
-            "leave out the row numbers (to_csv(index=False))"
-            if columns == PIXELS + 2
-            else "give a table of such images, with commas between the cells"
-        )
+def put_first(where: str, columns: Columns, images: np.ndarray, firsts: Sequence[bytes]) -> None:
+    """Put these cells before the pixels of each image (N, pixels), whose last one is the label."""
+    values = whole_numbers(firsts)
+    if values is None or values.max() > 255:
+        at = next(i for i, cell in enumerate(firsts) if not is_pixel(cell))
         raise DataError(
-            f"{path}, line 1: {columns:,} cells, but an image has 784 pixels, and with its label "
-            f"785 cells; {hint}"
+            f"{where}, line {at + 1 + columns.has_header}, column {columns.lead}: "
+            f"{shown(firsts[at])} is not a whole number from 0 to 255; correct the cell"
         )
+    for start in range(0, len(images), 256):  # in the same memory
+        some = images[start : start + 256]
+        some[:, 1:] = some[:, :-1].copy()
+    images[:, 0] = values
 
 
-def is_header(names: list[str]) -> bool:
-    """Whether the first line names the columns, and is not an image.
+def is_pixel(cell: bytes) -> bool:
+    """Whether a cell is a whole number from 0 to 255."""
+    found = CELL.fullmatch(cell)
+    return found is not None and int(found[1]) <= 255
 
-    The names of a header are distinct. They are words, or one at either end is a name for labels,
-    or they are 0, 1, 2, ... as pandas names columns.
+
+def whole_numbers(cells: Sequence[bytes]) -> np.ndarray | None:
+    """Cells as whole numbers (N,) int64; None if one of them is something else."""
+    found = [CELL.fullmatch(cell) for cell in cells]
+    if not all(found):
+        return None
+    return np.array([int(match[1]) for match in found if match], dtype=np.int64)
+
+
+def labels_of(where: str, cells: Sequence[bytes], first_line: int, column: int) -> np.ndarray:
+    """Labels (N,) as whole numbers, or as text if they are names.
+
+    Names and numbers are mixed only if there are as many different names as numbers: otherwise what
+    is no number is a fault. `first_line` and `column` say where the cells stand in the table.
     """
-    if not all(names) or len(set(names)) < len(names):
-        return False
-    labelled = not LABEL_NAMES.isdisjoint((names[0].lower(), names[-1].lower()))
-    counted = names == [str(i) for i in range(len(names))]
-    return labelled or counted or not any(map(is_number, names))
+    bare = [cell.strip(b' \t"') for cell in cells]
+    numbers = whole_numbers(bare)
+    if numbers is not None:
+        return numbers
+    distinct = set(bare)
+    names = {cell for cell in distinct if CELL.fullmatch(cell) is None}
+    few = len(names) < len(distinct - names)
+    for line, cell in enumerate(bare, first_line):
+        place = f"{where}, line {line}, column {column}"
+        if few and cell in names:
+            raise DataError(
+                f"{place}: {shown(cell)} is not a whole number, as most labels are; correct the "
+                "cell"
+            )
+        if not is_name(cell):
+            raise DataError(
+                f"{place}: {shown(cell)} is no name of a class: names have 1 to {LONGEST_TEXT} "
+                "characters that can be printed; correct the cell"
+            )
+    return np.array([cell.decode() for cell in bare])
 
 
-def is_number(text: str) -> bool:
-    """Whether Python can read the text as a number."""
+def is_name(cell: bytes) -> bool:
+    """Whether a cell can name a class."""
     try:
-        float(text)
-    except ValueError:
+        return 0 < len(cell) <= LONGEST_TEXT and cell.decode().isprintable()
+    except UnicodeDecodeError:
         return False
-    return True
 
 
-def label_of_header(path: Path, names: list[str]) -> int | None:
-    """The index of the column that a header calls label; None in a table of pixels only."""
-    labels = [i for i, name in enumerate(names) if name.lower() in LABEL_NAMES]
-    if len(names) == PIXELS + 1 and labels not in ([0], [PIXELS]):
-        raise DataError(
-            f"{path}, line 1: 785 columns, but not one, first or last, that is called label; name "
-            "the column of the labels so"
-        )
-    if len(names) == PIXELS and labels:
-        raise DataError(
-            f"{path}, line 1, column {labels[0] + 1}: a label and 783 pixels, but an image has "
-            "784; add the missing column"
-        )
-    pixels = [name for i, name in enumerate(names) if i not in labels]
-    places = [[int(digits) for digits in re.findall("[0-9]{1,9}", name)] for name in pixels]
-    if places != sorted(places):
-        raise DataError(
-            f"{path}, line 1: the pixels' names do not ascend row by row; sort the columns"
-        )
-    return labels[0] if labels else None
-
-
-def label_without_header(path: Path, table: np.ndarray, classes: int) -> int:
-    """The column, 0 or 784, of a table (N, 785) that can hold labels.
-
-    Labels are below `classes` and not all 0. The other end is a corner pixel, which is always 0 or
-    takes all grey levels. DataError if both columns could be labels.
-    """
-    can_be = [
-        bool(end.any()) and int(end.max()) < classes for end in (table[:, 0], table[:, PIXELS])
-    ]
-    if all(can_be):
-        raise DataError(
-            f"{path}, line 1: the first and the last column could both be labels; add a header "
-            "that calls one of them label"
-        )
-    return PIXELS if can_be[1] else 0
-
-
-def faults(path: Path, number: int, block: bytes, columns: int) -> Iterator[DataError]:
-    """The faults in a block of lines, from top to bottom; `number` is that of its first line."""
-    usual = re.compile(rb"%b(?:,%b){%d}" % (USUAL_CELL, USUAL_CELL, columns - 1))
-    for line, text in enumerate(block.removesuffix(b"\n").split(b"\n"), number):
-        text = text.removesuffix(b"\r")
-        if usual.fullmatch(text):  # several times as fast as cell by cell
-            continue
-        found = text.count(b",") + 1 if text else 0
-        if found != columns:
-            yield DataError(
-                f"{path}, line {line}: {found:,} cells, where line 1 has {columns}; complete the "
-                "line or delete it"
-            )
-            continue
-        for column, cell in enumerate(text.split(b","), 1):
-            number_found = CELL.fullmatch(cell)
-            if number_found is None or int(number_found[1]) > 255:
-                shown = repr(cell[:20].decode("utf-8", "replace")) if cell else "an empty cell"
-                yield DataError(
-                    f"{path}, line {line}, column {column}: {shown} is not a whole number from 0 "
-                    "to 255; correct the cell"
-                )
+def ids_of(cells: Sequence[bytes]) -> np.ndarray:
+    """Cells (N,) as whole numbers, or as text if one of them would be written otherwise."""
+    bare = [cell.strip(b' \t"') for cell in cells]
+    numbers = whole_numbers(bare)
+    if numbers is not None and [b"%d" % number for number in numbers] == bare:
+        return numbers
+    return np.array([cell[:LONGEST_TEXT].decode("utf-8", "replace") for cell in bare])

@@ -15,6 +15,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
@@ -30,6 +31,21 @@ class Chance(NamedTuple):
     keys: Keys
     place: int = 0  # of its first image in the batch
     deform: bool = True
+
+
+def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
+    """The indices of the pixels with ink in more than this share of images (N, pixels).
+
+    UsageError if there are none.
+    """
+    counts = np.count_nonzero(images, axis=0)
+    keep = np.flatnonzero(counts > min_ink * len(images))
+    if len(keep) == 0:
+        raise UsageError(
+            f"--min-ink {min_ink:g} leaves no pixel: the one with ink most often has it in "
+            f"{counts.max() / len(images):.1%} of the images; give a smaller share, such as 0.05"
+        )
+    return keep
 
 
 class Inputs:
@@ -61,7 +77,7 @@ class Inputs:
         self.mean: Array | None = None
         keep = np.arange(images.shape[1])
         if settings.min_ink > 0:
-            keep = np.flatnonzero(np.count_nonzero(images, axis=0) > settings.min_ink * len(images))
+            keep = inked(images, settings.min_ink)
             self.selected = xp.asarray(keep, **where)
         self.keep, self.pixels = keep, len(keep)
         if settings.center:

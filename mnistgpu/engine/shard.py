@@ -73,9 +73,10 @@ class Shard:
         sums anew. Sums over images are products with ones: BLAS adds faster than NumPy.
         """
         buffers = self.buffers_for(X.shape[1])
-        Z = self.forward(X, buffers, chance)
-        dZ, loss, right = head(Z, labels, self.targets, scale, buffers, self.matmul)
+        sums, b = self.forward(X, buffers, chance), self.params[-1][1]
+        dZ, loss, right = head(sums, b, labels, self.targets, scale, buffers, self.matmul)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
+        del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:
@@ -95,7 +96,7 @@ class Shard:
         return ""
 
     def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
-        """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
+        """The logits (classes, m) before their bias; `buffers` keeps what backward needs."""
         settings, (keys, place, _) = self.settings, chance
         buffers.A[0] = X
         hidden = len(self.params) - 1
@@ -105,8 +106,7 @@ class Shard:
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                self._add(sums, b, out=Z)
-                return Z
+                return sums
             if settings.batch_norm:
                 buffers.groups[layer] = regularize.normalize_groups(sums, self.group)
             in_one = settings.activation == "relu" and settings.hidden_noise == 0
@@ -167,14 +167,22 @@ class Shard:
 
 @with_kernel
 def head(
-    Z: Array, labels: Array, targets: Array, scale: Any, buffers: Buffers, matmul: Any
+    sums: Array,
+    b: Array,
+    labels: Array,
+    targets: Array,
+    scale: Any,
+    buffers: Buffers,
+    matmul: Any,
 ) -> tuple[Array, Array, Array]:
-    """From logits Z (classes, m) to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
+    """From the logits sums + b to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
 
-    labels (m,) int64; targets (classes, classes) has a column for each class. Changes Z.
+    sums (classes, m), b (classes, 1), labels (m,) int64; targets (classes, classes) has a column
+    for each class.
     """
-    xp = array_namespace(Z)
+    xp, Z = array_namespace(sums), buffers.Z[-1]
     Y, column_sums, dZ = xp.take(targets, labels, axis=1), buffers.row, buffers.exp
+    with_out(xp.add, Z)(sums, b, out=Z)
     Z -= xp.max(Z, axis=0, keepdims=True)
     with_out(xp.exp, Z)(Z, out=dZ)
     matmul(buffers.ones_by_class, dZ, out=column_sums)

@@ -32,12 +32,13 @@ class Optimizer:
 
     apply(theta, gradient, state, numbers) changes theta and the state in place, and may use the
     gradient as working memory. numbers(rate, step) gives the numbers for a learning rate and for
-    step 0, 1, ...
+    step 0, 1, ... rate is the customary learning rate, to be tried first.
     """
 
     apply: Callable[[Array, Array, State, Numbers], None]
     remembers: tuple[str, ...] = ()
     numbers: Callable[[float, int], tuple[float, ...]] = lambda rate, step: (rate,)
+    rate: float = 0.1
 
     def update(self, theta: Array, gradient: Array, state: State, rate: float, step: int) -> None:
         """Take step 0, 1, ... at this learning rate. The gradient's values are overwritten."""
@@ -49,6 +50,7 @@ class Optimizer:
         return {name: xp.zeros_like(theta) for name in self.remembers}
 
 
+@with_kernel
 def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """theta -= rate * gradient."""
     (rate,) = numbers
@@ -112,7 +114,7 @@ OPTIMIZERS = {
     "gradient-descent": Optimizer(gradient_descent),
     "momentum": Optimizer(momentum, ("velocity",)),
     "nesterov": Optimizer(nesterov, ("velocity",)),
-    "adam": Optimizer(adam, ("first", "second"), adam_numbers),
+    "adam": Optimizer(adam, ("first", "second"), adam_numbers, rate=0.001),
 }
 
 

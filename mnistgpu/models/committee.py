@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, TypeGuard
@@ -19,6 +20,8 @@ import numpy as np
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import NUMPY, Array, Backend
+from mnistgpu.data.classes import shown
+from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.models import model
@@ -26,6 +29,8 @@ from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
 FILE = "committee.json"
+MARK = b'{\n  "members": ['  # how it begins
+MEMBER = r"member-[0-9]+-[0-9a-f]{12}\.safetensors"
 # found only in run directories
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
@@ -60,6 +65,11 @@ class Committee:
                     f"{member.sizes[-1]} classes, model 1 {first.image_shape[0]}x"
                     f"{first.image_shape[1]} of {first.sizes[-1]}: they cannot vote together"
                 )
+            if member.classes != first.classes:
+                raise UsageError(
+                    f"model {i} knows the classes {named(member)}, model 1 {named(first)}: they "
+                    "cannot vote together"
+                )
         for i, member in enumerate(self.members, 1):
             if self.maps and not from_dict(member.settings, f"model {i}").deformation.is_deforming:
                 raise UsageError(
@@ -81,6 +91,22 @@ class Committee:
         """Height and width of the images that every member reads."""
         return self.members[0].image_shape
 
+    @property
+    def classes(self) -> tuple[str | int, ...]:
+        """The name of each output, which all members share; () if its number is its name."""
+        return self.members[0].classes
+
+    @property
+    def levels(self) -> Levels:
+        """The grey levels of the images that the members were trained on; ours if they differ."""
+        first = self.members[0].levels
+        return first if all(member.levels == first for member in self.members) else OURS
+
+    @property
+    def orientation(self) -> str:
+        """How files store their images, as they were read for the first member."""
+        return self.members[0].orientation
+
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""
         total: Any = 0.0
@@ -89,8 +115,13 @@ class Committee:
         return total / len(self.members)
 
     def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
-        """The most probable class of each image: (N,) int64 on the host."""
+        """The number of the most probable class of each image: (N,) int64 on the host."""
         return backend.to_numpy(backend.xp.argmax(self.probabilities(images, backend), axis=0))
+
+
+def named(member: model.Model) -> str:
+    """The classes of a member for a message."""
+    return shown(member.classes or range(member.sizes[-1]))
 
 
 def averaged(member: model.Model, images: Array, backend: Backend, maps: int) -> Array:
@@ -105,8 +136,9 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     deformation = replace(settings.deformation, images_per_map=2**31)
     images = backend.asarray(images)
     total: Any = 0.0
+    seed = counter_rng.key(settings.seed, like=images)
     for i in range(maps):
-        key = counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i)
+        key = counter_rng.fold_in(seed, counter_rng.DEFORM, i)
         keys = augment.keys_of(key)
         shape, exactly = member.image_shape, settings.is_exact
         moved = augment.deform(images, keys, deformation, shape, strength=STRENGTH, exactly=exactly)
@@ -115,12 +147,19 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     return total / maps
 
 
-def save(committee: Committee, path: Path, sources: Sequence[str], force: bool = False) -> None:
+def save(
+    committee: Committee,
+    path: Path,
+    sources: Sequence[str],
+    force: bool = False,
+    origin: Mapping[str, Any] | None = None,
+) -> None:
     """Write the members, and after them FILE, into a directory, which is made if it is missing.
 
     A member's name holds a digest of it: when a committee is replaced, the old one stays complete
-    until the new FILE is written. sources: where the members came from, for the record. UsageError
-    if the directory holds a run, or a committee and force is not given.
+    until the new FILE is written. sources, origin: where the members came from, and the record of
+    what they were trained on, to be saved with it. UsageError if the directory holds a run, or a
+    committee and force is not given.
     """
     check_free(path, force)
     files.make_directory(path)
@@ -132,9 +171,9 @@ def save(committee: Committee, path: Path, sources: Sequence[str], force: bool =
         for member, name in zip(committee.members, names, strict=True):
             model.save(member, path / name)
         record = {"members": names, "sources": list(sources), "maps": committee.maps}
-        files.replace_json(path / FILE, record)
+        files.replace_json(path / FILE, record | dict(origin or {}))
         for old in path.glob("member-*.safetensors"):
-            if old.name not in names:
+            if old.name not in names and re.fullmatch(MEMBER, old.name):
                 files.remove(old)
 
 
@@ -144,6 +183,7 @@ def check_free(path: Path, force: bool) -> None:
         raise UsageError(f"--out {path}: a run is there; choose another")
     if (path / FILE).exists() and not force:
         raise UsageError(f"--out {path}: a committee is there; choose another or add --force")
+    files.check_replaceable("--out", path / FILE, MARK)
 
 
 def digest(member: model.Model) -> str:

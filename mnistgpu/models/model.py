@@ -16,6 +16,8 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.backend import NUMPY, Array, Backend
+from mnistgpu.data.classes import check_names
+from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.engine import exact_inference, inference
 from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -31,7 +33,8 @@ FORMAT_VERSION = 1
 class Model:
     """Parameters theta (parameter_count,) of a network of `sizes`, and how they were trained.
 
-    `settings` are those of the training, `data_digest` is that of its data; both are saved.
+    `settings` are those of the training, `data_digest` is that of its data; both are saved, as are
+    `classes` and `levels`, by which later labels and images are read.
     """
 
     theta: np.ndarray
@@ -40,6 +43,14 @@ class Model:
     activation: str = "relu"
     settings: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+    classes: tuple[str | int, ...] = ()  # the name of each output; () if its number is its name
+    levels: Levels = OURS  # what paper and ink were in the images to train on
+
+    @property
+    def orientation(self) -> str:
+        """How files store their images, as they were read for the training; see `data.load`."""
+        found: str = self.settings.get("orientation", "by-name")
+        return found
 
     def __repr__(self) -> str:
         return f"<Model {'-'.join(map(str, self.sizes))}, {len(self.theta):,} parameters>"
@@ -96,7 +107,7 @@ class Model:
         return softmax(self.logits(images, backend))
 
     def predict(self, images: Array, backend: Backend = NUMPY) -> np.ndarray:
-        """The most probable class of each image: (N,) int64 on the host."""
+        """The number of the most probable class of each image: (N,) int64 on the host."""
         return backend.to_numpy(backend.xp.argmax(self.logits(images, backend), axis=0))
 
 
@@ -123,6 +134,10 @@ def save(model: Model, path: Path) -> None:
         "settings": json.dumps(model.settings, sort_keys=True),
         "data_digest": model.data_digest,
     }
+    if model.classes:
+        texts["classes"] = json.dumps(model.classes)
+    if model.levels != OURS:
+        texts["levels"] = json.dumps(model.levels)
     tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
 
 
@@ -171,6 +186,8 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
         texts["activation"],
         settings,
         texts["data_digest"],
+        classes_of(texts, sizes[-1], where),
+        levels_of(texts, where),
     )
 
 
@@ -195,10 +212,7 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
         )
     if not re.fullmatch("([0-9a-f]{64})?", texts["data_digest"]):
         raise DataError(f"{where}: its data digest is not a SHA-256; copy it or train it again")
-    try:
-        settings = json.loads(texts["settings"])
-    except (ValueError, RecursionError):
-        settings = None
+    settings = from_json(texts["settings"])
     if not isinstance(settings, dict):
         raise DataError(f"{where}: its settings are not a JSON object; copy it or train it again")
     if settings:  # a model made by hand may have none
@@ -207,7 +221,37 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
             raise DataError(
                 f"{where}: its settings belong to another network; copy it or train it again"
             )
+    classes_of(texts, sizes[-1], where)
+    levels_of(texts, where)
     return {"theta": tensor_file.Expected((network.parameter_count(sizes),))}
+
+
+def classes_of(texts: dict[str, str], outputs: int, where: str) -> tuple[str | int, ...]:
+    """The names of the outputs; DataError unless they are as many, and different."""
+    if "classes" not in texts:
+        return ()
+    return check_names(from_json(texts["classes"]), where, outputs)
+
+
+def levels_of(texts: dict[str, str], where: str) -> Levels:
+    """The levels of paper and of ink; DataError unless one is 0 and the other is positive."""
+    if "levels" not in texts:
+        return OURS
+    levels = from_json(texts["levels"])
+    numbers = isinstance(levels, list) and all(type(each) in (int, float) for each in levels)
+    if numbers and len(levels) == 2 and min(levels) == 0 < max(levels) < 2**16:
+        return Levels(*levels)
+    raise DataError(
+        f"{where}: its grey levels are not those of paper and ink; copy it or train it again"
+    )
+
+
+def from_json(text: str) -> Any:
+    """The value of a text in JSON; None if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def sizes_of(text: str, separator: str, where: str) -> tuple[int, ...]:

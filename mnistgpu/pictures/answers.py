@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnistgpu import data
 from mnistgpu.backend import NUMPY, Backend
+from mnistgpu.data import levels
+from mnistgpu.errors import Note, warn
 from mnistgpu.pictures import images as pictures
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ class Answer:
     box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
     image: np.ndarray  # (pixels,) uint8: the network's input
     probabilities: np.ndarray  # (classes,)
+    classes: tuple[str | int, ...] = ()  # their names; () for digits, which name themselves
 
     @property
     def ranked(self) -> np.ndarray:
@@ -34,14 +38,18 @@ class Answer:
         return np.argsort(-self.probabilities, kind="stable")
 
     @property
-    def digit(self) -> int:
-        """The most probable class."""
-        return int(self.ranked[0])
+    def digit(self) -> str | int:
+        """The most probable class, by its name."""
+        return self.name_of(self.ranked[0])
 
     @property
     def probability(self) -> float:
         """The probability of `digit`."""
-        return float(self.probabilities[self.digit])
+        return float(self.probabilities[self.ranked[0]])
+
+    def name_of(self, number: int) -> str | int:
+        """The name of a class."""
+        return self.classes[number] if self.classes else int(number)
 
     def __repr__(self) -> str:
         return f"<Answer {self.sentence()}>"
@@ -50,8 +58,8 @@ class Answer:
         """For a person: the digit and the second most probable one, with their probabilities."""
         first, second = self.ranked[:2]
         return (
-            f"{self.name}: {first} ({self.probabilities[first]:.1%}), "
-            f"then {second} ({self.probabilities[second]:.1%})"
+            f"{self.name}: {self.name_of(first)} ({self.probabilities[first]:.1%}), "
+            f"then {self.name_of(second)} ({self.probabilities[second]:.1%})"
         )
 
     def record(self) -> dict[str, object]:
@@ -59,9 +67,9 @@ class Answer:
         first, second = (int(digit) for digit in self.ranked[:2])
         return {
             "image": self.name,
-            "digit": first,
+            "digit": self.name_of(first),
             "probability": round(float(self.probabilities[first]), 6),
-            "runner_up": second,
+            "runner_up": self.name_of(second),
             "probabilities": [round(float(p), 6) for p in self.probabilities],
         }
 
@@ -88,17 +96,23 @@ def answers(
                 else pictures.read_picture(path, shape, many)
             )
             images, boxes = picture.images, picture.boxes
+            if as_is:
+                own, _ = levels.applied(images, trained.levels, str(path), len(images))
+                images = own.to_uint8(images)
         else:
-            images = pictures.read(path)
+            digits = data.load_digits(path, trained, trained.orientation)
+            images = digits.images
+            for note in digits.notes:
+                warn(note, Note)
         probabilities = backend.to_numpy(trained.probabilities(images, backend))
         for i in range(len(images)):
             if pictures.is_picture(path):
                 top, left, below, right = (int(edge) for edge in boxes[i])
-                levels, box = picture.levels, (top, left, below, right)
+                shown, box = picture.levels, (top, left, below, right)
             else:
-                levels, box = images[i].reshape(shape), (0, 0, *shape)
+                shown, box = images[i].reshape(shape), (0, 0, *shape)
             name = str(path) if len(images) == 1 else f"{path}[{i}]"
-            yield Answer(name, levels, box, images[i], probabilities[:, i])
+            yield Answer(name, shown, box, images[i], probabilities[:, i], trained.classes)
 
 
 def as_json(given: list[Answer]) -> str:

@@ -75,6 +75,7 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
     from matplotlib.patches import Rectangle
 
     first, second = (int(digit) for digit in answer.ranked[:2])
+    this, other = answer.name_of(first), answer.name_of(second)
     shape = trained.image_shape
     ax = page.panel(figure, COLUMNS[0], top, SIDE, SIDE, shortened(Path(answer.name).name))
     ax.imshow(answer.levels, cmap="gray", vmin=0, vmax=255)
@@ -90,12 +91,12 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
 
     spoke = contributions(trained, answer.image, first, second)
     limit = float(np.max(np.abs(spoke))) or 1.0
-    ax = page.panel(figure, COLUMNS[2], top, SIDE, SIDE, f"Why {first} and not {second}")
+    ax = page.panel(figure, COLUMNS[2], top, SIDE, SIDE, f"Why {this} and not {other}")
     ax.imshow(spoke.reshape(shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
     outline(ax)
-    ax.set_xlabel(f"red ink is for {first}, blue for {second}")
+    ax.set_xlabel(f"red ink is for {this}, blue for {other}")
 
-    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{first}, {percent(answer)} sure")
+    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{this}, {percent(answer)} sure")
     shown = np.sort(answer.ranked[:10])
     colours = [page.BLUE if digit == first else page.GREY for digit in shown]
     ax.barh(range(len(shown)), np.ones(len(shown)), color=page.PALE, height=0.72)
@@ -108,7 +109,7 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
             ax.text(place, row, f"{share:.1%}", color="white" if inside else page.INK, **look)
     ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6), xticks=[0, 0.5, 1])
     ax.set_xticklabels(["0", "50%", "100%"])
-    ax.set_yticks(range(len(shown)), [str(digit) for digit in shown])
+    ax.set_yticks(range(len(shown)), [str(answer.name_of(digit)) for digit in shown])
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
 

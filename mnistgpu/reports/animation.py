@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 WIDTH, HEIGHT, DPI = 8.4, 3.35, 100  # inches
-MARK = b"GIF8"  # marks a picture of this format
 FRAMES = 40  # at most; in a longer run some rows are left out
 FRAME, PAUSE = 140, 3500  # milliseconds: each frame, and the last one
 APART = 3.2  # heights of a digit from one line of answers to the next
@@ -50,6 +49,7 @@ def save(snapshots: Snapshots, path: Path, title: str) -> None:
         duration=[FRAME] * (len(drawn) - 1) + [PAUSE],
         loop=0,
         optimize=True,
+        comment="mnistgpu",
     )
     files.replace_bytes(path, content.getvalue())
 

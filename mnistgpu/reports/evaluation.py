@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnistgpu.backend import Backend
+from mnistgpu.errors import printable
 from mnistgpu.reports import metrics
 from mnistgpu.reports.robustness import TRIALS, Trial
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mnistgpu.models.model import Model
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+FEW = 20  # classes whose confusion matrix fits on a terminal
 ROBUSTNESS_IMAGES = 2000  # spread evenly over the digits: curves within 1%, in seconds
 
 
@@ -59,11 +61,17 @@ class Evaluation:
     thresholds: list[Threshold]
     worst: np.ndarray  # indices of the wrong answers, the most probable first
     curves: list[Curve]
+    names: tuple[str | int, ...] = ()  # of the classes; () for digits, which name themselves
 
     @property
     def accuracy(self) -> float:
         """The share of right answers."""
         return self.right / len(self.digits)
+
+    @property
+    def shown(self) -> list[str]:
+        """The name of each class, as tables show it."""
+        return [printable(str(name)) for name in self.names or range(len(self.confusion))]
 
     def __repr__(self) -> str:
         low, high = self.interval
@@ -101,6 +109,7 @@ def evaluate(
         [threshold(confidence, predicted == labels, at) for at in THRESHOLDS],
         wrong[np.argsort(-confidence[wrong], kind="stable")],
         [curve(trained, digits, trial, backend) for trial in TRIALS] if robustness else [],
+        trained.classes,
     )
 
 
@@ -132,13 +141,7 @@ def lines_of(found: Evaluation) -> list[str]:
     low, high = found.interval
     say(f"{found.digits.source}: {found.right:,} of {len(found.digits):,} right")
     say(f"accuracy {found.accuracy:.4f} (95% interval {low:.4f} to {high:.4f})")
-    say("rows are the true digits, columns the answers")
-    classes = len(found.confusion)
-    say("     " + "".join(f"{column:>6}" for column in range(classes)) + "  precision  recall")
-    for digit, row in enumerate(found.confusion):
-        counts = "".join(f"{count:>6}" for count in row)
-        precision, recall = found.classes.precision[digit], found.classes.recall[digit]
-        say(f"{digit:>5}{counts}  {share(precision):>9}  {share(recall):>6}")
+    lines += confusion_lines(found)
     say(f"calibration error {found.calibration_error:.4f} (mean of |probability - accuracy|)")
     say("if less probable answers are refused:    below   refused   right of the rest")
     for row in found.thresholds:
@@ -149,6 +152,31 @@ def lines_of(found: Evaluation) -> list[str]:
         pairs = zip(line.trial.strengths, line.accuracy, strict=True)
         figures = "  ".join(f"{strength:g}: {share(part)}" for strength, part in pairs)
         say(f"{line.trial.name.lower()} ({line.trial.unit})  {figures}")
+    return lines
+
+
+def confusion_lines(found: Evaluation) -> list[str]:
+    """The confusion matrix, and precision and recall of each class.
+
+    Of many classes, whose matrix no terminal has room for, the most frequent mistakes instead.
+    """
+    names, few = found.shown, len(found.confusion) <= FEW
+    first = max(5, *map(len, names))
+    width = max(6, first + 1) if few else 0
+    head = "".join(f"{name:>{width}}" for name in names) if few else ""
+    lines = ["rows are the true digits, columns the answers" if few else "of each class:"]
+    lines.append(f"{'':>{first}}{head}  precision  recall")
+    for name, row, precision, recall in zip(
+        names, found.confusion, found.classes.precision, found.classes.recall, strict=True
+    ):
+        counts = "".join(f"{count:>{width}}" for count in row) if few else ""
+        lines.append(f"{name:>{first}}{counts}  {share(precision):>9}  {share(recall):>6}")
+    if not few:
+        mistakes = found.confusion - np.diag(np.diagonal(found.confusion))
+        most = np.argsort(-mistakes, axis=None, kind="stable")[:FEW]
+        pairs = [divmod(int(place), len(names)) for place in most if mistakes.flat[place]]
+        texts = [f"{names[i]} as {names[j]} ({mistakes[i, j]})" for i, j in pairs]
+        lines.append(f"most often confused: {', '.join(texts) or 'none'}")
     return lines
 
 

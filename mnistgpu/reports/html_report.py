@@ -117,7 +117,7 @@ def where_wrong(found: Evaluation) -> list[str]:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0.0)
     deepest = shares.max() or 1.0
-    classes = range(len(counts))
+    classes, names = range(len(counts)), [escape(name) for name in found.shown]
     rows = []
     for digit in classes:
         cells = "".join(
@@ -126,10 +126,10 @@ def where_wrong(found: Evaluation) -> list[str]:
             else shaded(counts[digit, answer], shares[digit, answer] / deepest)
             for answer in classes
         )
-        rows.append(f'<tr><th scope="row">{digit}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{answer}</th>' for answer in classes)
+        rows.append(f'<tr><th scope="row">{names[digit]}</th>{cells}</tr>')
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
     figures = "".join(
-        f'<tr><th scope="row">{digit}</th><td>{share(found.classes.precision[digit])}</td>'
+        f'<tr><th scope="row">{names[digit]}</th><td>{share(found.classes.precision[digit])}</td>'
         f"<td>{share(found.classes.recall[digit])}</td><td>{share(found.classes.f1[digit])}</td>"
         f"<td>{counts[digit].sum():,}</td></tr>"
         for digit in classes
@@ -198,7 +198,7 @@ def worst_mistakes(found: Evaluation) -> list[str]:
     shown = found.worst[:WORST]
     if len(shown) == 0:
         return ["<h2>Worst mistakes</h2>", "<p>None: every answer was right.</p>"]
-    labels = np.asarray(found.digits.labels)
+    labels, names = np.asarray(found.digits.labels), [escape(name) for name in found.shown]
     figures = []
     for i in shown:
         answer = int(np.argmax(found.probabilities[:, i]))
@@ -206,7 +206,8 @@ def worst_mistakes(found: Evaluation) -> list[str]:
         uri = png(found.digits.images[i].reshape(found.digits.image_shape))
         figures.append(
             f'<figure><img src="{uri}" alt="image {i}" title="image {i}">'
-            f"<figcaption>answer <b>{answer}</b>, {sure}<br>label {labels[i]}</figcaption>"
+            f"<figcaption>answer <b>{names[answer]}</b>, {sure}<br>label "
+            f"{names[labels[i]]}</figcaption>"
             "</figure>"
         )
     return [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnistgpu.errors import ShapeError, UsageError
+from mnistgpu.errors import ShapeError, UsageError, printable
 from mnistgpu.reports import metrics
 from mnistgpu.reports.page import (
     BLUE,
@@ -44,10 +44,11 @@ if TYPE_CHECKING:
 
 History = Mapping[str, Sequence[float]]
 Shape = tuple[int, int]
+Names = tuple[str | int, ...]
 
 CURVES, SQUARES = 2.7, 4.5  # heights of sections
 PER_ROW, UNITS = 12, 20  # predictions in a row, first-layer units shown
-MARK = b"Software\0mnistgpu"  # marks a picture that this program made
+LONGEST, BRIEF = 12, 5  # characters of a class's name, and below a small image
 FEW = 20  # counts are written for up to so many classes, points drawn for so many rows
 
 
@@ -61,12 +62,14 @@ def report(
     title: str,
     subtitle: str,
     image_shape: Shape = (28, 28),
+    names: Names = (),
 ) -> Figure:
     """A run on one page: curves, confusion, first-layer weights, predictions.
 
     history: the columns of history.csv. confusion (classes, classes): counts, row the true digit.
     images (k, pixels) uint8, labels (k,) and probabilities (classes, k): the predictions to show.
-    first_layer (n_1, pixels): W_1. Raises ShapeError where shapes do not fit.
+    first_layer (n_1, pixels): W_1. names: of the classes; () for digits. Raises ShapeError where
+    shapes do not fit.
     """
     big, small = textwrap.wrap(title, 64), textwrap.wrap(subtitle, 110)
     below = 0.27 + 0.25 * len(big)
@@ -77,9 +80,9 @@ def report(
         write(figure, LEFT, 0.22, "\n".join(big), size=14, weight="bold")
         write(figure, LEFT, below, "\n".join(small), size=9.5, color=GREY)
         draw_curves(figure, LEFT, first, history)
-        draw_confusion(figure, LEFT, second, confusion)
+        draw_confusion(figure, LEFT, second, confusion, names)
         draw_weights(figure, RIGHT, second, first_layer, image_shape)
-        draw_predictions(figure, LEFT, third, images, labels, probabilities, image_shape)
+        draw_predictions(figure, LEFT, third, images, labels, probabilities, image_shape, names)
     return figure
 
 
@@ -88,9 +91,9 @@ def curves(history: History) -> Figure:
     return alone(draw_curves, CURVES, PAGE, history)
 
 
-def confusion(counts: np.ndarray) -> Figure:
+def confusion(counts: np.ndarray, names: Names = ()) -> Figure:
     """A confusion matrix (classes, classes), row the true digit, with the mistakes in colour."""
-    return alone(draw_confusion, SQUARES, PAGE / 2, counts)
+    return alone(draw_confusion, SQUARES, PAGE / 2, counts, names)
 
 
 def weights(first_layer: np.ndarray, image_shape: Shape = (28, 28)) -> Figure:
@@ -99,11 +102,15 @@ def weights(first_layer: np.ndarray, image_shape: Shape = (28, 28)) -> Figure:
 
 
 def predictions(
-    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, image_shape: Shape = (28, 28)
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    image_shape: Shape = (28, 28),
+    names: Names = (),
 ) -> Figure:
     """Images (k, pixels) uint8 with the answers of probabilities (classes, k), the wrong framed."""
     height = predictions_height(len(images), image_shape)
-    return alone(draw_predictions, height, PAGE, images, labels, probabilities, image_shape)
+    return alone(draw_predictions, height, PAGE, images, labels, probabilities, image_shape, names)
 
 
 def check_name(path: Path) -> None:
@@ -198,11 +205,13 @@ def scale_accuracy(ax: Axes, values: np.ndarray) -> None:
     ax.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.3g}%")
 
 
-def draw_confusion(figure: Figure, left: float, top: float, counts: np.ndarray) -> None:
+def draw_confusion(
+    figure: Figure, left: float, top: float, counts: np.ndarray, names: Names = ()
+) -> None:
     """Counts in the cells, and beside each row its recall."""
     counts = metrics.check_confusion(counts)
     classes, side = len(counts), SQUARES - HEAD - 0.65
-    ax = panel(figure, left, top, side, side, "Confusion", most_frequent(counts))
+    ax = panel(figure, left, top, side, side, "Confusion", most_frequent(counts, names))
     ax.imshow(mistakes_in_colour(counts))
     borders = np.arange(1, classes) - 0.5
     ax.hlines(borders, -0.5, classes - 0.5, color="white", linewidth=1.0)
@@ -210,7 +219,9 @@ def draw_confusion(figure: Figure, left: float, top: float, counts: np.ndarray) 
     ax.set(xlabel="predicted", ylabel="true")
     ax.tick_params(length=0)
     if classes <= FEW:
-        ax.set(xticks=range(classes), yticks=range(classes))
+        ticks = [shown(names, i) for i in range(classes)]
+        ax.set_xticks(range(classes), ticks)
+        ax.set_yticks(range(classes), ticks)
         size = min(8.5, 85.0 / classes)
         for (true, answer), count in np.ndenumerate(counts):
             if count:
@@ -242,13 +253,22 @@ def mistakes_in_colour(counts: np.ndarray) -> np.ndarray:
     return colours
 
 
-def most_frequent(counts: np.ndarray) -> str:
+def shown(names: Names, number: int, longest: int = LONGEST) -> str:
+    """The name of a class in a picture, shortened; names are () for digits."""
+    name = printable(str(names[number]) if names else str(number))
+    return name[:longest].replace("$", r"\$")  # which would begin a formula
+
+
+def most_frequent(counts: np.ndarray, names: Names = ()) -> str:
     """The number of mistakes in a confusion matrix, and the most frequent one."""
     mistakes = counts - np.diag(np.diagonal(counts))
     if not mistakes.any():
         return "none wrong"
     true, answer = np.unravel_index(np.argmax(mistakes), mistakes.shape)
-    return f"{mistakes.sum():,} wrong, most often {true} read as {answer} ({mistakes.max():,})"
+    return (
+        f"{mistakes.sum():,} wrong, most often {shown(names, int(true))} read as "
+        f"{shown(names, int(answer))} ({mistakes.max():,})"
+    )
 
 
 def draw_weights(
@@ -278,6 +298,7 @@ def draw_predictions(
     labels: np.ndarray,
     probabilities: np.ndarray,
     image_shape: Shape,
+    names: Names = (),
 ) -> None:
     """Digits with the answer below, "3  98%", or where it is wrong, in a frame, "5 ≠ 3  61%"."""
     from matplotlib.patches import Rectangle
@@ -293,16 +314,19 @@ def draw_predictions(
     height = predictions_height(len(tiles), image_shape) - HEAD - 0.15
     ax = panel(figure, left, top, FULL, height, "Predictions", note)
     ax.set_axis_off()
-    size = 8.5 if len(probabilities) <= 10 else 7.0  # "15 ≠ 13  61%" is wider than "5 ≠ 3  61%"
+    widest = max(len(shown(names, i, BRIEF)) for i in range(len(probabilities)))
+    size = (8.5, 7.0, 7.0, 5.5, 5.5)[widest - 1]  # "15 ≠ 13  61%" is wider than "5 ≠ 3  61%"
     gap, band = spacing(image_shape)
     # the paper is not quite white, so that the edges of the tiles are visible
     ax.imshow(mosaic(tiles, PER_ROW, gap, band), cmap="Greys", vmin=-20, vmax=255)
     for i, (answer, label, share) in enumerate(zip(answers, labels, sure, strict=True)):
         x = i % PER_ROW * (image_shape[1] + gap) - 0.5
         y = i // PER_ROW * (image_shape[0] + band) - 0.5
-        text, colour, weight = f"{answer}  {share:.0%}", INK, "normal"
+        name = shown(names, answer, BRIEF)
+        text, colour, weight = f"{name}  {share:.0%}", INK, "normal"
         if answer != label:
-            text, colour, weight = f"{answer} ≠ {label}  {share:.0%}", VERMILLION, "bold"
+            text, colour = f"{name} ≠ {shown(names, label, BRIEF)}  {share:.0%}", VERMILLION
+            weight = "bold"
             frame = Rectangle((x, y), image_shape[1], image_shape[0], fill=False, clip_on=False)
             frame.set(edgecolor=colour, linewidth=2.0)
             ax.add_patch(frame)

@@ -12,7 +12,9 @@ from mnistgpu.errors import printable
 from mnistgpu.models import model
 from mnistgpu.reports import metrics, plots
 from mnistgpu.runs import history
+from mnistgpu.runs.origin import to_judge
 from mnistgpu.runs.outcome import Outcome
+from mnistgpu.settings import from_dict
 
 FILE = "report.png"
 GRID = 24  # predictions shown
@@ -21,7 +23,9 @@ GRID = 24  # predictions shown
 def write(path: Path, outcome: Outcome, dataset: data.Dataset, title: str) -> None:
     """Draw report.png, from the outcome of a run, into its directory."""
     if dataset.test is None or outcome.test_probabilities is None:
-        shown, probabilities = dataset.train, None
+        used = outcome.model.settings  # none of a model made by hand
+        settings = from_dict(used, str(path)) if used else None
+        shown, probabilities = to_judge(dataset, settings) or dataset.train, None
     else:
         shown, probabilities = dataset.test, outcome.test_probabilities
     columns = history.as_columns(outcome.history)
@@ -56,4 +60,5 @@ def figure(
             f"(95% interval {low:.2%} to {high:.2%})"
         ),
         trained.image_shape,
+        trained.classes,
     )

@@ -5,9 +5,10 @@ early. `history.py` has the rows of figures that it collects, `outcome.py` what 
 `checks.py` refuses settings that do not fit the data, `health.py` stops a run that diverges and
 warns of one that learns little. `checkpoint.py` is what a checkpoint file holds (its bytes:
 `storage/tensor_file.py`), `checkpointing.py` when it is written, `resume.py` how a run continues
-from it, `stopped.py` its network if it does not. `run_directory.py` writes the other files,
+from it, `stopped.py` its network if it does not. `run_directory.py` writes the other files, among
+them the record of `origin.py`, which says what a run was trained on and reads it again.
 `listing.py` lists the runs in a folder, `signals.py` turns Ctrl-C into a request to stop,
-`progress.py` prints a bar or lines, `notebook.py` draws a bar in a notebook, `watching.py` keeps
-what a page or an animation shows, and
-`lr_finder.py` searches a learning rate.
+`progress.py` prints a bar or lines, `notebook.py` draws a bar in a notebook, `counting.py` one
+while pictures are read, `watching.py` keeps what a page or an animation shows, and `lr_finder.py`
+searches a learning rate.
 """

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from mnistgpu import data
+from mnistgpu.data.classes import DIGITS, shown
+from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.exact_inputs import grids_of
+from mnistgpu.engine.gradient import normalized_together
+from mnistgpu.engine.inputs import inked
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings
+
+LIKELY = 0.3  # share of images in which some pixel of any set has ink
+FEWEST_NORMALISED = 8  # images whose mean and deviation batch normalisation may use
 
 
 def check_fit(settings: Settings, dataset: data.Dataset) -> None:
@@ -33,16 +40,21 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"{dataset.source}: label {labels.min()} of image {labels.argmin()} is negative; "
             "labels are 0, 1, 2, ..."
         )
-    classes = int(labels.max()) + 1
-    if last != max(classes, 10) and last != classes:
+    names, classes = dataset.train.classes, int(labels.max()) + 1
+    if names and last != len(names):
+        raise UsageError(
+            f"--layers ends with {last}, but {dataset.source} has {len(names)} classes, "
+            f"{shown(names)}: end it with {len(names)}"
+        )
+    if last < classes:
         raise UsageError(
             f"--layers ends with {last}, but {dataset.source} has the labels 0 to {classes - 1}: "
-            f"end it with {max(classes, 10)}"
+            f"end it with {max(classes, DIGITS)}"
         )
     for digits in (dataset.test, dataset.validation):
         if digits is not None:
             check_labels(digits, last)
-    left = len(dataset.train) - settings.validation
+    left = len(dataset.train) - number_of(settings.validation, len(dataset.train))
     if left < 1:
         raise UsageError(
             f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
@@ -55,6 +67,10 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--batch-size {settings.batch_size} is more than the {left} training images; "
             "leave it out for full batches"
         )
+    if settings.min_ink > LIKELY:  # here, so that nothing is written before it is refused
+        inked(dataset.train.images, settings.min_ink)
+    if settings.batch_norm:
+        check_groups(left, settings.batch_size or left)
     if dataset.validation is not None and settings.validation > 0:
         raise UsageError(
             f"--validation {settings.validation} holds out training images, but validation images "
@@ -65,8 +81,36 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
 
 
+def check_groups(count: int, batch: int) -> None:
+    """UsageError if batch normalisation would get the mean and deviation of very few images.
+
+    They are those of a group, a part of a batch; the last batch of an epoch, and the last group of
+    a batch, have what is left over.
+    """
+
+    def smallest(batch: int) -> int:
+        group = normalized_together(batch)
+        batches = {min(batch, count), count % batch or batch}
+        return min(min(each, each % group or group) for each in batches)
+
+    if smallest(batch) >= FEWEST_NORMALISED:
+        return
+    fits = (
+        other
+        for distance in range(1, count)
+        for other in (batch + distance, batch - distance)
+        if FEWEST_NORMALISED <= other <= count and smallest(other) >= FEWEST_NORMALISED
+    )
+    mend = next((f"try --batch-size {other}" for other in fits), "give more images")
+    raise UsageError(
+        f"--batch-norm needs at least {FEWEST_NORMALISED} images at a time to know their mean and "
+        f"deviation, but of {count:,} images in batches of {batch} some would be normalised by "
+        f"{smallest(batch)}: {mend}, or leave it out"
+    )
+
+
 def check_labels(digits: data.Digits, classes: int) -> None:
-    """DataError unless every label is one of the classes 0 to classes - 1 of the network."""
+    """DataError unless every label is one of the outputs 0 to classes - 1 of the network."""
     labels = np.asarray(digits.labels)
     if len(labels) and labels.max() >= classes:
         raise DataError(

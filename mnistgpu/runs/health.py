@@ -11,13 +11,17 @@ import numpy as np
 
 from mnistgpu import data, network
 from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.data.classes import shown
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
+from mnistgpu.maths.optimizers import OPTIMIZERS
 from mnistgpu.settings import Settings
 
 DEAD = 0.9  # of a layer's units; a few dead ones are usual
 SAMPLE = 1000  # images on which no unit may be dead
-CUSTOMARY = {"adam": 0.001}  # learning rates to try first; 0.1 for other optimisers
+GUESSING = 0.02  # above the share of the most frequent class an accuracy is still that of guessing
+STEPS_JUDGED, FEWEST_JUDGED = 100, 20  # of a run that goes on, of a whole run
+COMPARED = 2000  # images, spread evenly, whose nearest class means are looked for
 BRIGHT = 128  # the brightest pixel of images with 0 for paper and 255 for ink is over this
 
 
@@ -62,7 +66,7 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
         )
     else:
         rate = settings.learning_rate
-        shorter = min(rate / 10, CUSTOMARY.get(settings.optimizer, 0.1))
+        shorter = min(rate / 10, OPTIMIZERS[settings.optimizer].rate)
         cause = (
             f"the steps are too long; try --alpha {shorter:g} instead of {rate:g}, or --clip-norm 1"
         )
@@ -87,6 +91,76 @@ def of_data(digits: data.Digits) -> list[str]:
             "answer that for every image; add images of the other classes"
         )
     return warnings
+
+
+def of_outputs(digits: data.Digits, outputs: int) -> list[str]:
+    """A warning about outputs of the network that no image of the training set belongs to."""
+    counts = np.bincount(np.asarray(digits.labels), minlength=outputs)
+    missing, present = np.flatnonzero(counts == 0), np.count_nonzero(counts)
+    if len(missing) == 0 or present == 1:  # of which `of_data` warns
+        return []
+    return [
+        f"{digits.source}: {len(missing)} of the {outputs} outputs have no image to learn from "
+        f"({shown(missing.tolist())}), so they are never the answer; add images, or end --layers "
+        f"with {present}"
+    ]
+
+
+def of_learning(
+    accuracy: float, seen: int, digits: data.Digits, settings: Settings, dead: bool
+) -> list[str]:
+    """A warning, with the likely cause, about an accuracy that is that of guessing.
+
+    accuracy: the share of right answers to the last `seen` training images. dead: whether most
+    units of a layer are dead.
+    """
+    counts = np.bincount(np.asarray(digits.labels))
+    most = float(counts.max()) / len(digits)
+    if np.count_nonzero(counts) == 1 or accuracy > most + margin(most, seen):
+        return []
+    rate, customary = settings.learning_rate, OPTIMIZERS[settings.optimizer].rate
+    right, count = by_class_means(digits)
+    if dead:
+        cause = "units are dead; see the warning about them"
+    elif int(np.max(digits.images)) < BRIGHT:
+        cause = "the images are nearly blank; scale them to 0 (paper) to 255 (ink)"
+    elif right <= most + margin(most, count):
+        cause = (
+            "the labels look shuffled: images of one label are no more alike than others; check "
+            "that images and labels are in the same order"
+        )
+    elif rate > customary:
+        cause = f"the learning rate is high for {settings.optimizer}; try --alpha {customary:g}"
+    else:
+        higher = max(customary, 10 * rate)
+        cause = f"the learning rate is low, or the run short; try --alpha {higher:g} or more epochs"
+    return [
+        f"the accuracy is that of guessing ({accuracy:.1%}, the most frequent class has "
+        f"{most:.1%}), probably because {cause}"
+    ]
+
+
+def margin(share: float, count: int) -> float:
+    """How far above the share of right guesses an accuracy on so many images may be by chance."""
+    return max(GUESSING, 3.0 * math.sqrt(share * (1.0 - share) / count))
+
+
+def by_class_means(digits: data.Digits) -> tuple[float, int]:
+    """The accuracy of the nearest class mean, and on how many images it was measured.
+
+    It is measured on every second of some images, with the means of the others: chance, if labels
+    do not belong to their images.
+    """
+    some = slice(None, None, max(1, len(digits) // COMPARED))
+    images = digits.images[some].astype(np.float32)
+    labels = np.asarray(digits.labels)[some]
+    own, other = slice(0, None, 2), slice(1, None, 2)
+    present = np.unique(labels[own])
+    means = np.stack([images[own][labels[own] == each].mean(axis=0) for each in present])
+    # the nearest mean m has the smallest |x - m|^2 - |x|^2 = |m|^2 - 2 x m
+    distances = (means * means).sum(axis=1) - 2.0 * images[other] @ means.T
+    right = present[np.argmin(distances, axis=1)] == labels[other]
+    return (float(right.mean()) if len(right) else 1.0), max(1, len(right))
 
 
 def of_units(theta: Array, settings: Settings, digits: data.Digits, backend: Backend) -> list[str]:

@@ -29,6 +29,7 @@ class CellBar(Lines):
     Where no HTML is shown, the same stands there as a line of text.
     """
 
+    shows_bars = True
     _handle: Any = None  # of the output, from `begin` on
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:

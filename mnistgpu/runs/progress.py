@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
 from mnistgpu.engine.products.precision import description
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import MnistGpuError, printable
+from mnistgpu.errors import MnistGpuError, printable, warn
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.outcome import Outcome
@@ -33,6 +32,8 @@ BAR_WIDTH = 24  # characters, where there is room for them
 class Display(Callback, AbstractContextManager["Display"]):
     """Prints nothing, as for --quiet. The base of the displays that print."""
 
+    shows_bars = False  # whether it may show how far something is, also before the run
+
     def note(self, line: str) -> None:
         """Print one more line, such as where a resumed run continues."""
 
@@ -44,7 +45,7 @@ class Warnings(Display):
     """Prints nothing, and gives each warning to `warnings.warn`."""
 
     def warning(self, sentence: str) -> None:
-        warnings.warn(sentence, stacklevel=2)
+        warn(sentence)
 
 
 class Guarded(Display):
@@ -151,6 +152,7 @@ class Several(Display):
 
     def __init__(self, *displays: Display):
         self.displays = displays
+        self.shows_bars = any(display.shows_bars for display in displays)
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         for display in self.displays:
@@ -180,6 +182,7 @@ class Several(Display):
 class Bar(Lines):
     """A live bar with the latest figures, for terminals: one line, however narrow they are."""
 
+    shows_bars = True
     transient = False  # whether the bar is removed when the run ends
     _progress: Any = None  # rich's, from `begin` on
 
@@ -274,6 +277,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
         f"backend   {backend.name} on {facts['device']}; {numbers}",
         f"data      {dataset.source}: {len(dataset.train) - settings.validation:,} training, "
         f"{held_out:,} validation, {test} images; digest {dataset.digest[:16]}",
+        *(f"data      {note}" for note in data_notes(dataset)),
         f"network   {settings.layers}, {network.parameter_count(settings.sizes):,} parameters",
         f"training  {settings.optimizer}, alpha {settings.learning_rate:g}{schedule}, {batch}, "
         f"{length}, seed {settings.seed}",
@@ -281,6 +285,12 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     if backend.chosen_because:
         lines.insert(1, backend.chosen_because)
     return lines
+
+
+def data_notes(dataset: data.Dataset) -> list[str]:
+    """What was recognised in the data of a run, turned or left out, each sentence once."""
+    parts = (dataset.train, dataset.test, dataset.validation)
+    return list(dict.fromkeys(note for part in parts if part is not None for note in part.notes))
 
 
 def number(value: float | None) -> str:

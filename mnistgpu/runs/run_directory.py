@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,20 +18,26 @@ from mnistgpu import data
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.runs.checkpoint import FILE as CHECKPOINT
+from mnistgpu.runs.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Row
+from mnistgpu.runs.origin import Origin
 from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.watching import FILE as SNAPSHOTS
+from mnistgpu.runs.watching import FORMAT as SNAPSHOTS_FORMAT
 from mnistgpu.settings import Settings, from_dict
-from mnistgpu.storage import files, lock
+from mnistgpu.storage import files, lock, tensor_file
 
-FILES = (
-    "settings.json",
-    CHECKPOINT,
-    "model.safetensors",
-    "history.csv",
-    "results.json",
-    "report.png",
-)
+# the files of a run, and what the beginning of each holds if this program wrote it
+MARKS = {
+    "settings.json": b'{\n  "settings": {\n    "layers": ',
+    CHECKPOINT: tensor_file.mark(CHECKPOINT_FORMAT),
+    model.FILE: tensor_file.mark(model.FORMAT),
+    "history.csv": ",".join(COLUMNS).encode(),
+    "results.json": b'{\n  "test_accuracy": ',
+    "report.png": files.PNG_MARK,
+}
+FILES = tuple(MARKS)
+TEXTS = (".json", ".csv")
 
 
 def new_path() -> Path:
@@ -52,11 +59,31 @@ def new_path() -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make the run directory and lock it; remove what a killed writer has left."""
+    """Make the run directory and lock it; remove what a killed writer has left.
+
+    UsageError if a file there has the name of one of a run, but this program has not written it.
+    """
     files.make_directory(path)
+    check_own(path)
     with lock.only_writer(path):
         files.remove_leftovers(path, (*FILES, SNAPSHOTS))
         yield
+
+
+def check_own(path: Path) -> None:
+    """UsageError if a run in this directory would replace a file that this program has not made.
+
+    Beside a checkpoint of this program a text is a part of that run, even if it was damaged.
+    """
+    marks = {**MARKS, SNAPSHOTS: tensor_file.mark(SNAPSHOTS_FORMAT)}
+    if files.is_file(path / CHECKPOINT) and files.has_mark(path / CHECKPOINT, marks[CHECKPOINT]):
+        marks = {name: mark for name, mark in marks.items() if not name.endswith(TEXTS)}
+    for name, mark in marks.items():
+        if os.path.lexists(path / name) and not files.has_mark(path / name, mark):
+            raise UsageError(
+                f"{path / name}: is not a file that mnistgpu wrote, and a run here would replace "
+                "it; choose another directory with --out, or move the file"
+            )
 
 
 def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -> None:
@@ -69,7 +96,7 @@ def create(path: Path, settings: Settings, dataset: data.Dataset, force: bool) -
         raise UsageError(f"--out {path}: a committee is there; choose another")
     finished, begun = (path / "results.json").exists(), (path / CHECKPOINT).exists()
     if not (finished or begun):
-        write_record(path, settings.as_dict(), dataset.source, dataset.digest)
+        write_record(path, settings.as_dict(), Origin.of(dataset))
     elif not force:
         what = "a finished run is there; choose another"
         if not finished:
@@ -87,14 +114,13 @@ def write(path: Path, outcome: Outcome, dataset: data.Dataset) -> None:
     files.remove(path / "report.png")
     model.save(outcome.model, path / "model.safetensors")
     write_history(path / "history.csv", outcome.history)
-    write_record(path, outcome.model.settings, dataset.source, dataset.digest)
+    write_record(path, outcome.model.settings, Origin.of(dataset))
     files.replace_json(path / "results.json", outcome.results)
 
 
-def write_record(path: Path, settings: dict[str, Any], source: str, digest: str) -> None:
-    """settings.json: the settings of a run, and its data by name and digest."""
-    record = {"settings": settings, "data": source, "data_digest": digest}
-    files.replace_json(path / "settings.json", record)
+def write_record(path: Path, settings: dict[str, Any], origin: Origin) -> None:
+    """settings.json: the settings of a run, and its data by name, path and digest."""
+    files.replace_json(path / "settings.json", {"settings": settings, **origin.record()})
 
 
 def read_record(path: Path) -> tuple[Settings, str]:

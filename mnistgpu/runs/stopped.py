@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,19 @@ def is_stopped(directory: Path) -> bool:
     return not files.is_file(directory / MODEL) and files.is_file(directory / checkpoint.FILE)
 
 
-def read(directory: Path) -> tuple[Model, list[Row], str]:
+def read(
+    directory: Path, load: Callable[[str | None, str], data.Dataset] = data.load
+) -> tuple[Model, list[Row], str]:
     """The network of a checkpoint, the history so far, and a sentence that says how far it is.
 
     The digits that the run is trained on are read, since they decide which pixels the network sees
-    and what is subtracted from them. DataError if they are not where they were.
+    and what is subtracted from them. load: reads those at a path (None: the embedded MNIST).
+    DataError if they are not where they were.
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
-    dataset = data.load(saved.data, classes=max(10, settings.sizes[-1]))
+    dataset = load(saved.data, settings.orientation)
+    dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "
@@ -47,6 +52,8 @@ def read(directory: Path) -> tuple[Model, list[Row], str]:
         settings.activation,
         settings.as_dict(),
         dataset.digest,
+        dataset.train.classes,
+        dataset.train.levels,
     )
     how_far = f"after {saved.taken:,} of {trainer.steps:,} iterations"
     return model, progress.history, f"{directory}: not finished; its network is that {how_far}"

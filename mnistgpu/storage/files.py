@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,9 @@ from typing import Any
 
 from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.storage import system
+
+# what the beginning of a picture of this program holds: a text of PNG, a comment of GIF
+PNG_MARK, GIF_MARK = b"Software\0mnistgpu", b"!\xfe\x08mnistgpu"
 
 
 def path_of(given: Any, name: str) -> Path:
@@ -86,10 +90,14 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(directory: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files of a `replace_bytes` whose program was killed."""
+    """Remove the temporary files of a `replace_bytes` whose program was killed.
+
+    Their names end in eight letters and digits of `tempfile`, unlike those of an editor (.swp).
+    """
     for name in names:
         for leftover in directory.glob(f".{name}.*"):
-            remove(leftover)
+            if re.fullmatch("[a-z0-9_]{8}", leftover.name.removeprefix(f".{name}.")):
+                remove(leftover)
 
 
 def make_directory(path: Path, exist_ok: bool = True) -> None:
@@ -131,7 +139,12 @@ def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
     if path.suffix.lower() != ending:
         raise UsageError(f"{option} {path}: the name must end with {ending}")
     check_folder(option, path)
-    if path.exists() and not has_mark(path, mark):
+    check_replaceable(option, path, mark)
+
+
+def check_replaceable(option: str, path: Path, mark: bytes) -> None:
+    """UsageError if a file is there that this program has not made: without `mark` it stays."""
+    if os.path.lexists(path) and not has_mark(path, mark):
         raise UsageError(
             f"{option} {path}: the file exists and is not one this program made; choose another "
             "name"
@@ -139,9 +152,9 @@ def check_ours(option: str, path: Path, ending: str, mark: bytes) -> None:
 
 
 def has_mark(path: Path, mark: bytes) -> bool:
-    """Whether the first 4 KiB of a file hold the mark that this program writes into its own."""
+    """Whether the first 64 KiB of a file hold the mark that this program writes into its own."""
     with opened(path) as file:
-        return mark in file.read(4096)
+        return mark in file.read(2**16)
 
 
 def replace_json(path: Path, value: Any) -> None:

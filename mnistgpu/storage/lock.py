@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import portalocker
-
 from mnistgpu.errors import RunError
 from mnistgpu.storage import system
 from mnistgpu.storage.files import cannot_write
@@ -35,6 +33,8 @@ def only_writer(directory: Path) -> Iterator[None]:
 
 def acquire(path: Path) -> int:
     """The descriptor of the locked file at path, which then names the process that holds it."""
+    import portalocker  # here, since it reads its own version, which takes 40 ms
+
     while True:
         try:
             descriptor = system.open_plain(path)

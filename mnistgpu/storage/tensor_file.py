@@ -48,6 +48,11 @@ class Expected:
     most: float = math.inf
 
 
+def mark(kind: str) -> bytes:
+    """What the beginning of every file of this kind holds, see `files.has_mark`."""
+    return f'"format": "{kind}"'.encode()
+
+
 def write(path: Path, kind: str, version: int, texts: Texts, tensors: Tensors) -> None:
     """Replace the file at path by these texts and arrays, atomically; RunError if that fails."""
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}

@@ -31,7 +31,7 @@ class Kept:
                 raise DataError(
                     f"{self.path}: not a table that this page wrote; name another folder"
                 )
-            self.count = len(data.load_digits(self.path, classes))
+            self.count = len(data.load_digits(self.path))
 
     def add(self, image: np.ndarray, label: int) -> int:
         """Keep an image (784,) uint8 with its label; returns the number kept. RunError if not."""

@@ -39,7 +39,7 @@ SIGNATURES = {
     "draw": "model * keep host port allow_hosts browser",
     "list_runs": "folder",
     "doctor": "backend",
-    "load_data": "path classes",
+    "load_data": "path orientation * bar",
     "Model.predict": "self X",
     "Model.predict_proba": "self X",
     "Model.evaluate": "self X y * robustness",

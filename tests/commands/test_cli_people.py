@@ -188,8 +188,12 @@ def test_a_submission_is_kept_unless_forced(kaggle_test, tmp_path):
     done = run_here("submit", "shipped", kaggle_test[0], "--out", out)
     assert (done.returncode, out.read_text()) == (2, "dear to me")
     assert "--force" in done.stderr
+    done = run_here("submit", "shipped", kaggle_test[0], "--out", out, "--force")
+    assert (done.returncode, out.read_text()) == (2, "dear to me")
+    assert "is no submission" in one_sentence(done.stderr)
+    out.write_text("ImageId,Label\n1,7\n")
     assert run_here("submit", "shipped", kaggle_test[0], "--out", out, "--force").returncode == 0
-    assert out.read_text().startswith("ImageId,Label\n1,")
+    assert len(submission.read(out).ids) == len(kaggle_test[1])
 
 
 def test_what_is_read_is_not_replaced_by_the_answers(kaggle_test, tmp_path):
@@ -218,11 +222,24 @@ def test_a_submission_that_cannot_be_written_leaves_nothing(kaggle_test, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "content", ["", "Id,Label\n1,2\n", "ImageId,Label\n2,7\n", "ImageId,Label\n1,x\n"]
-)
-def test_what_reads_back_wrong_is_noticed(tmp_path, content):
+@pytest.mark.parametrize("content", ["", "ImageId,Label\n1,7,7\n", "A,B\n1,7\n1,7\n", '"'])
+def test_what_is_no_submission_is_noticed(tmp_path, content):
     path = tmp_path / "submission.csv"
     path.write_text(content)
-    with pytest.raises(RunError):
+    with pytest.raises(RunError, match="not a submission"):
         submission.read(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["Id,Label\n1,7\n", "ImageId,Label\n2,7\n", "ImageId,Label\n1,x\n", "A,B\n"]
+)
+def test_what_reads_back_wrong_is_noticed(tmp_path, content, monkeypatch):
+    """Another header, other ids, other labels or fewer of them."""
+    path = tmp_path / "submission.csv"
+    other = tmp_path / "other.csv"
+    other.write_text(content)
+    read = submission.read
+    monkeypatch.setattr(submission, "read", lambda written: read(other))
+    with pytest.raises(RunError, match="reads back differently"):
+        submission.write(path, [7])
+    assert not path.exists()

@@ -26,7 +26,15 @@ BAD = {
     "short magic": (folder(b"\0\0"), rf"{IMAGES_FILE}, byte 0: begins with 00 00, .*give"),
     "int32 type": (
         folder(b"\0\0\x0c\3" + idx_bytes(IMAGES)[4:]),
-        "byte 0: begins with 00 00 0c 03.*give",
+        rf"byte 4,720 .* declares 6x28x28, 18,832 bytes in all, but .* 4,720; {AGAIN}",
+    ),
+    "unknown type": (
+        folder(b"\0\0\x07\3" + idx_bytes(IMAGES)[4:]),
+        "byte 0: begins with 00 00 07 03.*give",
+    ),
+    "labels in columns": (
+        folder(None, idx_bytes(np.zeros((6, 3), np.uint8))),
+        r"byte 8: declares 6x3 labels, but .* the 8 of QMNIST; save the class alone",
     ),
     "header cut": (folder(idx_bytes(IMAGES)[:11]), rf"{IMAGES_FILE}, byte 11: .*header.*{AGAIN}"),
     "cut": (
@@ -50,10 +58,6 @@ BAD = {
         folder(None, idx_bytes(LABELS[:5])),
         "train: 6 images, but 5 labels; take both files from one set|train: 6 .* 5 labels; take",
     ),
-    "label too large": (
-        folder(None, idx_bytes(np.array([5, 0, 10, 1, 9, 77], np.uint8))),
-        rf"{LABELS_FILE}, byte 10 \(unpacked\): the label 10 is not one of 0 to 9; correct it",
-    ),
     "no images": (
         folder(idx_bytes(IMAGES[:0]), idx_bytes(LABELS[:0])),
         rf"{IMAGES_FILE}, byte 4: declares 0x28x28 images.*give",
@@ -70,7 +74,7 @@ BAD = {
     "claims 2^96 pixels": (folder(idx_bytes(IMAGES, (2**32 - 1,) * 3)), rf"byte 4,720 .*{AGAIN}"),
     "test images differ": (
         folder(None, None, idx_bytes(IMAGES[:, :14, :]), idx_bytes(LABELS)),
-        r"test: images of \(14, 28\), but .* \(28, 28\); take both from one set",
+        "test: images of 14x28, but .* have 28x28; take both from one set",
     ),
     "labels missing": (
         folder(None, b""),
@@ -85,7 +89,8 @@ BAD = {
         folder(b"", b"", idx_bytes(IMAGES), idx_bytes(LABELS)),
         "holds no training images; add train-images-idx3-ubyte",
     ),
-    "foreign file": (file("notes.txt", b"Dear diary"), r"notes\.txt, byte 0: .*give .*\.csv or a"),
+    "foreign file": (file("notes.dat", b"\x07Dear diary"), "notes.dat, byte 0: .*give .*csv or a"),
+    "notes": (file("notes.txt", b"Dear diary"), "notes.txt, line 1: 2 cells.*; save such a table"),
     # gzip
     "gzip cut": (folder(ZIPPED[:-9]), rf"{IMAGES_FILE}: the gzip data break off at byte .*{AGAIN}"),
     "gzip without its end": (

@@ -22,6 +22,7 @@ from helpers.bad_digit_files import (
 )
 from helpers.digit_files import idx_bytes, npz_bytes
 
+BEYOND = (LABELS.astype("u4") + 0x110000).view("U1")  # Unicode ends at 0x10FFFF
 BAD = {
     "npz of nothing": (file("d.npz", b"\0"), r"d\.npz: a damaged npz file .*; copy it again"),
     "npz is IDX": (file("d.npz", idx_bytes(IMAGES)), r"d\.npz: a damaged npz file .*savez"),
@@ -29,61 +30,67 @@ BAD = {
     "npz without members": (file("d.npz", zip_bytes()), "holds no training images; .*x_train"),
     "npz renamed": (
         file("d.npz", npz_bytes(images=IMAGES, y_train=LABELS)),
-        r"d\.npz: holds 'images\.npy', .*; rename it or leave it out",
+        r"d\.npz: holds y_train without its images; add the images",
     ),
-    "npz and more": (file("d.npz", npz_bytes(**PAIR, z=LABELS)), r"holds 'z\.npy', .*leave it out"),
+    "npz of unknown arrays": (
+        file("d.npz", npz_bytes(a=IMAGES, b=IMAGES, c=LABELS)),
+        r"d\.npz: holds a, b, c, but no array is called x_train, .* or alike; save them under",
+    ),
+    "npz with two of a kind": (
+        file("d.npz", npz_bytes(**PAIR, train_images=IMAGES[:5])),
+        r"d\.npz: holds x_train, train_images, of which only one can be meant; leave",
+    ),
+    "npz of two sets": (
+        file("d.npz", npz_bytes(mnist_x=IMAGES, mnist_y=LABELS, kmnist_x=IMAGES, kmnist_y=LABELS)),
+        r"d\.npz: holds several sets, kmnist, mnist; save one of them alone with numpy\.savez",
+    ),
     "npz of one array": (file("d.npz", npy_bytes(IMAGES)), r"d\.npz: a damaged npz file"),
-    "npz climbing": (
-        file("d.npz", zip_bytes(X, ("../y_train.npy", Y[1]))),
-        r"holds '\.\./y_train\.npy'",
-    ),
-    "npz absolute": (file("d.npz", zip_bytes(X, ("/y_train.npy", Y[1]))), "holds '/y_train.npy'"),
-    "npz folder": (file("d.npz", zip_bytes(X, ("x_train/", b""))), "holds 'x_train/'"),
-    "npz without suffix": (file("d.npz", zip_bytes(X, ("y_train", Y[1]))), "holds 'y_train', but"),
-    "npz twice": (file("d.npz", zip_bytes(X, Y, X)), "holds x_train twice; write"),
+    "npz folder": (file("d.npz", zip_bytes(X, ("y_train/", b""))), "no label"),
+    "npz without suffix": (file("d.npz", zip_bytes(X, ("y_train", Y[1]))), "no label"),
+    "npz twice": (file("d.npz", zip_bytes(X, Y, X)), "holds 'x_train' twice; write"),
     "npz without labels": (
         file("d.npz", npz_bytes(x_train=IMAGES)),
         "train: looks like .*add the labels",
     ),
     "npz without images": (
         file("d.npz", npz_bytes(y_train=LABELS)),
-        "holds y_train without x_train; add",
+        "holds y_train, but no array is called x_train, .* or alike; save",
     ),
     "npz test labels alone": (
         file("d.npz", npz_bytes(**PAIR, y_test=LABELS)),
-        "holds y_test without x_test; add the images",
+        "holds y_test without its images; add the images",
     ),
     "npz other counts": (
         file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS[:4])),
         r"d\.npz, train: 6 images, but 4 labels; take",
     ),
-    "npz floats": (
-        file("d.npz", npz_bytes(x_train=IMAGES / 255, y_train=LABELS)),
-        r"x_train: float64 of shape \(6, 28, 28\), but images are uint8 .*; convert",
+    "npz of standardised pixels": (
+        file("d.npz", npz_bytes(x_train=ROWS / 127.5 - 1, y_train=LABELS)),
+        r"train: floats from -1 to 1, but grey levels are not negative",
     ),
-    "npz flat": (
-        file("d.npz", npz_bytes(x_train=ROWS, y_train=LABELS)),
-        r"x_train: uint8 of shape \(6, 784\), but images are .*; convert",
+    "npz of one number for each image": (
+        file("d.npz", npz_bytes(x_train=LABELS, y_train=LABELS)),
+        r"train: images must have the shape \(N, pixels\), .*, not \(6,\)",
     ),
-    "npz float labels": (
-        file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS / 1)),
-        r"y_train: float64 of shape \(6,\), but labels are whole numbers .*; convert",
+    "npz of probabilities": (
+        file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.full((6, 10), 0.1))),
+        r"labels: labels must have the shape \(N,\), .* each is one-hot",
     ),
-    "npz one-hot labels": (
-        file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.eye(10, dtype=np.uint8)[LABELS])),
-        r"y_train: uint8 of shape \(6, 10\), but labels are .*; convert",
-    ),
-    "npz negative label": (
-        file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS - np.int8(1))),
-        r"y_train\[1\]: the label -1 is not one of 0 to 9; correct",
-    ),
-    "npz label 257": (
-        file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS.astype(int) + 257)),
-        r"y_train\[0\]: the label 262 is not one of 0 to 9; correct",
+    "npz of fractions": (
+        file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS / 2)),
+        r"labels: the label of image 0 is 2\.5, not whole",
     ),
     "npz objects": (
         file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.array([{}] * 6, dtype=object))),
-        r"y_train\.npy, byte 10: the header does not describe an array of plain numbers; save",
+        r"y_train\.npy, byte 10: .* plain numbers; objects could run code: .*\.astype\(str\)",
+    ),
+    "npz of text beyond Unicode": (
+        file("d.npz", npz_bytes(x_train=IMAGES, y_train=BEYOND)),
+        r"y_train\.npy: text that is not in Unicode; save the labels as numbers",
+    ),
+    "npz of bytes beyond ASCII": (
+        file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.array([b"\xff"] * 6))),
+        r"y_train\.npy: text that is not in Unicode; save the labels as numbers",
     ),
     "npz records": (
         file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.zeros(6, "u1,u1"))),
@@ -95,7 +102,7 @@ BAD = {
     ),
     "npz of no images": (
         file("d.npz", npz_bytes(x_train=IMAGES[:0], y_train=LABELS[:0])),
-        r"x_train\.npy, byte 10: declares the shape \(0, 28, 28\), which is empty; save",
+        r"x_train\.npy, byte 10: declares uint8 of shape \(0, 28, 28\), which is empty; save",
     ),
     "npz version": (
         file("d.npz", zip_bytes(("x_train.npy", npy_bytes(IMAGES, version=(2, 0))), Y)),
@@ -132,7 +139,7 @@ BAD = {
     ),
     "npz damaged inside": (
         file("d.npz", npz_bytes(**PAIR).replace(IMAGES.tobytes(), IMAGES[::-1].tobytes())),
-        r"d\.npz: a damaged npz file .*CRC-32.*; copy it again",
+        r"d\.npz: a damaged npz file .*CRC-32.*; copy it again, or write it again with numpy",
     ),
     "npz encrypted": (
         file("d.npz", patched(npz_bytes(**PAIR), b"PK\1\2", 8, b"\1")),

@@ -12,7 +12,7 @@ from helpers.digit_files import check, csv_bytes, idx_bytes, npz_bytes, write_fo
 from helpers.mnist import MNIST
 
 from mnistgpu import counter_rng, data
-from mnistgpu.data import digits as digits_module
+from mnistgpu.data import embedded
 from mnistgpu.errors import DataError, UsageError
 
 # The embedded MNIST
@@ -53,20 +53,15 @@ def test_a_changed_embedded_file_is_refused(tmp_path, monkeypatch, few, kind):
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[-1] ^= 1
     path.write_bytes(gzip.compress(content, 1))
-    monkeypatch.setattr(digits_module, "EMBEDDED", (folder,))
+    monkeypatch.setattr(embedded, "FOLDERS", (folder,))
     with pytest.raises(DataError, match=rf"t10k-{kind}-ubyte\.gz: not MNIST .* install mnistgpu"):
         data.load()
 
 
 def test_embedded_files_may_be_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(digits_module, "EMBEDDED", (tmp_path / "mnist",))
+    monkeypatch.setattr(embedded, "FOLDERS", (tmp_path / "mnist",))
     with pytest.raises(DataError, match="embedded MNIST is missing; install mnistgpu again"):
         data.load()
-
-
-def test_fewer_classes_than_the_embedded_labels_are_refused():
-    with pytest.raises(DataError, match=r"train-labels.*byte 8 \(unpacked\): the label 5 is not"):
-        data.load(classes=5)
 
 
 def test_reading_needs_neither_pandas_nor_matplotlib():

@@ -16,8 +16,7 @@ from helpers.digit_files import (
 )
 
 from mnistgpu import data
-from mnistgpu.data import table
-from mnistgpu.errors import DataError
+from mnistgpu.data import cells
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
@@ -144,7 +143,7 @@ def test_a_whole_number_written_otherwise(tmp_path, digits, cell):
 
 def test_a_table_as_pandas_reads_it(tmp_path, digits, monkeypatch):
     """In many blocks, so that some lines lie in two of them."""
-    monkeypatch.setattr(table, "PIECE", 1000)
+    monkeypatch.setattr(cells, "PIECE", 1000)
     path = tmp_path / "train.csv"
     path.write_bytes(csv_bytes(*digits, end="\r\n"))
     read = pd.read_csv(path).to_numpy()
@@ -191,9 +190,9 @@ def test_images_need_not_be_square(tmp_path, few):
 def test_more_classes_than_ten(tmp_path, few):
     letters = (few[1] + 16).astype(np.uint8)
     (tmp_path / "d.csv").write_bytes(csv_bytes(few[0].reshape(300, -1), letters))
-    check(data.load(tmp_path / "d.csv", classes=26).train, few[0], letters)
-    with pytest.raises(DataError, match=r"d\.csv, line 2, column 1: the label 21 .* more outputs"):
-        data.load(tmp_path / "d.csv")
+    found = data.load(tmp_path / "d.csv").train
+    check(found, few[0], few[1])
+    assert found.classes == tuple(range(16, 26))
 
 
 def test_the_shortest_table_there_can_be(tmp_path):
@@ -211,6 +210,8 @@ def test_one_image_and_one_class_are_enough(tmp_path, few):
 small_images = arrays.arrays(
     np.uint8, arrays.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9)
 )
+# an array (N, 1, 4) may be a row of pixels of a 2x2 image, which in IDX it is not
+arrays_of_images = small_images.filter(lambda images: 1 not in images.shape[1:])
 table_images = arrays.arrays(np.uint8, st.tuples(st.integers(1, 4), st.just(784)))
 
 
@@ -229,7 +230,7 @@ def test_any_images_survive_idx(tmp_path, images, draw, zipped):
 
 
 @SHARED_FOLDER
-@given(images=small_images, draw=st.data(), compressed=st.booleans())
+@given(images=arrays_of_images, draw=st.data(), compressed=st.booleans())
 def test_any_images_survive_npz(tmp_path, images, draw, compressed):
     labels = draw_labels(draw, len(images))
     (tmp_path / "d.npz").write_bytes(npz_bytes(compressed, x_train=images, y_train=labels))

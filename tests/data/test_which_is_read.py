@@ -8,7 +8,7 @@ from helpers.digit_files import FOLDER_NAMES, csv_bytes, idx_bytes
 
 from mnistgpu import data
 from mnistgpu.data import streams
-from mnistgpu.errors import DataError
+from mnistgpu.errors import DataError, UsageError
 
 
 def test_the_plain_file_is_read_where_a_zipped_one_lies_beside_it(tmp_path, few):
@@ -53,15 +53,87 @@ def test_a_pixel_of_nine_could_be_a_label(tmp_path, few):
         data.load(path)
 
 
-@pytest.mark.parametrize(
-    ("labels", "place"), [([0, 9, 10], 2), ([10, 0, 0], 0), ([3] * 2**18 + [12], 2**18)]
-)
-def test_the_first_label_out_of_range_is_named(labels, place):
-    """Also beyond the first block of labels."""
-    labels = np.array(labels, dtype=np.uint8)
-    streams.check_labels(labels[:place], 10, str)
-    with pytest.raises(DataError, match=rf"^{place}: the label {labels[place]} is not one of 0 to"):
-        streams.check_labels(labels, 10, str)
+def test_an_image_is_not_taken_for_names(tmp_path):
+    """Cells that are all different, and whose points pandas did not make."""
+    path = tmp_path / "d.csv"
+    line = ",".join(f"{i}.0" for i in range(64))
+    path.write_text(f"{line}\n{line}\n")
+    np.testing.assert_array_equal(data.load_digits(path).images, [np.arange(64)] * 2)
+
+
+def test_the_test_part_has_the_classes_of_the_training(tmp_path, few):
+    """B to D of the test are the second to fourth class, also where no A is among them."""
+    images, labels = few[0].reshape(300, -1), few[1]
+    names = np.array(list("ABCDEFGHIJ"))[labels]
+    some = (labels > 0) & (labels < 4)
+    (tmp_path / "train.csv").write_bytes(csv_bytes(images, names))
+    (tmp_path / "test.csv").write_bytes(csv_bytes(images[some], names[some]))
+    found = data.load(tmp_path)
+    np.testing.assert_array_equal(found.test.labels, labels[some])
+    assert found.test.classes == found.train.classes == tuple("ABCDEFGHIJ")
+
+
+def test_a_name_that_no_training_image_has(tmp_path, few):
+    images, labels = few[0].reshape(300, -1), few[1]
+    names = np.array(list("ABCDEFGHIJ"))[labels]
+    (tmp_path / "train.csv").write_bytes(csv_bytes(images[names != "C"], names[names != "C"]))
+    (tmp_path / "test.csv").write_bytes(csv_bytes(images, names))
+    with pytest.raises(DataError, match=r"test\.csv, labels: label 'C' of image .* is none of the"):
+        data.load(tmp_path)
+
+
+def test_the_ids_of_a_table_are_kept(tmp_path, few):
+    """They are those of a submission; also as text, and with zeros before a number."""
+    images = few[0][:3].reshape(3, -1)
+    content = csv_bytes(images).splitlines(True)
+    for cells, expected in (
+        ([b"0", b"1", b"2"], [0, 1, 2]),
+        ([b"7", b"5", b"900"], [7, 5, 900]),
+        ([b"007", b"5", b"9"], ["007", "5", "9"]),
+        ([b"a.png", b"b.png", b'"c.png"'], ["a.png", "b.png", "c.png"]),
+    ):
+        lines = [b"%b,%b" % each for each in zip([b"id", *cells], content, strict=True)]
+        (tmp_path / "test.csv").write_bytes(b"".join(lines))
+        found = data.load_digits(tmp_path / "test.csv")
+        np.testing.assert_array_equal(found.images, images)
+        assert found.ids.name == "id"
+        assert found.ids.values.tolist() == expected
+        assert found.labels is None
+        assert "the first column, id, numbers the images and is no pixel" in found.notes[0]
+
+
+def test_what_a_family_of_files_is_called_is_a_path(tmp_path, few):
+    """Of several sets in a folder one is given by its name; a path of nothing stays none."""
+    for name, count in (("a", 200), ("b", 7)):
+        (tmp_path / f"{name}-train-images-idx3-ubyte").write_bytes(idx_bytes(few[0][:count]))
+        (tmp_path / f"{name}-train-labels-idx1-ubyte").write_bytes(idx_bytes(few[1][:count]))
+    assert len(data.load(tmp_path / "b").train) == 7
+    with pytest.raises(DataError, match=r"holds several sets; give one of .*/a, .*/b"):
+        data.load(tmp_path)
+    with pytest.raises(DataError, match="c: cannot be read"):
+        data.load(tmp_path / "c")
+
+
+def test_orientation_is_by_name_or_given(tmp_path, few):
+    images, labels = few
+    for name in ("emnist-digits", "mine"):
+        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    turned = images.swapaxes(1, 2).reshape(300, -1)
+    for name, orientation, is_turned, said in (
+        ("emnist-digits", "by-name", True, "EMNIST is stored transposed"),
+        ("emnist-digits", "upright", False, None),
+        ("emnist-digits", "transposed", True, "as --orientation says"),
+        ("mine", "by-name", False, None),
+        ("mine", "transposed", True, "the images are transposed, as --orientation says"),
+    ):
+        found = data.load(tmp_path / f"{name}-images-idx3-ubyte", orientation).train
+        np.testing.assert_array_equal(
+            found.images, turned if is_turned else images.reshape(300, -1)
+        )
+        assert said in found.notes[0] if said else found.notes == ()
+    with pytest.raises(UsageError, match="orientation: must be one of by-name, upright, tr"):
+        data.load(tmp_path, "sideways")
 
 
 def test_compressed_data_may_grow_to_the_limit():

@@ -3,16 +3,21 @@
 import gzip
 import io
 import re
+import zipfile
+from importlib.util import find_spec
 
 import numpy as np
 
+from helpers.bad_digit_files import npy_bytes, zip_bytes
 from helpers.digit_files import csv_bytes, idx_bytes, npz_bytes
 from mnistgpu import data
-from mnistgpu.data import idx, npz, table
+from mnistgpu.data import idx
+from mnistgpu.data.streams import Source
 from mnistgpu.models import committee, model
 from mnistgpu.pictures import images
 from mnistgpu.runs import checkpoint, run_directory, watching
 from mnistgpu.runs.history import Progress, Row
+from mnistgpu.runs.origin import Origin
 from mnistgpu.settings import Settings
 from mnistgpu.storage import tensor_file
 
@@ -51,36 +56,38 @@ def trusting(read):
 
 
 def images_of(path):
-    images = idx.read_images(path)
-    assert images.dtype == np.uint8
+    images = idx.read_images(Source(path))
     assert images.ndim == 3
     assert images.size > 0
 
 
 def labels_of(path):
-    labels = idx.read_labels(path, 10)
+    labels = idx.read_labels(Source(path))
     assert labels.ndim == 1
-    assert labels.max() <= 9
 
 
-def table_of(path):
-    check_digits(table.read(path, 10))
+def digits_of(path):
+    """Whatever `load_digits` makes of a file: any format, by its name or its first bytes."""
+    digits = data.load_digits(path)
+    height, width = digits.image_shape
+    assert digits.images.shape == (len(digits), height * width)
+    assert digits.images.dtype == np.uint8
+    assert all(note.isprintable() for note in digits.notes)
+    if digits.labels is not None:
+        assert digits.labels.dtype == np.uint8
+        assert digits.labels.shape == (len(digits),)
+        assert len(set(digits.classes)) == len(digits.classes)
+        assert digits.labels.max() < (len(digits.classes) or 10)
+        assert all(isinstance(each, int) or each.isprintable() for each in digits.classes)
+    if digits.ids is not None:
+        assert digits.ids.values.shape == (len(digits),)
 
 
-def arrays_of(path):
-    for part in ("train", "test"):
-        found = npz.read(path, part, 10)
-        if found is not None:
-            check_digits(found)
-
-
-def check_digits(found):
-    images, labels = found
-    assert images.dtype == np.uint8
-    assert images.ndim == 3
-    if labels is not None:
-        assert labels.dtype == np.uint8
-        assert labels.max() <= 9
+def set_of(path):
+    """Whatever `load` makes of an archive: the parts of a set."""
+    found = data.load(path)
+    for digits in (found.train, found.test, found.validation):
+        assert digits is None or digits.labels.shape == (len(digits),)
 
 
 def model_of(path):
@@ -125,8 +132,14 @@ def picture_of(path):
 READERS = {  # how to read, under which name
     "idx-images": (images_of, "images"),
     "idx-labels": (labels_of, "labels"),
-    "csv": (table_of, "digits.csv"),
-    "npz": (arrays_of, "digits.npz"),
+    "csv": (digits_of, "digits.csv"),
+    "csv-packed": (digits_of, "digits.csv.gz"),
+    "npz": (digits_of, "digits.npz"),
+    "npz-set": (set_of, "digits.npz"),
+    "npy": (digits_of, "images.npy"),
+    "zip": (set_of, "digits.zip"),
+    **({"parquet": (digits_of, "digits.parquet")} if find_spec("pyarrow") else {}),
+    "any": (digits_of, "digits.dat"),
     "model": (model_of, "model.safetensors"),
     "model-contents": (trusting(model_of), "model.safetensors"),
     "checkpoint": (checkpoint_of, checkpoint.FILE),
@@ -137,6 +150,76 @@ READERS = {  # how to read, under which name
     "snapshots": (snapshots_of, watching.FILE),
     "snapshots-contents": (trusting(snapshots_of), watching.FILE),
     "picture": (picture_of, "digit.png"),
+}
+
+
+def tables():
+    flat = IMAGES.reshape(3, 784)
+    small = np.ascontiguousarray(IMAGES[:, :8, :8]).reshape(3, 64)
+    return [
+        csv_bytes(flat[:2], LABELS[:2]),
+        csv_bytes(flat[:1], LABELS[:1], "last", header=False, end="\r\n"),
+        csv_bytes(flat[:1]),
+        csv_bytes(small, ["a", "b", "c"]).replace(b",", b";"),
+        csv_bytes(small, LABELS, header=False).replace(b",", b" "),
+        b"".join(b"%d,%b" % (i, line) for i, line in enumerate(csv_bytes(small).splitlines(True)))
+        .replace(b"0,", b"id,", 1)
+        .replace(b"\n1,", b"\n0,")
+        .replace(b"\n2,", b"\n1,")
+        .replace(b"\n3,", b"\n2,"),
+    ]
+
+
+def archives():
+    four = {"x_train": SMALL, "y_train": LABELS, "x_test": SMALL[:1], "y_test": LABELS[:1]}
+    named = {"images": SMALL / 255, "labels": np.array(["a", "b", "a"]), "more": LABELS}
+    colours = np.repeat(SMALL[..., None], 3, axis=3)
+    return [
+        npz_bytes(**four),
+        npz_bytes(True, **four),
+        npz_bytes(True, **named),
+        npz_bytes(arr_0=colours, arr_1=np.eye(10)[LABELS]),
+    ]
+
+
+def zips():
+    pairs = {
+        f"d/emnist-letters-{part}-{kind}": idx_bytes(array)
+        for part in ("train", "test")
+        for kind, array in (("images-idx3-ubyte", SMALL), ("labels-idx1-ubyte", LABELS + 1))
+    }
+    small = np.ascontiguousarray(IMAGES[:, :8, :8]).reshape(3, 64)
+    kaggle = {"train.csv": csv_bytes(small, LABELS), "test.csv": csv_bytes(small)}
+    arrays = {"X.npy": npy_bytes(SMALL), "y.npy": npy_bytes(LABELS)}
+    return [zip_bytes(*each.items()) for each in (pairs, kaggle, arrays)] + [
+        zip_bytes(*kaggle.items(), compression=zipfile.ZIP_DEFLATED)
+    ]
+
+
+def parquets():
+    import pandas as pd
+    from PIL import Image
+
+    small = pd.DataFrame(IMAGES[:, :8, :8].reshape(3, 64), columns=[f"p{i}" for i in range(64)])
+    small.insert(0, "label", LABELS)
+    cells = []
+    for image in SMALL:
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, "PNG")
+        cells.append({"bytes": content.getvalue(), "path": ""})
+    pictures = pd.DataFrame({"image": cells, "label": LABELS})
+    return [frame.to_parquet() for frame in (small, small.astype(float), pictures)]
+
+
+digit_seeds = {
+    "parquet": parquets,
+    "csv": tables,
+    "csv-packed": lambda: [gzip.compress(each, mtime=0) for each in tables()],
+    "npz": archives,
+    "npz-set": archives,
+    "npy": lambda: [npy_bytes(SMALL), npy_bytes(np.asfortranarray(SMALL / 255))],
+    "zip": zips,
+    "any": lambda: [*tables()[3:], *archives()[2:3], npy_bytes(SMALL), idx_bytes(SMALL)],
 }
 
 
@@ -153,16 +236,8 @@ def seeds(reader, folder):
     if reader == "idx-labels":
         whole = idx_bytes(LABELS)
         return [whole, gzip.compress(whole, mtime=0)]
-    if reader == "csv":
-        flat = IMAGES.reshape(3, 784)
-        return [
-            csv_bytes(flat[:2], LABELS[:2]),
-            csv_bytes(flat[:1], LABELS[:1], "last", header=False, end="\r\n"),
-            csv_bytes(flat[:1]),
-        ]
-    if reader == "npz":
-        arrays = {"x_train": SMALL, "y_train": LABELS, "x_test": SMALL[:1], "y_test": LABELS[:1]}
-        return [npz_bytes(**arrays), npz_bytes(True, **arrays)]
+    if reader in digit_seeds:
+        return digit_seeds[reader]()
     path = folder / "seed"
     if reader.startswith("model"):
         theta = np.linspace(-1, 1, 12 * 3 + 3 + 30 + 10, dtype=np.float32)
@@ -191,7 +266,8 @@ def seeds(reader, folder):
         watching.save(seen, path)
         files = [path.read_bytes()]
     elif reader == "settings":
-        run_directory.write_record(folder, used.as_dict(), "digits", digits.digest)
+        origin = Origin("digits", None, digits.digest)
+        run_directory.write_record(folder, used.as_dict(), origin)
         files = [(folder / "settings.json").read_bytes()]
     elif reader == "history":
         run_directory.write_history(path, rows)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from helpers import processes
 from helpers.mnist import ROOT
+from helpers.picture_folders import save, write_classes
 
 
 def run(name, *arguments, cwd):
@@ -62,6 +63,7 @@ def test_kaggle(tmp_path, digits, monkeypatch):
         (["kaggle.py", "no-train.csv", "no-test.csv"], "no-train.csv"),
         (["fashion.py", "nowhere"], "nowhere"),
         (["own_digit.py", "nowhere.png"], "nowhere.png"),
+        (["your_own_digits.py", "nowhere", "nowhere.png"], "nowhere"),
         (["committee.py", "--recipe", "stong"], "did you mean strong?"),
         (["numpy_and_cupy.py", "--layers", "784-x"], "--layers must be"),
     ],
@@ -128,6 +130,19 @@ def test_own_digit(tmp_path):
     assert len(printed) == 28 + 3
     assert printed[28].startswith("7: 9")
     assert sum("@" in line for line in printed[:28]) > 10
+
+
+def test_your_own_digits(tmp_path, digits):
+    """From a folder of pictures of letters to an answer."""
+    names = np.array(list("abcdefghij"))[digits[1]]
+    write_classes(tmp_path / "mine", digits[0][:500], names[:500])
+    save(digits[0][505], tmp_path / "next.png")
+    printed = run("your_own_digits.py", "mine", "next.png", cwd=tmp_path).splitlines()
+    right, of = printed[-2].split(" pictures ")[0].split(" of ")
+    assert of == "100"
+    assert int(right) > 75
+    assert printed[-1].startswith(f"next.png: {names[505]} (")
+    assert (tmp_path / "report.html").exists()
 
 
 def test_watch_it_learn(tmp_path):

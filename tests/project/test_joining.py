@@ -17,6 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ADDRESS = PROJECT["project"]["urls"]["Homepage"]
 README = (ROOT / "README.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
+GPU_PAGE = (ROOT / "docs" / "gpu.md").read_text()
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text())
 CI = (ROOT / ".ci" / "run").read_text()
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -156,6 +157,19 @@ def test_ci_runs_the_commands_of_the_readme_or_the_projects_own_ci():
         assert re.search(r"python -m pytest\b", tests)
         for command in (train, tests):
             assert is_in_the_readme(command), command
+
+
+def test_a_gpu_is_tested_by_the_command_for_a_person_with_a_gpu():
+    """Weekly, and where a pull request is given the label; never for every push of a stranger."""
+    (command,) = re.findall(r"^python benchmarks/.*--all$", GPU_PAGE, re.MULTILINE)
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "gpu.yml").read_text())
+    job = workflow["jobs"]["everything"]
+    assert f".venv/bin/{command}" in commands_of(job)
+    assert "gpu" in job["runs-on"]
+    triggers = workflow[True]  # YAML reads "on" as a truth value
+    assert set(triggers) == {"schedule", "pull_request", "workflow_dispatch"}
+    assert triggers["pull_request"] == {"types": ["labeled"]}
+    assert "github.event.label.name == 'gpu'" in job["if"]
 
 
 def is_in_the_readme(command):

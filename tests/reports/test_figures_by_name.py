@@ -65,7 +65,8 @@ def test_answers_are_numbered_from_one(tmp_path):
     path = tmp_path / "submission.csv"
     submission.write(path, np.array([7, 2, 0]))
     assert path.read_bytes() == b"ImageId,Label\n1,7\n2,2\n3,0\n"
-    assert submission.read(path).tolist() == [7, 2, 0]
+    expected = submission.Submission(("ImageId", "Label"), ("1", "2", "3"), ("7", "2", "0"))
+    assert submission.read(path) == expected
     with pytest.raises(UsageError, match="the file exists"):
         submission.write(path, np.array([1]))
 
@@ -73,7 +74,8 @@ def test_answers_are_numbered_from_one(tmp_path):
 def test_a_submission_that_reads_back_otherwise_is_not_left(tmp_path, monkeypatch):
     path = tmp_path / "submission.csv"
     submission.write(path, np.array([7, 2, 0]))
-    monkeypatch.setattr(submission, "read", lambda written: np.array([7, 2, 1]))
+    other = submission.read(path)
+    monkeypatch.setattr(submission, "read", lambda written: other)
     with pytest.raises(RunError, match="reads back differently"):
         submission.write(path, np.array([7, 2, 2]), force=True)
     assert path.read_bytes() == b"ImageId,Label\n1,7\n2,2\n3,0\n"
@@ -145,11 +147,11 @@ def test_a_report_of_a_run_is_about_the_images_that_were_not_trained_on(monkeypa
     monkeypatch.setattr(run_report.plots, "save", lambda figure, path: None)
     monkeypatch.setattr(run_report.plots, "report", lambda *arguments: given.extend(arguments))
     run_report.write(Path("run"), outcome, data.Dataset(train, test, "some"), "a title")
-    _, confusion, images, labels, probabilities, first_layer, title, subtitle, shape = given
+    _, confusion, images, labels, probabilities, first_layer, title, subtitle, shape, names = given
     assert confusion.tolist() == [[4, 1, 0], [0, 2, 1], [0, 0, 2]]
     np.testing.assert_array_equal(images, found.digits.images)
     assert labels.tolist() == found.digits.labels.tolist()
     np.testing.assert_allclose(probabilities, found.probabilities)
     np.testing.assert_array_equal(first_layer, 5.0 * np.eye(3))
-    assert (title, shape) == ("a title", (1, 3))
+    assert (title, shape, names) == ("a title", (1, 3), ())
     assert subtitle == "ten: 80.00% of 10 right (95% interval 49.02% to 94.33%)"

@@ -103,8 +103,9 @@ def test_usual_digits_and_units_raise_no_warning(few):
 def test_dead_units_are_named(few):
     """One step far too long, and hardly a unit is left that answers to any image."""
     said = warnings_of(SMALL.changed(learning_rate=300.0, layers="784-40-10"), few)
-    assert len(said) == 1
+    assert len(said) == 2
     assert "units of hidden layer 1 are dead (0 for all of 600 images)" in said[0]
+    assert "probably because units are dead" in said[1]
     assert "try a smaller --alpha than 300, or --init he" in said[0]
 
 

@@ -35,7 +35,7 @@ def test_a_second_writer_is_refused_and_a_killed_one_forgotten(options, uninterr
     assert ended(first)[0] == -signal.SIGKILL
     assert (path / ".lock").exists()  # and locks nothing
     for name in (checkpoint.FILE, watching.FILE):
-        (path / f".{name}.k1lled").write_bytes(b"half of it")
+        (path / f".{name}.k1lled_0").write_bytes(b"half of it")
     done = run("--resume", path, "--iterations", checkpoint.load(path).taken + 20)
     assert done.returncode == 0, done.stderr
     assert set(contents(path)) == set(run_directory.FILES)

@@ -65,11 +65,18 @@ def test_a_file_may_have_as_many_bytes_as_the_limit(tmp_path):
 
 def test_only_leftovers_of_these_files_are_removed(tmp_path):
     """A person's own hidden files stay."""
-    for name in (".model.k1lled", ".model", "model", ".modelling.notes", ".other.k1lled"):
+    for name in (
+        ".model.k1lled_0",
+        ".model",
+        "model",
+        ".model.swp",
+        ".model.notes",
+        ".other.k1lled_0",
+    ):
         (tmp_path / name).touch()
     files.remove_leftovers(tmp_path, ["model"])
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {".model", "model", ".modelling.notes", ".other.k1lled"}
+    assert left == {".model", "model", ".model.swp", ".model.notes", ".other.k1lled_0"}
 
 
 def test_the_content_is_in_the_file_when_it_is_flushed(tmp_path, monkeypatch):

@@ -104,15 +104,15 @@ def moved(
 # engine.shard
 
 _head = kernel(
-    "raw T Z, raw T targets, int64 label, T scale, int32 classes, int32 m",
+    "raw T sums, raw T b, raw T targets, int64 label, T scale, int32 classes, int32 m",
     "raw T dZ, T loss, int64 right",
     """
-    T largest = Z[i], sum = 0, likelihood = 0;
+    T largest = sums[i] + b[0], sum = 0, likelihood = 0;
     int best = 0;
     for (int c = 1; c < classes; c++)
-        if (Z[c * m + i] > largest) largest = Z[(best = c) * m + i];
+        if (sums[c * m + i] + b[c] > largest) largest = sums[(best = c) * m + i] + b[best];
     for (int c = 0; c < classes; c++) {
-        T z = Z[c * m + i] - largest;
+        T z = sums[c * m + i] + b[c] - largest;
         sum += dZ[c * m + i] = exp(z);
         likelihood += targets[c * classes + label] * z;
     }
@@ -125,12 +125,18 @@ _head = kernel(
 
 
 def head(
-    Z: Array, labels: Array, targets: Array, scale: float, buffers: Any, matmul: Any
+    sums: Array,
+    b: Array,
+    labels: Array,
+    targets: Array,
+    scale: Any,
+    buffers: Any,
+    matmul: Any,
 ) -> tuple[Array, Array, Array]:
     """See `engine.shard`."""
-    (classes, m), dZ = Z.shape, buffers.exp
-    of_images = cupy.empty(m, Z.dtype), cupy.empty(m, "int64")
-    _head(Z, targets, labels, scale, classes, m, dZ, *of_images)
+    (classes, m), dZ = sums.shape, buffers.exp
+    of_images = cupy.empty(m, sums.dtype), cupy.empty(m, "int64")
+    _head(sums, b, targets, labels, scale, classes, m, dZ, *of_images)
     return dZ, *map(cupy.sum, of_images)
 
 
@@ -150,6 +156,7 @@ def keep_where_positive(dA: Array, A: Array) -> None:
 
 # maths.optimizers
 
+_gradient_descent = kernel("T gradient, T rate", "T theta", "theta -= gradient * rate;")
 _adam = kernel(
     "T gradient, T beta_1, T beta_2, T epsilon, T scale",
     "T theta, T first, T second",
@@ -161,10 +168,15 @@ _adam = kernel(
 )
 
 
+def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
+    """See `maths.optimizers`."""
+    _gradient_descent(gradient, *numbers, theta)
+
+
 def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """See `maths.optimizers`."""
     _adam(gradient, BETA_1, BETA_2, *numbers, theta, state["first"], state["second"])
 
 
-_ALL = bits, parts, moved, head, add_bias_relu, keep_where_positive, adam
+_ALL = bits, parts, moved, head, add_bias_relu, keep_where_positive, gradient_descent, adam
 KERNELS = {each.__name__: each for each in _ALL}

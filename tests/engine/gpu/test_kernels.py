@@ -17,7 +17,8 @@ from mnistgpu.settings import Settings
 PLAIN = {
     each.__name__: each
     for each in (
-        *(counter_rng.bits, counter_rng.parts, augment.moved, optimizers.adam),
+        *(counter_rng.bits, counter_rng.parts, augment.moved),
+        *(optimizers.gradient_descent, optimizers.adam),
         *(shard.head, shard.add_bias_relu, shard.keep_where_positive),
     )
 }
@@ -101,10 +102,10 @@ def test_the_head(cupy, classes, count, dtype):
     labels = cupy.asarray(np.arange(count) % classes)
 
     def arguments():
-        Z = 5 * normals(cupy, 1, (classes, count), dtype)
-        buffers = shard.Buffers(Z, (4, classes), count, False)
+        sums, b = (5 * normals(cupy, i, (classes, n), dtype) for i, n in enumerate((count, 1)))
+        buffers = shard.Buffers(sums, (4, classes), count, False)
         buffers.exp[...] = np.nan
-        return Z, labels, targets, 0.25, buffers, cupy.matmul
+        return sums, b, labels, targets, 0.25, buffers, cupy.matmul
 
     plain, kernel = both(cupy, "head", arguments)
     exact = 1e-12 if dtype == "float64" else 1e-5
@@ -120,10 +121,10 @@ def test_of_equal_logits_the_first_counts(cupy):
     from mnistgpu.engine.gpu.kernels import KERNELS
 
     Z = cupy.asarray([[0.0, -1, 0, 0], [0, 0, -2, 0], [-3, 0, -1, 0]], dtype="float32")
-    targets = cupy.asarray(np.eye(3), dtype="float32")
+    targets, b = cupy.asarray(np.eye(3), dtype="float32"), cupy.zeros((3, 1), "float32")
     for labels, right in (([0, 1, 0, 0], 4), ([1, 2, 2, 2], 0)):
         buffers = shard.Buffers(Z, (4, 3), 4, False)
-        found = KERNELS["head"](Z, cupy.asarray(labels), targets, 1.0, buffers, None)
+        found = KERNELS["head"](Z, b, cupy.asarray(labels), targets, 1.0, buffers, None)
         assert int(found[2]) == right
 
 
@@ -143,6 +144,17 @@ def test_bias_relu_and_its_mask(cupy, dtype):
         for here, there in zip(plain, kernel, strict=True):
             np.testing.assert_array_equal(there, here, err_msg=name)
     assert 0.3 < (both(cupy, "add_bias_relu", bias)[1][-1] == 0).mean() < 0.7
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_steps_of_gradient_descent(cupy, dtype):
+    found = both(
+        cupy,
+        "gradient_descent",
+        lambda: (*(normals(cupy, seed, (501,), dtype) for seed in range(2)), {}, (0.3,)),
+    )
+    np.testing.assert_array_equal(found[1][0], found[0][0])
 
 
 @pytest.mark.gpu
