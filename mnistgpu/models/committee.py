@@ -140,7 +140,7 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     for i in range(maps):
         key = counter_rng.fold_in(seed, counter_rng.DEFORM, i)
         keys = augment.keys_of(key)
-        shape, exactly = member.image_shape, member.is_exact
+        shape, exactly = member.image_shape, settings.is_exact
         moved = augment.deform(images, keys, deformation, shape, strength=STRENGTH, exactly=exactly)
         grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
         total = total + member.probabilities(grey.T, backend)
