@@ -52,15 +52,11 @@ def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Che
 
 def whole(low: int, high: int | None = None) -> Check:
     """An integer of at least low, and below high if given."""
-    bound = f" and below {high:,}" if high is not None else ""
-    words = f"a whole number of at least {low}{bound}"
+    words = f"a whole number of at least {low}" + (f" and below {high:,}" if high else "")
     return Check(lambda value: low <= value and (high is None or value < high), words)
 
 
-COUNT_OR_SHARE = Check(
-    lambda value: 0 <= value < 1 or (1 <= value < 2**63 and value == int(value)),
-    "a whole number of at least 0, or a share below 1",
-)
+COUNT_OR_SHARE = Check(lambda n: 0 <= n < 1 or n % 1 == 0 < n, "a whole number, or a share below 1")
 
 
 def one_of(table: Collection[str]) -> Check:
@@ -169,14 +165,13 @@ class Settings:
     )
     validation: float | int = setting(
         1000,
-        "Number of training images held out for validation, or their share such as 0.1, drawn by "
-        "the seed; at most a tenth of them if it is not given.",
+        "Training images held out for validation, drawn by the seed: a number, or a share such as "
+        "0.1; at most a tenth of them if it is not given.",
         COUNT_OR_SHARE,
     )
     test_share: float = setting(
         0.0,
-        "Share of the images kept for the test, where the data have no test part: the same images "
-        "whatever the seed.",
+        "Share of the images kept for a test that the data lack, the same whatever the seed.",
         number(0, 1),
     )
     seed: int = setting(
@@ -197,8 +192,8 @@ class Settings:
 
     optimizer: str = setting(
         "gradient-descent",
-        "Update rule: {names}. adam with --weight-decay is AdamW. Without --alpha its customary "
-        "learning rate is used, unless it is that of the recipe.",
+        "Update rule: {names}. adam with --weight-decay is AdamW. One that is not the recipe's has "
+        "its customary learning rate if no --alpha is given.",
         one_of(OPTIMIZERS),
     )
     learning_rate: float = setting(

@@ -168,7 +168,9 @@ def resume(
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         where = saved.data if X is None else X
         dataset = training_data(where, y, made.orientation, test, pair, display.shows_bars)
-        dataset = data.prepared(dataset, made.sizes[-1], made.test_share)
+        known = dataset.digest == saved.data_digest  # the set of a Run is prepared already
+        if not known:
+            dataset = data.prepared(dataset, made.sizes[-1], made.test_share)
         if dataset.digest != saved.data_digest:
             raise DataError(
                 f"{dataset.source}: not the data that {directory} was trained on (their digest is "

@@ -124,7 +124,6 @@ def settings_and_data(
         held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
     if settings.rotation_1_7 is not None and dataset.train.classes:
         settings, dataset = without_digits(settings, dataset)
-    remember(dataset.train.notes)  # which the run says
     return settings.changed(validation=held_out), dataset
 
 

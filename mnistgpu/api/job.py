@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.api.inputs import check_switches, warn_of
+from mnistgpu.api.inputs import check_switches, remember
 from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
-from mnistgpu.errors import RunError, StoppedError, UsageError
+from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
 from mnistgpu.runs import checkpoint, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing
@@ -84,8 +84,11 @@ class Job:
             callbacks.append(watching.Watcher(self.seen))
         for line in (*introduction(settings, dataset, self.backend), *notes):
             display.note(line)
+        recognised = tuple(data_notes(dataset))
         if isinstance(display.display, Warnings):  # which prints no introduction
-            warn_of(tuple(data_notes(dataset)))
+            for sentence in recognised:
+                warn(sentence, Note)
+        remember(recognised)
         try:
             with self.interruptible(path):
                 with self.page(), display:

@@ -168,12 +168,15 @@ def sentence(levels: Levels, name: str) -> str:
 
 
 def highest(values: Array, name: str) -> float:
-    """The largest value; DataError if one is negative, nan or infinite."""
+    """The largest value, or any over 127 of uint8; DataError if one is negative or not finite."""
     if values.dtype.kind not in "biuf":
         raise DataError(
             f"{name}: grey levels must be numbers, such as integers from 0 to 255 or floats from 0 "
             f"to 1, not {values.dtype}"
         )
+    if values.dtype == np.uint8:  # whose scale a few bright pixels tell
+        seen = int(sample(values).max())
+        return float(seen if seen >= 128 else values.max())
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise DataError(
@@ -229,9 +232,14 @@ def top_of_set(values: Array, high: float, name: str) -> float:
     )
 
 
+def sample(values: Array) -> Array:
+    """Some of the images, spread evenly."""
+    return values[:: max(1, len(values) // SAMPLE)]
+
+
 def is_white(values: Array, top: float) -> bool:
     """Whether most pixels, and most at the border, are bright in a whole set (N, H, W)."""
-    some = values[:: max(1, len(values) // SAMPLE)] > top / 2
+    some = sample(values) > top / 2
     if float(some.mean()) <= WHITE:
         return False
     edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])

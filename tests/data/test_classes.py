@@ -145,6 +145,7 @@ def test_what_is_no_label_is_refused(labels, kind, words):
         ([3, 7, 3], (), 10, [3, 7, 3], ()),  # a part of MNIST keeps its ten outputs
         ([3, 7, 3], (), 2, [0, 1, 0], (3, 7)),  # unless the layers say so
         ([0, 1, 0], (), 2, [0, 1, 0], ()),
+        ([3, 7, 3], (), 5, [3, 7, 3], ()),  # which is refused later
         ([0, 1, 0], (3, 12), 2, [0, 1, 0], (3, 12)),
         ([0, 1, 0], (3, 12), 13, [3, 12, 3], ()),  # numbers below the outputs may stay
         ([0, 1, 0], (3, 12), 12, [0, 1, 0], (3, 12)),  # which is refused later

@@ -83,10 +83,11 @@ def test_scikit_learns_digits():
     assert np.array_equal(made.images, np.round(X * 255 / 16))
 
 
-def test_nothing_is_guessed_from_fewer_than_a_hundred_images(whole):
-    some = 255 - whole[:99]
+@pytest.mark.parametrize("kind", [np.uint8, np.int16])
+def test_nothing_is_guessed_from_fewer_than_a_hundred_images(whole, kind):
+    some = (255 - whole[:99]).astype(kind)
     assert np.array_equal(as_digits(some, None, "X").images, some.reshape(99, -1))
-    hundred = 255 - whole[:100]
+    hundred = (255 - whole[:100]).astype(kind)
     assert np.array_equal(as_digits(hundred, None, "X").images, whole[:100].reshape(100, -1))
 
 
