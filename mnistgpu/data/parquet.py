@@ -66,9 +66,10 @@ def frame_of(source: Source) -> Any:
         try:
             found = pq.read_metadata(io.BytesIO(content))
             check_growth(str(source), max(in_memory(found), unpacked(found)), size)
-            if found.num_rows < 1:
+            frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+            if not len(frame):
                 raise DataError(f"{source}: holds no images; {AGAIN}")
-            return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+            return frame
         except DataError:
             raise
         except (pa.ArrowException, *FAULTS, LookupError, TypeError, OverflowError) as error:
@@ -82,16 +83,16 @@ def in_memory(found: Any) -> int:
     """Bytes that the cells of a parquet file may need in memory, however they are stored."""
     kinds = [found.schema.column(j).physical_type for j in range(found.num_columns)]
     row = sum(OBJECT if "BYTE_ARRAY" in kind else NUMBER for kind in kinds)
-    return int(found.num_rows * max(row, NUMBER))
+    rows = sum(found.row_group(i).num_rows for i in range(found.num_row_groups))
+    return int(max(found.num_rows, rows) * max(row, NUMBER))
 
 
 def unpacked(found: Any) -> int:
-    """Bytes to which the columns of a parquet file claim to unpack."""
-    total = 0
-    for i in range(found.num_row_groups):
-        group = found.row_group(i)
-        total += sum(group.column(j).total_uncompressed_size for j in range(group.num_columns))
-    return total
+    """Bytes to which the columns of a parquet file claim to unpack.
+
+    Those of a single column are not looked at: pyarrow ends the process over some damaged ones.
+    """
+    return sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
 
 
 def pictures(where: str, cells: Any, size: int) -> tuple[np.ndarray, tuple[str, ...]]:

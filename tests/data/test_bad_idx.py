@@ -90,7 +90,7 @@ BAD = {
         "holds no training images; add train-images-idx3-ubyte",
     ),
     "foreign file": (file("notes.dat", b"\x07Dear diary"), "notes.dat, byte 0: .*give .*csv or a"),
-    "notes": (file("notes.txt", b"Dear diary"), "notes.txt, line 1: 1 cells.*; save such a table"),
+    "notes": (file("notes.txt", b"Dear diary"), "notes.txt, line 1: 2 cells.*; save such a table"),
     # gzip
     "gzip cut": (folder(ZIPPED[:-9]), rf"{IMAGES_FILE}: the gzip data break off at byte .*{AGAIN}"),
     "gzip without its end": (

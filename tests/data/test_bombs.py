@@ -100,9 +100,9 @@ def make_bombs(folder: Path) -> None:
         ),
         "many-files.zip": zip_bytes(*((f"{i}/train.csv", b"") for i in range(4000))),
         "many-names-of-classes.csv": b"".join(
-            b"%x,%b" % (i, b"0," * 63 + b"0\n") for i in range(1, 2**17)
+            b"%x,%b" % (i, b"0," * 63 + b"0\n") for i in range(1, 2**14)
         ),
-        "good-names.csv": (b"seven," + b"0," * 63 + b"0\n") * 2**16,
+        "good-names.csv": (b"seven," + b"0," * 63 + b"0\n") * 2**14,
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)

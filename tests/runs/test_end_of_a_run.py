@@ -72,11 +72,11 @@ def test_another_run_is_not_replaced_by_a_resumed_one(small_set, tmp_path, there
     first.mkdir()
     other.mkdir()
     stopped(SMALL, dataset, first, 5)
-    (other / there).write_bytes(b"{}")
+    (other / there).write_bytes(run_directory.MARKS[there])  # a file of mnistgpu
     with pytest.raises(UsageError, match=r"run is there.* or add --force") as refusal:
         mnistgpu.resume(first, small_set, out=other)
     assert refusal.value.exit_status == 2
-    assert contents(other) == {there: b"{}"}
+    assert contents(other) == {there: run_directory.MARKS[there]}
 
 
 def interrupted():
