@@ -4,8 +4,9 @@
 # into .ci/wheels-gpu/, from where benchmarks/on_gpu.sh installs those that are missing there.
 set -eu
 cd "$(dirname "$0")/.."
-python=${1:-3.12} cuda=${2:-13} folder=.ci/wheels-gpu
+python=${1:-3.12} cuda=${2:-13} folder=${WHEELS:-.ci/wheels-gpu}
 rm -rf "$folder"
+mkdir -p "$folder"
 platforms=
 for glibc in 2014 1 _2_17 _2_24 _2_27 _2_28 _2_34 _2_35; do # pip takes each of these names by itself
     platforms="$platforms --platform manylinux${glibc}_x86_64"

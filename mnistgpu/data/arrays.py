@@ -35,8 +35,7 @@ def as_images(
         height, width = like.image_shape
         return np.ascontiguousarray(X).reshape(len(X), height * width), ()
     if isinstance(X, Digits):
-        check_size(X, like, name)
-        return X.images, ()
+        return images_of(X, name, like), ()
     if isinstance(X, Dataset):
         raise DataError(f"{name}: is a Dataset; give one of its parts, such as {name}.test")
     array = as_array(X, name, backend)
@@ -90,16 +89,7 @@ def checked(given: Digits, name: str, like: Alike | None = None) -> Digits:
         raise DataError(f"{name}: must be mnistgpu.Digits, not {type(given).__name__}")
     if given.labels is None:
         raise DataError(f"{name}: has no labels; give digits that have some")
-    images, labels = on_host(given.images, f"{name}.images"), given.labels
-    wanted = given if like is None else like
-    fits = images.ndim == 2 and images.dtype == np.uint8 and images.size
-    if not fits or images.shape[1] != wanted.image_shape[0] * wanted.image_shape[1]:
-        ours = replace(given, image_shape=wanted.image_shape, levels=OURS)
-        images = digits.rows_of(images, f"{name}.images", ours).rows
-    if given.image_shape != wanted.image_shape:
-        raise ShapeError(
-            f"{name}: has the image_shape {given.image_shape}, but needs {wanted.image_shape}"
-        )
+    images, labels = images_of(given, name, given if like is None else like), given.labels
     if like is None or like.classes == given.classes:
         known = given.classes if given.classes else None if like is None else ()
         coded = as_coded(labels, f"{name}.labels", known)
@@ -131,11 +121,22 @@ def as_coded(labels: Any, name: str, known: tuple[classes.Name, ...] | None) -> 
     return classes.coded(array, name, known)
 
 
-def check_size(given: Digits, like: Alike, name: str) -> None:
-    """ShapeError unless these digits are images of the size that a network reads."""
+def images_of(given: Digits, name: str, like: Alike) -> np.ndarray:
+    """The images of digits as rows, which they are unless somebody made them by hand.
+
+    uint8 is from 0 for paper to 255 for ink, whatever the network was trained on. ShapeError unless
+    they have the size of `like`.
+    """
+    images, (height, width) = on_host(given.images, f"{name}.images"), like.image_shape
+    rows = images.ndim == 2 and images.dtype == np.uint8 and images.size > 0
+    if not rows or images.shape[1] != height * width:
+        ours = replace(given, image_shape=like.image_shape, levels=OURS)
+        images = digits.rows_of(images, f"{name}.images", ours).rows
     if given.image_shape != like.image_shape:
-        had, wanted = ("x".join(map(str, each.image_shape)) for each in (given, like))
-        raise ShapeError(f"{name}: images of {had} pixels, but this network reads {wanted}")
+        raise ShapeError(
+            f"{name}: has the image_shape {given.image_shape}, but needs {like.image_shape}"
+        )
+    return images
 
 
 def pair(given: Any, name: str, like: Digits) -> Digits:

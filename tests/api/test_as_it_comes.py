@@ -11,6 +11,7 @@ from PIL import Image
 
 import mnistgpu
 from mnistgpu import BackendError, DataError, ShapeError, UsageError
+from mnistgpu.data.arrays import as_images
 
 PHOTO = ROOT / "tests" / "golden" / "photo-7.jpg"
 SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
@@ -202,6 +203,26 @@ def test_an_array_on_a_gpu_is_refused_with_the_call_that_copies_it(shipped, arra
     for call in (shipped.predict, lambda X: mnistgpu.fit(X, arrays[1], **SMALL)):
         with pytest.raises(BackendError, match=r"the memory of a GPU, .* numpy; give X\.cpu\(\)"):
             call(Tensor())
+
+
+@pytest.mark.gpu
+def test_an_array_on_the_gpu_of_the_network_stays_there(arrays, right):
+    try:
+        model = mnistgpu.load("shipped", backend="cupy")
+    except BackendError as error:
+        pytest.skip(str(error))
+    xp = model.backend.xp
+    on_gpu = xp.asarray(arrays[0])
+    for images in (on_gpu, on_gpu.reshape(-1, 784), on_gpu[:, None], on_gpu / 255):
+        rows, _ = as_images(images, model.trained, "X", model.backend)
+        assert isinstance(rows, xp.ndarray)
+        assert rows.dtype == np.uint8
+        assert np.array_equal(xp.asnumpy(rows), arrays[0].reshape(-1, 784))
+    assert model.predict(on_gpu).tolist() == right
+    assert model.predict(on_gpu[0]).tolist() == right[:1]
+    assert mnistgpu.fit(on_gpu, xp.asarray(arrays[1]), **SMALL, backend="cupy").results
+    with pytest.raises(BackendError, match=r"give cupy\.asnumpy\(X\)"):
+        mnistgpu.load("shipped").predict(on_gpu)
 
 
 # The third row: shapes

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.command import run_here
 
 import mnistgpu
 from mnistgpu import DataError, UsageError
@@ -89,3 +90,24 @@ def test_named_classes_and_levels_go_on_too(arrays, tmp_path):
     longer = mnistgpu.resume(short.directory, *given, epochs=3, out=tmp_path / "l", progress=False)
     assert longer.model == whole.model
     assert longer.model.classes == (3, 7)
+
+
+def test_shares_on_the_command_line(arrays, tmp_path):
+    saved(tmp_path, arrays)
+    few = ("--layers", "784-8-10", "--iterations", "3", "--data", "digits.npz")
+    shares = ("--validation", "0.2", "--test-share", "0.1", "--out", "run")
+    done = run_here("train", *few, *shares, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "digits.npz: 648 training, 162 validation, 90 test images" in done.stdout
+    number = run_here("train", *few, "--validation", "100", "--out", "other", cwd=tmp_path)
+    assert "800 training, 100 validation, no test images" in number.stdout
+    wrong = run_here("train", *few, "--validation", "1.5", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "--validation must be a whole number, or a share below 1, not 1.5" in wrong.stderr
+
+
+def test_an_optimiser_alone_has_its_customary_rate_on_the_command_line(arrays, tmp_path):
+    saved(tmp_path, arrays)
+    few = ("--layers", "784-8-10", "--iterations", "3", "--data", "digits.npz", "--out", "run")
+    done = run_here("train", *few, "--optimizer", "adam", cwd=tmp_path)
+    assert "training  adam, alpha 0.001, full batch" in done.stdout

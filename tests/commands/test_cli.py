@@ -182,7 +182,7 @@ def test_version(command):
         (["train", "--batch-size", "0"], 2, "--batch-size must be a whole number of at least 1"),
         (["train", "--batch-size", "99999"], 2, "--batch-size 99999 is more than the 59000"),
         (["train", "--layers", "700-10"], 2, "28x28 = 784 pixels"),
-        (["train", "--layers", "784-10-11"], 2, "end it with 10"),
+        (["train", "--layers", "784-10-2"], 2, "end it with 10"),
         (["train", "--layers", "784-10-9"], 2, "end it with 10"),
         (["train", "--validation", "60000"], 2, "--validation"),
         (["train", "--iterations", "5", "--epochs", "5"], 2, "--iterations or --epochs"),

@@ -48,7 +48,7 @@ def test_a_network_that_learns_is_not_warned_of(few):
     ("settings", "words"),
     [
         (
-            {"learning_rate": 3.0, "activation": "tanh", "init": "uniform"},
+            {"learning_rate": 10.0, "activation": "tanh", "init": "uniform"},
             "the learning rate is hi",
         ),
         ({"learning_rate": 1e-6}, "the learning rate is low, or the run short; try --alpha 0.1 or"),
