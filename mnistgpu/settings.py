@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
-from mnistgpu.data.emnist import ORIENTATIONS
+from mnistgpu.data.naming import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS

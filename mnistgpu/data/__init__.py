@@ -14,8 +14,30 @@ that names the file, the place and the remedy. A size that a file claims is comp
 own size before memory is allocated, so memory and time grow with what a file really holds.
 """
 
-from mnistgpu.data.digits import Dataset, Digits
-from mnistgpu.data.loading import load, load_digits
-from mnistgpu.data.splitting import prepared, split
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from mnistgpu.data.digits import Dataset, Digits
+    from mnistgpu.data.loading import load, load_digits
+    from mnistgpu.data.splitting import prepared, split
+
+_NAMES = {
+    "Dataset": "digits",
+    "Digits": "digits",
+    "load": "loading",
+    "load_digits": "loading",
+    "prepared": "splitting",
+    "split": "splitting",
+}
 __all__ = ["Dataset", "Digits", "load", "load_digits", "prepared", "split"]
+
+
+def __getattr__(name: str) -> object:
+    """The object of that name, imported now: `settings` needs names of this room, but no NumPy."""
+    import importlib
+
+    if name not in _NAMES:
+        raise AttributeError(f"module 'mnistgpu.data' has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(f"mnistgpu.data.{_NAMES[name]}"), name)
+    globals()[name] = found
+    return found

@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from mnistgpu.data import shapes
-from mnistgpu.data.naming import words_of
+from mnistgpu.data.naming import ORIENTATIONS, words_of
 from mnistgpu.data.raw import Raw
 from mnistgpu.data.streams import Source
 from mnistgpu.errors import UsageError
 
-ORIENTATIONS = ("by-name", "upright", "transposed")
 ALL = string.digits + string.ascii_uppercase + string.ascii_lowercase
 MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # c, i, j, ... look like C, I, J
 NAMES = {"letters": "?" + string.ascii_uppercase, "balanced": MERGED, "bymerge": MERGED}

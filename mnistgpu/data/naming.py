@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+ORIENTATIONS = ("by-name", "upright", "transposed")  # how a file stores its images
 PARTS = {
     "train": ("train", "training", "tr"),
     "test": ("test", "testing", "t10k", "te"),
