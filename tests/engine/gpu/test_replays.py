@@ -334,7 +334,9 @@ def test_no_memory_is_asked_for_within_a_capture(digits, changes, monkeypatch):
         pytest.skip(str(error))
     before, *captured = totals[recorder.WARM_UP - 1 :]
     assert len(captured) >= 2
-    assert captured == [before + recorder.SLACK] * len(captured)
+    beside = captured[0] - before
+    assert beside in (0, recorder.SLACK)  # 0 if an earlier capture has left it
+    assert captured == [before + beside] * len(captured)
 
 
 @pytest.mark.gpu
