@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from speed.gpu_peers import PEERS
-from speed.gpu_works import COPY, PRODUCT, SMALL, WIDE, WORKS, Work
+from speed.gpu_works import COPY, PRODUCT, SMALL, TINY, WIDE, WORKS, Work
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     lines = [f"Measured on {result['machine']}.", "", f"Software: {result['software']}.", ""]
+    lines += [f"- {each['check']}: {each['said']}" for each in result.get("checks", [])]
+    lines += [""] if result.get("checks") else []
     peers = list(PEERS)
     lines += ["| milliseconds a step | " + " | ".join(peers) + " | arithmetic, TFLOP/s of ours |"]
     lines += ["|---" * (len(peers) + 2) + "|"]
-    for name, work in WORKS.items():
+    for name, work in ({work.name: work for work in TINY.works} | WORKS).items():
         if not any("ms" in found for found in result["steps"].get(name, {}).values()):
             continue
         cells = []
@@ -39,7 +41,8 @@ def table(result: dict[str, Any]) -> str:
                 f"| {each['whole']}, {each['backend']} | {each['precision']} | {steps} | "
                 f"{each['seconds']:.1f} | {each['training']:.1f} | {each['accuracy']:.4f} |"
             )
-    if any("mnistgpu cupy" in found for found in result["steps"].values()):
+    measured = any("mnistgpu cupy" in found for found in result["steps"].values())
+    if measured and not result.get("tiny"):
         lines += ["", "| goal | asked for | measured | |", "|---|---|---|---|"]
         for name, asked, measured, reached in goals(result):
             lines.append(f"| {name} | {asked} | {measured} | {reached} |")

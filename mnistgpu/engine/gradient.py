@@ -23,6 +23,7 @@ from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
+from mnistgpu.errors import UsageError
 from mnistgpu.maths import regularize
 from mnistgpu.settings import Settings
 from mnistgpu.storage.system import cores
@@ -45,10 +46,10 @@ class Engine:
     """Gradients of the mean cross-entropy over batches of one training set.
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
-    integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere); `stepping` may replace them by processes. Use it inside
-    `with engine.running():`, which limits the threads of BLAS to the right number and restores them
-    afterwards.
+    integer type. `workers` is the number of threads for batches of many shards: by default the
+    cores on NumPy, where `stepping` may replace them by processes; one elsewhere, where more raise
+    UsageError. Use it inside `with engine.running():`, which limits the threads of BLAS to the
+    right number and restores them afterwards.
     """
 
     def __init__(
@@ -76,6 +77,11 @@ class Engine:
         unit = undivided(settings, batch_rows)
         self.shard_rows = -(-rows // unit) * unit
         self.group = normalized_together(batch_rows)
+        if (workers or 1) > 1 and not on_cpu:
+            raise UsageError(
+                f"{workers} workers are threads of a CPU, and a GPU computes a step alone; leave "
+                "workers out, or choose the backend numpy"
+            )
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [self.new_shard(theta) for _ in range(count)]
@@ -146,17 +152,20 @@ class Engine:
         share = -(-len(starts) // len(self.shards))
         return [starts[i : i + share] for i in range(0, len(starts), share)]
 
-    def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
+    def plain(
+        self, theta: Array | None = None, statistics: Sequence[tuple[Array, Array]] = ()
+    ) -> Array:
         """The parameters of the plain network on all pixels that answers as this one does.
 
-        Batch normalisation, with its running statistics, centring and pixel selection are linear
-        and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
+        Batch normalisation, with its running statistics or those given, centring and pixel
+        selection are linear and go into the weights: W / deviation and b - mean / deviation, then
+        `Inputs.unfold`.
         """
         params = network.layers(self.theta if theta is None else theta, self.sizes)
-        for i, (mean, variance) in enumerate(self.running_statistics):
+        for i, (mean, variance) in enumerate(statistics or self.running_statistics):
             (W, b), deviation = params[i], self.xp.sqrt(variance)
             params[i] = (W / deviation, b - mean / deviation)
-        return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
+        return network.flatten(self.inputs.unfold(params, self.settings.sizes[0]))
 
     def work(
         self, shard: Shard, starts: range, rows: Array | slice, keys: Keys, deform: bool

@@ -75,6 +75,7 @@ class Shard:
         sums, b = self.forward(X, buffers, chance), self.params[-1][1]
         dZ, loss, right = head(sums, b, labels, self.targets, scale, buffers, self.matmul)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
+        del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:

@@ -1,9 +1,10 @@
 """How a training run takes its steps: only this module imports from `cpu/` and `gpu/`.
 
-`stepping` chooses: replays of a CUDA graph if the settings ask for them; several processes where
-that pays; else `Trainer.step`, with bound calls for a plain network on NumPy. Whichever it is, the
-first steps are compared with the plain form (`shard.Shard`, in this process). If they differ, all
-steps are taken in the plain form, with a warning. docs/engine.md says what each way gives.
+`stepping` chooses: several processes where that pays; else `Trainer.step`, with bound calls for a
+plain network on NumPy, and with kernels on a GPU, where its steps are replayed as a CUDA graph if
+the settings ask for it. Whichever it is, the first steps are compared with the plain form
+(`shard.Shard`, in this process). If they differ, all steps are taken in the plain form, with a
+warning. docs/engine.md says what each way gives.
 """
 
 from __future__ import annotations
@@ -53,9 +54,7 @@ def stepping(
     `processes` says how many processes share a step; by default `number_of_processes` decides.
     """
     if trainer.settings.graph:
-        with kernels_on(trainer.backend), cuda_graph.stepping(trainer, on_warning) as step:
-            yield step
-        return
+        cuda_graph.require_gpu(trainer.backend)
     trainer.processes = number_of_processes(trainer) if processes is None else processes
     engine, plain = trainer.engine, trainer.engine.shards
     bind_calls(engine)
@@ -69,12 +68,14 @@ def stepping(
             stack.close()
             trainer.processes, step, engine.shards = 1, trainer.step, plain
             on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
+        if trainer.settings.graph:
+            step = stack.enter_context(cuda_graph.stepping(trainer, on_warning))
         yield step
 
 
 def kernels_on(backend: Backend) -> contextlib.AbstractContextManager[None]:
     """Within it, a GPU computes by the kernels of `gpu/kernels.py`."""
-    if backend.name != "cupy":
+    if backend.xp.__name__ != "cupy":
         return contextlib.nullcontext()
     from mnistgpu.engine.gpu.kernels import KERNELS  # which imports CuPy
 

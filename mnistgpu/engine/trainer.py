@@ -12,15 +12,18 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
-from mnistgpu.engine.gradient import Engine, images_in, statistics_shares
+from mnistgpu.engine.gradient import Engine, images_in, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.maths import augment, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
-# A function that takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a
-# faster form of it
+# A function that takes a step, or up to `most` steps together: `Trainer.step`, or a faster form.
+# What it returns are sums over these steps; if each of them is an epoch, it is that of the last.
 Step = Callable[..., tuple[Array, Array, int]]
+
+STATISTICS_IMAGES = 10_000  # at least, or all, that decide the statistics of averaged weights
+ROWS_OF_HISTORY = 50  # of a run of full batches, where every step is an epoch
 
 
 class Shared(Protocol):
@@ -45,6 +48,11 @@ class Batches:
         self.per_epoch = math.ceil(images / self.size)
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
+
+    def seen(self, steps: int) -> int:
+        """How many images so many steps have trained on; an image counts in every epoch."""
+        epochs, batches = divmod(steps, self.per_epoch)
+        return epochs * self.images + batches * self.size
 
     def rows(self, step: int, count: int = 1) -> Array | slice:
         """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
@@ -98,6 +106,9 @@ class Trainer:
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        per_epoch = self.batches.per_epoch
+        # after so many steps the loop reads its sums, for a row of history
+        self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
         self.taken = 0
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
@@ -220,7 +231,28 @@ class Trainer:
     def plain(self) -> Array:
         """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
-        theta = self.theta
-        if self.settings.ema is not None and self.taken > 0:
-            theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
-        return self.engine.plain(theta)
+        if self.settings.ema is None or self.taken == 0:
+            return self.engine.plain(self.theta)
+        theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+        statistics = self.statistics_of(theta) if self.settings.batch_norm else []
+        return self.engine.plain(theta, statistics)
+
+    def statistics_of(self, theta: Array) -> list[tuple[Array, Array]]:
+        """Means and variances (n, 1) by normalised layer, of a network with these parameters.
+
+        Running statistics are those of the weights that were trained, and no average of weights has
+        them. So some batches of the newest epoch are looked at again (as Izmailov et al. 2018 do
+        after weight averaging), with the numbers that were drawn for them.
+        """
+        per_epoch, size = self.batches.per_epoch, self.batches.size
+        first = (self.taken - 1) // per_epoch * per_epoch
+        found, kept = [], self.theta + 0.0
+        try:
+            self.theta[...] = theta
+            for step in range(first, first + min(per_epoch, -(-STATISTICS_IMAGES // size))):
+                rows = self.batches.rows(step)
+                self.engine.gradient(rows, self.keys(step), self.deforms(step))
+                found.append((images_in(rows), self.engine.batch_statistics))
+        finally:
+            self.theta[...] = kept
+        return weighted_means(found)

@@ -252,6 +252,32 @@ def test_the_average_of_the_weights_has_its_closed_form(digits):
     np.testing.assert_allclose(trainer.plain(), expected, rtol=1e-12)
 
 
+def test_averaged_weights_have_statistics_of_their_own(digits):
+    """Their sums are normalised to variance 1, and so are not those of the newest weights alone."""
+    settings = SMALL.changed(
+        ema=0.99, batch_norm=True, batch_size=400, learning_rate=3.0, iterations=40
+    )
+    train = dataset(digits).train
+    trainer = Trainer(settings, train, NUMPY)
+    for _ in range(trainer.steps):
+        trainer.step()
+    before = {name: array.copy() for name, array in trainer.arrays().items()}
+    (W, _), *_ = network.layers(trainer.plain(), settings.sizes)
+    deviations = (W @ (train.images / 255.0).T).std(axis=1)
+    np.testing.assert_allclose(deviations, 1.0, rtol=0.05)
+    average = trainer.state["average"] / (1 - 0.99**40)
+    (W, _), *_ = network.layers(trainer.engine.plain(average), settings.sizes)
+    by_running_ones = (W @ (train.images / 255.0).T).std(axis=1)
+    assert np.abs(by_running_ones - 1.0).max() > 0.1
+    for name, array in trainer.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+    trainer.step()  # and the run goes on as if nobody had asked
+    other = Trainer(settings, train, NUMPY)
+    for _ in range(trainer.taken):
+        other.step()
+    np.testing.assert_array_equal(other.theta, trainer.theta)
+
+
 def test_running_statistics_begin_with_the_first_batch_and_follow_ever_more_slowly(digits):
     settings = SMALL.changed(batch_norm=True, batch_size=100, learning_rate=0.3)
     trainer = Trainer(settings, dataset(digits).train, NUMPY)
