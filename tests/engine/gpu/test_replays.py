@@ -332,9 +332,11 @@ def test_no_memory_is_asked_for_within_a_capture(digits, changes, monkeypatch):
             sums_at_rows(trainer, step)
     except BackendError as error:
         pytest.skip(str(error))
-    before, *captured = totals[1:]
+    before, *captured = totals[recorder.WARM_UP - 1 :]
     assert len(captured) >= 2
-    assert captured == [before] * len(captured)
+    beside = captured[0] - before
+    assert beside in (0, recorder.SLACK)  # 0 if an earlier capture has left it
+    assert captured == [before + beside] * len(captured)
 
 
 @pytest.mark.gpu
