@@ -76,7 +76,13 @@ def picture_of(given: Any) -> Any:
         return given if plain else given.convert("RGBA" if has_alpha else "RGB")
     if isinstance(given, Digits):
         raise UsageError("picture: is digits already; give them to predict")
-    array = conversion.on_host(given, NAME)
+    try:
+        array = conversion.on_host(given, NAME)
+    except DataError:
+        raise UsageError(
+            "picture: must be a path, its bytes, an open file, a picture of Pillow or an array of "
+            f"its levels, not {type(given).__name__}"
+        ) from None
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in shapes.CHANNELS):

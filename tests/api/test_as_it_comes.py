@@ -179,7 +179,10 @@ def test_a_photograph_in_memory_is_read_like_its_file(shipped):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (None, "must be an array"),
+        (None, "picture: must be a path, its bytes, an open file, a picture of Pillow or an arra"),
+        (1.5, "or an array of its levels, not float"),
+        (dict, "not type"),
+        ([1], "must have the shape (H, W) or (H, W, 3), not (1,); give many images to predict"),
         (np.zeros((3, 4, 5, 6)), "must have the shape (H, W) or (H, W, 3), not (3, 4, 5, 6)"),
         (b"", "the picture: no picture can be read from it"),
         (np.zeros((40, 50), np.uint8), "the picture: "),

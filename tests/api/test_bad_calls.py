@@ -44,7 +44,6 @@ CALLS = {  # what is called with one wrong value
     "submit test": lambda value, run, data: mnistgpu.submit(run, value),
     "submit out": lambda value, run, data: mnistgpu.submit(run, "mine.txt", value),
     "draw keep": lambda value, run, data: mnistgpu.draw(keep=value, browser=False),
-    "read": lambda value, run, data: run.model.read(value),
     "load_data": lambda value, run, data: mnistgpu.load_data(value),
 }
 
