@@ -27,6 +27,7 @@ TABLES = {  # name between the marks, file that holds it
     "launches": RESULTS / "launches.md",
     "deformations": RESULTS / "deformations-numpy.md",
     "exact-digests": RESULTS / "exact-digests.md",
+    "exact-speed": RESULTS / "exact-speed.md",
     "exact-transcript": RESULTS / "exact-transcript.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -30,7 +30,7 @@ from mnistgpu.engine.stepping import stepping
 from helpers.exact import BASE, CASES, run
 images, labels = read_idx("train-images-idx3-ubyte", 450), read_idx("train-labels-idx1-ubyte", 450)
 train = data.Digits(images, labels, "the first digits")
-found = {name: run(BASE.changed(**changes), train) for name, changes in CASES.items()}
+found = {name: run(BASE.changed(**CASES[name]), train) for name in sys.argv[1:]}
 found["control"] = run(BASE.changed(precision="float32"), train)
 print(json.dumps(found))
 """
@@ -105,9 +105,9 @@ def test_a_committee_has_the_same_answers_elsewhere(train, other_space, maps):
     assert np.array_equal(found, expected)
 
 
-def digests_with(**environment):
+def digests_with(*cases, **environment):
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = processes.run([sys.executable, "-c", CHILD], cwd=ROOT, env=variables)
+    done = processes.run([sys.executable, "-c", CHILD, *cases], cwd=ROOT, env=variables)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -121,14 +121,15 @@ def test_the_kernels_of_other_processors_have_the_same_bits(train):
     others += [{"OPENBLAS_NUM_THREADS": "2"}]
     others += [{"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"}]
     for environment in others:
-        found = digests_with(**environment)
+        found = digests_with(*CASES, **environment)
         controls.add(found.pop("control"))
         assert found == here, environment
     assert len(controls) > 1  # float32, the control
 
 
 def test_two_kernels_have_the_same_bits(train):
-    found = [digests_with(OPENBLAS_CORETYPE=name) for name in ("Haswell", "Prescott")]
+    cases = ("deep", "batch norm, noise, dropout", "elastic, 1 and 7 apart")
+    found = [digests_with(*cases, OPENBLAS_CORETYPE=name) for name in ("Haswell", "Prescott")]
     controls = {each.pop("control") for each in found}
     assert found[0] == found[1]
     assert len(controls) == 2
