@@ -6,11 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import runs
+from helpers import device, runs
 from helpers.command import run_here
 
 import mnistgpu
 from mnistgpu.api import verifying
+from mnistgpu.engine import exact_probe
 from mnistgpu.models import model
 from mnistgpu.runs import checkpoint, digests
 
@@ -165,6 +166,39 @@ def test_a_run_goes_on_on_another_machine_with_the_same_bits(arrays, tmp_path, m
     assert "stays the same" in said
     assert f"digest    {whole.digest}" in said
     assert whole.digest == mnistgpu.fit(*arrays, progress=False, **SMALL).digest
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "replayed"])
+def test_a_gpu_has_the_digest_of_the_cpu(exact_run, arrays, tmp_path, graph, monkeypatch):
+    """A whole run, with its history; and a run that is begun here and goes on there."""
+    try:
+        gpu = mnistgpu.backend.select("cupy")
+    except mnistgpu.BackendError as error:
+        pytest.skip(str(error))
+    if device.is_counted():  # which takes the smallest float64 for 0, and a GPU does not
+        monkeypatch.setattr(exact_probe, "keeps_the_smallest", lambda backend: True)
+    if not graph:
+        found = mnistgpu.verify(exact_run.directory, *arrays, validation=100, backend=gpu)
+        assert found, found.sentence
+    there = mnistgpu.fit(*arrays, progress=True, backend=gpu, graph=graph, **SMALL)
+    assert there.digest == exact_run.digest
+    assert there.results["digests"] == exact_run.results["digests"]
+    stop = mnistgpu.Stop()
+
+    class AtStep(mnistgpu.Callback):
+        def step(self, trainer, progress):
+            if trainer.taken >= 12:
+                stop.interrupt("the test")
+
+    path, given = tmp_path / "run", SMALL | {"graph": graph}
+    begun = gpu if graph else "numpy"  # a run with --graph can only be begun on a GPU
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.fit(
+            *arrays, out=path, backend=begun, progress=False, callbacks=[AtStep()], stop=stop,
+            **given,
+        )  # fmt: skip
+    assert mnistgpu.resume(path, *arrays, backend=gpu).digest == exact_run.digest
 
 
 def test_another_version_of_exact_arithmetic_is_refused(exact_run, arrays, monkeypatch):

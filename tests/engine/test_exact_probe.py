@@ -51,8 +51,9 @@ class Flushing:
 
 
 def test_flushed_numbers_are_noticed():
-    assert exact_probe.rounds_as_ieee(NUMPY)
-    assert not exact_probe.rounds_as_ieee(Flushing())
+    assert exact_probe.keeps_the_smallest(NUMPY)
+    assert not exact_probe.keeps_the_smallest(Flushing())
+    assert exact_probe.rounds_as_ieee(Flushing())
 
 
 def test_the_sums_of_the_probe_need_every_bit_of_the_budget():

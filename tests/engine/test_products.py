@@ -234,6 +234,8 @@ def test_float32_on_numpy_is_plain(monkeypatch):
     assert products.matmul_in("float64", np) is np.matmul
     assert products.description("float32", "numpy") == "float32"
     assert products.description("float32", "cupy") == "float32, TF32 off"
+    for precision in ("float64", "exact"):
+        assert products.description(precision, "cupy") == precision
     assert products.description("bf16", "cupy") == "float32, products in bfloat16"
 
 

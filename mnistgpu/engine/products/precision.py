@@ -1,6 +1,7 @@
 """In which precision the products of training are computed.
 
-float32 and float64 are the formats of the parameters and of every product. tf32 and bf16 keep
+float32 and float64 are the formats of the parameters and of every product; exact is float64 with
+factors on grids, and takes its products from whatever multiplies. tf32 and bf16 keep
 float32 parameters and sums, and round the factors of the network's products to 10 or 7 bits after
 the point, for the sake of a GPU's tensor cores.
 """
@@ -82,7 +83,7 @@ def refuse_hidden_tf32(cupy: Any, precision: str) -> None:
 
 def description(precision: str, backend_name: str) -> str:
     """For the first lines of a run: the precision, and on a GPU whether products are rounded."""
-    if backend_name != "cupy" or precision == "float64":
+    if backend_name != "cupy" or precision in ("float64", "exact"):
         return precision
     rounded = {"tf32": "products in TF32", "bf16": "products in bfloat16", "float32": "TF32 off"}
     return f"float32, {rounded[precision]}"
