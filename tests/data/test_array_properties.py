@@ -1,14 +1,16 @@
 """Arrays of every shape, type and range: the same digits, or an error of the project's own."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+import pytest
 
 from mnistgpu.data import classes
 from mnistgpu.data.digits import as_digits, rows_of
 from mnistgpu.data.levels import FEWEST, OURS, Levels
 from mnistgpu.errors import MnistGpuError
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
+arrays = pytest.importorskip("hypothesis.extra.numpy")
 
 TOPS = (1, 15, 16, 100, 255, 1023, 4095, 65535)
 sides = st.tuples(st.integers(1, 6), st.integers(5, 7))

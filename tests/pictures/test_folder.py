@@ -6,8 +6,6 @@ import dataclasses
 import numpy as np
 import pytest
 from helpers.picture_folders import save, write_classes, write_drawings, write_flat
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 import mnistgpu
@@ -17,6 +15,9 @@ from mnistgpu.errors import DataError, Note
 from mnistgpu.pictures import folder as folders
 from mnistgpu.pictures import folder_contents
 from mnistgpu.runs import counting
+
+hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
+given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 LETTERS = tuple("abcdefghij")
 
@@ -211,7 +212,7 @@ def test_a_network_of_another_size_gets_them_prepared(tmp_path, some):
     np.testing.assert_array_equal(found.labels, labels[::10])
 
 
-@settings(max_examples=40, deadline=1000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=1000, suppress_health_check=list(hypothesis.HealthCheck))
 @given(
     st.lists(
         st.tuples(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mnistgpu.data.levels import OURS
 from mnistgpu.pictures import answers, components, images
 
 BODY = (20, 10, 120, 70)  # 100 pixels tall
@@ -93,7 +94,7 @@ def test_ink_of_a_neighbour_in_the_box_is_left_out():
 class Even:
     """A network that is equally sure of every digit."""
 
-    image_shape = (28, 28)
+    image_shape, classes, levels, orientation = (28, 28), (), OURS, "by-name"
 
     def probabilities(self, given, backend):
         return np.full((10, len(given)), 0.1)

@@ -222,17 +222,6 @@ def test_one_script_does_all_on_a_machine_without_a_network(noted, tmp_path):
     assert measured == f"benchmarks/gpu.py --all --out {tmp_path} --minutes 7"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a script for the shell of Linux")
-def test_what_such_a_machine_lacks_is_packed(noted, tmp_path):
-    (asked,) = noted("pack_wheels.sh", "3.13", "12")
-    assert f"--dest {tmp_path / 'wheels'} --python-version 3.13" in asked
-    packages = asked.split("_x86_64 ")[-1].split()
-    assert packages == [
-        "nvmath-python>=1.0,<2", "cuda-bindings>=12,<13", "cuda-core", "cuda-pathfinder",
-        "threadpoolctl>=3.5",
-    ]  # fmt: skip
-
-
 def test_all_ends_in_time_and_says_what_was_left_out(tmp_path):
     command = [sys.executable, SCRIPT, "--all", "--cpu", "--minutes", "0", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=60)
