@@ -22,6 +22,7 @@ from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.models import model
+from mnistgpu.models.calibration import Calibration
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
@@ -80,6 +81,18 @@ class Committee:
     def image_shape(self) -> tuple[int, int]:
         """Height and width of the images that every member reads."""
         return self.members[0].image_shape
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The mean of the members' calibrations; None if a member has none."""
+        found = [member.calibration for member in self.members]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            return None
+        return Calibration(
+            float(np.mean([each.temperature for each in known])),
+            float(np.mean([each.energy for each in known])),
+        )
 
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""

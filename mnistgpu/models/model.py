@@ -18,6 +18,7 @@ from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.engine import inference
 from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.models.calibration import Calibration
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, tensor_file
 
@@ -31,6 +32,7 @@ class Model:
     """Parameters theta (parameter_count,) of a network of `sizes`, and how they were trained.
 
     `settings` are those of the training, `data_digest` is that of its data; both are saved.
+    `calibration` says how far its probabilities can be believed; None if nothing was held out.
     """
 
     theta: np.ndarray
@@ -39,6 +41,7 @@ class Model:
     activation: str = "relu"
     settings: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+    calibration: Calibration | None = None
 
     def __repr__(self) -> str:
         return f"<Model {'-'.join(map(str, self.sizes))}, {len(self.theta):,} parameters>"
@@ -103,6 +106,8 @@ def save(model: Model, path: Path) -> None:
         "settings": json.dumps(model.settings, sort_keys=True),
         "data_digest": model.data_digest,
     }
+    if model.calibration is not None:
+        texts["calibration"] = model.calibration.text()
     tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
 
 
@@ -151,6 +156,7 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
         texts["activation"],
         settings,
         texts["data_digest"],
+        Calibration.from_text(texts["calibration"], where) if "calibration" in texts else None,
     )
 
 
