@@ -104,11 +104,11 @@ class Model:
         picture: a PNG, JPEG, WebP, BMP or GIF file. many: a list of all its digits, line by line.
         DataError if the file cannot be read, or shows no digit or, without `many`, several.
         """
-        from mnistgpu.pictures import answers, images
+        from mnistgpu.pictures import answers, decode
 
         check_switches(many=many)
         path = files.path_of(picture, "picture")
-        if not images.is_picture(path):
+        if not decode.is_picture(path):
             raise UsageError(f"{picture}: not a picture; give arrays of digits to predict")
         found = list(answers.answers(self.trained, [path], self.backend, many))
         return found if many else found[0]

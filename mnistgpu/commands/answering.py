@@ -34,10 +34,13 @@ def predict(
         files.check_ours("--explain", explain, ".png", plots.MARK)
     trained, chosen = network_of(run), backends.select(backend)
     given: list[answers.Answer] = []
+    lines: list[str] = []
     all_read = True
     for path in images:
         try:
-            given += answers.answers(trained, [path], chosen, many, as_is)
+            found = list(answers.answers(trained, [path], chosen, many, as_is))
+            given += found
+            lines += answers.as_lines(found)
         except DataError as error:
             print(f"error: {error}", file=sys.stderr)
             all_read = False
@@ -51,8 +54,8 @@ def predict(
     if json:
         print(answers.as_json(given))
     else:
-        for answer in given:
-            print(answer.sentence())
+        for line in lines:
+            print(line)
     return all_read
 
 

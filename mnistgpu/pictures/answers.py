@@ -1,9 +1,9 @@
-"""A network's answers to pictures: the digit, its probability, and the second most probable."""
+"""A network's answers to pictures: the digit, its probability, and whether it can be believed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnistgpu.backend import NUMPY, Backend
-from mnistgpu.pictures import images as pictures
+from mnistgpu.pictures import decode, images
 
 if TYPE_CHECKING:
     from mnistgpu.models.committee import Committee
     from mnistgpu.models.model import Model
+    from mnistgpu.pictures.images import Picture
+
+SURE, UNSURE, NO_DIGIT = "sure", "unsure", "not a digit"
+DOUBT = 0.7  # a digit less probable than this is unsure
+BELIEVED = 0.02  # the most that an image unlike the training's counts when numbers are cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +31,10 @@ class Answer:
     levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture as it is
     box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
     image: np.ndarray  # (pixels,) uint8: the network's input
-    probabilities: np.ndarray  # (classes,)
+    probabilities: np.ndarray  # (classes,), calibrated if the model is
+    status: str = SURE  # or UNSURE, or NO_DIGIT
+    before: str = ""  # what stands between the digit before and this: a blank, a slash, a new line
+    picture: Picture | None = None  # the sheet and what was taken away from it
 
     @property
     def ranked(self) -> np.ndarray:
@@ -49,19 +57,27 @@ class Answer:
     def sentence(self) -> str:
         """For a person: the digit and the second most probable one, with their probabilities."""
         first, second = self.ranked[:2]
-        return (
-            f"{self.name}: {first} ({self.probabilities[first]:.1%}), "
-            f"then {second} ({self.probabilities[second]:.1%})"
-        )
+        shares = f"{first} ({self.probabilities[first]:.1%}), "
+        if self.status == NO_DIGIT:
+            return f"{self.name}: not a digit (looks like nothing in the network's training)"
+        if self.status == UNSURE:
+            shares = f"unsure: {first} ({self.probabilities[first]:.1%}) or "
+            return (
+                f"{self.name}: {shares}{second} ({self.probabilities[second]:.1%}); "
+                "--explain shows what the network saw"
+            )
+        return f"{self.name}: {shares}then {second} ({self.probabilities[second]:.1%})"
 
     def record(self) -> dict[str, object]:
         """For a program: a dictionary of JSON types."""
         first, second = (int(digit) for digit in self.ranked[:2])
         return {
             "image": self.name,
+            "status": self.status,
             "digit": first,
             "probability": round(float(self.probabilities[first]), 6),
             "runner_up": second,
+            "before": self.before,
             "probabilities": [round(float(p), 6) for p in self.probabilities],
         }
 
@@ -81,24 +97,74 @@ def answers(
     """
     shape = trained.image_shape
     for path in paths:
-        if pictures.is_picture(path):
-            picture = (
-                pictures.read_as_is(path, shape)
-                if as_is
-                else pictures.read_picture(path, shape, many)
-            )
-            images, boxes = picture.images, picture.boxes
+        picture = None
+        if not decode.is_picture(path):
+            found = images.read(path)
         else:
-            images = pictures.read(path)
-        probabilities = backend.to_numpy(trained.probabilities(images, backend))
-        for i in range(len(images)):
-            if pictures.is_picture(path):
-                top, left, below, right = (int(edge) for edge in boxes[i])
-                levels, box = picture.levels, (top, left, below, right)
+            if as_is:
+                picture = images.read_as_is(path, shape)
             else:
-                levels, box = images[i].reshape(shape), (0, 0, *shape)
-            name = str(path) if len(images) == 1 else f"{path}[{i}]"
-            yield Answer(name, levels, box, images[i], probabilities[:, i])
+                picture = images.read_picture(path, shape, many, belief(trained, backend))
+            found = picture.images
+        probabilities, known = judged(trained, found, backend)
+        for i, image in enumerate(found):
+            levels, box, before = image.reshape(shape), (0, 0, *shape), ""
+            if picture is not None:
+                top, left, below, right = (int(edge) for edge in picture.boxes[i])
+                levels, box, before = picture.levels, (top, left, below, right), picture.before[i]
+            name = str(path) if len(found) == 1 else f"{path}[{i}]"
+            shares = probabilities[:, i]
+            status = SURE if shares.max() >= DOUBT else UNSURE
+            if not known[i]:
+                status = NO_DIGIT
+            yield Answer(name, levels, box, image, shares, status, before, picture)
+
+
+def judged(
+    trained: Model | Committee, found: np.ndarray, backend: Backend
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities (classes, N) of images (N, pixels); which are like the training's.
+
+    Without a calibration they are the network's own, and all images count as known.
+    """
+    own = backend.to_numpy(trained.probabilities(found, backend))
+    calibration = getattr(trained, "calibration", None)
+    if calibration is None:
+        return own, np.ones(len(found), dtype=bool)
+    return calibration.calibrated(own), ~calibration.unknown(own)
+
+
+def belief(trained: Model | Committee, backend: Backend) -> Callable[[np.ndarray], np.ndarray]:
+    """How far the network believes that each of several images is a digit: for `numbers`."""
+
+    def believe(found: np.ndarray) -> np.ndarray:
+        probabilities, known = judged(trained, found, backend)
+        most: np.ndarray = probabilities.max(axis=0)
+        return np.where(known, most, BELIEVED * most)
+
+    return believe
+
+
+def as_text(given: list[Answer]) -> str:
+    """The answers as they were written: digits and what stands between them; "?" for no digit."""
+    return "".join(
+        answer.before + ("?" if answer.status == NO_DIGIT else str(answer.digit))
+        for answer in given
+    )
+
+
+def as_lines(given: list[Answer]) -> list[str]:
+    """The answers of one file for a person.
+
+    A sentence for each; of several digits in one picture the number as it is written, and a
+    sentence for each digit of it that is not sure.
+    """
+    if len(given) < 2 or given[0].picture is None:
+        return [answer.sentence() for answer in given]
+    name = given[0].name.removesuffix("[0]")
+    text = as_text(given).replace("\n", f"\n{name}: ")
+    doubtful = [answer.sentence() for answer in given if answer.status != SURE]
+    return [f"{name}: {text}", *doubtful]
 
 
 def as_json(given: list[Answer]) -> str:
