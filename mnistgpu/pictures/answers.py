@@ -34,6 +34,7 @@ class Answer:
     probabilities: np.ndarray  # (classes,), calibrated if the model is
     status: str = SURE  # or UNSURE, or NO_DIGIT
     before: str = ""  # what stands between the digit before and this: a blank, a slash, a new line
+    is_cut: bool = False  # whether the edge of the picture cuts its ink
     picture: Picture | None = None  # the sheet and what was taken away from it
 
     @property
@@ -51,22 +52,24 @@ class Answer:
         """The probability of `digit`."""
         return float(self.probabilities[self.digit])
 
+    @property
+    def why(self) -> str:
+        """Why it is not a digit, and what may be done."""
+        if self.is_cut:
+            return "one shape that the picture's edge cuts: crop the picture to the paper"
+        return "looks like nothing in the network's training"
+
     def __repr__(self) -> str:
         return f"<Answer {self.sentence()}>"
 
     def sentence(self) -> str:
         """For a person: the digit and the second most probable one, with their probabilities."""
-        first, second = self.ranked[:2]
-        shares = f"{first} ({self.probabilities[first]:.1%}), "
         if self.status == NO_DIGIT:
-            return f"{self.name}: not a digit (looks like nothing in the network's training)"
+            return f"{self.name}: {NO_DIGIT} ({self.why})"
+        first, second = (f"{k} ({self.probabilities[k]:.1%})" for k in self.ranked[:2])
         if self.status == UNSURE:
-            shares = f"unsure: {first} ({self.probabilities[first]:.1%}) or "
-            return (
-                f"{self.name}: {shares}{second} ({self.probabilities[second]:.1%}); "
-                "--explain shows what the network saw"
-            )
-        return f"{self.name}: {shares}then {second} ({self.probabilities[second]:.1%})"
+            return f"{self.name}: unsure: {first} or {second}; see --explain"
+        return f"{self.name}: {first}, then {second}"
 
     def record(self) -> dict[str, object]:
         """For a program: a dictionary of JSON types."""
@@ -108,16 +111,17 @@ def answers(
             found = picture.images
         probabilities, known = judged(trained, found, backend)
         for i, image in enumerate(found):
-            levels, box, before = image.reshape(shape), (0, 0, *shape), ""
+            levels, box, before, cut = image.reshape(shape), (0, 0, *shape), "", False
             if picture is not None:
                 top, left, below, right = (int(edge) for edge in picture.boxes[i])
                 levels, box, before = picture.levels, (top, left, below, right), picture.before[i]
+                cut = picture.cut is not None and bool(picture.cut[i])
             name = str(path) if len(found) == 1 else f"{path}[{i}]"
             shares = probabilities[:, i]
             status = SURE if shares.max() >= DOUBT else UNSURE
             if not known[i]:
                 status = NO_DIGIT
-            yield Answer(name, levels, box, image, shares, status, before, picture)
+            yield Answer(name, levels, box, image, shares, status, before, cut, picture)
 
 
 def judged(

@@ -9,6 +9,7 @@ import numpy as np
 NEAR = 0.12  # parts closer than this share of the tallest are strokes of one digit
 NEAR_BELOW = 0.25  # the same for a part above another, such as the bar of a 5
 SMALL = 0.35  # a part shorter than this share of the tallest is not a digit by itself
+WIDEST = 1.35  # of its height: no digit is wider
 DUST = 0.05  # of the tallest: smaller parts are no commas
 STACKED = 0.6  # of the narrower one: parts that overlap so far stand above each other
 BESIDE = 0.2  # digits on one line overlap by this share of the smaller height
@@ -86,9 +87,9 @@ def is_one(boxes: np.ndarray) -> bool:
 
     So dots of a printer and segments of a display, each far smaller than the digit, are one.
     """
-    if len(boxes) > MOST_PARTS:
+    size, width = (int(boxes[:, 2 + axis].max() - boxes[:, axis].min()) for axis in (0, 1))
+    if len(boxes) > MOST_PARTS or width > WIDEST * size:
         return False
-    size = int(boxes[:, 2].max() - boxes[:, 0].min())
     return len(set(joined(near(boxes, boxes, size)).tolist())) == 1
 
 

@@ -15,7 +15,7 @@ from mnistgpu import data
 from mnistgpu.errors import DataError
 from mnistgpu.pictures import components, decode, numbers, ruling, separators, sheet
 from mnistgpu.pictures.ink import ink_of
-from mnistgpu.pictures.numbers import Believe, Piece, Prepare
+from mnistgpu.pictures.numbers import Believe, Box, Piece, Prepare
 from mnistgpu.pictures.preparing import prepare
 from mnistgpu.pictures.sheet import Sheet
 
@@ -36,6 +36,7 @@ class Picture:
     images: np.ndarray  # (digits, pixels) uint8, the network's input
     boxes: np.ndarray  # (digits, 4), in `levels`: first row and column, row and column after last
     before: list[str] = field(default_factory=list)  # what stands before each digit: "", " ", "/"
+    cut: np.ndarray | None = None  # (digits,) bool: which reach the edge of the picture or sheet
     sheet: Sheet | None = None  # what was taken for the paper
     removed: np.ndarray | None = None  # of the sheet (h, w) bool: what was ruled on it
 
@@ -92,9 +93,11 @@ def find(
         return Picture(levels, prepare(ink, image_shape)[None], box, [""])
     paper = sheet.find(levels)
     ink, removed = ruling.without_ruling(ink_of(paper.levels))
+    if not ink.any():
+        raise blank(where)
     ink, names, boxes, kept = writing(ink)
     if len(kept) == 0:
-        raise blank(where)
+        raise blank(where, ", but a shadow or a pattern")
 
     def prepared(own: np.ndarray) -> np.ndarray:
         return prepare(own, image_shape)
@@ -111,7 +114,14 @@ def find(
         raise several(pieces, where)
     images = np.stack([prepared(piece.ink) for piece in pieces])
     own_boxes = np.array([paper.box_in_picture(piece.box) for piece in pieces])
-    return Picture(levels, images, own_boxes, before, paper, removed)
+    cut = np.array([is_cut(piece.box, ink.shape) for piece in pieces])
+    return Picture(levels, images, own_boxes, before, cut, paper, removed)
+
+
+def is_cut(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a box reaches an edge of a picture of this shape (rows, columns)."""
+    top, left, below, right = box
+    return top == 0 or left == 0 or below == shape[0] or right == shape[1]
 
 
 def written(
@@ -192,18 +202,20 @@ def inked(
     return kept[whole], True
 
 
-def blank(where: str) -> DataError:
+def blank(where: str, why: str = "") -> DataError:
     """The error for a picture without ink."""
-    return DataError(f"{where}: no digit found; write it larger or darker, on paper of one colour")
+    return DataError(
+        f"{where}: no digit found{why}; write it larger or darker, on paper of one colour"
+    )
 
 
 def several(pieces: list[Piece], where: str) -> DataError:
     """The error for several digits where one is expected; it says how they stand."""
     heights = [piece.box[2] - piece.box[0] for piece in pieces]
-    alike = max(heights) <= 1.5 * min(heights)
-    touch = any(piece.cut for piece in pieces)
-    how = " that touch" if touch else " of about the same size" if alike else ""
+    how = ", of about the same size" if max(heights) <= 1.5 * min(heights) else ""
+    if any(piece.cut for piece in pieces):
+        how = ", and they touch"
     return DataError(
-        f"{where}: {len(pieces)} digits found{how}, where one is expected; crop the picture to "
-        "one, or add --many to read them one by one"
+        f"{where}: {len(pieces)} digits found, where one is expected{how}; crop the picture to "
+        "one, or add --many to read them as a number"
     )

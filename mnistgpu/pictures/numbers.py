@@ -15,6 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from mnistgpu.pictures.components import WIDEST
+
 Box = tuple[int, int, int, int]  # first row and column, row and column after the last
 # images (N, pixels) uint8 to the most probable digit's probability (N,), 0 for what is no digit
 Believe = Callable[[np.ndarray], np.ndarray]
@@ -23,7 +25,6 @@ Prepare = Callable[[np.ndarray], np.ndarray]
 ROWS = 48  # of a line when it is searched for cuts
 WIDE = 0.6  # of the line's height: wider parts may be several digits
 NARROWEST = 0.12  # of the line's height: no cut is closer to an edge or to another cut
-WIDEST = 1.35  # of the line's height: no digit is wider
 CROSSED = 0.45  # of the line's height: a cut through more ink is none
 MOST_PIECES = 6  # of one digit
 CUT = 0.9  # the cost of a cut, in units of log probability

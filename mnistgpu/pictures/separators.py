@@ -92,7 +92,7 @@ def is_slash(ink: np.ndarray) -> bool:
 def between(digits: list[Piece], marks: list[Mark], high: float, first: bool) -> list[str]:
     """What stands before each digit of a line; first: whether the line is the picture's first."""
     gaps = [max(0, b.box[1] - a.box[3]) for a, b in pairwise(digits)]
-    blank = max(BLANK * high, WIDER * float(np.median(gaps))) if gaps else np.inf
+    blank = max(BLANK * high, WIDER * float(np.quantile(gaps, 0.25))) if gaps else np.inf
     found = ["" if first else "\n"]
     for (left, right), gap in zip(pairwise(digits), gaps, strict=True):
         own = [mark for at, mark in marks if centre(left) < at <= centre(right)]

@@ -70,12 +70,12 @@ def two(rng: np.random.Generator, digits: np.ndarray) -> np.ndarray:
 
 
 def part(rng: np.random.Generator, digits: np.ndarray) -> np.ndarray:
-    """Two thirds of a wide digit, cut from top to bottom, with or without some of its neighbour."""
+    """Half of a wide digit, cut from top to bottom, with or without some of its neighbour."""
     while True:
         ink = glyphs.cropped(digits[rng.integers(len(digits))].reshape(28, 28) / np.float32(255.0))
         if ink.shape[1] >= 14:
             break
-    kept = round(rng.uniform(0.45, 0.7) * ink.shape[1])
+    kept = round(rng.uniform(0.35, 0.6) * ink.shape[1])
     ink = ink[:, :kept] if rng.random() < 0.5 else ink[:, -kept:]
     if rng.random() < 0.4:
         other = digits[rng.integers(len(digits))].reshape(28, 28) / np.float32(255.0)
