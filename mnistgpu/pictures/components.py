@@ -82,6 +82,12 @@ def groups_of(boxes: np.ndarray, side_by_side: bool = True) -> list[np.ndarray]:
     ]
 
 
+def is_dust(parts: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether all of these parts are far smaller than the largest of the boxes (n, 4)."""
+    sizes = np.max(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return bool(sizes[parts].max() < SMALL * sizes.max())
+
+
 def is_one(boxes: np.ndarray) -> bool:
     """Whether all boxes (parts, 4) may be strokes of one digit as tall as all of them together.
 

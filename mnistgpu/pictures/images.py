@@ -138,7 +138,9 @@ def written(
     before: list[str] = []
     total = 0.0
     parts = components.groups_of(boxes[kept], side_by_side=False)
-    for number, line in enumerate(components.lines_of(parts, boxes[kept])):
+    for line in components.lines_of(parts, boxes[kept]):
+        if components.is_dust(np.concatenate(line), boxes[kept]):
+            continue
         own = [piece_of(kept[part], ink, names, boxes) for part in line]
         found, marks = separators.split(own, many)
         high = separators.height_of(found)
@@ -146,7 +148,7 @@ def written(
         digits, score = numbers.digits_of_line(found, high, believe, prepared, price)
         total += score
         pieces += digits
-        before += separators.between(digits, marks, high, first=number == 0)
+        before += separators.between(digits, marks, high, first=not before)
     if not many and len(pieces) > 1 and components.is_one(boxes[kept]):
         whole = piece_of(kept, ink, names, boxes)
         if np.log(believe(prepared(whole.ink)[None])[0]) > total:

@@ -85,7 +85,9 @@ def ruled_parts(found: np.ndarray, thickest: float) -> np.ndarray:
     import cv2
 
     width = found.shape[1]
-    bridged = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((1, max(3, width // 8)), np.uint8))
+    # pieces of one line, between which a digit stands, become one part
+    wider = cv2.dilate(found, np.ones((5, 1), np.uint8))
+    bridged = cv2.morphologyEx(wider, cv2.MORPH_CLOSE, np.ones((1, max(3, width // 3)), np.uint8))
     count, names, stats, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
     area = np.bincount(names[found > 0], minlength=count).astype(np.float64)
     long = stats[:, cv2.CC_STAT_WIDTH]

@@ -42,6 +42,21 @@ def test_lines_go_and_strokes_across_them_stay(level, lean, vertical):
     assert left < 0.06
 
 
+@pytest.mark.parametrize("slope", [0.6, 1.5, -0.7])
+def test_a_thin_stroke_across_lines_stays_whole(slope):
+    """A ballpoint as dark as the lines: it is not parted where it crosses them."""
+    stroke = np.zeros((SIZE, SIZE), np.uint8)
+    end = np.array([300, 300]) + np.array([1.0, slope]) / np.hypot(1.0, slope) * 130
+    start = 600 - end
+    cv2.line(stroke, np.round(start).astype(int), np.round(end).astype(int), 255, 3)
+    both = np.maximum(stroke.astype(np.float32), lines(255, 48, 2, 0.0))
+    found, removed = ruling.without_ruling(both)
+    assert removed.any()
+    around = cv2.dilate(stroke, np.ones((3, 3), np.uint8)) > 0
+    parts, _, stats, _ = cv2.connectedComponentsWithStats(((found > 0) & around).astype(np.uint8))
+    assert stats[1:parts, cv2.CC_STAT_AREA].max() > 0.9 * np.count_nonzero(stroke)
+
+
 @pytest.mark.parametrize("pitch", [30, 55])
 def test_squares_go(pitch):
     squares = np.maximum(lines(70, pitch, 2, 0.02), lines(70, pitch, 2, 0.02, vertical=True))

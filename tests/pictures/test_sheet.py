@@ -96,3 +96,13 @@ def test_boxes_are_where_the_digit_is_in_the_picture():
     assert abs(below - rows.max()) < 12
     assert abs(left - columns.min()) < 12
     assert abs(right - columns.max()) < 12
+
+
+def test_a_round_spot_is_no_sheet():
+    """A bold 8 on squared paper is of one colour, too, and its holes differ from it as ink does."""
+    spot = np.full((480, 640, 3), 240, np.uint8)
+    y, x = np.mgrid[:480, :640]
+    spot[(x - 320) ** 2 + (y - 240) ** 2 < 150**2] = (160, 30, 40)
+    for at in (280, 340):
+        spot[190:290:1, at : at + 25] = 235
+    assert sheet.outline_of(spot) is None
