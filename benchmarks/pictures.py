@@ -32,9 +32,13 @@ def main() -> None:
     parser.add_argument("--scene", action="append", choices=tuple(SCENES), help="this one alone")
     parser.add_argument("--model", default="shipped")
     parser.add_argument("--show", type=Path, help="write the pictures not read right to a folder")
+    parser.add_argument("--thresholds", action="store_true", help="what each energy refuses")
     given = parser.parse_args()
     half = (judging if given.half == "judging" else tuning).half()
     trained, seeds = network_of(given.model), range(given.first, given.first + given.count)
+    if given.thresholds:
+        print(measure.thresholds(trained, half))
+        return
     started = time.perf_counter()
     total = measure.Tally()
     print(f"{half.name} half, seeds {seeds.start} to {seeds.stop - 1}")

@@ -29,6 +29,7 @@ def main() -> None:
         y,
         recipe="strong",
         layers="784-256-128-10",
+        epochs=100,
         seed=given.seed,
         validation=validation,
         out=given.out,

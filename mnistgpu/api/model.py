@@ -99,9 +99,9 @@ class Model:
     def read(self, picture: AnyPath, *, many: Literal[True]) -> list[Answer]: ...
 
     def read(self, picture: AnyPath, *, many: bool = False) -> Answer | list[Answer]:
-        """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.probabilities`.
+        """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.status`.
 
-        picture: a PNG, JPEG, WebP, BMP or GIF file. many: a list of all its digits, line by line.
+        picture: a file such as a JPEG or PNG. many: a list of all its digits, line by line.
         DataError if the file cannot be read, or shows no digit or, without `many`, several.
         """
         from mnistgpu.pictures import answers, decode

@@ -16,7 +16,7 @@ import numpy as np
 
 from mnistgpu.errors import DataError
 
-REFUSED = 0.01  # of the validation's images that were answered right have more than the energy
+REFUSED = 0.003  # of the validation's images that were answered right have more than the energy
 TEMPERATURES = np.geomspace(0.2, 5.0, 97)
 FEWEST = 200  # validation images: with fewer nothing is fitted
 SMALLEST = 1e-30  # probabilities below this, which float32 may round to 0, count as this

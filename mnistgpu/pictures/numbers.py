@@ -24,12 +24,17 @@ Prepare = Callable[[np.ndarray], np.ndarray]
 
 ROWS = 48  # of a line when it is searched for cuts
 WIDE = 0.6  # of the line's height: wider parts may be several digits
-NARROWEST = 0.12  # of the line's height: no cut is closer to an edge or to another cut
+NARROWEST = 0.1  # of the line's height: no cut is closer to an edge or to another cut
+SLANTS = (0.0, 0.25)  # columns to the left a row, of the lines that cuts keep near
+CORRIDOR = 5  # columns on both sides of such a line, of a line of ROWS
+SIDEWAYS = 0.05  # the cost of a column sideways, in pixels of ink
 CROSSED = 0.45  # of the line's height: a cut through more ink is none
-MOST_PIECES = 6  # of one digit
-CUT = 0.9  # the cost of a cut, in units of log probability
+MOST_PIECES = 16  # of one digit: as many as there may be in its width
+CUT = 1.2  # the cost of a cut, in units of log probability
 CUT_INK = 3.0  # the same for a line's height of ink that it crosses
 GAP = 8.0  # the cost of a line's height of blank between two pieces of a digit
+USUAL = 0.9  # of the line's height: most digits are at most so wide
+WIDER = 4.0  # the cost of a line's height more
 LEAST = 1e-4  # a probability below this counts as this
 
 
@@ -78,6 +83,7 @@ def digits_of_line(
     scores = np.log(np.maximum(believed, LEAST))
     for i, (first, after) in enumerate(spans):
         scores[i] -= price * pieces[first].cut
+        scores[i] -= WIDER * max(0.0, joined[i].ink.shape[1] / high - USUAL)
         scores[i] -= sum(GAP * gap(a, b) / high for a, b in pairwise(pieces[first:after]))
     # the best way to read the first n pieces, for each n
     best, last = [0.0] + [-np.inf] * len(pieces), [-1] * (len(pieces) + 1)
@@ -143,34 +149,54 @@ def cut(part: Piece, high: float) -> list[Piece]:
 def seams(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Paths (n, h) from the top to the bottom of a mask (h, w) bool, and the ink each crosses (n,).
 
-    A path moves by one column a row at most. Of paths that are near each other the one that crosses
-    the least ink is kept.
+    Each keeps near a straight line, upright or slanting as italics do, and moves by one column a
+    row at most. Of paths that are near each other the one that crosses the least ink is kept.
+    """
+    width = mask.shape[1]
+    found = [within_corridors(mask, slant) for slant in SLANTS]
+    paths, inks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    middle = paths.mean(axis=1)
+    apart = NARROWEST * ROWS
+    usable = (inks <= CROSSED * ROWS) & (middle >= apart) & (middle <= width - apart)
+    kept: list[int] = []
+    for i in np.argsort(inks, kind="stable"):
+        if usable[i] and all(np.abs(paths[i] - paths[j]).mean() >= apart for j in kept):
+            kept.append(int(i))
+    kept.sort(key=lambda i: float(middle[i]))
+    return paths[kept], inks[kept]
+
+
+def within_corridors(mask: np.ndarray, slant: float) -> tuple[np.ndarray, np.ndarray]:
+    """For each column of a mask (h, w) bool the path (w, h) near the line through its middle that
+    crosses the least ink, and how much that is (w,).
+
+    slant: columns to the left a row, downwards.
     """
     height, width = mask.shape
-    cost = mask.astype(np.float32)
-    total = cost.copy()
-    way = np.zeros((height, width), np.int8)
+    around = np.arange(-CORRIDOR, CORRIDOR + 1)
+    lines = np.round(slant * ((height - 1) / 2 - np.arange(height))).astype(int)  # (h,)
+    columns = np.arange(width)[:, None] + around  # (w, d), of the middle row
+    inside = np.clip(lines[:, None, None] + columns, 0, width - 1)  # (h, w, d)
+    ink = mask[np.arange(height)[:, None, None], inside].astype(np.float32)
+    total, ways = ink[0], np.zeros(ink.shape, np.int8)
     for row in range(1, height):
-        above = np.pad(total[row - 1], 1, constant_values=np.inf)
-        moved = np.stack((above[1:-1], above[:-2] + 0.05, above[2:] + 0.05))
-        which = np.argmin(moved, axis=0)
-        way[row] = np.array([0, -1, 1], np.int8)[which]
-        total[row] += moved[which, np.arange(width)]
-    ends = np.argsort(total[-1], kind="stable")
-    paths: list[np.ndarray] = []
-    inks = []
-    apart = max(2.0, NARROWEST * ROWS)
-    for end in ends:
-        path = np.empty(height, np.int64)
-        path[-1] = end
-        for row in range(height - 1, 0, -1):
-            path[row - 1] = path[row] + way[row, path[row]]
-        ink = float(cost[np.arange(height), path].sum())
-        middle = path.mean()
-        if ink > CROSSED * ROWS or not apart <= middle <= width - apart:
-            continue
-        if all(np.abs(path - other).mean() >= apart for other in paths):
-            paths.append(path)
-            inks.append(ink)
-    order = np.argsort([path.mean() for path in paths], kind="stable")
-    return np.array(paths, np.float64)[order], np.array(inks)[order]
+        step = int(lines[row - 1] - lines[row])  # the corridor's own, which is free
+        above = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
+        costs = np.stack(
+            [
+                above[:, 1 + move : 1 + move + len(around)] + SIDEWAYS * abs(move + step)
+                for move in (-1, 0, 1)
+            ]
+        )
+        which = np.argmin(costs, axis=0)
+        ways[row] = which - 1
+        total = np.take_along_axis(costs, which[None], axis=0)[0] + ink[row]
+    place = np.argmin(total, axis=1)
+    paths = np.empty((width, height), np.float64)
+    crossed = np.zeros(width, np.float32)
+    every = np.arange(width)
+    for row in range(height - 1, -1, -1):
+        paths[:, row] = inside[row, every, place]
+        crossed += ink[row, every, place]
+        place = np.clip(place + ways[row, every, place], 0, len(around) - 1)
+    return paths, crossed

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from made_pictures.half import NOTHING, Half
+from made_pictures.glyphs import LETTERS
+from made_pictures.half import NOTHING, Half, digit, pick
 from made_pictures.scenes import SCENES, made
 from mnistgpu.errors import DataError
+from mnistgpu.models import calibration
 from mnistgpu.pictures import answers
+from mnistgpu.pictures.preparing import prepare
 
 SURE = 0.9  # an answer of more is a sure one
 
@@ -79,3 +82,37 @@ def scene_tally(trained, scene: str, half: Half, seeds: range) -> Tally:
 def table(trained, half: Half, seeds: range, scenes=tuple(SCENES)) -> dict[str, Tally]:
     """The tally of each scene."""
     return {scene: scene_tally(trained, scene, half, seeds) for scene in scenes}
+
+
+def energies(trained, half: Half, count: int) -> dict[str, np.ndarray]:
+    """The energies of `count` images of each kind: good digits, letters, scribbles, turned digits.
+
+    They are cropped and scaled from glyphs of a half, without a photograph in between.
+    """
+    rng = np.random.default_rng(0)
+    kinds = {
+        "digits": lambda: half.writer(rng)(rng, digit(rng), 100),
+        "letters": lambda: half.fonts(rng)(rng, pick(rng, LETTERS), 100),
+        "scribbles": lambda: half.scribble(rng, 100),
+        "turned": lambda: np.rot90(
+            half.writer(rng)(rng, pick(rng, "23457"), 100), pick(rng, (1, 3))
+        ),
+    }
+    return {
+        kind: calibration.energy_of(
+            trained.probabilities(np.stack([prepare(make()) for _ in range(count)]))
+        )
+        for kind, make in kinds.items()
+    }
+
+
+def thresholds(trained, half: Half, count: int = 400) -> str:
+    """A table: how many good digits each threshold refuses, and how much else it lets through."""
+    found = energies(trained, half, count)
+    lines = ["| energy | good digits refused | letters | scribbles | turned digits let through |"]
+    lines.append("|---|---|---|---|---|")
+    for energy in (-4.0, -3.5, -3.0, -2.75, -2.5, -2.4):
+        refused = np.mean(found["digits"] > energy)
+        through = [np.mean(found[kind] <= energy) for kind in ("letters", "scribbles", "turned")]
+        lines.append(f"| {energy} | " + " | ".join(f"{x:.1%}" for x in (refused, *through)) + " |")
+    return "\n".join(lines)
