@@ -129,13 +129,13 @@ class Model:
     def read(self, picture: Any, *, many: Literal[True]) -> list[Answer]: ...
 
     def read(self, picture: Any, *, many: bool = False) -> Answer | list[Answer]:
-        """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.probabilities`.
+        """The digit in a photograph, scan or drawing: `.digit`, `.probability`, `.status`.
 
-        picture: the path of a PNG, JPEG, WebP, BMP or GIF file, its bytes, an open file, a picture
-        of Pillow, or an array (H, W) or (H, W, 3) of its levels. many: a list of all its digits,
-        line by line. DataError if it cannot be read, or shows no digit or, without `many`, several.
+        picture: the path of a file such as a JPEG or PNG, its bytes, an open file, a picture of
+        Pillow, or an array (H, W) or (H, W, 3) of its levels. many: a list of all its digits, line
+        by line. DataError if it cannot be read, or shows no digit or, without `many`, several.
         """
-        from mnistgpu.pictures import answers, images
+        from mnistgpu.pictures import answers, decode
 
         check_switches(many=many)
         if not is_path(picture):
@@ -145,7 +145,7 @@ class Model:
             found = [replace(each, name=each.name.replace(str(path), name)) for each in found]
             return found if many else found[0]
         path = files.path_of(picture, "picture")
-        if not images.is_picture(path):
+        if not decode.is_picture(path):
             raise UsageError(f"{picture}: not a picture; give arrays of digits to predict")
         found = list(answers.answers(self.trained, [path], self.backend, many))
         return found if many else found[0]

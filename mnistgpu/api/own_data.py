@@ -96,7 +96,7 @@ def dataset_of(
         found = origin_of(given, digest)
         if found is not None:
             known[digest] = found.dataset(who, partial(loaded, trained))
-        elif digest and (mnist := data.load()).digest == digest:
+        elif digest and ((mnist := data.load()).digest == digest or digest == models.SHIPPED_DATA):
             known[digest] = mnist
         else:
             raise DataError(

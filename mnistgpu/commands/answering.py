@@ -38,6 +38,7 @@ def predict(
         files.check_ours("--explain", explain, ".png", files.PNG_MARK)
     trained, chosen = network_of(run), backends.select(backend)
     given: list[answers.Answer] = []
+    lines: list[str] = []
     count = unread = 0
     in_folders = False
     for path in images:
@@ -52,7 +53,9 @@ def predict(
         count += len(paths)
         for each in counted(paths, f"reading {path.name or path}", len(paths) > 1):
             try:
-                given += answers.answers(trained, [each], chosen, many, unchanged)
+                found = list(answers.answers(trained, [each], chosen, many, unchanged))
+                given += found
+                lines += answers.as_lines(found)
             except DataError as error:
                 print(f"error: {error}", file=sys.stderr)
                 unread += 1
@@ -68,8 +71,8 @@ def predict(
     if json:
         print(answers.as_json(given))
     else:
-        for answer in given:
-            print(answer.sentence())
+        for line in lines:
+            print(line)
     return not unread
 
 

@@ -25,6 +25,7 @@ from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.models import model
+from mnistgpu.models.calibration import Calibration
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
@@ -106,6 +107,18 @@ class Committee:
     def orientation(self) -> str:
         """How files store their images, as they were read for the first member."""
         return self.members[0].orientation
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The mean of the members' calibrations; None if a member has none."""
+        found = [member.calibration for member in self.members]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            return None
+        return Calibration(
+            float(np.mean([each.temperature for each in known])),
+            float(np.mean([each.energy for each in known])),
+        )
 
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:
         """Images (N, pixels) uint8 to mean probabilities (classes, N)."""

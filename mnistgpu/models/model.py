@@ -21,6 +21,7 @@ from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.engine import exact_inference, inference
 from mnistgpu.errors import DataError, RunError, ShapeError
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.models.calibration import Calibration
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, tensor_file
 
@@ -35,6 +36,7 @@ class Model:
 
     `settings` are those of the training, `data_digest` is that of its data; both are saved, as are
     `classes` and `levels`, by which later labels and images are read.
+    `calibration` says how far its probabilities can be believed; None if nothing was held out.
     """
 
     theta: np.ndarray
@@ -45,6 +47,7 @@ class Model:
     data_digest: str = ""
     classes: tuple[str | int, ...] = ()  # the name of each output; () if its number is its name
     levels: Levels = OURS  # what paper and ink were in the images to train on
+    calibration: Calibration | None = None
 
     @property
     def orientation(self) -> str:
@@ -138,6 +141,8 @@ def save(model: Model, path: Path) -> None:
         texts["classes"] = json.dumps(model.classes)
     if model.levels != OURS:
         texts["levels"] = json.dumps(model.levels)
+    if model.calibration is not None:
+        texts["calibration"] = model.calibration.text()
     tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
 
 
@@ -188,6 +193,7 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
         texts["data_digest"],
         classes_of(texts, sizes[-1], where),
         levels_of(texts, where),
+        Calibration.from_text(texts["calibration"], where) if "calibration" in texts else None,
     )
 
 

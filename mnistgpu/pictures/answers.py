@@ -1,9 +1,9 @@
-"""A network's answers to pictures: the digit, its probability, and the second most probable."""
+"""A network's answers to pictures: the digit, its probability, and whether it can be believed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,16 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import levels
 from mnistgpu.errors import Note, warn
-from mnistgpu.pictures import images as pictures
+from mnistgpu.pictures import decode, images
 
 if TYPE_CHECKING:
     from mnistgpu.models.committee import Committee
     from mnistgpu.models.model import Model
+    from mnistgpu.pictures.images import Picture
+
+SURE, UNSURE, NO_DIGIT = "sure", "unsure", "not a digit"
+DOUBT = 0.7  # a digit less probable than this is unsure
+BELIEVED = 0.02  # the most that an image unlike the training's counts when numbers are cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +34,12 @@ class Answer:
     levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture as it is
     box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
     image: np.ndarray  # (pixels,) uint8: the network's input
-    probabilities: np.ndarray  # (classes,)
+    probabilities: np.ndarray  # (classes,), calibrated if the model is
     classes: tuple[str | int, ...] = ()  # their names; () for digits, which name themselves
+    status: str = SURE  # or UNSURE, or NO_DIGIT
+    before: str = ""  # what stands between the digit before and this: a blank, a slash, a new line
+    is_cut: bool = False  # whether the edge of the picture cuts its ink
+    picture: Picture | None = None  # the sheet and what was taken away from it
 
     @property
     def ranked(self) -> np.ndarray:
@@ -51,25 +60,38 @@ class Answer:
         """The name of a class."""
         return self.classes[number] if self.classes else int(number)
 
+    @property
+    def why(self) -> str:
+        """Why it is not a digit, and what may be done."""
+        if self.is_cut:
+            return "one shape that the picture's edge cuts: crop the picture to the paper"
+        return "looks like nothing in the network's training"
+
     def __repr__(self) -> str:
         return f"<Answer {self.sentence()}>"
 
     def sentence(self) -> str:
         """For a person: the digit and the second most probable one, with their probabilities."""
-        first, second = self.ranked[:2]
-        return (
-            f"{self.name}: {self.name_of(first)} ({self.probabilities[first]:.1%}), "
-            f"then {self.name_of(second)} ({self.probabilities[second]:.1%})"
+        if self.status == NO_DIGIT:
+            what = "none of the classes" if self.classes else NO_DIGIT
+            return f"{self.name}: {what} ({self.why})"
+        first, second = (
+            f"{self.name_of(k)} ({self.probabilities[k]:.1%})" for k in self.ranked[:2]
         )
+        if self.status == UNSURE:
+            return f"{self.name}: unsure: {first} or {second}; see --explain"
+        return f"{self.name}: {first}, then {second}"
 
     def record(self) -> dict[str, object]:
         """For a program: a dictionary of JSON types."""
         first, second = (int(digit) for digit in self.ranked[:2])
         return {
             "image": self.name,
+            "status": self.status,
             "digit": self.name_of(first),
             "probability": round(float(self.probabilities[first]), 6),
             "runner_up": self.name_of(second),
+            "before": self.before,
             "probabilities": [round(float(p), 6) for p in self.probabilities],
         }
 
@@ -89,30 +111,83 @@ def answers(
     """
     shape = trained.image_shape
     for path in paths:
-        if pictures.is_picture(path):
-            picture = (
-                pictures.read_as_is(path, shape)
-                if as_is
-                else pictures.read_picture(path, shape, many)
-            )
-            images, boxes = picture.images, picture.boxes
-            if as_is:
-                own, _ = levels.applied(images, trained.levels, str(path), len(images))
-                images = own.to_uint8(images)
-        else:
+        picture = None
+        if not decode.is_picture(path):
             digits = data.load_digits(path, trained, trained.orientation)
-            images = digits.images
+            found = digits.images
             for note in digits.notes:
                 warn(note, Note)
-        probabilities = backend.to_numpy(trained.probabilities(images, backend))
-        for i in range(len(images)):
-            if pictures.is_picture(path):
-                top, left, below, right = (int(edge) for edge in boxes[i])
-                shown, box = picture.levels, (top, left, below, right)
+        else:
+            if as_is:
+                picture = images.read_as_is(path, shape)
             else:
-                shown, box = images[i].reshape(shape), (0, 0, *shape)
-            name = str(path) if len(images) == 1 else f"{path}[{i}]"
-            yield Answer(name, shown, box, images[i], probabilities[:, i], trained.classes)
+                picture = images.read_picture(path, shape, many, belief(trained, backend))
+            found = picture.images
+            if as_is:
+                own, _ = levels.applied(found, trained.levels, str(path), len(found))
+                found = own.to_uint8(found)
+        probabilities, known = judged(trained, found, backend)
+        for i, image in enumerate(found):
+            shown, box, before, cut = image.reshape(shape), (0, 0, *shape), "", False
+            if picture is not None:
+                top, left, below, right = (int(edge) for edge in picture.boxes[i])
+                shown, box, before = picture.levels, (top, left, below, right), picture.before[i]
+                cut = picture.cut is not None and bool(picture.cut[i])
+            name = str(path) if len(found) == 1 else f"{path}[{i}]"
+            shares = probabilities[:, i]
+            status = SURE if shares.max() >= DOUBT else UNSURE
+            if not known[i]:
+                status = NO_DIGIT
+            yield Answer(
+                name, shown, box, image, shares, trained.classes, status, before, cut, picture
+            )
+
+
+def judged(
+    trained: Model | Committee, found: np.ndarray, backend: Backend
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities (classes, N) of images (N, pixels); which are like the training's.
+
+    Without a calibration they are the network's own, and all images count as known.
+    """
+    own = backend.to_numpy(trained.probabilities(found, backend))
+    calibration = getattr(trained, "calibration", None)
+    if calibration is None:
+        return own, np.ones(len(found), dtype=bool)
+    return calibration.calibrated(own), ~calibration.unknown(own)
+
+
+def belief(trained: Model | Committee, backend: Backend) -> Callable[[np.ndarray], np.ndarray]:
+    """How far the network believes that each of several images is a digit: for `numbers`."""
+
+    def believe(found: np.ndarray) -> np.ndarray:
+        probabilities, known = judged(trained, found, backend)
+        most: np.ndarray = probabilities.max(axis=0)
+        return np.where(known, most, BELIEVED * most)
+
+    return believe
+
+
+def as_text(given: list[Answer]) -> str:
+    """The answers as they were written: digits and what stands between them; "?" for no digit."""
+    return "".join(
+        answer.before + ("?" if answer.status == NO_DIGIT else str(answer.digit))
+        for answer in given
+    )
+
+
+def as_lines(given: list[Answer]) -> list[str]:
+    """The answers of one file for a person.
+
+    A sentence for each; of several digits in one picture the number as it is written, and a
+    sentence for each digit of it that is not sure.
+    """
+    if len(given) < 2 or given[0].picture is None:
+        return [answer.sentence() for answer in given]
+    name = given[0].name.removesuffix("[0]")
+    text = as_text(given).replace("\n", f"\n{name}: ")
+    doubtful = [answer.sentence() for answer in given if answer.status != SURE]
+    return [f"{name}: {text}", *doubtful]
 
 
 def as_json(given: list[Answer]) -> str:

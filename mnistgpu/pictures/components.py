@@ -1,9 +1,4 @@
-"""Connected parts of a picture, and which of them belong to one digit.
-
-A part is a set of marked pixels that touch, if only at a corner. Parts are found from the runs of
-each row: runs of neighbouring rows that touch get one name, all pairs at once, until no name
-changes.
-"""
+"""Connected parts of the ink, and which of them are strokes of one digit, in reading order."""
 
 from __future__ import annotations
 
@@ -14,8 +9,10 @@ import numpy as np
 NEAR = 0.12  # parts closer than this share of the tallest are strokes of one digit
 NEAR_BELOW = 0.25  # the same for a part above another, such as the bar of a 5
 SMALL = 0.35  # a part shorter than this share of the tallest is not a digit by itself
+WIDEST = 1.35  # of its height: no digit is wider
+DUST = 0.05  # of the tallest: smaller parts are no commas
+STACKED = 0.6  # of the narrower one: parts that overlap so far stand above each other
 BESIDE = 0.2  # digits on one line overlap by this share of the smaller height
-AT_ONCE = 256  # so many parts are compared with all others at once, to bound the memory
 MOST_PARTS = 256  # considered; a picture with more shows a texture, not writing
 
 
@@ -29,91 +26,97 @@ class Digit(NamedTuple):
 
 
 def label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Names and boxes of the connected parts of mask (H, W) bool.
+    """Names and boxes of the connected parts of mask (H, W) bool; parts touch at corners, too.
 
-    Names (H, W) int64 are 1, 2, ... and 0 where mask is False; boxes (parts, 4) hold the first row
+    Names (H, W) int32 are 1, 2, ... and 0 where mask is False; boxes (parts, 4) hold the first row
     and column of each part, and the row and column after its last.
     """
-    height, width = mask.shape
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    _, ends = np.nonzero(edges == -1)
-    names = joined(*touching(rows, starts, ends, width), len(rows))
-    count = int(names.max(initial=-1)) + 1
-    boxes = np.tile(np.array([height, width, 0, 0]), (count, 1))
-    np.minimum.at(boxes[:, 0], names, rows)
-    np.minimum.at(boxes[:, 1], names, starts)
-    np.maximum.at(boxes[:, 2], names, rows + 1)
-    np.maximum.at(boxes[:, 3], names, ends)
-    # each run adds its name where it starts and subtracts it where it ends
-    steps = np.zeros((height, width + 1), dtype=np.int64)
-    steps[rows, starts] += names + 1
-    steps[rows, ends] -= names + 1
-    return np.cumsum(steps, axis=1)[:, :width], boxes
+    import cv2
+
+    _, names, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    left, top, width, height = stats[1:, :4].T
+    return names, np.stack((top, left, top + height, left + width), axis=1)
 
 
-def touching(
-    rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of runs, in reading order, that touch and lie in neighbouring rows."""
-    stride = width + 2  # positions in reading order: a binary search finds runs of the next row
-    first = np.searchsorted(rows * stride + ends, (rows + 1) * stride + starts, side="left")
-    after = np.searchsorted(rows * stride + starts, (rows + 1) * stride + ends, side="right")
-    count = np.maximum(after - first, 0)
-    upper = np.repeat(np.arange(len(rows)), count)
-    nth = np.arange(len(upper)) - np.repeat(np.cumsum(count) - count, count)
-    return upper, np.repeat(first, count) + nth
+def joined(links: np.ndarray) -> np.ndarray:
+    """Names 0, 1, ... (n,) of things, one for those that links (n, n) bool join, if only by others.
 
-
-def joined(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
-    """Names 0, 1, ... of `count` things (count,), one name for those that pairs (a, b) link."""
-    names = np.arange(count)
+    The links are symmetrical.
+    """
+    names = np.arange(len(links))
     while True:
-        lowest = np.minimum(names[a], names[b])
-        before = names.copy()
-        np.minimum.at(names, before[a], lowest)
-        np.minimum.at(names, before[b], lowest)
-        names = names[names]  # names of names: long chains become half as long each time
-        if np.array_equal(names, before):
+        lowest = np.where(links, names[None, :], len(links)).min(axis=1, initial=len(links))
+        lowest = np.minimum(lowest, names)
+        if np.array_equal(lowest, names):
             return np.unique(names, return_inverse=True)[1]
+        names = lowest
 
 
 def digits_of(boxes: np.ndarray) -> list[np.ndarray]:
-    """Which of the boxes (parts, 4) make up each digit, in reading order, without stray dots."""
+    """Which of the boxes (parts, 4) make up each digit, line by line, without stray dots."""
+    return [group for line in lines_of(groups_of(boxes), boxes) for group in line]
+
+
+def groups_of(boxes: np.ndarray, side_by_side: bool = True) -> list[np.ndarray]:
+    """Which of the boxes (parts, 4) are strokes of one digit, in no order, without stray dots.
+
+    side_by_side: whether parts that stand near each other on a line are joined, or only those above
+    each other; then dots and short strokes beside them are groups of their own.
+    """
     sizes = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, initial=0)
     tall = np.argsort(-sizes, kind="stable")[:MOST_PARTS]
-    tall = tall[sizes[tall] >= SMALL * sizes.max(initial=0)]
     size = sizes.max(initial=0)
-    a, b = np.nonzero(near(boxes[tall], boxes[tall], size))
-    names = joined(a, b, len(tall))
+    tall = tall[sizes[tall] >= SMALL * size]
+    names = joined(near(boxes[tall], boxes[tall], size, side_by_side))
     # dots and short strokes belong to a digit close to them, if there is one
-    small = np.setdiff1d(np.arange(len(boxes)), tall)
-    close = near(boxes[small], boxes[tall], size)
+    small = np.setdiff1d(np.argsort(-sizes, kind="stable")[: 4 * MOST_PARTS], tall)
+    close = near(boxes[small], boxes[tall], size, side_by_side)
     owner = np.where(close.any(axis=1), names[np.argmax(close, axis=1)], -1) if len(tall) else small
     groups = [
         np.concatenate((tall[names == name], small[owner == name])) for name in np.unique(names)
     ]
-    return in_reading_order(groups, boxes)
+    if side_by_side or not len(tall):
+        return groups
+    return groups + [
+        small[i : i + 1] for i in np.flatnonzero((owner < 0) & (sizes[small] >= DUST * size))
+    ]
 
 
-def near(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+def is_dust(parts: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether all of these parts are far smaller than the largest of the boxes (n, 4)."""
+    sizes = np.max(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return bool(sizes[parts].max() < SMALL * sizes.max())
+
+
+def is_one(boxes: np.ndarray) -> bool:
+    """Whether all boxes (parts, 4) may be strokes of one digit as tall as all of them together.
+
+    So dots of a printer and segments of a display, each far smaller than the digit, are one.
+    """
+    size, width = (int(boxes[:, 2 + axis].max() - boxes[:, axis].min()) for axis in (0, 1))
+    if len(boxes) > MOST_PARTS or width > WIDEST * size:
+        return False
+    return len(set(joined(near(boxes, boxes, size)).tolist())) == 1
+
+
+def near(a: np.ndarray, b: np.ndarray, size: int, side_by_side: bool = True) -> np.ndarray:
     """Whether each box of a and each of b may be strokes of one digit of that size: (a, b)."""
-    found = np.empty((len(a), len(b)), dtype=bool)
-    for start in range(0, len(a), AT_ONCE):
-        some = a[start : start + AT_ONCE]
-        down, right = (  # the gap, negative where they overlap
-            np.maximum.outer(some[:, axis], b[:, axis])
-            - np.minimum.outer(some[:, 2 + axis], b[:, 2 + axis])
-            for axis in (0, 1)
-        )
-        beside = (right <= NEAR * size) & (down <= NEAR * size)
-        above = (right < 0) & (down <= NEAR_BELOW * size)
-        found[start : start + AT_ONCE] = beside | above
+    down, right = (  # the gap, negative where they overlap
+        np.maximum.outer(a[:, axis], b[:, axis]) - np.minimum.outer(a[:, 2 + axis], b[:, 2 + axis])
+        for axis in (0, 1)
+    )
+    found: np.ndarray
+    if side_by_side:
+        found = (right <= NEAR * size) & (down <= NEAR * size)
+        found |= (right < 0) & (down <= NEAR_BELOW * size)
+    else:
+        narrower = np.minimum.outer(a[:, 3] - a[:, 1], b[:, 3] - b[:, 1])
+        found = (-right >= STACKED * narrower) & (down <= NEAR_BELOW * size)
     return found
 
 
-def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.ndarray]:
-    """Groups line by line and from left to right.
+def lines_of(groups: list[np.ndarray], boxes: np.ndarray) -> list[list[np.ndarray]]:
+    """Groups of boxes line by line, each line from left to right.
 
     Handwritten lines slant and digits stray from them, so only neighbours are level: from left to
     right, each digit joins the line whose last digit it overlaps most in height.
@@ -135,7 +138,7 @@ def in_reading_order(groups: list[np.ndarray], boxes: np.ndarray) -> list[np.nda
         else:
             lines.append([digit])
     lines.sort(key=lambda line: line[0].top + line[0].below)
-    return [digit.parts for line in lines for digit in line]
+    return [[digit.parts for digit in line] for line in lines]
 
 
 def beside(a: Digit, b: Digit) -> float:

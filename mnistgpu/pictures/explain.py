@@ -12,6 +12,7 @@ from mnistgpu import network
 from mnistgpu.errors import UsageError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models.committee import Committee
+from mnistgpu.pictures.answers import NO_DIGIT, UNSURE
 from mnistgpu.reports import page
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 12  # answers on one picture
 ROW, SIDE = 2.2, 1.75  # inches: height of a row, side of a picture in it
+REMOVED = (225, 120, 110)  # the colour of ruling that was taken away
 COLUMNS = (0.6, 2.85, 5.1, 7.45)  # inches: where the four parts of a row begin
 
 
@@ -72,13 +74,16 @@ def figure(trained: Model | Committee, answers: Sequence[Answer]) -> Figure:
 
 def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer) -> None:
     """One answer, its four parts side by side."""
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Polygon, Rectangle
 
     first, second = (int(digit) for digit in answer.ranked[:2])
     this, other = answer.name_of(first), answer.name_of(second)
     shape = trained.image_shape
     ax = page.panel(figure, COLUMNS[0], top, SIDE, SIDE, shortened(Path(answer.name).name))
-    ax.imshow(answer.levels, cmap="gray", vmin=0, vmax=255)
+    ax.imshow(what_was_removed(answer), cmap="gray", vmin=0, vmax=255)
+    sheet = None if answer.picture is None else answer.picture.sheet
+    if sheet is not None and sheet.outline is not None:
+        ax.add_patch(Polygon(sheet.outline, fill=False, edgecolor=page.BLUE, linewidth=1.0))
     above, left, below, right = answer.box
     frame = Rectangle((left - 0.5, above - 0.5), right - left, below - above, fill=False)
     frame.set(edgecolor=page.ORANGE, linewidth=1.5)
@@ -96,7 +101,7 @@ def draw(figure: Figure, top: float, trained: Model | Committee, answer: Answer)
     outline(ax)
     ax.set_xlabel(f"red ink is for {this}, blue for {other}")
 
-    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, f"{this}, {percent(answer)} sure")
+    ax = page.panel(figure, COLUMNS[3], top, SIDE + 0.15, SIDE, verdict(answer))
     shown = np.sort(answer.ranked[:10])
     colours = [page.BLUE if digit == first else page.GREY for digit in shown]
     ax.barh(range(len(shown)), np.ones(len(shown)), color=page.PALE, height=0.72)
@@ -125,6 +130,31 @@ def outline(ax: Axes) -> None:
     ax.spines[:].set(visible=True, color=page.GREY, linewidth=0.5)
 
 
-def percent(answer: Answer) -> str:
-    """The probability of the answer, as 98.7%."""
-    return f"{answer.probabilities.max():.1%}"
+def verdict(answer: Answer) -> str:
+    """The title of the probabilities: 7, 98.7% sure; unsure: 4 or 9; not a digit."""
+    if answer.status == NO_DIGIT:
+        return NO_DIGIT
+    if answer.status == UNSURE:
+        first, second = (answer.name_of(k) for k in answer.ranked[:2])
+        return f"unsure: {first} or {second}"
+    return f"{answer.digit}, {answer.probability:.1%} sure"
+
+
+def what_was_removed(answer: Answer) -> np.ndarray:
+    """The picture of an answer (H, W) or (H, W, 3), with the ruling that was taken away in red."""
+    picture = answer.picture
+    if picture is None or picture.sheet is None or picture.removed is None:
+        return answer.levels
+    import cv2
+
+    height, width = picture.levels.shape[:2]
+    removed = cv2.warpPerspective(
+        picture.removed.astype(np.uint8), picture.sheet.to_picture, (width, height)
+    )
+    if not removed.any():
+        return answer.levels
+    shown = picture.levels.copy()
+    if shown.ndim == 2:
+        shown = np.repeat(shown[:, :, None], 3, axis=2)
+    shown[removed > 0] = REMOVED
+    return shown

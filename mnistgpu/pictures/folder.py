@@ -21,7 +21,7 @@ import numpy as np
 from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
 from mnistgpu.data.levels import FEWEST, OURS, Levels, is_white
 from mnistgpu.errors import DataError, printable
-from mnistgpu.pictures import images
+from mnistgpu.pictures import decode, images
 from mnistgpu.pictures.folder_contents import Found, parts_of, walk
 from mnistgpu.runs.counting import counted
 
@@ -122,7 +122,7 @@ def size_of(path: Path) -> Size | None:
     try:
         if os.path.getsize(path) > SMALL_BYTES:
             return None
-        with Image.open(path, formats=images.FORMATS) as picture:
+        with Image.open(path, formats=decode.FORMATS) as picture:
             width, height = picture.size
     except Exception:  # the reading itself says what is wrong
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnistgpu.errors import DataError
-from mnistgpu.pictures import images
+from mnistgpu.pictures import decode
 
 DEPTH = 4  # of folders below the given one
 PARTS = {
@@ -139,4 +139,4 @@ def holds_pictures(folder: Path) -> bool:
 
 def is_named_as_picture(name: str) -> bool:
     """Whether a name has the ending of a picture, also of a kind that is refused later."""
-    return name.lower().endswith((*images.PICTURES, *images.UNREAD))
+    return name.lower().endswith((*decode.PICTURES, *decode.FROM_PHONES))

@@ -1,51 +1,31 @@
-"""A person's picture of a digit, converted to an image of the kind that the network has learned.
+"""From a picture to the digits in it: the steps in their order.
 
-MNIST shows light ink on black, the digit's longest side 20 pixels long, its centre of mass in the
-middle of 28x28. A picture is converted in the way of MNIST's authors: the ink is found, cropped,
-scaled by area, and placed with its centre of mass at (14.0, 14.0). MNIST's own images come out
-unchanged, up to one grey level.
+The sheet is found and put straight, its ink is separated from paper, what is ruled is taken away,
+and the parts that are left are read as writing: one digit, or the lines of several.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnistgpu import data
 from mnistgpu.errors import DataError
-from mnistgpu.pictures import components, picture_parts
-from mnistgpu.pictures.ink import area, highest, ink_of
-from mnistgpu.storage import files
+from mnistgpu.pictures import components, decode, numbers, ruling, separators, sheet
+from mnistgpu.pictures.ink import ink_of
+from mnistgpu.pictures.numbers import Believe, Box, Piece, Prepare
+from mnistgpu.pictures.preparing import prepare
+from mnistgpu.pictures.sheet import Sheet
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-UNREAD = (".heic", ".heif", ".avif", ".tif", ".tiff")  # from phones and scanners
-COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # CMYK: some JPEGs
-TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", *TIFF_BEGINNINGS)  # and see `is_picture`
-ORIENTATION = 0x0112  # EXIF's tag for the rotation of the camera
-MOST_BYTES = 2**24
-MOST_PIXELS = 50_000_000  # a phone's camera makes 12 to 50 million
-MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits: five times the memory
-MOST_PROGRESSIVE_PIXELS = 25_000_000  # of a JPEG: all coefficients stay in memory
-MOST_WEBP_PIXELS = 8_000_000  # decoded as a whole, and more than once
-WORKING_SIDE = 1200  # a picture's longest side, in pixels, when its ink is searched for
-BOX = 20 / 28  # the share of an image that its digit takes
-FINE = 4  # strokes are measured on a copy so many times as large as the digit will be
-THIN, WANTED = 1.7, 2.2  # widths of strokes in pixels of the 20; MNIST's are 2 to 4 wide
 DARK = 0.4  # a pixel is dark from this share of the darkest on
 MOSTLY = 0.3  # the least share of dark pixels in ink; a part with fewer is a shadow
 WHOLE = 0.04  # of the longest side: beside a whole part so large, parts cut by the frame go
-# shares of the darkest: ink paler than these is dropped if ruled lines join all parts to the frame
+PALE_SHADOW = 90.0  # levels of 255: a shadow takes less of the light, ink more
+# shares of the darkest: ink paler than these is dropped if it joins all parts to the frame
 PALE = (0.35, 0.5)
+ONE_DIGIT = 2.5  # a cut costs so many times as much where one digit is expected
 
 
 @dataclass(frozen=True)
@@ -55,53 +35,45 @@ class Picture:
     levels: np.ndarray  # (H, W) or (H, W, 3) uint8, the picture as it is
     images: np.ndarray  # (digits, pixels) uint8, the network's input
     boxes: np.ndarray  # (digits, 4), in `levels`: first row and column, row and column after last
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, and not a table or an array of digits.
-
-    Decided by its name or its first bytes: files from phones may have names without an ending.
-    """
-    if path.suffix.lower() in (*PICTURES, *UNREAD):
-        return True
-    if not files.is_file(path):
-        return False
-    with files.opened(path) as stream:
-        start = stream.read(12)
-    webp = start[:4] == b"RIFF" and start[8:] == b"WEBP"
-    return webp or start[4:8] == b"ftyp" or start.startswith(BEGINNINGS)
+    before: list[str] = field(default_factory=list)  # what stands before each digit: "", " ", "/"
+    cut: np.ndarray | None = None  # (digits,) bool: which reach the edge of the picture or sheet
+    sheet: Sheet | None = None  # what was taken for the paper
+    removed: np.ndarray | None = None  # of the sheet (h, w) bool: what was ruled on it
 
 
 def read(path: Path, image_shape: tuple[int, int] = (28, 28), many: bool = False) -> np.ndarray:
     """The digits in a file as rows (N, pixels) uint8: a picture, or any file `data` reads."""
     path = Path(path)
-    if is_picture(path):
+    if decode.is_picture(path):
         return read_picture(path, image_shape, many).images
     return data.load_digits(path).images
 
 
 def read_picture(
-    path: Path, image_shape: tuple[int, int] = (28, 28), many: bool = False
+    path: Path,
+    image_shape: tuple[int, int] = (28, 28),
+    many: bool = False,
+    believe: Believe | None = None,
 ) -> Picture:
     """The digit in a picture, or with `many` each of its digits in reading order.
 
-    Raises DataError for a file that is no picture, too large or blank, or, without `many`, a
-    picture that shows more than one digit.
+    believe: what a network makes of images (N, pixels): see `numbers`. With it digits that touch
+    are cut apart. Raises DataError for a file that is no picture, too large or blank, or, without
+    `many`, a picture that shows more than one digit.
     """
-    levels = decode(files.read_bytes(Path(path), limit=MOST_BYTES), str(path))
-    return find(levels, image_shape, many, str(path))
+    return find(decode.read(path), image_shape, many, str(path), believe)
 
 
 def read_as_is(path: Path, image_shape: tuple[int, int] = (28, 28)) -> Picture:
     """A picture that is already an image of the network's kind: of its size, light on black."""
-    levels = decode(files.read_bytes(Path(path), limit=MOST_BYTES), str(path))
+    levels = decode.read(path)
     grey = levels if levels.ndim == 2 else levels.mean(axis=2).round().astype(np.uint8)
     if grey.shape != image_shape:
         raise DataError(
             f"{path}: {grey.shape[1]}x{grey.shape[0]} pixels, but this network reads "
             f"{image_shape[1]}x{image_shape[0]}; leave out --as-is to have it scaled"
         )
-    return Picture(levels, grey.reshape(1, -1), np.array([[0, 0, *image_shape]]))
+    return Picture(levels, grey.reshape(1, -1), np.array([[0, 0, *image_shape]]), [""])
 
 
 def find(
@@ -109,57 +81,116 @@ def find(
     image_shape: tuple[int, int] = (28, 28),
     many: bool = False,
     where: str = "the picture",
+    believe: Believe | None = None,
 ) -> Picture:
     """The digits in levels (H, W) or (H, W, 3), from 0 to 255; DataError as `read_picture`."""
-    ink = ink_of(levels)
-    if ink.shape == image_shape:  # too small for two digits: all its ink is one digit
-        names, boxes = components.label(ink > 0)
-        groups = [np.arange(len(boxes))] if len(boxes) else []
-    else:
-        ink, names, boxes, kept = writing(ink)
+    if max(levels.shape[:2]) <= max(image_shape):  # too small for two digits: all ink is one
+        ink = ink_of(levels)
+        if not ink.any():
+            raise blank(where)
+        rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+        box = np.array([[rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]])
+        return Picture(levels, prepare(ink, image_shape)[None], box, [""])
+    paper = sheet.find(levels)
+    ink, removed = ruling.without_ruling(ink_of(paper.levels))
+    if not ink.any():
+        raise blank(where)
+    ink, names, boxes, kept = writing(ink)
+    if len(kept) == 0:
+        raise blank(where, ", but a shadow or a pattern")
+
+    def prepared(own: np.ndarray) -> np.ndarray:
+        return prepare(own, image_shape)
+
+    if believe is None:
         groups = [kept[group] for group in components.digits_of(boxes[kept])]
-    if not groups:
-        raise DataError(
-            f"{where}: no digit found; write it larger or darker, on paper of one colour"
-        )
-    if len(groups) > 1 and not many:
-        raise DataError(
-            f"{where}: {len(groups)} digits found, where one is expected; crop the picture to one, "
-            "or add --many to read them one by one"
-        )
-    outer = [(*boxes[g, :2].min(axis=0), *boxes[g, 2:].max(axis=0)) for g in groups]
-    images = []
-    for group, (top, left, bottom, right) in zip(groups, outer, strict=True):
-        around = slice(top, bottom), slice(left, right)
-        own = np.isin(names[around], group + 1)
-        images.append(prepare(np.where(own, ink[around], 0.0), image_shape))
-    return Picture(levels, np.stack(images), np.array(outer))
+        pieces = [piece_of(group, ink, names, boxes) for group in groups]
+        before = [""] * len(pieces)
+    else:
+        pieces, before = written(ink, names, boxes, kept, many, believe, prepared)
+    if not pieces:
+        raise blank(where)
+    if len(pieces) > 1 and not many:
+        raise several(pieces, where)
+    images = np.stack([prepared(piece.ink) for piece in pieces])
+    own_boxes = np.array([paper.box_in_picture(piece.box) for piece in pieces])
+    cut = np.array([is_cut(piece.box, ink.shape) for piece in pieces])
+    return Picture(levels, images, own_boxes, before, cut, paper, removed)
+
+
+def is_cut(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a box reaches an edge of a picture of this shape (rows, columns)."""
+    top, left, below, right = box
+    return top == 0 or left == 0 or below == shape[0] or right == shape[1]
+
+
+def written(
+    ink: np.ndarray,
+    names: np.ndarray,
+    boxes: np.ndarray,
+    kept: np.ndarray,
+    many: bool,
+    believe: Believe,
+    prepared: Prepare,
+) -> tuple[list[Piece], list[str]]:
+    """The digits that the kept parts of ink most probably are, and what stands before each."""
+    pieces: list[Piece] = []
+    before: list[str] = []
+    total = 0.0
+    parts = components.groups_of(boxes[kept], side_by_side=False)
+    for line in components.lines_of(parts, boxes[kept]):
+        if components.is_dust(np.concatenate(line), boxes[kept]):
+            continue
+        own = [piece_of(kept[part], ink, names, boxes) for part in line]
+        found, marks = separators.split(own, many)
+        high = separators.height_of(found)
+        price = 1.0 if many else ONE_DIGIT
+        digits, score = numbers.digits_of_line(found, high, believe, prepared, price)
+        total += score
+        pieces += digits
+        before += separators.between(digits, marks, high, first=not before)
+    if not many and len(pieces) > 1 and components.is_one(boxes[kept]):
+        whole = piece_of(kept, ink, names, boxes)
+        if np.log(believe(prepared(whole.ink)[None])[0]) > total:
+            return [whole], [""]
+    return pieces, before
+
+
+def piece_of(group: np.ndarray, ink: np.ndarray, names: np.ndarray, boxes: np.ndarray) -> Piece:
+    """The ink of a group of parts, alone."""
+    top, left = (int(edge) for edge in boxes[group, :2].min(axis=0))
+    below, right = (int(edge) for edge in boxes[group, 2:].max(axis=0))
+    around = slice(top, below), slice(left, right)
+    own = np.isin(names[around], group + 1)
+    return Piece((top, left, below, right), np.where(own, ink[around], np.float32(0.0)))
 
 
 def writing(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Ink (H, W) without parts paler than writing; names and boxes of its parts, and the indices of
     those that are writing.
 
-    On ruled paper the lines may join all writing to the frame. Then the palest ink is dropped, in
-    steps, until some part is whole; if none becomes whole, no ink is dropped.
+    Where a shadow or a rule that was not found joins the writing to the frame, the palest ink is
+    dropped, in steps, until some part is whole; if none becomes whole, no ink is dropped.
     """
     peak = float(np.quantile(ink, 1.0 - 2e-4))
     found = []
     for pale in (0.0, *PALE):
         left = np.where(ink < pale * peak, np.float32(0.0), ink)
         names, boxes = components.label(left > 0)
-        kept, whole = inked(names, boxes, left > DARK * peak)
+        kept, whole = inked(names, boxes, left > DARK * peak, peak)
         found.append((left, names, boxes, kept))
-        if whole or len(kept) == 0:
+        if whole:
             break
     return found[-1 if whole else 0]
 
 
-def inked(names: np.ndarray, boxes: np.ndarray, dark: np.ndarray) -> tuple[np.ndarray, bool]:
+def inked(
+    names: np.ndarray, boxes: np.ndarray, dark: np.ndarray, peak: float
+) -> tuple[np.ndarray, bool]:
     """The indices of the parts that are mostly dark, and whether a large one of them is whole.
 
-    If one is whole, the parts cut by the frame are left out: the table beside the paper, a finger
-    or a ruled line.
+    If one is whole, the parts cut by the frame are left out: a finger, or the edge of a shadow.
+    They are left out, too, if the darkest ink of all, `peak`, is as pale as a shadow.
     """
     count = len(boxes) + 1
     sizes = np.bincount(names.ravel(), minlength=count)[1:]
@@ -169,136 +200,24 @@ def inked(names: np.ndarray, boxes: np.ndarray, dark: np.ndarray) -> tuple[np.nd
     whole = (boxes[kept, :2] > 0).all(axis=1) & (boxes[kept, 2:] < (height, width)).all(axis=1)
     sides = np.max(boxes[kept, 2:] - boxes[kept, :2], axis=1, initial=0)
     if not np.any(whole & (sides >= WHOLE * max(height, width))):
-        return kept, False
+        return (kept if peak >= PALE_SHADOW else kept[whole]), False
     return kept[whole], True
 
 
-def prepare(ink: np.ndarray, image_shape: tuple[int, int] = (28, 28)) -> np.ndarray:
-    """Ink (H, W), 0 for paper, as the network's input (pixels,) uint8; DataError if there is none.
-
-    The longest side becomes 20 of 28 pixels, the darkest place 255, and the centre of mass comes to
-    the middle, index (14.0, 14.0) of 28x28, as near as whole pixels can.
-    """
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if len(rows) == 0:
-        raise DataError("no digit found: the picture is blank; draw a digit")
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    box = round(BOX * min(image_shape))
-    if max(ink.shape) > FINE * box:
-        ink = fitted(ink, FINE * box)
-        ink = thickened(ink, box)
-    digit = fitted(ink, box)
-    digit *= 255.0 / digit.max()
-    weight = digit.sum()
-    image = np.zeros(image_shape, dtype=np.uint8)
-    place = []
-    for axis, (length, size) in enumerate(zip(image_shape, digit.shape, strict=True)):
-        along = digit.sum(axis=1 - axis)
-        middle = float(np.arange(size) @ along / weight)
-        start = min(max(round(length / 2 - middle), 0), length - size)
-        place.append(slice(start, start + size))
-    image[tuple(place)] = np.round(digit)
-    return image.reshape(-1)
-
-
-def fitted(ink: np.ndarray, longest: int) -> np.ndarray:
-    """Ink with its longest side scaled to `longest`."""
-    scale = longest / max(ink.shape)
-    height, width = (max(1, round(side * scale)) for side in ink.shape)
-    return area(np.asarray(ink, dtype=np.float32), height, width)
-
-
-def thickened(ink: np.ndarray, box: int) -> np.ndarray:
-    """Ink whose strokes would be too thin in `box` pixels, made as thick as a pen's of MNIST.
-
-    A ballpoint's line, scaled down to 20 pixels, would be paler than any stroke in MNIST.
-    """
-    ink = ink / ink.max()
-    mask = np.pad(ink > 0.35, 1)
-    edges = sum(int(np.diff(mask, axis=axis).sum()) for axis in (0, 1))
-    # a stroke's area is its length times its width, its outline is twice its length, and an outline
-    # of length l crosses 4/pi l edges of pixels, averaged over its angle
-    width = 2.0 * (4.0 / np.pi) * int(mask.sum()) / max(edges, 1)
-    longest: int = max(ink.shape)
-    if width * box / longest >= THIN:
-        return ink
-    grow = max(1, round((WANTED * longest / box - width) / 2.0))
-    return highest(np.pad(ink, grow), 2 * grow + 1)
-
-
-def decode(content: bytes, where: str) -> np.ndarray:
-    """The levels of a picture's bytes, upright, with its longest side at most WORKING_SIDE.
-
-    (H, W) uint8, or (H, W, 3) for colours. DataError if it is no picture, or too large.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-    from PIL import WebPImagePlugin as WebPImagePlugin  # importing it registers WebP
-
-    if content[4:8] == b"ftyp" or content.startswith(TIFF_BEGINNINGS):
-        raise DataError(f"{where}: HEIC, AVIF and TIFF are not read; export it as JPEG or PNG")
-    picture_parts.check(content, where)
-    most = MOST_PIXELS
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on unusual files
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture: PillowImage = Image.open(io.BytesIO(content), formats=FORMATS)
-            most = most_pixels(picture)
-            if picture.width * picture.height > most:
-                raise too_large(where, most)
-            picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # decodes a JPEG at a reduced size
-            picture.load()
-            picture_parts.check_notes(picture.info, where)
-            turned = picture.getexif().get(ORIENTATION)
-            picture = opaque(picture)
-            picture = picture.reduce(-(-max(picture.size) // WORKING_SIDE))
-            if turned is not None:  # `opaque` may have made a picture without it
-                picture.getexif()[ORIENTATION] = turned
-            return np.asarray(ImageOps.exif_transpose(picture))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise too_large(where, most) from None
-    except DataError:
-        raise
-    except UnidentifiedImageError:
-        raise DataError(
-            f"{where}: no picture can be read from it; give a PNG, JPEG or WebP"
-        ) from None
-    except Exception as error:  # decoders raise errors of every kind for damaged bytes
-        raise DataError(
-            f"{where}: no picture can be read from it ({error}); give a PNG, JPEG or WebP"
-        ) from None
-
-
-def most_pixels(picture: PillowImage) -> int:
-    """The largest number of pixels that are decoded, by the memory that each of them needs."""
-    if picture.format == "WEBP":
-        return MOST_WEBP_PIXELS
-    if picture.mode not in COMMON_MODES or picture.has_transparency_data:
-        return MOST_UNCOMMON_PIXELS
-    return MOST_PROGRESSIVE_PIXELS if picture.info.get("progressive") else MOST_PIXELS
-
-
-def too_large(where: str, most: int) -> DataError:
-    """The error for a picture of more pixels than are decoded."""
+def blank(where: str, why: str = "") -> DataError:
+    """The error for a picture without ink."""
     return DataError(
-        f"{where}: more than {most // 10**6} million pixels; scale it down, a side of 1,000 is "
-        "plenty"
+        f"{where}: no digit found{why}; write it larger or darker, on paper of one colour"
     )
 
 
-def opaque(picture: PillowImage) -> PillowImage:
-    """The picture in grey (L) or colours (RGB); transparent places become contrasting paper."""
-    from PIL import Image
-
-    if picture.mode.startswith("I"):  # 16 bits
-        levels = (np.asarray(picture).astype(np.int64) + 128) // 257
-        return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-    if not picture.has_transparency_data:
-        if picture.mode in ("L", "RGB"):
-            return picture  # without the copy that `convert` would make
-        return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    picture = picture.convert("RGBA")
-    grey, alpha = np.asarray(picture.convert("L")), np.asarray(picture.getchannel("A"))
-    light = np.sum(grey * (alpha / 255.0)) > 127.5 * np.sum(alpha / 255.0)
-    paper = Image.new("RGBA", picture.size, "black" if light and np.any(alpha < 255) else "white")
-    return Image.alpha_composite(paper, picture).convert("RGB")
+def several(pieces: list[Piece], where: str) -> DataError:
+    """The error for several digits where one is expected; it says how they stand."""
+    heights = [piece.box[2] - piece.box[0] for piece in pieces]
+    how = ", of about the same size" if max(heights) <= 1.5 * min(heights) else ""
+    if any(piece.cut for piece in pieces):
+        how = ", and they touch"
+    return DataError(
+        f"{where}: {len(pieces)} digits found, where one is expected{how}; crop the picture to "
+        "one, or add --many to read them as a number"
+    )

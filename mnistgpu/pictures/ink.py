@@ -1,9 +1,9 @@
-"""From a picture to its ink: how much each pixel differs from paper, and on which side.
+"""From a sheet to its ink: how much each pixel differs from paper, and on which side.
 
-Most of a picture is paper. In a drawing or a scan it has one level, that of the frame. In a
-photograph the light changes from place to place; there the paper is what a morphological opening
-leaves, which removes everything narrower than a quarter of the picture. It follows slopes of light
-and edges of shadows.
+Most of a sheet is paper. In a drawing or a scan it has one level, which most of the frame or of the
+picture has. In a photograph the light changes from place to place; there the paper is what a
+morphological opening leaves, which removes everything narrower than a quarter of the picture. It
+follows slopes of light and edges of shadows.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 COARSE = 200  # longest side of the copy on which light is measured, where noise averages out
-EVEN = 4.0  # a frame within so many grey levels counts as one level
+EVEN = 4.0  # levels within so many grey levels count as one
 DIMMEST = 40.0  # darker paper is not brightened: its noise is as strong as ink
 FAINT = 24.0  # grey levels: if all ink is fainter, the page is blank
 SMALL_PICTURE = 56  # pixels; in larger pictures the palest ink is an artefact of compression
+ROUGHER = 1.15  # times as rough as the other side's paper: the wrong side's paper
+BETWEEN = 60.0  # grey levels from paper: neither paper nor ink
 
 
 def ink_of(levels: np.ndarray) -> np.ndarray:
@@ -25,15 +27,31 @@ def ink_of(levels: np.ndarray) -> np.ndarray:
     grey = one_channel(np.asarray(levels, dtype=np.float32))
     frame = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     level = np.median(frame)
-    if np.mean(np.abs(frame - level) <= EVEN) >= 0.75:
+    if np.mean(np.abs(frame - level) <= EVEN) >= 0.75 and is_drawn(grey - level):
         difference = grey - level
         side = side_of_ink(difference)
-        difference *= side
-        above = noise_level(side * (frame - level))  # a bold digit may fill the rest
-    else:
-        difference = without_light(grey)
-        above = noise_level(difference)
-    ink: np.ndarray = np.maximum(difference - above, 0.0)
+        return above(side * difference, noise_level(side * (frame - level)))
+    if max(grey.shape) <= SMALL_PICTURE:  # cropped so that its ink touches the edges
+        difference = grey - most_frequent(grey)
+        return above(side_of_ink(difference) * difference, 0.0)
+    difference = without_light(grey)
+    return above(difference, noise_level(difference))
+
+
+def is_drawn(difference: np.ndarray) -> bool:
+    """Whether differences (H, W) from the frame's level are none or clear, as without a camera.
+
+    In a photograph whose paper is white in part, as bright as a camera can see, many are small.
+    """
+    if max(difference.shape) <= SMALL_PICTURE:
+        return True
+    away = np.abs(difference)
+    return bool(np.mean((away > EVEN) & (away < BETWEEN)) <= 0.15)
+
+
+def above(difference: np.ndarray, noise: float) -> np.ndarray:
+    """Ink (H, W) from the difference from paper (H, W), without what is noise or too faint."""
+    ink: np.ndarray = np.maximum(difference - noise, 0.0)
     peak = np.quantile(ink, 1.0 - 2e-4)
     if peak < FAINT:
         return np.zeros_like(ink)
@@ -53,12 +71,18 @@ def one_channel(levels: np.ndarray) -> np.ndarray:
         levels[..., 1], levels[..., 2]
     ):
         return levels[..., 0]
-    coarse = [coarse_copy(levels[..., channel]) for channel in range(3)]
-    local = np.stack([(copy - local_mean(copy)).ravel() for copy in coarse])
-    _, directions = np.linalg.eigh(local @ local.T)
+    coarse = coarse_copy(levels)
+    local = (coarse - local_mean(coarse)).reshape(-1, 3)
+    _, directions = np.linalg.eigh(local.T @ local)
     direction = directions[:, -1] * (1.0 if directions[:, -1].sum() >= 0 else -1.0)
     mixed: np.ndarray = levels @ (direction / np.sum(np.abs(direction))).astype(levels.dtype)
     return mixed
+
+
+def most_frequent(grey: np.ndarray) -> float:
+    """The level that most pixels have."""
+    counts = np.bincount(np.clip(np.round(grey), 0, 255).astype(np.int64).ravel(), minlength=256)
+    return float(np.argmax(counts))
 
 
 def side_of_ink(difference: np.ndarray) -> float:
@@ -69,19 +93,34 @@ def side_of_ink(difference: np.ndarray) -> float:
 def without_light(grey: np.ndarray) -> np.ndarray:
     """Difference from paper at each place of an unevenly lit picture (H, W), positive for ink.
 
-    Dark ink absorbs a constant share of the light: differences are scaled to paper of level 255.
+    Both sides are tried. On the right one the paper is smooth; on the other it has the writing on
+    it. Dark ink absorbs a constant share of the light: differences are scaled to paper of level
+    255.
     """
-    from PIL import Image
+    import cv2
 
     coarse = coarse_copy(grey)
-    side = side_of_ink(coarse - local_mean(coarse))
-    paper = opening(side * coarse, max(3, max(coarse.shape) // 4))
-    height, width = grey.shape
-    paper = np.asarray(Image.fromarray(paper).resize((width, height), Image.Resampling.BILINEAR))
-    difference: np.ndarray = side * grey - paper
+    window = max(3, max(coarse.shape) // 4) | 1
+    square = np.ones((window, window), np.uint8)
+    papers = [
+        cv2.morphologyEx(coarse, way, square, borderType=cv2.BORDER_REPLICATE)
+        for way in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN)
+    ]
+    dark, light = (roughness(paper) for paper in papers)
+    side = -1.0 if dark <= light else 1.0
+    if max(dark, light) < ROUGHER * min(dark, light):  # little ink: the largest differences decide
+        side = side_of_ink(coarse - local_mean(coarse))
+    paper = papers[0 if side < 0 else 1]
+    paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    difference: np.ndarray = side * (grey - paper)
     if side < 0:
-        difference *= 255.0 / np.maximum(-paper, DIMMEST)
+        difference *= 255.0 / np.maximum(paper, DIMMEST)
     return difference
+
+
+def roughness(paper: np.ndarray) -> float:
+    """How much the levels (h, w) of paper change from pixel to pixel, in all."""
+    return float(sum(np.abs(np.diff(paper, axis=axis)).sum() for axis in (0, 1)))
 
 
 def noise_level(difference: np.ndarray) -> float:
@@ -91,63 +130,20 @@ def noise_level(difference: np.ndarray) -> float:
     return max(0.0, float(middle + 4.0 * spread))
 
 
-def area(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """picture (H, W) resampled to (height, width): each pixel is the mean of the area it covers."""
-    rows, columns = overlaps(height, picture.shape[0]), overlaps(width, picture.shape[1])
-    means: np.ndarray = rows @ picture @ columns.T
-    return means
+def coarse_copy(levels: np.ndarray) -> np.ndarray:
+    """The picture (H, W) or (H, W, 3) with its longest side at most COARSE."""
+    import cv2
+
+    scale = max(1.0, max(levels.shape[:2]) / COARSE)
+    height, width = (max(1, round(side / scale)) for side in levels.shape[:2])
+    copy: np.ndarray = cv2.resize(levels, (width, height), interpolation=cv2.INTER_AREA)
+    return copy
 
 
-def overlaps(n: int, n_old: int) -> np.ndarray:
-    """Shares (n, n_old) of old pixels in new ones, on a line; the identity where n is n_old."""
-    edges = np.arange(n + 1) * (n_old / n)
-    old = np.arange(n_old)
-    first = np.maximum(edges[:-1, None], old[None, :])
-    last = np.minimum(edges[1:, None], old[None, :] + 1.0)
-    shares: np.ndarray = np.maximum(last - first, 0.0) * (n / n_old)
-    return shares.astype(np.float32)
-
-
-def coarse_copy(grey: np.ndarray) -> np.ndarray:
-    """The picture with its longest side at most COARSE."""
-    scale = max(1.0, max(grey.shape) / COARSE)
-    height, width = (max(1, round(side / scale)) for side in grey.shape)
-    return area(grey, height, width)
-
-
-def local_mean(grey: np.ndarray) -> np.ndarray:
+def local_mean(levels: np.ndarray) -> np.ndarray:
     """The mean around each pixel, over a square a third as wide as the picture."""
-    window = max(3, max(grey.shape) // 3 | 1)
-    for axis in (0, 1):
-        padded = pad_line(grey, window, axis)
-        sums = np.cumsum(np.insert(padded, 0, 0.0, axis=axis), axis=axis, dtype=np.float64)
-        n = grey.shape[axis]
-        after, before = sums.take(np.arange(n) + window, axis), sums.take(np.arange(n), axis)
-        grey = ((after - before) / window).astype(np.float32)
-    return grey
+    import cv2
 
-
-def opening(grey: np.ndarray, window: int) -> np.ndarray:
-    """A morphological opening: bright structures narrower than `window` pixels are removed."""
-    window |= 1
-    return highest(-highest(-grey, window), window)
-
-
-def highest(grey: np.ndarray, window: int) -> np.ndarray:
-    """The highest value in the square of `window` pixels (odd) around each pixel."""
-    for axis in (0, 1):
-        best, span = np.moveaxis(pad_line(grey, window, axis), axis, 0), 1
-        while 2 * span <= window:  # the maximum over `span` pixels gives that over twice as many
-            best = np.maximum(best[:-span], best[span:])
-            span *= 2
-        n = grey.shape[axis]
-        best = np.maximum(best[:n], best[window - span : window - span + n])
-        grey = np.moveaxis(best, 0, axis)
-    return grey
-
-
-def pad_line(grey: np.ndarray, window: int, axis: int) -> np.ndarray:
-    """The picture continued by its own edge, half a window on both sides of an axis."""
-    margins = [(0, 0), (0, 0)]
-    margins[axis] = (window // 2, window // 2)
-    return np.pad(grey, margins, mode="edge")
+    window = max(3, max(levels.shape[:2]) // 3 | 1)
+    mean: np.ndarray = cv2.blur(levels, (window, window), borderType=cv2.BORDER_REPLICATE)
+    return mean

@@ -23,17 +23,22 @@ MOST_RUNS = 2**19  # bytes of a run-length encoded BMP, whose runs are decoded o
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG's segments, and its end
 GIF_PART = re.compile(b"[!,;]")  # a note, an image, the end
+MOST_TAGS = 256  # in a TIFF
+MOST_TAG_BYTES = 2**20  # of them all: where its strips are, among others
+TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 APP1, START_OF_SCAN, END = 0xE1, 0xDA, 0xD9
 
 
 def check(content: bytes, where: str) -> None:
-    """DataError if a PNG, JPEG, GIF or BMP has more parts than a picture needs."""
+    """DataError if a PNG, JPEG, GIF, TIFF or BMP has more parts than a picture needs."""
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         check_png(content, where)
     elif content.startswith(b"\xff\xd8"):
         check_jpeg(content, where)
     elif content.startswith(b"GIF8"):
         check_gif(content, where)
+    elif content.startswith((b"II*\0", b"MM\0*")):
+        check_tiff(content, where)
     elif content.startswith(b"BM") and content[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
         within(len(content), MOST_RUNS, "bytes of runs", where)
 
@@ -104,6 +109,26 @@ def check_gif(content: bytes, where: str) -> None:
             count += 1
             within(count, MOST_PARTS, "notes", where)
     within(begins.start() - at if begins else len(content) - at, MOST_STRAY, "stray bytes", where)
+
+
+def check_tiff(content: bytes, where: str) -> None:
+    """DataError for a TIFF with too many tags, or tags of too many bytes, on its first page.
+
+    All tags may refer to the same bytes, and each makes a copy of them.
+    """
+    order = "<" if content.startswith(b"II") else ">"
+    if len(content) < 8:
+        return
+    (at,) = struct.unpack_from(order + "I", content, 4)
+    if at + 2 > len(content):
+        return
+    (count,) = struct.unpack_from(order + "H", content, at)
+    within(count, MOST_TAGS, "tags", where)
+    total = 0
+    for begin in range(at + 2, min(at + 2 + 12 * count, len(content) - 11), 12):
+        _, kind, number = struct.unpack_from(order + "HHI", content, begin)
+        total += number * TIFF_SIZES.get(kind, 8)
+    within(total, MOST_TAG_BYTES, "bytes of tags", where)
 
 
 def within(count: int, most: int, what: str, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
 from mnistgpu.engine import exact_inference, inference
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.models import model
+from mnistgpu.models import calibration, model
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.settings import Settings
 
@@ -53,12 +53,14 @@ def outcome_of(
     progress: Progress,
     theta: Array,
     dataset: data.Dataset,
+    held_out: data.Digits | None,
     accuracies: dict[str, float | None],
     seconds: float,
 ) -> Outcome:
     """The outcome of a run that ends with theta, with its accuracy on the test set.
 
     Only here is the network evaluated on the test set; `accuracies` has those on the other images.
+    The model is calibrated on the images that were held out.
     """
     settings, backend, test = trainer.settings, trainer.backend, dataset.test
     trained = model.Model(
@@ -71,6 +73,9 @@ def outcome_of(
         dataset.train.classes,
         dataset.train.levels,
     )
+    if held_out is not None and held_out.labels is not None:
+        believed = backend.to_numpy(trained.probabilities(held_out.images, backend))
+        trained = replace(trained, calibration=calibration.fitted(believed, held_out.labels))
     test_probabilities, test_accuracy = None, None
     if test is not None:
         test_probabilities = backend.to_numpy(trained.probabilities(test.images, backend))

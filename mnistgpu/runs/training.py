@@ -143,7 +143,7 @@ def train(
         "train_accuracy": train_accuracy,
         "validation_accuracy": None if held_out is None else validation_accuracy,
     }
-    outcome = outcome_of(trainer, progress, theta, dataset, accuracies, seconds)
+    outcome = outcome_of(trainer, progress, theta, dataset, held_out, accuracies, seconds)
     for callback in callbacks:
         callback.end(outcome)
     return outcome

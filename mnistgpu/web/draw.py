@@ -20,7 +20,7 @@ from mnistgpu.errors import MnistGpuError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models import model
 from mnistgpu.models.committee import Committee
-from mnistgpu.pictures import images
+from mnistgpu.pictures import preparing
 from mnistgpu.web.door import Door
 from mnistgpu.web.guard import (
     Guard,
@@ -80,7 +80,7 @@ def make_app(
         if not ink.any():
             raise RefusedError(422, "no digit found: draw one first")
         try:
-            count = kept.add(images.prepare(ink), label)
+            count = kept.add(preparing.prepare(ink), label)
         except MnistGpuError as error:
             raise RefusedError(409, str(error)) from None
         return JSONResponse({"kept": count, "path": str(kept.path)})
@@ -138,7 +138,7 @@ def answer(trained: model.Model | Committee, ink: np.ndarray) -> dict[str, Any]:
     """
     if not ink.any():
         return {"digit": None}
-    image = images.prepare(ink, trained.image_shape)
+    image = preparing.prepare(ink, trained.image_shape)
     first = trained.members[0] if isinstance(trained, Committee) else trained
     X = image[:, None].astype(first.theta.dtype) / 255.0
     A, _ = network.forward(first.layers, X, ACTIVATIONS[first.activation].value)

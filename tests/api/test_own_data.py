@@ -91,7 +91,7 @@ def test_a_model_file_finds_the_record_beside_it(run, tmp_path):
         digits_to_judge([tmp_path / "mine.safetensors"])
 
 
-def test_a_network_of_the_embedded_mnist_needs_no_record():
+def test_the_shipped_network_needs_no_record():
     found = digits_to_judge(["shipped"])
     assert (len(found), found.source) == (10_000, "embedded MNIST, test")
 

@@ -66,8 +66,7 @@ def test_predict_many_explains_each(pictures, tmp_path):
     path = tmp_path / "why.png"
     done = run("predict", "shipped", pictures / "42.png", "--many", "--explain", path)
     assert done.returncode == 0, done.stderr
-    lines = [line.removeprefix(str(pictures / "42.png")) for line in done.stdout.splitlines()]
-    assert [line[:6] for line in lines] == ["[0]: 4", "[1]: 2"]
+    assert done.stdout == f"{pictures / '42.png'}: 42\n"
     with Image.open(path) as picture:
         assert picture.width > 1000
         assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 300

@@ -69,6 +69,14 @@ def bmp_of_runs(side=2800):
     return b"BM" + struct.pack("<IHHI", start, 0, 0, start) + head + palette + row * side
 
 
+def tiff(tags, size):
+    """A TIFF of so many tags, each of which names the same bytes."""
+    begin = 8 + 2 + 12 * tags + 4
+    entries = (struct.pack("<HHII", 40_000 + i, 1, size, begin) for i in range(tags))
+    head = b"II*\0" + struct.pack("<IH", 8, tags)
+    return head + b"".join(entries) + bytes(4) + b"\1" * size
+
+
 def specks(share, side=1200):
     rng = np.random.default_rng(0)
     return Image.fromarray(np.where(rng.random((side, side)) < share, 0, 255).astype(np.uint8))
@@ -136,6 +144,13 @@ BOMBS = {
     "gif of stray bytes": lambda: gif(b"\1" * 16_000_000),
     "gif of stray bytes and comments": lambda: gif(b"\1" + b"\x21\xfe\x01a\x00" * 2_000_000),
     "bmp of runs": bmp_of_runs,
+    "tiff of tags": lambda: tiff(250, 2**20),
+    "tiff, as allowed": lambda: encoded(
+        Image.new("RGBA", (3150, 3150)), "TIFF", compression="tiff_lzw"
+    ),
+    "tiff of one level, as allowed": lambda: encoded(
+        Image.new("L", (7000, 7000)), "TIFF", compression="tiff_lzw"
+    ),
     "png of specks": lambda: encoded(specks(0.03), "PNG"),
     "png of sparse specks": lambda: encoded(specks(0.005), "PNG"),
 }

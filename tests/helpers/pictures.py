@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mnistgpu.pictures import images
+from mnistgpu.pictures import decode, images
 
 # Each digit as a hand would draw it: lines through points (x, y) of a square from 0 to 1.
 HAND = {
@@ -243,7 +243,7 @@ def seen(levels, **options):
 
 def read(content, **options):
     """The image (784,) that is found in the bytes of a picture."""
-    return images.find(images.decode(content, "it"), **options).images[0]
+    return images.find(decode.decode(content, "it"), **options).images[0]
 
 
 def distance(a, b):

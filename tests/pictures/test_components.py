@@ -1,12 +1,8 @@
 """The functions that find ink and its connected parts, compared with SciPy and by hand."""
 
 import numpy as np
-import pytest
 
-from mnistgpu.pictures import components, ink
-
-hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
-given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
+from mnistgpu.pictures import components
 
 
 def test_label_against_scipy():
@@ -39,28 +35,3 @@ def test_label_of_a_spiral_is_one():
         y += sign * step
         step, sign = step + 2, -sign
     assert len(components.label(mask)[1]) == 1
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-def test_area_keeps_the_mean(height, width, new_height, new_width):
-    picture = np.random.default_rng(height * 41 + width).random((height, width), dtype=np.float32)
-    small = ink.area(picture, new_height, new_width)
-    assert small.shape == (new_height, new_width)
-    assert abs(small.mean() - picture.mean()) < 1e-5
-
-
-def test_area_of_a_whole_factor_is_the_mean_of_blocks():
-    picture = np.arange(24.0, dtype=np.float32).reshape(4, 6)
-    blocks = picture.reshape(2, 2, 3, 2).mean(axis=(1, 3))
-    assert np.allclose(ink.area(picture, 2, 3), blocks)
-    assert np.array_equal(ink.area(picture, 4, 6), picture)
-
-
-def test_highest_is_scipys_maximum_filter():
-    from scipy import ndimage
-
-    picture = np.random.default_rng(2).random((23, 31), dtype=np.float32)
-    for window in (3, 5, 11, 21):
-        theirs = ndimage.maximum_filter(picture, window, mode="nearest")
-        assert np.array_equal(ink.highest(picture, window), theirs)

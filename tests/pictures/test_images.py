@@ -52,7 +52,7 @@ def test_the_centre_of_mass_is_at_14(test_digits):
 # Every kind of picture
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
 @pytest.mark.parametrize("inverted", [False, True])
 def test_every_format_and_both_polarities(kind, inverted, shipped):
     for digit in (2, 5, 8):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnistgpu.data.levels import OURS
-from mnistgpu.pictures import answers, components, images
+from mnistgpu.pictures import answers, components, images, preparing
 
 BODY = (20, 10, 120, 70)  # 100 pixels tall
 FAR = (20, 300, 110, 350)  # another digit
@@ -61,7 +61,7 @@ def test_a_bar_may_lie_farther_above_than_beside():
 def test_a_square_digit_is_centred_along_each_axis():
     """A triangle, whose centre of mass is a third of its side from two of its edges."""
     ink = np.tril(np.ones((40, 40), dtype=np.float32))
-    image = images.prepare(ink).reshape(28, 28).astype(np.float64)
+    image = preparing.prepare(ink).reshape(28, 28).astype(np.float64)
     y, x = np.mgrid[:28, :28]
     assert (image * y).sum() / image.sum() == pytest.approx(14.0, abs=0.55)
     assert (image * x).sum() / image.sum() == pytest.approx(14.0, abs=0.55)
@@ -73,7 +73,7 @@ def test_a_square_digit_is_centred_along_each_axis():
 def test_pale_ink_becomes_as_dark_as_the_networks():
     ink = np.zeros((60, 60), dtype=np.float32)
     ink[10:50, 25:35] = 200.0
-    dark, pale = images.prepare(ink), images.prepare(ink / 20)
+    dark, pale = preparing.prepare(ink), preparing.prepare(ink / 20)
     assert dark.max() == 255
     np.testing.assert_array_equal(pale, dark)
 

@@ -9,7 +9,7 @@ from helpers import picture_bombs, processes
 from PIL import Image
 
 from mnistgpu.errors import DataError
-from mnistgpu.pictures import picture_parts
+from mnistgpu.pictures import decode, picture_parts
 
 READ_ALL = """
 import json, sys, time
@@ -65,6 +65,7 @@ def test_pictures_that_are_bombs_need_little_time_and_memory(tmp_path):
         ("GIF", {"comment": b"a note" * 1000}),
         ("BMP", {}),
         ("WEBP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
     ],
 )
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -86,3 +87,11 @@ def test_a_cut_picture_is_no_endless_one():
         whole = picture_bombs.encoded(Image.new("L", (9, 9), 200), kind)
         for length in range(len(whole)):
             picture_parts.check(whole[:length], "it")
+
+
+def test_a_tiff_of_too_many_tags():
+    for content in (picture_bombs.tiff(300, 10), picture_bombs.tiff(200, 10_000)):
+        with pytest.raises(DataError, match=r"^it: more than .* tags, which no picture"):
+            decode.decode(content, "it")
+    with pytest.raises(DataError, match="no picture can be read"):
+        decode.decode(picture_bombs.tiff(20, 10), "it")

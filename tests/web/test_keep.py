@@ -9,7 +9,7 @@ from helpers.web import ask, body_of, says
 
 from mnistgpu import data
 from mnistgpu.errors import DataError, UsageError
-from mnistgpu.pictures import images
+from mnistgpu.pictures import preparing
 from mnistgpu.web.keep import Kept
 
 pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
@@ -26,7 +26,7 @@ def test_a_corrected_drawing_can_be_trained_on(keeping):
     assert json.loads(ask(address, path="/about", method="GET")[1])["kept"] == 3
     dataset = data.load(folder)
     assert dataset.train.labels.tolist() == [7, 1, 7]
-    assert (dataset.train.images == images.prepare(drawing(1, 64).astype(float))).all()
+    assert (dataset.train.images == preparing.prepare(drawing(1, 64).astype(float))).all()
     assert [path.name for path in folder.iterdir()] == ["train.csv"]
     again = Kept(folder, (28, 28), 10)  # a later session goes on where this one ended
     assert (again.count, again.add(dataset.train.images[0], 4)) == (3, 4)

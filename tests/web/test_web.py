@@ -21,7 +21,7 @@ from helpers.web import ask, body_of
 
 from mnistgpu.errors import RunError
 from mnistgpu.models import committee, model
-from mnistgpu.pictures import images
+from mnistgpu.pictures import preparing
 from mnistgpu.web import server
 from mnistgpu.web.door import Door
 
@@ -38,7 +38,7 @@ def test_every_digit_is_read(address, trained, digit):
     answer = json.loads(text)
     assert status == 200
     assert answer["digit"] == digit == int(np.argmax(answer["probabilities"]))
-    assert answer["image"] == images.prepare(drawing(digit, 64).astype(float)).tolist()
+    assert answer["image"] == preparing.prepare(drawing(digit, 64).astype(float)).tolist()
     assert [layer["units"] for layer in answer["hidden"]] == [256, 128]
     assert max(answer["hidden"][0]["strengths"]) == 255
 
@@ -54,7 +54,7 @@ def test_a_committee_votes(trained):
     ink = drawing(3, 64).astype(np.float32)
     one, two = draw.answer(trained, ink), draw.answer(both, ink)
     assert two["hidden"] == one["hidden"]
-    image = images.prepare(ink)[None]
+    image = preparing.prepare(ink)[None]
     assert np.allclose(two["probabilities"], both.probabilities(image)[:, 0], atol=1e-5)
     assert draw.described(both, "both", None)["members"] == 2
 

@@ -1,0 +1,202 @@
+"""Numbers: the digits of a line, of which some touch and some are in pieces.
+
+Each part of a line is cut wherever a neighbour may begin: along a path from its top to its bottom
+that crosses little ink. Which pieces form a digit is then what the network believes most: of all
+ways to join pieces to digits, the one with the largest product of probabilities (over-segmentation
+and a search for the best path, LeCun et al. 1998, "Gradient-based learning applied to document
+recognition", section V). Cuts through ink and gaps within a digit cost a little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mnistgpu.pictures.components import WIDEST
+
+Box = tuple[int, int, int, int]  # first row and column, row and column after the last
+# images (N, pixels) uint8 to the most probable digit's probability (N,), 0 for what is no digit
+Believe = Callable[[np.ndarray], np.ndarray]
+Prepare = Callable[[np.ndarray], np.ndarray]
+
+ROWS = 48  # of a line when it is searched for cuts
+WIDE = 0.6  # of the line's height: wider parts may be several digits
+NARROWEST = 0.1  # of the line's height: no cut is closer to an edge or to another cut
+SLANTS = (0.0, 0.25)  # columns to the left a row, of the lines that cuts keep near
+CORRIDOR = 5  # columns on both sides of such a line, of a line of ROWS
+SIDEWAYS = 0.05  # the cost of a column sideways, in pixels of ink
+CROSSED = 0.45  # of the line's height: a cut through more ink is none
+MOST_PIECES = 16  # of one digit: as many as there may be in its width
+CUT = 1.2  # the cost of a cut, in units of log probability
+CUT_INK = 3.0  # the same for a line's height of ink that it crosses
+GAP = 8.0  # the cost of a line's height of blank between two pieces of a digit
+USUAL = 0.9  # of the line's height: most digits are at most so wide
+WIDER = 4.0  # the cost of a line's height more
+LEAST = 1e-4  # a probability below this counts as this
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A piece of ink: what may be a digit, or a part of one."""
+
+    box: Box
+    ink: np.ndarray  # (h, w) float32, of the box; 0 where the ink is not the piece's own
+    cut: float = 0.0  # the cost of the cut between this piece and the one before it, 0 for a gap
+
+
+def union(pieces: list[Piece]) -> Piece:
+    """Several pieces as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    boxes = np.array([piece.box for piece in pieces])
+    top, left = (int(edge) for edge in boxes[:, :2].min(axis=0))
+    below, right = (int(edge) for edge in boxes[:, 2:].max(axis=0))
+    ink = np.zeros((below - top, right - left), np.float32)
+    for piece in pieces:
+        place = ink[piece.box[0] - top : piece.box[2] - top, piece.box[1] - left :]
+        place = place[:, : piece.ink.shape[1]]
+        np.maximum(place, piece.ink, out=place)
+    return Piece((top, left, below, right), ink, pieces[0].cut)
+
+
+def digits_of_line(
+    parts: list[Piece], high: float, believe: Believe, prepare: Prepare, price: float = 1.0
+) -> tuple[list[Piece], float]:
+    """The digits (from left to right) that the parts of one line most probably are, and the score.
+
+    The score is the logarithm of the product of their probabilities, less the cost of cuts.
+
+    high: the height of the line's digits in pixels. price: how many times the usual a cut costs.
+    """
+    pieces = [piece for part in parts for piece in cut(part, high)]
+    spans = [
+        (first, after)
+        for first in range(len(pieces))
+        for after in range(first + 1, min(first + MOST_PIECES, len(pieces)) + 1)
+        if after == first + 1 or may_be_one(pieces[first:after], high)
+    ]
+    joined = [union(pieces[first:after]) for first, after in spans]
+    believed = believe(np.stack([prepare(piece.ink) for piece in joined]))
+    scores = np.log(np.maximum(believed, LEAST))
+    for i, (first, after) in enumerate(spans):
+        scores[i] -= price * pieces[first].cut
+        scores[i] -= WIDER * max(0.0, joined[i].ink.shape[1] / high - USUAL)
+        scores[i] -= sum(GAP * gap(a, b) / high for a, b in pairwise(pieces[first:after]))
+    # the best way to read the first n pieces, for each n
+    best, last = [0.0] + [-np.inf] * len(pieces), [-1] * (len(pieces) + 1)
+    for i in sorted(range(len(spans)), key=lambda i: spans[i][1]):
+        first, after = spans[i]
+        if best[first] + scores[i] > best[after]:
+            best[after], last[after] = best[first] + float(scores[i]), i
+    found = []
+    at = len(pieces)
+    while at > 0:
+        found.append(joined[last[at]])
+        at = spans[last[at]][0]
+    return found[::-1], best[-1]
+
+
+def may_be_one(pieces: list[Piece], high: float) -> bool:
+    """Whether pieces may be parts of one digit: not too wide, and without a wide gap."""
+    left, right = min(piece.box[1] for piece in pieces), max(piece.box[3] for piece in pieces)
+    return right - left <= WIDEST * high and all(
+        gap(a, b) <= 0.35 * high for a, b in pairwise(pieces)
+    )
+
+
+def gap(left: Piece, right: Piece) -> float:
+    """The columns of blank between two pieces; 0 where they overlap or were cut apart."""
+    return 0.0 if right.cut else max(0, right.box[1] - left.box[3])
+
+
+def cut(part: Piece, high: float) -> list[Piece]:
+    """A part in pieces, from left to right, at each place where a neighbour may begin."""
+    import cv2
+
+    height, width = part.ink.shape
+    if width <= WIDE * high:
+        return [part]
+    scale = ROWS / high
+    size = (max(3, round(width * scale)), max(3, round(height * scale)))
+    small = cv2.resize(part.ink, size, interpolation=cv2.INTER_AREA)
+    paths, crossed = seams(small > 0.25 * small.max())
+    if not len(paths):
+        return [part]
+    # the cuts at full size: for each row, the first column of the next piece
+    rows = (np.arange(height) + 0.5) * size[1] / height - 0.5
+    at = [np.interp(rows, np.arange(size[1]), path) * width / size[0] for path in paths]
+    number = np.zeros((height, width), np.int32)
+    for columns in at:
+        number += np.arange(width)[None, :] >= columns[:, None]
+    top, left = part.box[:2]
+    costs = [0.0, *(CUT + CUT_INK * ink / ROWS for ink in crossed)]
+    pieces: list[Piece] = []
+    for i, cost in enumerate(costs):
+        own = np.where(number == i, part.ink, np.float32(0.0))
+        rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+        if len(rows) == 0:
+            continue
+        inner = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        first, beside = int(rows[0]), int(columns[0])
+        box = (top + first, left + beside, top + int(rows[-1]) + 1, left + int(columns[-1]) + 1)
+        pieces.append(Piece(box, inner, cost if pieces else 0.0))
+    return pieces
+
+
+def seams(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Paths (n, h) from the top to the bottom of a mask (h, w) bool, and the ink each crosses (n,).
+
+    Each keeps near a straight line, upright or slanting as italics do, and moves by one column a
+    row at most. Of paths that are near each other the one that crosses the least ink is kept.
+    """
+    width = mask.shape[1]
+    found = [within_corridors(mask, slant) for slant in SLANTS]
+    paths, inks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    middle = paths.mean(axis=1)
+    apart = NARROWEST * ROWS
+    usable = (inks <= CROSSED * ROWS) & (middle >= apart) & (middle <= width - apart)
+    kept: list[int] = []
+    for i in np.argsort(inks, kind="stable"):
+        if usable[i] and all(np.abs(paths[i] - paths[j]).mean() >= apart for j in kept):
+            kept.append(int(i))
+    kept.sort(key=lambda i: float(middle[i]))
+    return paths[kept], inks[kept]
+
+
+def within_corridors(mask: np.ndarray, slant: float) -> tuple[np.ndarray, np.ndarray]:
+    """For each column of a mask (h, w) bool the path (w, h) near the line through its middle that
+    crosses the least ink, and how much that is (w,).
+
+    slant: columns to the left a row, downwards.
+    """
+    height, width = mask.shape
+    around = np.arange(-CORRIDOR, CORRIDOR + 1)
+    lines = np.round(slant * ((height - 1) / 2 - np.arange(height))).astype(int)  # (h,)
+    columns = np.arange(width)[:, None] + around  # (w, d), of the middle row
+    inside = np.clip(lines[:, None, None] + columns, 0, width - 1)  # (h, w, d)
+    ink = mask[np.arange(height)[:, None, None], inside].astype(np.float32)
+    total, ways = ink[0], np.zeros(ink.shape, np.int8)
+    for row in range(1, height):
+        step = int(lines[row - 1] - lines[row])  # the corridor's own, which is free
+        above = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
+        costs = np.stack(
+            [
+                above[:, 1 + move : 1 + move + len(around)] + SIDEWAYS * abs(move + step)
+                for move in (-1, 0, 1)
+            ]
+        )
+        which = np.argmin(costs, axis=0)
+        ways[row] = which - 1
+        total = np.take_along_axis(costs, which[None], axis=0)[0] + ink[row]
+    place = np.argmin(total, axis=1)
+    paths = np.empty((width, height), np.float64)
+    crossed = np.zeros(width, np.float32)
+    every = np.arange(width)
+    for row in range(height - 1, -1, -1):
+        paths[:, row] = inside[row, every, place]
+        crossed += ink[row, every, place]
+        place = np.clip(place + ways[row, every, place], 0, len(around) - 1)
+    return paths, crossed

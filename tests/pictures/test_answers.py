@@ -1,0 +1,93 @@
+"""What is said of an answer: sure, unsure, not a digit; as a sentence, as a number, as JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers.pictures import drawing
+from PIL import Image
+
+from mnistgpu.data.levels import OURS
+from mnistgpu.models.calibration import Calibration
+from mnistgpu.pictures import answers
+
+
+class Saying:
+    """A network that always gives these probabilities."""
+
+    image_shape, classes, levels, orientation = (28, 28), (), OURS, "by-name"
+
+    def __init__(self, shares, calibration=None):
+        self.shares, self.calibration = np.array(shares, np.float32), calibration
+
+    def probabilities(self, images, backend):
+        return np.tile(self.shares[:, None], (1, len(images)))
+
+
+def shares(**known):
+    rest = (1.0 - sum(known.values())) / (10 - len(known))
+    return [known.get(f"p{digit}", rest) for digit in range(10)]
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "it.png"
+    Image.fromarray(255 - drawing(4)).save(path)
+    return path
+
+
+KNOWN = Calibration(1.0, -3.0)
+CASES = [
+    (Saying(shares(p4=0.9, p9=0.09), KNOWN), "sure", "4 (90.0%), then 9 (9.0%)"),
+    (Saying(shares(p4=0.5, p9=0.49), KNOWN), "unsure", "unsure: 4 (50.0%) or 9 (49.0%); see"),
+    (Saying(shares(p4=0.2, p9=0.1), KNOWN), "not a digit", "not a digit (looks like nothing in"),
+    # as models of 0.1.0 are, without a calibration
+    (Saying(shares(p4=0.9, p9=0.09)), "sure", "4 (90.0%), then 9 (9.0%)"),
+    (Saying(shares(p4=0.2, p9=0.1)), "unsure", "unsure: 4 (20.0%) or 9 (10.0%)"),
+]
+
+
+@pytest.mark.parametrize(("network", "status", "sentence"), CASES)
+def test_status_and_sentence(network, status, sentence, picture):
+    (answer,) = answers.answers(network, [picture])
+    assert answer.status == status
+    assert answer.sentence().startswith(f"{picture}: {sentence}")
+    assert json.loads(answers.as_json([answer]))[0]["status"] == status
+
+
+def test_probabilities_are_at_the_temperature(picture):
+    own = Saying(shares(p4=0.9, p9=0.09), Calibration(2.0, 0.0))
+    (answer,) = answers.answers(own, [picture])
+    roots = np.sqrt(own.shares)
+    np.testing.assert_allclose(answer.probabilities, roots / roots.sum(), rtol=1e-5)
+
+
+def test_a_shape_that_the_edge_cuts_is_said_so(tmp_path):
+    path = tmp_path / "cut.png"
+    levels = np.full((300, 300), 255, np.uint8)
+    levels[100:300, 100:140] = 0
+    Image.fromarray(levels).save(path)
+    (answer,) = answers.answers(Saying(shares(p1=0.2), KNOWN), [path])
+    assert answer.sentence().endswith("edge cuts: crop the picture to the paper)")
+
+
+def test_a_number_is_printed_as_it_is_written():
+    image, levels = np.zeros(784, np.uint8), np.zeros((28, 28), np.uint8)
+
+    def one(i, digit, status, before):
+        known = np.full(10, 0.01)
+        known[digit] = 0.91
+        found = object()
+        return answers.Answer(
+            f"it[{i}]", levels, (0, 0, 28, 28), image, known, (), status, before, picture=found
+        )
+
+    given = [
+        one(0, 2, "sure", ""), one(1, 4, "sure", "/"), one(2, 1, "unsure", "\n"),
+        one(3, 7, "not a digit", ""),
+    ]  # fmt: skip
+    assert answers.as_text(given) == "2/4\n1?"
+    lines = answers.as_lines(given)
+    assert lines[0] == "it: 2/4\nit: 1?"
+    assert [line[:6] for line in lines[1:]] == ["it[2]:", "it[3]:"]
+    assert [entry["before"] for entry in json.loads(answers.as_json(given))] == ["", "/", "\n", ""]

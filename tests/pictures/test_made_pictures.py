@@ -1,0 +1,86 @@
+"""The judging half of the made pictures is read as well as docs/pictures.md says."""
+
+import numpy as np
+import pytest
+from made_pictures import judging, measure, tuning
+from made_pictures.half import NOTHING
+from made_pictures.scenes import SCENES, made
+
+COUNT = 20  # pictures of each scene
+LEAST = {  # of them that are read right: those of docs/pictures.md, less two for other roundings
+    "paper that fills the picture": 17,
+    "the same in a shadow": 16,
+    "drawing without noise": 17,
+    "MNIST as it is": 18,
+    "MNIST without its margin": 17,
+    "sheet, table on all sides": 18,
+    "sheet, table on some sides": 17,
+    "note on a table": 14,
+    "squared paper": 16,
+    "squared paper in a shadow": 16,
+    "lined paper": 17,
+    "lined paper in a shadow": 15,
+    "lined paper on a table": 17,
+    "dotted paper": 18,
+    "dotted paper in a shadow": 17,
+    "digit in a box": 16,
+    "form fields, postcode": 13,
+    "underlined digit": 17,
+    "row of 3 to 10 digits": 14,
+    "row, some touch": 12,
+    "dates and decimals": 11,
+    "two that touch, without --many": 18,
+    "whiteboard and its frame": 16,
+    "chalkboard and its frame": 18,
+    "gaps in the stroke": 14,
+    "seven segments": 10,
+    "dot matrix": 18,
+    "letter": 17,
+    "scribble": 17,
+    "turned by a quarter": 18,
+}
+DEBIAN = ("Breip", "ComicNeue", "Carlito", "Rufscript", "Andika")
+
+
+def has_fonts():
+    names = [font.path.stem for font in judging.fonts()]
+    return all(any(name.startswith(each) for name in names) for each in DEBIAN)
+
+
+@pytest.mark.parametrize("half", [tuning.half, judging.half])
+def test_a_seed_makes_the_same_picture_each_time(half):
+    for scene in ("note on a table", "row, some touch", "letter"):
+        first, again, other = (made(scene, seed, half()) for seed in (3, 3, 4))
+        assert first.shows == again.shows
+        np.testing.assert_array_equal(first.levels, again.levels)
+        assert first.levels.shape != other.levels.shape or (first.levels != other.levels).any()
+
+
+def test_the_halves_share_nothing_that_is_seen():
+    tune, judge = tuning.half(), judging.half()
+    for name in ("papers", "inks", "rules"):
+        assert not set(getattr(tune, name)) & set(getattr(judge, name))
+    assert not {font.path for font in tuning.fonts()} & {font.path for font in judging.fonts()}
+    for name in ("pens", "scribble", "tables", "lights", "shadows"):
+        assert getattr(tune, name) != getattr(judge, name)
+
+
+def test_answers_are_counted():
+    right, refused, wrong = ("7", "7", 0.6), ("7", None, 0.0), ("7", "1", 0.95)
+    counted = [measure.judged(*given, unsure=False) for given in (right, refused, wrong)]
+    assert [each.right for each in counted] == [1, 0, 0]
+    assert [each.refused for each in counted] == [0, 1, 0]
+    assert [each.sure_and_wrong for each in counted] == [0, 0, 1]
+    assert measure.judged(NOTHING, None, 0.0, False).right == 1
+    assert measure.judged(NOTHING, "8", 0.95, False).sure_and_wrong == 1
+    assert measure.judged("7", "7", 0.6, True) == measure.Tally(1, unsure=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_judging_half(scene, shipped):
+    if not has_fonts():
+        pytest.skip("the fonts of Debian that CONTRIBUTING.md names are missing")
+    tally = measure.scene_tally(shipped, scene, judging.half(), range(COUNT))
+    print(scene, tally)
+    assert tally.right >= LEAST[scene], tally

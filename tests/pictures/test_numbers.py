@@ -1,0 +1,142 @@
+"""Numbers: where touching digits are cut, what is joined, and what stands between the digits."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.pictures import drawing
+
+from mnistgpu.backend import NUMPY
+from mnistgpu.errors import DataError
+from mnistgpu.pictures import answers, images, numbers, separators
+from mnistgpu.pictures.numbers import Piece
+
+
+def cropped(digit, side=200, width=0.07):
+    levels = drawing(digit, side, width)
+    rows, columns = (np.flatnonzero(levels.any(axis=axis)) for axis in (1, 0))
+    return levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def line_of(digits, gap, side=200):
+    """Digits in a row, white on black, with so many pixels between them; negative: they overlap."""
+    inks = [cropped(digit, side) for digit in digits]
+    width = sum(ink.shape[1] + gap for ink in inks) + 120
+    page, at = np.zeros((side + 120, width), np.uint8), 60
+    for ink in inks:
+        place = page[60 : 60 + len(ink), at : at + ink.shape[1]]
+        np.maximum(place, ink, out=place)
+        at += ink.shape[1] + gap
+    return page
+
+
+def piece(ink, top=0, left=0):
+    ink = np.asarray(ink, np.float32)
+    return Piece((top, left, top + ink.shape[0], left + ink.shape[1]), ink)
+
+
+def test_a_cut_goes_between_two_digits_that_touch():
+    page = line_of([5, 3], -4)
+    rows, columns = (np.flatnonzero(page.any(axis=axis)) for axis in (1, 0))
+    both = piece(page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    border = cropped(5).shape[1] - 2
+    pieces = numbers.cut(both, 160.0)
+    assert len(pieces) > 1
+    np.testing.assert_array_equal(numbers.union(pieces).ink, both.ink)  # nothing is lost
+    cuts = [each.box[1] for each in pieces[1:]]
+    assert min(abs(cut - border) for cut in cuts) < 12
+    assert all(each.cut >= numbers.CUT for each in pieces[1:])
+
+
+def test_a_narrow_part_is_not_cut():
+    assert len(numbers.cut(piece(cropped(1)), 160.0)) == 1
+
+
+def test_of_all_ways_to_join_pieces_the_most_probable_wins():
+    """Three blocks: the first two are one digit, if the network says so."""
+    blocks = [piece(np.ones((100, 20)), 0, left) for left in (0, 24, 80)]
+
+    def believing(widths):
+        def believe(found):
+            shares = [0.9 if round(float(image.max())) in widths else 0.05 for image in found]
+            return np.array(shares)
+
+        return believe
+
+    def width(ink):
+        return np.array([ink.shape[1]])
+
+    joined, _ = numbers.digits_of_line(blocks, 100.0, believing({44, 20}), width)
+    assert [each.box[1::2] for each in joined] == [(0, 20), (24, 44), (80, 100)]  # 0.9^3
+    joined, score = numbers.digits_of_line(blocks, 100.0, believing({44}), width)
+    assert [each.box[1::2] for each in joined] == [(0, 44), (80, 100)]
+    assert score == pytest.approx(np.log(0.9) + np.log(0.05) - numbers.GAP * 0.04)
+
+
+def test_pieces_far_apart_are_never_one_digit():
+    blocks = [piece(np.ones((100, 20)), 0, left) for left in (0, 60)]
+    found, _ = numbers.digits_of_line(
+        blocks, 100.0, lambda found: np.full(len(found), 0.01), lambda ink: np.zeros(1)
+    )
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("gap", [-3, 2, 8, 40])
+@pytest.mark.parametrize("number", [[4, 5], [2, 7, 1], [3, 0, 3, 5]])
+def test_numbers_are_read_whole(number, gap, shipped):
+    levels = 255 - line_of(number, gap)
+    believe = answers.belief(shipped, NUMPY)
+    found = images.find(levels, many=True, believe=believe)
+    assert shipped.predict(found.images).tolist() == number
+    with pytest.raises(DataError, match=f"{len(number)} digits found, where one is expected"):
+        images.find(levels, believe=believe)
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("width", [0.04, 0.1])
+def test_one_digit_is_not_cut(digit, width, shipped):
+    levels = 255 - drawing(digit, 240, width)
+    found = images.find(levels, believe=answers.belief(shipped, NUMPY))
+    assert shipped.predict(found.images).tolist() == [digit]
+
+
+def marked(mark, side=200):
+    """The number 27 1, with a mark where the blank is."""
+    page = np.hstack([line_of([2, 7], 30), np.zeros((side + 120, 60), np.uint8), line_of([1], 30)])
+    middle, below = line_of([2, 7], 30).shape[1], 60 + len(cropped(2))
+    if mark == ",":
+        cv2.line(page, (middle + 5, below - 12), (middle - 5, below + 14), 255, 10)
+    elif mark == ".":
+        cv2.circle(page, (middle, below - 10), 9, 255, -1)
+    elif mark == "-":
+        cv2.line(page, (middle - 25, below - 80), (middle + 25, below - 80), 255, 12)
+    elif mark == "/":
+        cv2.line(page, (middle + 35, 50), (middle - 35, below + 8), 255, 12)
+    return 255 - page
+
+
+@pytest.mark.parametrize("mark", [",", ".", "-", "/", " "])
+def test_what_stands_between_digits_keeps_its_place(mark, shipped):
+    levels = marked(mark)
+    found = images.find(levels, many=True, believe=answers.belief(shipped, NUMPY))
+    digits = shipped.predict(found.images)
+    text = "".join(b + str(d) for b, d in zip(found.before, digits, strict=True))
+    assert text.replace(" " if mark != " " else "", "") == f"27{mark}1"
+
+
+def test_a_1_is_no_slash():
+    for lean in (-0.2, 0.0, 0.2):
+        ink = np.zeros((160, 120), np.uint8)
+        cv2.line(ink, (round(60 - 80 * lean), 5), (round(60 + 80 * lean), 155), 255, 12)
+        assert not separators.is_slash(ink)
+    ink = np.zeros((160, 120), np.uint8)
+    cv2.line(ink, (110, 5), (10, 155), 255, 12)
+    assert separators.is_slash(ink)
+    assert not separators.is_slash(cropped(7))
+
+
+def test_lines_are_kept_in_the_text(shipped):
+    rows = [line_of([3, 5], 40), line_of([2, 8], 40)]
+    wide = max(row.shape[1] for row in rows)
+    page = np.vstack([np.pad(row, ((0, 0), (0, wide - row.shape[1]))) for row in rows])
+    found = images.find(255 - page, many=True, believe=answers.belief(shipped, NUMPY))
+    assert found.before == ["", "", "\n", ""]

@@ -1,0 +1,108 @@
+"""The sheet on a table: found, cut out and put straight; a page without one is left as it is."""
+
+import numpy as np
+import pytest
+from helpers.pictures import drawing
+from made_pictures import camera
+
+from mnistgpu.pictures import images, sheet
+
+TABLE = (70, 45, 30)
+
+
+def on_table(corners, paper=(240, 238, 230), size=(480, 640), digit=5, table=TABLE):
+    """A sheet with a digit at these corners (x, y) of a table, without noise."""
+    page = camera.Sheet.blank(300, 400, paper, (30, 30, 40))
+    page.add(drawing(digit, 180) / np.float32(255.0), 60, 110)
+    ground = np.full((*size, 3), table, np.float32)
+    placed = camera.placed(page.colours, ground, np.array(corners, float))
+    return np.clip(placed, 0, 255).astype(np.uint8)
+
+
+SQUARE = [(60, 50), (560, 50), (560, 420), (60, 420)]
+TILTED = [(110, 60), (520, 95), (570, 430), (50, 390)]
+
+
+@pytest.mark.parametrize("corners", [SQUARE, TILTED])
+def test_the_corners_of_a_sheet(corners):
+    levels = on_table(corners)
+    outline = sheet.outline_of(levels)
+    found = sheet.corners_of(outline, levels.shape[:2])
+    assert np.abs(found - corners).max() < 0.012 * 640
+    paper = sheet.find(levels)
+    assert np.median(paper.levels.reshape(-1, 3), axis=0).tolist() == [240, 238, 230]
+    assert (paper.levels.min(axis=2)[:, [0, -1]] > 200).all()  # no table at its edges
+    assert (paper.levels.min(axis=2)[[0, -1]] > 200).all()
+
+
+def test_perspective_is_put_right(shipped):
+    """The digit's box on a tilted sheet is as wide for its height as on one seen from above."""
+    shares = []
+    for corners in (SQUARE, [(200, 60), (440, 60), (600, 420), (40, 420)]):
+        paper = sheet.find(on_table(corners, digit=0))
+        ink = np.asarray(paper.levels).min(axis=2) < 120
+        rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+        height, width = paper.levels.shape[:2]
+        shares.append(((rows[0] + rows[-1]) / height, (columns[0] + columns[-1]) / width))
+    assert np.abs(np.subtract(*shares)).max() < 0.06
+    assert shipped.predict(images.find(on_table(TILTED, digit=7)).images).tolist() == [7]
+
+
+@pytest.mark.parametrize("strip", [6, 15, 40, 90])
+@pytest.mark.parametrize("colours", [(TABLE, (240, 238, 230)), ((200, 170, 120), (70, 80, 75))])
+def test_a_table_of_any_width_is_no_ink(strip, colours, shipped):
+    table, paper = colours
+    right, below = 640 - strip, 480 - strip
+    corners = [(strip, strip), (right, strip), (right, below), (strip, below)]
+    levels = on_table(corners, paper, table=table, digit=3)
+    assert shipped.predict(images.find(levels).images).tolist() == [3]
+
+
+@pytest.mark.parametrize("side", ["left", "above", "right and below"])
+def test_a_table_on_some_sides(side, shipped):
+    corners = {
+        "left": [(90, -20), (720, -40), (720, 520), (60, 520)],
+        "above": [(-30, 70), (700, 40), (700, 520), (-30, 520)],
+        "right and below": [(-20, -30), (560, -30), (540, 400), (-20, 390)],
+    }[side]
+    paper = sheet.find(on_table(corners, digit=7))
+    assert paper.outline is not None
+    assert (paper.levels.min(axis=2)[:, [0, -1]] > 200).all()
+    assert shipped.predict(images.find(on_table(corners, digit=7)).images).tolist() == [7]
+
+
+@pytest.mark.parametrize("digit", [0, 1, 8])
+@pytest.mark.parametrize("width", [0.05, 0.15, 0.22])
+def test_a_page_without_a_table_is_left_as_it_is(digit, width):
+    """A bold digit is no sheet, though it is large and of one colour; nor is what a 0 encloses."""
+    levels = 255 - drawing(digit, 300, width)
+    paper = sheet.find(levels)
+    assert paper.outline is None
+    assert paper.levels is levels
+
+
+def test_a_blank_note_is_no_sheet():
+    page = np.full((480, 640, 3), TABLE, np.uint8)
+    page[100:300, 200:500] = 240
+    assert sheet.outline_of(page) is None
+
+
+def test_boxes_are_where_the_digit_is_in_the_picture():
+    levels = on_table(TILTED)
+    found = images.find(levels)
+    top, left, below, right = found.boxes[0]
+    rows, columns = np.nonzero((levels.max(axis=2) < 60) & (levels[..., 2] > levels[..., 0]))
+    assert abs(top - rows.min()) < 12
+    assert abs(below - rows.max()) < 12
+    assert abs(left - columns.min()) < 12
+    assert abs(right - columns.max()) < 12
+
+
+def test_a_round_spot_is_no_sheet():
+    """A bold 8 on squared paper is of one colour, too, and its holes differ from it as ink does."""
+    spot = np.full((480, 640, 3), 240, np.uint8)
+    y, x = np.mgrid[:480, :640]
+    spot[(x - 320) ** 2 + (y - 240) ** 2 < 150**2] = (160, 30, 40)
+    for at in (280, 340):
+        spot[190:290:1, at : at + 25] = 235
+    assert sheet.outline_of(spot) is None
