@@ -78,7 +78,7 @@ def test_a_run_that_is_stopped_and_resumed_has_the_bits_of_a_whole_one(small_set
     settings = ("--data", small_set, "--layers", "784-16-10", "--batch-size", "100", "--quiet")
     settings += ("--validation", "100", "--optimizer", "adam", "--init", "he", "--lr", "0.01")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    settings += (*flags, "--epochs", "12", "--checkpoint-every", "1s")
+    settings += (*flags, "--epochs", "20", "--checkpoint-every", "2epochs")
     succeeds("train", *settings, "--out", whole)
     environment = {**runs.environment(), **CUPY}
     process = processes.start(runs.command(*settings, "--out", broken), env=environment)
