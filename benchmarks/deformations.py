@@ -37,7 +37,7 @@ arguments = parser.parse_args()
 chosen = backend.select(arguments.backend)
 xp = chosen.xp
 images = chosen.asarray(data.load().train.images[:BATCH])
-key = counter_rng.key(0, like=images)
+keys = augment.keys_of(counter_rng.key(0, like=images))
 
 
 def matrices(rows: Array, columns: Array) -> Array:
@@ -87,10 +87,10 @@ for group in arguments.groups:
     count = BATCH // group
 
     def maps(deformation=deformation, count=count):
-        return augment.source(key, count, deformation, (28, 28))
+        return augment.source(keys, count, deformation, (28, 28))
 
     def gathers(deformation=deformation):
-        return augment.deform(images, key, deformation)
+        return augment.deform(images, keys, deformation)
 
     def product(group=group, maps=maps):
         return by_product(*maps(), group)

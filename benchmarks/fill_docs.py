@@ -24,6 +24,7 @@ TABLES = {  # name between the marks, file that holds it
     "pieces": RESULTS / "pieces.md",
     "forms": RESULTS / "forms.md",
     "watching": RESULTS / "watching.md",
+    "launches": RESULTS / "launches.md",
     "deformations": RESULTS / "deformations-numpy.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

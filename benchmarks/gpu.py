@@ -1,15 +1,18 @@
 """How fast the GPU is: this package beside PyTorch and JAX, and beside what the chip can do.
 
-Run:  python benchmarks/gpu.py            (under 8 minutes)
+Run:  python benchmarks/gpu.py            (measurements alone)
       python benchmarks/gpu.py --all      (the doctor and the suite for a GPU first)
-      python benchmarks/gpu.py --cpu      (the same script without a GPU, to try it)
+      python benchmarks/gpu.py --tiny     (small sizes, to try the script; also with --all)
+      python benchmarks/gpu.py --cpu      (the same without CuPy)
 
-Each peer runs in a process of its own, so that none disturbs another; a peer that is not installed
-or fails is left out, with the reason. Time is reserved for every part of the measurements, which
-earlier parts cannot use up. Times are medians over chunks of steps between two synchronised
-readings of the clock, after a warm-up that compiles and fills caches. All peers train on the same
-60,000 images, kept as uint8 on the device that computes. Writes benchmarks/results/gpu.json and
-gpu.md, or gpu-cpu.json and gpu-cpu.md with --cpu.
+Each part and each peer runs in a process of its own, so that none disturbs another; a peer that is
+not installed or fails is left out, with the reason. All ends within 8 minutes: time is reserved for
+every part, which earlier parts cannot use up. This package is timed as people run it, by its
+training loop with its rows of history; for the others times are medians over chunks of steps
+between two synchronised readings of the clock, after a warm-up that compiles and fills caches. All
+train on the same 60,000 images, kept as uint8 on the device that computes. Writes gpu.json and
+gpu.md (gpu-cpu.json and gpu-cpu.md with --cpu) to --out, by default benchmarks/results/, and with
+--all what the suite printed and the largest differences that it found.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ import json
 import os
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,63 +31,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speed.gpu_peers import PEERS, Prepared
+from speed.gpu_peers import PEERS, digits, time_of
 from speed.gpu_report import table
-from speed.gpu_works import COPY, IMAGES, PRODUCT, SMALL, WORKS
+from speed.gpu_works import COPY, FULL, PRODUCT, SMALL, TINY, Sizes
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-CHUNKS = 7
 LEAST_SECONDS = 5.0  # a part is not begun with less time than this
 
 
-def time_of(prepared: Prepared, seconds: float) -> dict[str, Any]:
-    """Median, least and greatest milliseconds of a step, over chunks of about `seconds`."""
-    step, wait, steps_in_a_call = prepared
-    for _ in range(5):
-        step()
-    wait()
-    started = time.perf_counter()
-    step()
-    wait()
-    calls = max(1, min(2000, int(seconds / max(time.perf_counter() - started, 1e-6))))
-    times = []
-    for _ in range(CHUNKS):
-        started = time.perf_counter()
-        for _ in range(calls):
-            step()
-        wait()
-        times.append(1e3 * (time.perf_counter() - started) / (calls * steps_in_a_call))
-    return {"ms": statistics.median(times), "low": min(times), "high": max(times), "calls": calls}
-
-
-def run_peer(peer: str, names: list[str], device: str, seconds: float) -> None:
+def run_peer(peer: str, names: list[str], device: str, seconds: float, sizes: Sizes) -> None:
     """Measure one peer in this process; a line of JSON for every work."""
+    works = {work.name: work for work in sizes.works}
     for name in names:
         try:
-            with PEERS[peer](WORKS[name], device) as prepared:
-                found = time_of(prepared, seconds)
+            found = PEERS[peer](works[name], device, seconds, sizes)
         except Exception as error:
             lines = str(error).strip().splitlines()
             found = {"why": f"{type(error).__name__}: {lines[0] if lines else ''}"}
         print(json.dumps({"work": name, "peer": peer, **found}), flush=True)
 
 
-def run_limits(seconds: float) -> None:
+def run_limits(seconds: float, sizes: Sizes) -> None:
     """What the chip can do: copies in its memory, and a large product in each precision."""
     from mnistgpu import backend, counter_rng
     from mnistgpu.engine.products import precision as products
 
     cp = backend.select("cupy").xp
     wait = cp.cuda.get_current_stream().synchronize
-    source = cp.zeros(2**28, dtype=cp.float32)
+    source = cp.zeros(sizes.copied, dtype=cp.float32)
     target = cp.empty_like(source)
     ms = time_of((lambda: cp.copyto(target, source), wait, 1), seconds)["ms"]
     report_limit("copy, GB/s read and written", 2 * source.nbytes / ms / 1e6)
-    images = cp.zeros((IMAGES, 784), dtype=cp.float32)
+    images = cp.zeros((min(sizes.images, sizes.copied // 784), 784), dtype=cp.float32)
     ms = time_of((lambda: cp.copyto(target[: images.size], images.ravel()), wait, 1), seconds)["ms"]
     report_limit(COPY, ms)
-    n = 8192
+    n = sizes.rows
     A, B = (counter_rng.uniforms(counter_rng.key(i, like=target), (n, n)) for i in range(2))
     out = cp.empty((n, n), dtype=cp.float32)
     for precision in ("float32", "tf32", "bf16"):
@@ -97,23 +78,31 @@ def run_limits(seconds: float) -> None:
             report_limit(PRODUCT.format(precision), None, str(error))
 
 
+def environment_here() -> dict[str, str]:
+    """For the processes of this script: the package of this clone, before any that is installed."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def report_limit(name: str, value: float | None, why: str = "") -> None:
     print(json.dumps({"limit": name, "value": value, "why": why}), flush=True)
 
 
-def run_whole(recipe: str, backend: str, precision: str, graph: bool) -> None:
+def run_whole(recipe: str, backend: str, precision: str, graph: bool, sizes: Sizes) -> None:
     """A whole training process of a recipe, from its start to its exit."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "mnistgpu.train", "--recipe", recipe, "--backend", backend]
         command += ["--precision", precision, "--graph" if graph else "--no-graph"]
-        command += ["--out", folder, "--force"]
+        command += ["--out", f"{folder}/run", *sizes.flags.get(recipe, [])]
+        if sizes.images < FULL.images:
+            command += ["--data", small_set(f"{folder}/digits.npz", sizes)]
         started = time.perf_counter()
         done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - started
         if done.returncode or "steps are not replayed" in done.stdout:
             said = [line for line in done.stdout.splitlines() if "not replayed" in line]
             raise SystemExit(said[0].strip() if said else done.returncode)
-        results = json.loads((Path(folder) / "results.json").read_text())
+        results = json.loads((Path(folder) / "run" / "results.json").read_text())
     found = {
         "precision": precision,
         "graph": graph,
@@ -124,12 +113,42 @@ def run_whole(recipe: str, backend: str, precision: str, graph: bool) -> None:
     print(json.dumps({"whole": recipe, "backend": backend, **found}), flush=True)
 
 
+def small_set(path: str, sizes: Sizes) -> str:
+    """Write the digits of these sizes to an npz file, and return its path."""
+    import numpy as np
+
+    dataset = digits(sizes)
+    parts = (("train", dataset.train), ("test", dataset.validation))
+    arrays = {f"x_{name}": each.images.reshape(-1, 28, 28) for name, each in parts}
+    np.savez(path, **arrays, **{f"y_{name}": each.labels for name, each in parts})
+    return path
+
+
+def run_check(what: str, device: str, out: Path) -> None:
+    """The doctor, or the tests for a GPU, whose output and largest differences go to `out`."""
+    backend = "cupy" if device == "cuda" else "numpy"
+    report = str(out / f"parity-{backend}.json")
+    environment = {**environment_here(), "MNISTGPU_PARITY_REPORT": report}
+    command = ["-m", "mnistgpu.cli", "doctor", "--backend", backend]
+    if what == "suite":
+        command = ["-m", "pytest", "-q", "-rP", "-m", "gpu"]
+        if device == "cpu":
+            command = [*command[:-1], "not gpu", "tests/core/test_backends_agree.py"]
+    with (out / f"{what}-{backend}.txt").open("w") as log:
+        done = subprocess.run(
+            [sys.executable, *command], env=environment, cwd=ROOT, stdout=log, check=False
+        )
+    last = Path(log.name).read_text().strip().splitlines()[-1:]
+    said = f"exit status {done.returncode}; {last[0] if last else 'it printed nothing'}"
+    print(json.dumps({"check": what, "said": said}), flush=True)
+
+
 def child(arguments: list[str], limit: float) -> list[dict[str, Any]]:
     """Run this script again for one part: its lines of JSON, also those before a failure."""
     if limit < LEAST_SECONDS:
         return [{"why": "no time was left"}]
     command = [sys.executable, __file__, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = environment_here()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             command, stdout=out, stderr=errors, env=environment, start_new_session=True
@@ -169,29 +188,6 @@ def machine(device: str) -> tuple[str, str]:
     return there if device != "cuda" else f"{there}; {cpu['device']}", ", ".join(found)
 
 
-def check_machine(device: str) -> None:
-    """Run the doctor and the tests for a GPU; their largest differences go to results/."""
-    backend = "cupy" if device == "cuda" else "numpy"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "MNISTGPU_PARITY_REPORT": str(RESULTS / f"parity-{backend}.json"),
-    }
-    doctor = ["-m", "mnistgpu.cli", "doctor", "--backend", backend]
-    done = subprocess.run([sys.executable, *doctor], env=environment, cwd=ROOT, check=False)
-    print(f"doctor: exit status {done.returncode}", flush=True)
-    chosen = "gpu" if device == "cuda" else "not gpu"
-    suite = ["-m", "pytest", "-q", "-m", chosen]
-    suite += ["tests/core/test_backends_agree.py", "tests/engine/gpu/test_gpu.py"]
-    if device == "cuda":
-        suite = ["-m", "pytest", "-q", "-m", "gpu", "-rP"]
-    with (RESULTS / f"suite-{backend}.txt").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, *suite], env=environment, cwd=ROOT, stdout=log, check=False
-        )
-    print(f"suite: exit status {done.returncode}; see {log.name}", flush=True)
-
-
 @dataclass(frozen=True)
 class Part:
     """A process that measures something: its arguments, and the seconds reserved and allowed."""
@@ -202,31 +198,41 @@ class Part:
     allowed: float
 
 
-def parts(device: str, peers: list[str], common: list[str]) -> list[Part]:
-    """What is measured, in this order; the reserved times add up to less than 8 minutes."""
-    on = ["--cpu"] if device == "cpu" else []
-    steps = [
-        Part(peer, ["--part", "peer", "--peers", peer, *on, *common], 25, 75) for peer in peers
+def parts(device: str, peers: list[str], common: list[str], checks: bool = False) -> list[Part]:
+    """What is done, in this order; the reserved times add up to less than 8 minutes."""
+    on = [*common, "--cpu"] if device == "cpu" else common
+    before = [
+        Part("doctor", ["--part", "doctor", *on], 15, 40),
+        Part("suite", ["--part", "suite", *on], 150, 240),
     ]
+    steps = [Part(peer, ["--part", "peer", "--peers", peer, *on], 14, 75) for peer in peers]
     if device == "cpu":
-        return [*steps, whole("classic", "float32", False, 20, 90, "numpy")]
-    return [
-        Part("limits", ["--part", "limits", *common], 15, 60),
-        whole("record", "tf32", True, 130, 180),
-        *(whole("fast", precision, False, 12, 40) for precision in ("float32", "tf32", "bf16")),
-        whole("classic", "float32", False, 15, 60),
-        *steps,
-        whole("record", "float32", True, 20, 180),
-        whole("record", "tf32", False, 20, 180),
-        whole("record", "float32", False, 20, 180),
-    ]
+        done = [*steps, whole("classic", "float32", False, 20, 90, on, "numpy")]
+    else:
+        done = [
+            Part("limits", ["--part", "limits", *on], 10, 40),
+            whole("record", "tf32", True, 130, 180, on),
+            *(whole("fast", each, False, 8, 40, on) for each in ("float32", "tf32", "bf16")),
+            whole("classic", "float32", False, 8, 40, on),
+            *steps,
+            whole("record", "float32", True, 10, 180, on),
+            whole("record", "tf32", False, 10, 180, on),
+            whole("record", "float32", False, 10, 180, on),
+        ]
+    return [*before, *done] if checks else done
 
 
 def whole(
-    recipe: str, precision: str, graph: bool, kept: float, allowed: float, backend: str = "cupy"
+    recipe: str,
+    precision: str,
+    graph: bool,
+    kept: float,
+    allowed: float,
+    on: list[str],
+    backend: str = "cupy",
 ) -> Part:
     """The part that trains a recipe from process start to exit."""
-    arguments = ["--part", "whole", "--recipe", recipe, "--backend", backend]
+    arguments = ["--part", "whole", "--recipe", recipe, "--backend", backend, *on]
     arguments += ["--precision", precision] + ["--graph"] * graph
     return Part(f"{recipe}, {precision}{', replayed' * graph}", arguments, kept, allowed)
 
@@ -239,43 +245,56 @@ def shared_out(parts: list[Part], place: int, left: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="run the doctor and the tests first")
-    parser.add_argument("--cpu", action="store_true", help="run without a GPU, small networks only")
-    parser.add_argument("--minutes", type=float, default=8.0, help="time for all measurements")
+    parser.add_argument("--cpu", action="store_true", help="run without CuPy")
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to try this script")
+    parser.add_argument("--minutes", type=float, default=8.0, help="time for everything")
     parser.add_argument(
         "--seconds",
         type=float,
         default=0.2,
         help="seconds of steps between two readings of the clock",
     )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--works", nargs="+", choices=list(WORKS), default=None)
-    parser.add_argument("--part", choices=["peer", "limits", "whole"], help=argparse.SUPPRESS)
+    names = [work.name for sizes in (FULL, TINY) for work in sizes.works]
+    parser.add_argument("--works", nargs="+", choices=names, default=None)
+    parts_of_all = ["peer", "limits", "whole", "doctor", "suite"]
+    parser.add_argument("--part", choices=parts_of_all, help=argparse.SUPPRESS)
     parser.add_argument("--recipe", help=argparse.SUPPRESS)
     parser.add_argument("--backend", help=argparse.SUPPRESS)
     parser.add_argument("--precision", help=argparse.SUPPRESS)
     parser.add_argument("--graph", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    device = "cpu" if arguments.cpu else "cuda"
-    names = arguments.works or [work.name for work in (SMALL if arguments.cpu else WORKS.values())]
+    device, sizes = "cpu" if arguments.cpu else "cuda", TINY if arguments.tiny else FULL
+    if not arguments.works:
+        few = SMALL if arguments.cpu and not arguments.tiny else sizes.works
+        arguments.works = [work.name for work in few]
     if arguments.part == "peer":
-        return run_peer(arguments.peers[0], names, device, arguments.seconds)
+        peer, seconds = arguments.peers[0], arguments.seconds
+        return run_peer(peer, arguments.works, device, seconds, sizes)
     if arguments.part == "limits":
-        return run_limits(arguments.seconds)
+        return run_limits(arguments.seconds, sizes)
     if arguments.part == "whole":
         precision, graph = arguments.precision, arguments.graph
-        return run_whole(arguments.recipe, arguments.backend, precision, graph)
+        return run_whole(arguments.recipe, arguments.backend, precision, graph, sizes)
+    if arguments.part:
+        return run_check(arguments.part, device, arguments.out)
+    return measure(arguments, device)
 
-    RESULTS.mkdir(exist_ok=True)
-    if arguments.all:
-        check_machine(device)
+
+def measure(arguments: argparse.Namespace, device: str) -> None:
+    """Run all parts, write what they found after each of them, and print the table."""
     end = time.monotonic() + 60 * arguments.minutes
+    out = arguments.out
+    out.mkdir(exist_ok=True, parents=True)
     there, software = machine(device)
     result: dict[str, Any] = {"machine": there, "software": software}
-    result |= {"steps": {}, "limits": [], "whole": [], "left out": []}
-    path = RESULTS / ("gpu.json" if device == "cuda" else "gpu-cpu.json")
+    result |= {"steps": {}, "limits": [], "whole": [], "checks": [], "left out": []}
+    path = out / ("gpu.json" if device == "cuda" else "gpu-cpu.json")
 
-    common = ["--seconds", str(arguments.seconds), "--works", *names]
-    planned = parts(device, arguments.peers, common)
+    common = ["--seconds", str(arguments.seconds), "--out", str(out)]
+    common += ["--works", *arguments.works] + ["--tiny"] * arguments.tiny
+    planned = parts(device, arguments.peers, common, arguments.all)
     for place, part in enumerate(planned):
         seconds = shared_out(planned, place, end - time.monotonic())
         for found in child(part.arguments, seconds):
@@ -285,10 +304,9 @@ def main() -> None:
                 result["left out"].append(f"{part.name}{at}: {why}")
             elif "work" in found:
                 result["steps"].setdefault(found["work"], {})[found["peer"]] = found
-            if "whole" in found:
-                result["whole"].append(found)
-            if "limit" in found:
-                result["limits"].append(found)
+            for kind, name in (("whole", "whole"), ("limit", "limits"), ("check", "checks")):
+                if kind in found:
+                    result[name].append(found)
             print(json.dumps(found), flush=True)
         path.write_text(json.dumps(result, indent=2) + "\n")
         path.with_suffix(".md").write_text(table(result))

@@ -33,7 +33,7 @@ says about it). Imports go down this list only:
 Each folder's `__init__.py` says which of its files does what.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The front door: each name and its module, with a colon and its name there if that is another.
 # `__init__.pyi` says the same to type checkers.

@@ -18,9 +18,9 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mnistgpu.errors import BackendError, UsageError
 from mnistgpu.storage import system
@@ -66,6 +66,48 @@ def array_namespace(*arrays: Array) -> Any:
     if found is None:
         raise BackendError("array_namespace needs at least one array")
     return found
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_kernels: dict[str, Mapping[str, Callable[..., Any]]] = {}  # by namespace, and by function
+
+
+def with_kernel(plain: Function) -> Function:
+    """The function, which on a GPU is computed by the kernel of its name, if there is one.
+
+    A kernel does in one launch what the function says in several operations. Which it is, the first
+    argument decides, an array or a key of random numbers. The function stays as `__wrapped__`.
+    """
+
+    @functools.wraps(plain)
+    def chosen(first: Any, *others: Any, **named: Any) -> Any:
+        if _kernels:
+            xp = array_namespace(getattr(first, "like", first))
+            function = _kernels.get(xp.__name__, {}).get(plain.__name__, plain)
+            return function(first, *others, **named)
+        return plain(first, *others, **named)
+
+    return cast(Function, chosen)
+
+
+@contextlib.contextmanager
+def using_kernels(
+    kernels: Mapping[str, Callable[..., Any]], namespace: str = "cupy"
+) -> Iterator[None]:
+    """Within it, functions `with_kernel` use these, and no others, for arrays of the namespace."""
+    before = dict(_kernels)
+    _kernels.clear()
+    _kernels.update({namespace: kernels} if kernels else {})
+    try:
+        yield
+    finally:
+        _kernels.clear()
+        _kernels.update(before)
+
+
+def are_kernels_used() -> bool:
+    """Whether this is within `using_kernels`."""
+    return bool(_kernels)
 
 
 def has_out(array: Array) -> bool:

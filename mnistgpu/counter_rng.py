@@ -6,15 +6,15 @@ splittable pseudorandom number generators", OOPSLA 2014), read as a counter-base
 no state to save: a run asks for "the dropout mask of step 731" and gets the same numbers before
 and after a resume, on the CPU and on the GPU.
 
-A key stands for one stream of random numbers. It is an array of one uint64, and all that is drawn
-from it is computed where that array is:
+A key stands for one stream of random numbers. It is an integer of the host, so that to make keys
+costs a GPU nothing, and it knows where its numbers are to be computed:
 
-    key = counter_rng.key(0, like=X)           # from a seed; on the device of the array X
+    key = counter_rng.key(0, like=X)           # from a seed; for the device of the array X
     step_key = counter_rng.fold_in(key, 731)   # an independent key, here for step 731
     noise = counter_rng.normals(step_key, (784, 100))
 
 `like=` is any array that already lives on the wanted backend and device. Draw from a key once: a
-second draw gives the same numbers. Fold in one number for each level (purpose, step, shard).
+second draw gives the same numbers. Fold in one number for each level (purpose, step, layer).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, on_device_of, with_kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,21 @@ RUN = 16  # numbers that `noise` draws together: 64 bytes of float32, a cache li
 
 # Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
 INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM = range(7)
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """One stream of random numbers: an integer in [0, 2^64), and where its numbers are computed.
+
+    `like` is an array (0,) on their device. In a captured step, which is replayed with other keys,
+    `value` is an array (1,) uint64 there; nothing can be folded into such a key.
+    """
+
+    value: int | Array
+    like: Array
+
+    def __int__(self) -> int:
+        return int(self.value)
 
 
 def mix64(z: Array) -> Array:
@@ -55,100 +71,178 @@ def _mix64_int(z: int) -> int:
     return z ^ (z >> 31)
 
 
-def key(seed: int, *, like: Array) -> Array:
-    """The key (1,) uint64 of a seed in [0, 2^64), on the device of the array `like`."""
-    import numpy as np  # not when the module is imported: `--help` needs no NumPy
-
+def key(seed: int, *, like: Array) -> Key:
+    """The key of a seed in [0, 2^64), for the device of the array `like`."""
     xp = array_namespace(like)
-    start = xp.asarray(np.asarray([seed & MASK], dtype=np.uint64), **on_device_of(like))
-    return mix64(start + GOLDEN)
+    there = xp.empty((0,), dtype=xp.uint64, **on_device_of(like))
+    return Key(_mix64_int(seed + GOLDEN), there)
 
 
-def fold_in(key: Array, number: int | Array) -> Array:
-    """A new key from a key and a number: an int or, for a step counted on the device, an array."""
-    xp = array_namespace(key)
-    if isinstance(number, int) and xp.__name__ == "numpy":
-        # a step folds often, and on a single number Python is ten times as fast as NumPy
-        start = int(key[0])
-        folded = _mix64_int(_mix64_int(start + (number + 1) * GOLDEN) ^ start)
-        return xp.asarray([folded], dtype=xp.uint64)
-    if isinstance(number, int):
-        return mix64(mix64(key + (((number + 1) * GOLDEN) & MASK)) ^ key)
-    return mix64(mix64(key + (number + 1) * GOLDEN) ^ key)
+def fold_in(key: Key, *numbers: int) -> Key:
+    """A new key from a key and a number; of several numbers, each is folded into the key so far."""
+    value = key.value
+    for number in numbers:
+        value = _mix64_int(_mix64_int(value + (number + 1) * GOLDEN) ^ value)
+    return Key(value, key.like)
 
 
-def bits(key: Array, count: int) -> Array:
-    """`count` independent uint64, each of the 2^64 values equally likely: (count,)."""
-    xp = array_namespace(key)
-    z = xp.arange(1, count + 1, dtype=xp.uint64, **on_device_of(key))
-    z *= GOLDEN
-    z += key
-    return mix64(z)
+@with_kernel
+def bits(key: Key, count: int, places: range = range(1), axis: int = 1) -> Array:
+    """`count` independent uint64 for each place, each of the 2^64 values equally likely.
+
+    (count, places), or (places, count) if the places lie along `axis` 0. Place p has the numbers
+    p * count, p * count + 1, ... of the key, so they do not depend on what other places are drawn.
+    """
+    xp, where = array_namespace(key.like), on_device_of(key.like)
+    within = xp.arange(1, count + 1, dtype=xp.uint64, **where)
+    within *= GOLDEN
+    within += key.value
+    if places == range(1):
+        return xp.reshape(mix64(within), (count, 1) if axis == 1 else (1, count))
+    begin = xp.arange(places.start, places.stop, dtype=xp.uint64, **where)
+    begin *= count * GOLDEN & MASK
+    down, across = (within, begin) if axis == 1 else (begin, within)
+    return mix64(down[:, None] + across[None, :])
 
 
-def integers(key: Array, count: int, below: int) -> Array:
+def integers(key: Key, count: int, below: int) -> Array:
     """`count` int64 uniform on 0 ... below - 1, for below <= 2^32: (count,).
 
     The high half of a 32-bit number times `below` (Lemire 2019); the bias is under below / 2^32.
     """
-    xp = array_namespace(key)
-    return xp.astype(((bits(key, count) >> 32) * below) >> 32, xp.int64)
+    xp = array_namespace(key.like)
+    return xp.astype(((bits(key, count)[:, 0] >> 32) * below) >> 32, xp.int64)
 
 
-def uniforms(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+# Numbers for the images of a batch: if `axis` is given, the images lie along this axis of `shape`
+# (rows, columns), beginning with the image at place `first` of the batch. The numbers of an image
+# depend on its place alone: so a batch may be cut anywhere. Otherwise `shape` is one place.
+
+
+def uniforms(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Uniform numbers on [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64).
 
     A word of 64 bits gives one float64, or two float32: its highest and its next 24 bits.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    if dtype == xp.float64:
-        return xp.reshape(xp.astype(bits(key, count) >> 11, dtype) * 2.0**-53, shape)
-    words = bits(key, (count + 1) // 2)
-    digits = xp.concat((words >> 40, (words >> 16) & 0xFFFFFF))
-    fraction = xp.astype(digits, dtype)
-    fraction *= 2.0**-24
-    return xp.reshape(fraction[:count], shape)
+    shifts, width = ((11,), 53) if dtype == xp.float64 else ((40, 16), 24)
+    fraction = xp.astype(parts(key, shape, shifts, width, axis, first), dtype)
+    fraction *= 2.0**-width
+    return fraction
 
 
-def normals(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def normals(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Standard normal numbers, the same bits on every backend; four from a word of 64 bits.
 
     By inversion (Devroye 1986, section II.2), from a table: each number is one of 2^16 quantiles,
     all equally likely; the largest is 4.32. Other methods compute logarithms and cosines, whose
     last bits differ from device to device, and take twice as long.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    lanes = xp.astype(_lanes(bits(key, (count + 3) // 4)), xp.int64)
-    return xp.reshape(xp.take(_there(_quantiles, key, dtype), lanes)[:count], shape)
+    which = xp.astype(parts(key, shape, FOUR, 16, axis, first), xp.int64)
+    table = there(quantiles, key.like, dtype)
+    return xp.reshape(xp.take(table, xp.reshape(which, (-1,))), shape)
 
 
-def noise(key: Array, shape: tuple[int, ...], dtype: type | str = "float32") -> Array:
+def noise(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
     """Standard normal numbers for the noise of training, in a third of the time of `normals`.
 
     A run is RUN numbers that follow each other in memory: a row, drawn at random, of a table that
     holds every quantile of `normals` once. Runs are independent of each other. There are only
     2^16 / RUN different rows, so the numbers of a run are not independent, and each place of a row
-    has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1.
+    has 4,096 of the quantiles, with mean 0 and a deviation within 5% of 1. Where images lie along
+    the last axis, a run belongs to RUN images, the first of them at a multiple of RUN.
     """
-    xp = array_namespace(key)
+    xp = array_namespace(key.like)
     dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    table = xp.reshape(_there(_rows_of_quantiles, key, dtype), (-1, RUN))
-    drawn = xp.take(table, integers(key, -(-count // RUN), 2**16 // RUN), axis=0)
-    return xp.reshape(xp.reshape(drawn, (-1,))[:count], shape)
+    lines, length = (1, math.prod(shape)) if axis is None else shape
+    skipped = 0
+    if axis == 1:
+        skipped = first % RUN
+        runs = range(first // RUN, -(-(first + length) // RUN))
+        words = bits(key, lines, runs, 1)
+    else:
+        words = bits(key, -(-length // RUN), range(first, first + lines), 0)
+    rows = xp.astype(words >> 52, xp.int64)  # 12 bits: which of the 4,096
+    table = xp.reshape(there(rows_of_quantiles, key.like, dtype), (-1, RUN))
+    drawn = xp.reshape(xp.take(table, xp.reshape(rows, (-1,)), axis=0), (lines, -1))
+    return xp.reshape(drawn[:, skipped : skipped + length], shape)
 
 
-def _lanes(words: Array) -> Array:
-    """The four 16-bit parts of each word (n,): (4 n,) uint64."""
-    return array_namespace(words).concat([(words >> shift) & 0xFFFF for shift in (0, 16, 32, 48)])
+def coins(
+    key: Key,
+    shape: tuple[int, ...],
+    probability: float,
+    dtype: type | str = "float32",
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
+    """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
+    xp = array_namespace(key.like)
+    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+    drawn = parts(key, shape, FOUR, 16, axis, first)
+    return xp.astype(drawn < round(probability * 65536), dtype)
+
+
+def permutation(key: Key, count: int) -> Array:
+    """The numbers 0 ... count - 1 in random order, int64: (count,).
+
+    The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
+    order does not depend on how a backend sorts ties.
+    """
+    xp = array_namespace(key.like)
+    return xp.argsort(bits(key, count)[:, 0])
+
+
+FOUR = (0, 16, 32, 48)  # where the four numbers of 16 bits in a word begin
+
+
+@with_kernel
+def parts(
+    key: Key,
+    shape: tuple[int, ...],
+    shifts: tuple[int, ...],
+    width: int,
+    axis: int | None = None,
+    first: int = 0,
+) -> Array:
+    """Integers of `width` bits, uint64: of each word those above its bits `shifts`.
+
+    All first parts of the words of an image come before all second ones.
+    """
+    xp = array_namespace(key.like)
+    if axis is None:
+        whole = parts(key, (math.prod(shape), 1), shifts, width, 1, 0)
+        return xp.reshape(whole, shape)
+    count = shape[1 - axis]
+    words = bits(key, -(-count // len(shifts)), range(first, first + shape[axis]), axis)
+    lanes = [(words >> shift) & (2**width - 1) for shift in shifts]
+    whole = xp.concat(lanes, axis=1 - axis)
+    return whole[:count, :] if axis == 1 else whole[:, :count]
 
 
 @functools.cache
-def _quantiles() -> np.ndarray:
+def quantiles() -> np.ndarray:
     """The middle quantiles of 2^16 equal parts of the normal distribution, of variance 1."""
     import statistics
 
@@ -162,7 +256,7 @@ def _quantiles() -> np.ndarray:
 
 
 @functools.cache
-def _rows_of_quantiles() -> np.ndarray:
+def rows_of_quantiles() -> np.ndarray:
     """Every quantile once, in an order that never changes, for rows of RUN numbers.
 
     The rows of the second half are those of the first with the other sign, so that the numbers at
@@ -170,42 +264,20 @@ def _rows_of_quantiles() -> np.ndarray:
     """
     import numpy as np
 
-    quantiles = _quantiles()
-    first = key(0, like=quantiles)
-    upper = quantiles[len(quantiles) // 2 :]
+    both = quantiles()
+    first, upper = key(0, like=both), both[len(both) // 2 :]
     signs = 2.0 * coins(fold_in(first, 1), upper.shape, 0.5, "float64") - 1.0
     half = signs * upper[permutation(first, len(upper))]
     return np.concatenate((half, -half))
 
 
-def _there(table: Callable[[], np.ndarray], key: Array, dtype: Any) -> Array:
-    """A table of this type where the key lives; copied there once."""
-    xp = array_namespace(key)
-    place = (table.__name__, xp.__name__, str(dtype), str(key.device))
+def there(table: Callable[[], np.ndarray], like: Array, dtype: Any) -> Array:
+    """A table of this type on the device of the array `like`; copied there once."""
+    xp = array_namespace(like)
+    place = (table.__name__, xp.__name__, str(dtype), str(like.device))
     if place not in _copies:
-        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(key))
+        _copies[place] = xp.asarray(table(), dtype=dtype, **on_device_of(like))
     return _copies[place]
 
 
 _copies: dict[tuple[str, ...], Array] = {}
-
-
-def coins(
-    key: Array, shape: tuple[int, ...], probability: float, dtype: type | str = "float32"
-) -> Array:
-    """1 with `probability` (in steps of 2^-16), else 0; four coins from a word of 64 bits."""
-    xp = array_namespace(key)
-    dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-    count = math.prod(shape)
-    lanes = _lanes(bits(key, (count + 3) // 4))
-    return xp.reshape(xp.astype(lanes[:count] < round(probability * 65536), dtype), shape)
-
-
-def permutation(key: Array, count: int) -> Array:
-    """The numbers 0 ... count - 1 in random order, int64: (count,).
-
-    The order of hashed counters. SplitMix64 is a bijection, so no two hashes are equal and the
-    order does not depend on how a backend sorts ties.
-    """
-    xp = array_namespace(key)
-    return xp.argsort(bits(key, count))

@@ -28,6 +28,7 @@ from itertools import pairwise
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import NUMPY, Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.errors import ShapeError, UsageError, did_you_mean
 
 Layer = tuple[Array, Array]  # W (n_l, n_{l-1}) and b (n_l, 1)
@@ -63,7 +64,7 @@ def flatten(params: Sequence[Layer]) -> Array:
 
 
 def init(
-    key: Array | int,
+    key: Key | int,
     sizes: Sequence[int],
     how: str = "he",
     dtype: str = "float32",
@@ -71,7 +72,7 @@ def init(
 ) -> Array:
     """A parameter vector theta to start from, by one of INITIALIZATIONS.
 
-    key: a seed such as 0, for NumPy; or a key of `counter_rng`, for the device where the key is.
+    key: a seed such as 0, for NumPy; or a key of `counter_rng`, for the device of that key.
     gain: 2 for ReLU; `maths/activations.py` has those of other activations.
     """
     if how not in INITIALIZATIONS:
@@ -83,12 +84,12 @@ def init(
     return INITIALIZATIONS[how](key, sizes, dtype, gain)
 
 
-def uniform(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+def uniform(key: Key, sizes: Sequence[int], dtype: str, gain: float) -> Array:
     """Every weight and bias uniform in [-0.5, 0.5), as in the tutorial; no gain."""
     return counter_rng.uniforms(key, (parameter_count(sizes),), dtype) - 0.5
 
 
-def he(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+def he(key: Key, sizes: Sequence[int], dtype: str, gain: float) -> Array:
     """Normal weights of variance gain / n_in, or 1 / n_in before the softmax; biases 0.
 
     He et al. 2015, section 2.2: signals keep their length from layer to layer.
@@ -96,13 +97,13 @@ def he(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
     return _normal(key, sizes, dtype, gain, lambda n_in, n_out: n_in)
 
 
-def glorot(key: Array, sizes: Sequence[int], dtype: str, gain: float) -> Array:
+def glorot(key: Key, sizes: Sequence[int], dtype: str, gain: float) -> Array:
     """As `he`, with the mean of n_in and n_out in place of n_in (Glorot and Bengio 2010)."""
     return _normal(key, sizes, dtype, gain, lambda n_in, n_out: (n_in + n_out) / 2)
 
 
 def _normal(
-    key: Array, sizes: Sequence[int], dtype: str, gain: float, fan: Callable[[int, int], float]
+    key: Key, sizes: Sequence[int], dtype: str, gain: float, fan: Callable[[int, int], float]
 ) -> Array:
     """Normal weights of variance gain / fan(n_in, n_out), 1 / fan in the last layer; biases 0."""
     theta = counter_rng.normals(key, (parameter_count(sizes),), dtype)

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from speed.gpu_peers import PEERS
-from speed.gpu_works import COPY, PRODUCT, SMALL, WIDE, WORKS, Work
+from speed.gpu_works import COPY, PRODUCT, SMALL, TINY, WIDE, WORKS, Work
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     lines = [f"Measured on {result['machine']}.", "", f"Software: {result['software']}.", ""]
+    lines += [f"- {each['check']}: {each['said']}" for each in result.get("checks", [])]
+    lines += [""] if result.get("checks") else []
     peers = list(PEERS)
     lines += ["| milliseconds a step | " + " | ".join(peers) + " | arithmetic, TFLOP/s of ours |"]
     lines += ["|---" * (len(peers) + 2) + "|"]
-    for name, work in WORKS.items():
+    for name, work in ({work.name: work for work in TINY.works} | WORKS).items():
         if not any("ms" in found for found in result["steps"].get(name, {}).values()):
             continue
         cells = []

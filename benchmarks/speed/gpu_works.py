@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 IMAGES = 60_000
 WIDE = "784-2500-2000-1500-1000-500-10"  # Ciresan et al. 2010
@@ -48,3 +48,34 @@ LARGE = [
     for precision in ("tf32", "bf16", "float32")
 ]
 WORKS = {work.name: work for work in SMALL + LARGE}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. Lengths of runs are as people choose them; rows of history included."""
+
+    images: int
+    works: list[Work]
+    iterations: int  # of a run of full batches
+    epochs: int  # of mini-batches
+    copied: int  # float32 numbers
+    rows: int  # of the large product's factors
+    flags: dict[str, list[str]] = field(default_factory=dict)  # of a recipe's whole run
+
+
+FULL = Sizes(IMAGES, [*WORKS.values()], 2000, 5, 2**28, 8192)
+_FEW = ["--layers", "784-16-10", "--batch-size", "256", "--epochs", "3"]
+TINY = Sizes(  # to try the whole script where CuPy computes on a CPU
+    1500,
+    [Work("784-10-10", None), Work("784-16-10", 128)]
+    + [Work("784-16-12-10", 256, precision) for precision in ("tf32", "bf16", "float32")],
+    100,
+    3,
+    2**20,
+    64,
+    {
+        "classic": ["--iterations", "100", "--validation", "100"],
+        "fast": _FEW,
+        "record": [*_FEW, "--images-per-map", "64"],
+    },
+)

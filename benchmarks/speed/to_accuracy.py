@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnistgpu import counter_rng, data, network
+from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine import inference
+from mnistgpu.engine.inputs import Chance
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths import optimizers
 from mnistgpu.recipes import RECIPES
@@ -48,8 +49,8 @@ def torch_fused(train: data.Digits, seed: int) -> Run:
     import torch
 
     trainer = Trainer(SETTINGS.changed(seed=seed), train, NUMPY)
-    engine, no_key = trainer.engine, counter_rng.key(0, like=trainer.theta)
-    A = engine.inputs.columns(engine.images, engine.labels, no_key, np.float32, False)
+    engine = trainer.engine
+    A = engine.inputs.columns(engine.images, engine.labels, Chance({}, deform=False), np.float32)
     A *= engine.inputs.factor
     X, labels = torch.from_numpy(np.ascontiguousarray(A.T)), torch.from_numpy(engine.labels)
     net = pytorch.network(torch, network.layers(trainer.theta, trainer.engine.sizes))

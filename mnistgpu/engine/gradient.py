@@ -4,13 +4,14 @@ A shard is a part of a batch whose arrays stay in the cache between the products
 worker is a thread with buffers of its own (`shard.Shard`), or a process (`cpu.data_parallel`). With
 one shard there is one worker, and BLAS uses all cores if the products are large enough; with more,
 each core has a worker and BLAS uses one thread. On a GPU there is one worker, the GPU. The number
-of workers changes a gradient by rounding alone. Where a batch is cut into shards depends on the
-settings alone, since batch normalisation and noise depend on it.
+of workers and the cuts change a gradient by rounding alone: noise is a function of the step and an
+image's place in the whole batch, and batch normalisation has groups of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
@@ -18,9 +19,11 @@ from typing import Any
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.engine.threads import one_blas_thread, workers
+from mnistgpu.errors import UsageError
 from mnistgpu.maths import regularize
 from mnistgpu.settings import Settings
 from mnistgpu.storage.system import cores
@@ -28,6 +31,7 @@ from mnistgpu.storage.system import cores
 SHARD_ROWS = 1000  # rows of 784 float32 pixels are 3.1 MB: they stay in the cache until backward
 NOISY_SHARD_ROWS = 512  # at most, where much of the work is element by element
 ONE_SHARD_UP_TO = 1024  # images of a plain batch, whose products BLAS shares out well
+NORMALIZED_TOGETHER = 512  # images, at most
 WIDE_UNITS = 4000  # in all layers: with more, products and not noise take most of a step
 WIDE_SHARD_ROWS = 4096
 GPU_SHARD_ROWS = 65536
@@ -42,10 +46,10 @@ class Engine:
     """Gradients of the mean cross-entropy over batches of one training set.
 
     theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
-    integer type. `workers` is the number of threads for batches of many shards (default: the cores
-    on NumPy, one elsewhere); `stepping` may replace them by processes. Use it inside
-    `with engine.running():`, which limits the threads of BLAS to the right number and restores them
-    afterwards.
+    integer type. `workers` is the number of threads for batches of many shards: by default the
+    cores on NumPy, where `stepping` may replace them by processes; one elsewhere, where more raise
+    UsageError. Use it inside `with engine.running():`, which limits the threads of BLAS to the
+    right number and restores them afterwards.
     """
 
     def __init__(
@@ -69,7 +73,15 @@ class Engine:
         one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
         smoothing = settings.label_smoothing
         self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
-        self.shard_rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
+        unit = undivided(settings, batch_rows)
+        self.shard_rows = -(-rows // unit) * unit
+        self.group = normalized_together(batch_rows)
+        if (workers or 1) > 1 and not on_cpu:
+            raise UsageError(
+                f"{workers} workers are threads of a CPU, and a GPU computes a step alone; leave "
+                "workers out, or choose the backend numpy"
+            )
         most = workers or (cores() if on_cpu else 1)
         count = max(1, min(most, -(-batch_rows // self.shard_rows)))
         self.shards = [self.new_shard(theta) for _ in range(count)]
@@ -79,14 +91,15 @@ class Engine:
         self.batch_statistics: list[tuple[Array, Array]] = []  # of the last gradient
         largest_weights = max(a * b for a, b in pairwise(self.sizes))
         self._largest_product = largest_weights * min(batch_rows, self.shard_rows)
-        self._no_key = counter_rng.key(0, like=theta)
+        self.draws = draws(settings)
         self._threads: Executor | None = None
 
     def new_shard(
         self, theta: Array, gradient: Array | None = None, kind: type[Shard] = Shard
     ) -> Shard:
         """A worker's shard for this engine's settings and inputs."""
-        return kind(theta, self.sizes, self.settings, self.inputs, self.targets, gradient)
+        how = self.settings, self.inputs, self.targets, self.group
+        return kind(theta, self.sizes, *how, gradient)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
@@ -100,22 +113,26 @@ class Engine:
             finally:
                 self._threads = None
 
+    def keys(self, key: Key) -> Keys:
+        """The keys of all that a step draws, from the key of the step."""
+        return {draw: counter_rng.fold_in(key, *draw) for draw in self.draws}
+
     def gradient(
-        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+        self, rows: Array | slice, keys: Keys | None = None, deform: bool = True
     ) -> tuple[Array, Array, Array]:
         """Mean gradient (parameter_count,) over the images of `rows`, sum of losses, right answers.
 
-        rows: indices (m,) or a slice. The step's key decides noise, dropout and deformations, which
-        `deform` allows. The gradient is the engine's own buffer, valid until the next call. Loss
-        and count are 0-d arrays on the device, so nothing waits for them.
+        rows: indices (m,) or a slice. The step's `keys` decide noise, dropout and deformations,
+        which `deform` allows. The gradient is the engine's own buffer, valid until the next call.
+        Loss and count are 0-d arrays on the device, so nothing waits for them.
         """
         shares = self.cut(rows)
         busy = self.shards[: len(shares)]
         if self._threads is None or len(busy) == 1:
             for shard, own in zip(busy, shares, strict=True):
-                self.work(shard, own, rows, key, deform)
+                self.work(shard, own, rows, keys or {}, deform)
         else:
-            others = (repeat(each) for each in (rows, key, deform))
+            others = (repeat(each) for each in (rows, keys or {}, deform))
             list(self._threads.map(self.work, busy, shares, *others))
 
         total = busy[0]
@@ -126,7 +143,7 @@ class Engine:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
             found = [each for shard in busy for each in shard.statistics]
-            self.batch_statistics = weighted_means(found, images_in(rows))
+            self.batch_statistics = weighted_means(found)
         return total.gradient, total.loss, total.right
 
     def cut(self, rows: Array | slice) -> list[range]:
@@ -135,20 +152,23 @@ class Engine:
         share = -(-len(starts) // len(self.shards))
         return [starts[i : i + share] for i in range(0, len(starts), share)]
 
-    def plain(self, theta: Array | None = None, pixels: int | None = None) -> Array:
+    def plain(
+        self, theta: Array | None = None, statistics: Sequence[tuple[Array, Array]] = ()
+    ) -> Array:
         """The parameters of the plain network on all pixels that answers as this one does.
 
-        Batch normalisation, with its running statistics, centring and pixel selection are linear
-        and go into the weights: W / deviation and b - mean / deviation, then `Inputs.unfold`.
+        Batch normalisation, with its running statistics or those given, centring and pixel
+        selection are linear and go into the weights: W / deviation and b - mean / deviation, then
+        `Inputs.unfold`.
         """
         params = network.layers(self.theta if theta is None else theta, self.sizes)
-        for i, (mean, variance) in enumerate(self.running_statistics):
+        for i, (mean, variance) in enumerate(statistics or self.running_statistics):
             (W, b), deviation = params[i], self.xp.sqrt(variance)
             params[i] = (W / deviation, b - mean / deviation)
-        return network.flatten(self.inputs.unfold(params, pixels or self.settings.sizes[0]))
+        return network.flatten(self.inputs.unfold(params, self.settings.sizes[0]))
 
     def work(
-        self, shard: Shard, starts: range, rows: Array | slice, key: Array | None, deform: bool
+        self, shard: Shard, starts: range, rows: Array | slice, keys: Keys, deform: bool
     ) -> None:
         """One worker's share: its shards one after the other, summed in its own buffers."""
         xp, count = self.xp, images_in(rows)
@@ -162,9 +182,8 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
-            shard_key = self._no_key if key is None else counter_rng.fold_in(key, start)
             first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, shard_key, deform)
+            shard.add_images(images, labels, 1.0 / count, first, Chance(keys, start, deform))
 
     def follow_statistics(self, kept: Any, taken_in: Any) -> None:
         """Move the running statistics in place towards those of the last gradient's batch.
@@ -194,53 +213,70 @@ def statistics_shares(taken: int) -> tuple[float, float]:
     return kept, 1.0 - kept
 
 
-def weighted_means(
-    found: Sequence[tuple[int, Sequence[Any]]], count: int
-) -> list[tuple[Array, Array]]:
-    """Means and variances by layer, of a batch of `count` images.
+def weighted_means(found: Sequence[tuple[int, Sequence[Any]]]) -> list[tuple[Array, Array]]:
+    """Means and variances by layer, of a batch.
 
     `found` has for each shard its number of images, and mean and variance (n, 1) by layer.
     """
-    shares = [m / count for m, _ in found]
+    counts = [m for m, _ in found]
 
     def mean(values: Iterable[Array]) -> Array:
-        return sum(share * value for share, value in zip(shares, values, strict=True))
+        return regularize.weighted_mean(list(values), counts)
 
     layers = zip(*(layers for _, layers in found), strict=True)
     return [(mean(m for m, _ in layer), mean(v for _, v in layer)) for layer in layers]
 
 
-def is_random(settings: Settings) -> bool:
-    """Whether a step draws random numbers besides its batch."""
-    rates = ("input_noise", "hidden_noise", "input_dropout", "hidden_dropout")
-    noisy = any(getattr(settings, name) > 0 for name in rates)
-    return settings.deformation.is_deforming or noisy
+def draws(settings: Settings) -> list[tuple[int, ...]]:
+    """What a step draws random numbers for, besides its batch: the names of its `Keys`."""
+    hidden = range(len(settings.sizes) - 2)
+    found: list[tuple[int, ...]] = []
+    if settings.deformation.is_deforming:
+        found += [(DEFORM, 0), (DEFORM, 1)]
+    for purpose, of_inputs, of_layers in (
+        (NOISE, settings.input_noise, settings.hidden_noise),
+        (DROPOUT, settings.input_dropout, settings.hidden_dropout),
+    ):
+        found += [(purpose,)] if of_inputs > 0 else []
+        found += [(purpose, layer) for layer in hidden] if of_layers > 0 else []
+    return found
 
 
 def is_plain(settings: Settings) -> bool:
     """Whether a step draws no random numbers, keeps no statistics and has ReLU units alone: then
     products take most of its time, and its calls can be bound.
     """
-    return not (is_random(settings) or settings.batch_norm or settings.activation != "relu")
+    return not (draws(settings) or settings.batch_norm or settings.activation != "relu")
+
+
+def normalized_together(batch_rows: int) -> int:
+    """How many images of a batch are normalised together: half of it, or NORMALIZED_TOGETHER."""
+    return max(1, min(NORMALIZED_TOGETHER, -(-batch_rows // 2)))
+
+
+def undivided(settings: Settings, batch_rows: int) -> int:
+    """A shard has a multiple of so many images: those of a map, and of a normalised group."""
+    group = normalized_together(batch_rows) if settings.batch_norm else 1
+    deformation = settings.deformation
+    per_map = min(deformation.images_per_map, batch_rows) if deformation.is_deforming else 1
+    return math.lcm(group, per_map)
 
 
 def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
     """Where batches are cut: the largest shard's number of images.
 
-    A plain batch of up to ONE_SHARD_UP_TO images is one shard: BLAS alone shares out its products.
-    Where much of the work is element by element, halves are faster, each on a core of its own; not
-    so in a wide network, whose products take most of the time. Noise depends on where a batch is
-    cut, so a GPU cuts it at the same places.
+    On a GPU the memory decides. On a CPU a plain batch of up to ONE_SHARD_UP_TO images is one
+    shard: BLAS alone shares out its products. Where much of the work is element by element, halves
+    are faster, each on a core of its own; not so in a wide network, whose products take most of the
+    time.
     """
-    if not is_plain(settings):
-        if sum(settings.sizes[1:]) > WIDE_UNITS:
-            return min(WIDE_SHARD_ROWS, batch_rows)
-        return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))
-    if batch_rows <= ONE_SHARD_UP_TO and on_cpu:
-        return batch_rows
-    if on_cpu:
-        return SHARD_ROWS
-    rows = GPU_SHARD_ROWS
-    while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
-        rows //= 2
-    return rows
+    if not on_cpu:
+        rows = GPU_SHARD_ROWS
+        while rows > SHARD_ROWS and 2 * rows * sum(settings.sizes[1:]) > GPU_SHARD_NUMBERS:
+            rows //= 2
+        return rows
+    if is_plain(settings):
+        return batch_rows if batch_rows <= ONE_SHARD_UP_TO else SHARD_ROWS
+    if sum(settings.sizes[1:]) > WIDE_UNITS:
+        return min(WIDE_SHARD_ROWS, batch_rows)
+    return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))

@@ -17,7 +17,9 @@ from mnistgpu.engine.threads import workers
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.storage.system import cores
 
-ROWS = 1024
+AT_ONCE = 2**16  # images that an evaluation has on the device together, which bounds the memory
+ROWS = 1024  # of a shard, whose arrays then stay in a core's cache
+GPU_NUMBERS = 2**25  # in the layers of one shard: 128 MiB of float32
 
 
 def logits(theta: Array, sizes: tuple[int, ...], activation: str, images: Array) -> Array:
@@ -31,18 +33,25 @@ def of_layers(params: Sequence[network.Layer], activation: str, images: Array) -
     xp, count = array_namespace(W, images), images.shape[0]
     if count == 1 and xp is np:
         return of_image(params, activation, images[0])[:, None]
-    if count <= ROWS:
+    numbers = images.shape[1] + sum(b.shape[0] for _, b in params)
+    rows = rows_of_a_shard(numbers, xp is np)
+    if count <= rows:
         return of_shard(params, activation, images)
     Z = xp.empty((W.shape[0], count), dtype=W.dtype, **on_device_of(W))
 
     def answer(start: int) -> None:
-        stop = min(start + ROWS, count)
+        stop = min(start + rows, count)
         Z[:, start:stop] = of_shard(params, activation, images[start:stop, :])
 
-    starts = range(0, count, ROWS)
+    starts = range(0, count, rows)
     with workers(min(cores(), len(starts)) if xp.__name__ == "numpy" else 1) as pool:
         list(pool.map(answer, starts) if pool else map(answer, starts))
     return Z
+
+
+def rows_of_a_shard(numbers: int, on_cpu: bool) -> int:
+    """How many images are answered together, which have so many numbers in all layers each."""
+    return ROWS if on_cpu else max(ROWS, GPU_NUMBERS // numbers)
 
 
 def of_image(params: Sequence[network.Layer], activation: str, image: np.ndarray) -> np.ndarray:

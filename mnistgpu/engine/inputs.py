@@ -7,17 +7,29 @@ image that gives the same answers. A saved model is always that plain network.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mnistgpu import counter_rng, network
+from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
 
 FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
+# By what is folded into the key of a step: a purpose of `counter_rng`, and what it counts
+Keys = Mapping[tuple[int, ...], Key]
+
+
+class Chance(NamedTuple):
+    """What the random numbers of a shard depend on, and whether it is deformed at all."""
+
+    keys: Keys
+    place: int = 0  # of its first image in the batch
+    deform: bool = True
 
 
 class Inputs:
@@ -62,22 +74,20 @@ class Inputs:
             return images
         return array_namespace(images).take(images, self.selected, axis=1)
 
-    def columns(self, images: Array, labels: Array, key: Array, dtype: Any, deform: bool) -> Array:
+    def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
 
-        The key decides deformation, noise and dropout. Each is done in the order in which the
+        `chance` decides deformation, noise and dropout. Each is done in the order in which the
         numbers lie in memory: images as columns after a deformation, as rows without one.
         """
-        xp, settings = array_namespace(images), self.settings
+        xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
         if deform:
-            is_1_or_7 = None
+            limited = None
             if self.deformation.rotation_1_7 is not None:
-                is_1_or_7 = (labels == 1) | (labels == 7)
-            deform_key = counter_rng.fold_in(key, counter_rng.DEFORM)
-            deformation, shape = self.deformation, self.image_shape
-            X = augment.deform(
-                images, deform_key, deformation, shape, is_1_or_7, self.selected, fields=self.fields
-            )
+                limited = augment.is_1_or_7(labels)
+            of_maps = keys[DEFORM, 0], keys[DEFORM, 1]
+            how = self.deformation, self.image_shape, limited, self.selected
+            X = augment.deform(images, of_maps, *how, fields=self.fields, first=place)
             X = xp.astype(X, dtype, copy=False)
             X *= 1.0 / 255.0
         else:
@@ -91,10 +101,11 @@ class Inputs:
                     X *= 1.0 / 255.0
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
+        axis = 1 if deform else 0  # along which the images lie
         if settings.input_noise > 0:
-            add_noise(X, counter_rng.fold_in(key, counter_rng.NOISE), settings.input_noise)
+            add_noise(X, keys[(NOISE,)], settings.input_noise, axis, place)
         if settings.input_dropout > 0:
-            drop(X, counter_rng.fold_in(key, counter_rng.DROPOUT), settings.input_dropout)
+            drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         return X if deform else X.T
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:

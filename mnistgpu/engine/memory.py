@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from mnistgpu import network
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
+from mnistgpu.engine import inference
 from mnistgpu.engine.gradient import rows_of_a_shard
+from mnistgpu.engine.products.cublas import WORKSPACE_BYTES
 from mnistgpu.errors import OutOfMemoryError
 from mnistgpu.maths import optimizers
 from mnistgpu.settings import Settings
@@ -58,6 +61,9 @@ def sentence(settings: Settings, images: int, free: int | None, backend: Backend
     start = f"out of memory on {device}{there}"
     smaller = [2**i for i in range(31) if 2**i < batch]
     fits = [size for size in smaller if free is None or needed(settings, images, size) <= free]
+    if settings.graph and free is not None and not fits:
+        if needed(replace(settings, graph=False), images, batch) <= free:
+            return f"{start}: replayed steps need memory of their own; leave --graph out"
     if not fits:
         return (
             f"{start}: {settings.layers} and its {images:,} images do not fit at any batch size; "
@@ -77,19 +83,44 @@ def free_bytes(backend: Backend) -> int | None:
 
 
 def needed(settings: Settings, images: int, batch_size: int) -> int:
-    """Bytes for the data, parameters, and steps of so many images on a GPU."""
+    """Bytes for the data, parameters, steps of so many images and evaluations, on a GPU."""
     rows = min(batch_size, rows_of_a_shard(settings, batch_size, on_cpu=False))
     sizes_of_shards = 2 if rows < images else 1  # the buffers of full and of last ones stay
-    return fixed(settings, images) + sizes_of_shards * rows * bytes_of_an_image(settings)
+    steps = sizes_of_shards * rows * bytes_of_an_image(settings)
+    if settings.graph:  # the temporary arrays of the captured steps stay, too
+        steps += rows * bytes_of_an_image(settings) + of_comparison(settings)
+    if settings.graph or settings.precision == "bf16":
+        steps += WORKSPACE_BYTES
+    return fixed(settings, images) + steps + of_evaluation(settings, images)
+
+
+def of_comparison(settings: Settings) -> int:
+    """Bytes of the vectors that are copied when a replay is compared with eager steps."""
+    vectors = 4 * (1 + remembered(settings)) + 2  # four times all of them, and two temporary ones
+    return vectors * network.parameter_count(settings.sizes) * item_bytes(settings)
+
+
+def of_evaluation(settings: Settings, images: int) -> int:
+    """Bytes of the network's answers to its images: these, and the arrays of a shard of them."""
+    count = min(images, inference.AT_ONCE)
+    pixels, classes, numbers = settings.sizes[0], settings.sizes[-1], sum(settings.sizes)
+    rows = min(count, inference.rows_of_a_shard(numbers, on_cpu=False))
+    results = count * (pixels + 16 + 6 * classes * item_bytes(settings))
+    return results + 2 * rows * numbers * item_bytes(settings)
 
 
 def fixed(settings: Settings, images: int) -> int:
     """Bytes that do not depend on the batch: images, labels, an epoch's order, parameters."""
     pixels, parameters = settings.sizes[0], network.parameter_count(settings.sizes)
-    # theta, gradient, addend, two temporary ones, and what optimiser and average remember
-    remembered = len(optimizers.OPTIMIZERS[settings.optimizer].remembers)
-    remembered += settings.ema is not None
-    return images * (pixels + 40) + (5 + remembered) * parameters * item_bytes(settings)
+    if settings.min_ink > 0:  # while the pixels that stay are copied
+        pixels *= 2
+    vectors = 5 + remembered(settings)  # theta, gradient, addend, two temporary ones
+    return images * (pixels + 40) + vectors * parameters * item_bytes(settings)
+
+
+def remembered(settings: Settings) -> int:
+    """How many vectors optimiser and average remember."""
+    return len(optimizers.OPTIMIZERS[settings.optimizer].remembers) + (settings.ema is not None)
 
 
 def bytes_of_an_image(settings: Settings) -> int:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnistgpu import counter_rng, network
-from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_out
-from mnistgpu.engine.inputs import Inputs
+from mnistgpu import network
+from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with_kernel, with_out
+from mnistgpu.counter_rng import DROPOUT, NOISE
+from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -23,8 +24,9 @@ class Shard:
     """One worker's parameters, buffers and sums. `theta` is only read; the trainer updates it.
 
     `inputs` turns images into the X of `add`, where the first activations are `Inputs.factor` * X.
-    `targets` (classes, classes) has the smoothed one-hot column of each class. `gradient` is the
-    memory for the sum, by default memory of its own.
+    `targets` (classes, classes) has the smoothed one-hot column of each class. `group` images are
+    normalised together, if any are. `gradient` is the memory for the sum, by default memory of its
+    own.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class Shard:
         settings: Settings,
         inputs: Inputs,
         targets: Array,
+        group: int,
         gradient: Array | None = None,
     ):
         self.xp = xp = array_namespace(theta)
         self.sizes, self.settings, self.inputs, self.targets = sizes, settings, inputs, targets
-        self.factor = inputs.factor
+        self.factor, self.group = inputs.factor, group
         self.activation = ACTIVATIONS[settings.activation]
         self.params = network.layers(theta, sizes)  # views: they follow theta
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
@@ -51,42 +54,28 @@ class Shard:
         self._addends = network.layers(self._addend, sizes)
         self._buffers: dict[int, Buffers] = {}
         self.matmul = with_out(matmul_in(settings.precision, xp), theta)
-        self._add, self._exp = with_out(xp.add, theta), with_out(xp.exp, theta)
+        self._add = with_out(xp.add, theta)
         self._maximum = with_out(xp.maximum, theta)
-        self._has_out = has_out(theta)
 
     def add_images(
-        self, images: Array, labels: Array, scale: float, first: bool, key: Array, deform: bool
+        self, images: Array, labels: Array, scale: float, first: bool, chance: Chance
     ) -> None:
         """As `add`, from the images (m, pixels) uint8 that `Inputs.crop` has left."""
-        X = self.inputs.columns(images, labels, key, self.gradient.dtype, deform)
-        targets = self.xp.take(self.targets, labels, axis=1)
-        self.add(X, labels, targets, scale, first, key)
+        X = self.inputs.columns(images, labels, chance, self.gradient.dtype)
+        self.add(X, labels, scale, first, chance)
 
-    def add(
-        self, X: Array, labels: Array, targets: Array, scale: Any, first: bool, key: Array
-    ) -> None:
+    def add(self, X: Array, labels: Array, scale: Any, first: bool, chance: Chance) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
-        factor * X (n_0, m) are the first activations, labels (m,) int64, targets (classes, m) the
-        one-hot columns. A gradient is `scale` times the sum over images: with 1 / (images of
-        the batch) it is the mean. `first` starts the sums anew. Sums over images are products with
-        ones: BLAS adds faster than NumPy.
+        factor * X (n_0, m) are the first activations, labels (m,) int64. A gradient is `scale`
+        times the sum over images: with 1 / (images of the batch) it is the mean. `first` starts the
+        sums anew. Sums over images are products with ones: BLAS adds faster than NumPy.
         """
-        xp = self.xp
         buffers = self.buffers_for(X.shape[1])
-        Z, column_sums, dZ = self.forward(X, buffers, key), buffers.row, buffers.exp
-        Z -= xp.max(Z, axis=0, keepdims=True)
-        self._exp(Z, out=dZ)
-        self.matmul(buffers.ones_by_class, dZ, out=column_sums)
-        right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
-        log_likelihood = xp.reshape(targets, (1, -1)) @ xp.reshape(Z, (-1, 1))
-        loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
-
-        dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
-        dZ -= targets
-        dZ *= scale
+        sums, b = self.forward(X, buffers, chance), self.params[-1][1]
+        dZ, loss, right = head(sums, b, labels, self.targets, scale, buffers, self.matmul)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
+        del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:
@@ -95,9 +84,9 @@ class Shard:
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics()))
 
-    def forward(self, X: Array, buffers: Buffers, key: Array) -> Array:
-        """The logits (classes, m), in a buffer; `buffers` keeps what the backward pass needs."""
-        settings = self.settings
+    def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
+        """The logits (classes, m) before their bias; `buffers` keeps what backward needs."""
+        settings, (keys, place, _) = self.settings, chance
         buffers.A[0] = X
         hidden = len(self.params) - 1
         for layer, (W, b) in enumerate(self.params):
@@ -106,23 +95,26 @@ class Shard:
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
-                self._add(sums, b, out=Z)
-                return Z
+                return sums
             if settings.batch_norm:
-                buffers.mean[layer], buffers.deviation[layer] = regularize.normalize(sums)
-            self._add(sums, b, out=Z)
+                buffers.groups[layer] = regularize.normalize_groups(sums, self.group)
+            in_one = settings.activation == "relu" and settings.hidden_noise == 0
+            if in_one:
+                add_bias_relu(sums, b, buffers.zero[layer], Z)
+            else:
+                self._add(sums, b, out=Z)
             if settings.hidden_noise > 0:
-                noise_key = _layer_key(key, counter_rng.NOISE, layer)
-                regularize.add_noise(Z, noise_key, settings.hidden_noise)
+                regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, first=place)
             if settings.activation == "relu":
                 A = Z
-                self._maximum(Z, buffers.zero[layer], out=A)
+                if not in_one:
+                    self._maximum(Z, buffers.zero[layer], out=A)
             else:
                 A = self.activation.value(Z)
                 buffers.slope[layer] = self.activation.derivative(Z, A)
             if settings.hidden_dropout > 0:
-                drop_key = _layer_key(key, counter_rng.DROPOUT, layer)
-                buffers.kept[layer] = regularize.drop(A, drop_key, settings.hidden_dropout)
+                rate, own = settings.hidden_dropout, keys[DROPOUT, layer]
+                buffers.kept[layer] = regularize.drop(A, own, rate, first=place)
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
@@ -134,7 +126,7 @@ class Shard:
             dW, db = gradients[layer]
             self.matmul(dZ, buffers.ones, out=db)
             if settings.batch_norm and layer < last:
-                regularize.normalize_backward(dZ, buffers.sums[layer], buffers.deviation[layer])
+                regularize.normalize_groups_backward(dZ, buffers.groups[layer], self.group)
             if layer == 0 and self.factor != 1.0:
                 dZ *= self.factor
             self.matmul(dZ, buffers.A[layer].T, out=dW)
@@ -144,17 +136,10 @@ class Shard:
                 if settings.hidden_dropout > 0:
                     dA *= buffers.kept[layer - 1]
                 if settings.activation == "relu":
-                    self._keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
+                    keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
-
-    def _keep_where_positive(self, dA: Array, A: Array) -> None:
-        """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""
-        if self._has_out:
-            self.xp.multiply(dA, A > 0, out=dA)
-        else:
-            dA *= self.xp.astype(A > 0, dA.dtype)
 
     def buffers_for(self, m: int) -> Any:
         """The `new_buffers` for m images, made once."""
@@ -167,6 +152,54 @@ class Shard:
     def new_buffers(self, m: int) -> Buffers:
         """Buffers for shards of m images."""
         return Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
+
+
+@with_kernel
+def head(
+    sums: Array,
+    b: Array,
+    labels: Array,
+    targets: Array,
+    scale: Any,
+    buffers: Buffers,
+    matmul: Any,
+) -> tuple[Array, Array, Array]:
+    """From the logits sums + b to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
+
+    sums (classes, m), b (classes, 1), labels (m,) int64; targets (classes, classes) has a column
+    for each class.
+    """
+    xp, Z = array_namespace(sums), buffers.Z[-1]
+    Y, column_sums, dZ = xp.take(targets, labels, axis=1), buffers.row, buffers.exp
+    with_out(xp.add, Z)(sums, b, out=Z)
+    Z -= xp.max(Z, axis=0, keepdims=True)
+    with_out(xp.exp, Z)(Z, out=dZ)
+    matmul(buffers.ones_by_class, dZ, out=column_sums)
+    right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
+    log_likelihood = xp.reshape(Y, (1, -1)) @ xp.reshape(Z, (-1, 1))
+    loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
+
+    dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
+    dZ -= Y
+    dZ *= scale
+    return dZ, loss, right
+
+
+@with_kernel
+def add_bias_relu(sums: Array, b: Array, zero: Any, out: Array) -> None:
+    """out = ReLU(sums + b), with as many zeros as there are sums, or one."""
+    xp = array_namespace(sums)
+    with_out(xp.add, out)(sums, b, out=out)
+    with_out(xp.maximum, out)(out, zero, out=out)
+
+
+@with_kernel
+def keep_where_positive(dA: Array, A: Array) -> None:
+    """dA *= [A > 0]: as a product, since `where` is 20 times slower on NumPy."""
+    if has_out(dA):
+        array_namespace(dA).multiply(dA, A > 0, out=dA)
+    else:
+        dA *= array_namespace(dA).astype(A > 0, dA.dtype)
 
 
 class Buffers:
@@ -194,12 +227,11 @@ class Buffers:
         self.A: dict[int, Array] = {}
         self.slope: dict[int, Array] = {}  # activation'(Z)
         self.kept: dict[int, Array] = {}  # the factors of dropout
-        self.mean: dict[int, Array] = {}
-        self.deviation: dict[int, Array] = {}
+        self.groups: dict[int, regularize.Groups] = {}  # of each normalised layer
 
     def statistics(self) -> list[tuple[Array, Array]]:
         """Mean and variance (n, 1) of every normalised layer; none without batch normalisation."""
-        return [(self.mean[i], self.deviation[i] ** 2) for i in self.mean]
+        return [regularize.statistics(groups) for groups in self.groups.values()]
 
 
 def is_narrow(units: int, m: int) -> bool:
@@ -209,7 +241,3 @@ def is_narrow(units: int, m: int) -> bool:
     too (measured: 0.24 instead of 0.45 ms with 10 units and 1024 images; no gain with 128 and 256).
     """
     return units <= 128 and 2 * units <= m
-
-
-def _layer_key(key: Array, purpose: int, layer: int) -> Array:
-    return counter_rng.fold_in(counter_rng.fold_in(key, purpose), layer)

@@ -1,9 +1,10 @@
 """How a training run takes its steps: only this module imports from `cpu/` and `gpu/`.
 
-`stepping` chooses: replays of a CUDA graph if the settings ask for them; several processes where
-that pays; else `Trainer.step`, with bound calls for a plain network on NumPy. Whichever it is, the
-first steps are compared with the plain form (`shard.Shard`, in this process). If they differ, all
-steps are taken in the plain form, with a warning. docs/engine.md says what each way gives.
+`stepping` chooses: several processes where that pays; else `Trainer.step`, with bound calls for a
+plain network on NumPy, and with kernels on a GPU, where its steps are replayed as a CUDA graph if
+the settings ask for it. Whichever it is, the first steps are compared with the plain form
+(`shard.Shard`, in this process). If they differ, all steps are taken in the plain form, with a
+warning. docs/engine.md says what each way gives.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 
-from mnistgpu.backend import Backend
+from mnistgpu.backend import Backend, are_kernels_used, using_kernels
 from mnistgpu.engine.comparison import after, difference
 from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.cpu.bound_calls import bind_calls
@@ -53,13 +54,12 @@ def stepping(
     `processes` says how many processes share a step; by default `number_of_processes` decides.
     """
     if trainer.settings.graph:
-        with cuda_graph.stepping(trainer, on_warning) as step:
-            yield step
-        return
+        cuda_graph.require_gpu(trainer.backend)
     trainer.processes = number_of_processes(trainer) if processes is None else processes
     engine, plain = trainer.engine, trainer.engine.shards
     bind_calls(engine)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(kernels_on(trainer.backend))
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
@@ -68,7 +68,18 @@ def stepping(
             stack.close()
             trainer.processes, step, engine.shards = 1, trainer.step, plain
             on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
+        if trainer.settings.graph:
+            step = stack.enter_context(cuda_graph.stepping(trainer, on_warning))
         yield step
+
+
+def kernels_on(backend: Backend) -> contextlib.AbstractContextManager[None]:
+    """Within it, a GPU computes by the kernels of `gpu/kernels.py`."""
+    if backend.xp.__name__ != "cupy":
+        return contextlib.nullcontext()
+    from mnistgpu.engine.gpu.kernels import KERNELS  # which imports CuPy
+
+    return using_kernels(KERNELS)
 
 
 def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
@@ -79,7 +90,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
     where the first steps differ, those after them decide.
     """
     engine, fast = trainer.engine, trainer.engine.shards
-    if (trainer.shared is None and fast is plain) or trainer.taken >= trainer.steps:
+    in_plain_form = trainer.shared is None and fast is plain and not are_kernels_used()
+    if in_plain_form or trainer.taken >= trainer.steps:
         return ""
 
     now, taken, why = after(trainer, step, 0)[0], trainer.taken, ""
@@ -89,7 +101,8 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
         count = min(steps, trainer.steps - begin)
         engine.shards, trainer.shared = plain, None
         trainer.restore(first, begin)
-        expected = after(trainer, trainer.step, count)
+        with using_kernels({}):
+            expected = after(trainer, trainer.step, count)
         engine.shards, trainer.shared = fast, shared
         trainer.restore(first, begin)
         why = difference(first, expected, after(trainer, step, count), TOLERANCE)

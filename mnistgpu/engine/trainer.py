@@ -9,17 +9,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from mnistgpu import counter_rng, network
-from mnistgpu.backend import Array, Backend, array_namespace
+from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
-from mnistgpu.engine.gradient import Engine, images_in, is_random, statistics_shares
-from mnistgpu.engine.inputs import Inputs
-from mnistgpu.maths import optimizers, regularize
+from mnistgpu.engine.gradient import Engine, images_in, statistics_shares, weighted_means
+from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.maths import augment, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
-# A function that takes a step, or up to `most` steps of an epoch together: `Trainer.step`, or a
-# faster form of it
+# A function that takes a step, or up to `most` steps together: `Trainer.step`, or a faster form.
+# What it returns are sums over these steps; if each of them is an epoch, it is that of the last.
 Step = Callable[..., tuple[Array, Array, int]]
+
+STATISTICS_IMAGES = 10_000  # at least, or all, that decide the statistics of averaged weights
+ROWS_OF_HISTORY = 50  # of a run of full batches, where every step is an epoch
 
 
 class Shared(Protocol):
@@ -33,13 +37,22 @@ class Shared(Protocol):
 
 
 class Batches:
-    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed."""
+    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
-    def __init__(self, key: Array, images: int, batch_size: int | None):
+    With `labels` (images,) the 1s and 7s of a batch are its last rows.
+    """
+
+    def __init__(self, key: Key, images: int, batch_size: int | None, labels: Array | None = None):
         self.images, self.size = images, batch_size or images
+        self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
         self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
+
+    def seen(self, steps: int) -> int:
+        """How many images so many steps have trained on; an image counts in every epoch."""
+        epochs, batches = divmod(steps, self.per_epoch)
+        return epochs * self.images + batches * self.size
 
     def rows(self, step: int, count: int = 1) -> Array | slice:
         """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
@@ -56,7 +69,11 @@ class Batches:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
             key = counter_rng.fold_in(self._key, epoch)
-            self._epoch, self._order = epoch, counter_rng.permutation(key, self.images)
+            order = counter_rng.permutation(key, self.images)
+            if self._labels is not None:
+                labels = array_namespace(order).take(self._labels, order)
+                order = augment.ones_and_sevens_last(order, labels, self.size)
+            self._epoch, self._order = epoch, order
         return self._order
 
 
@@ -69,27 +86,33 @@ class Trainer:
     def __init__(
         self, settings: Settings, digits: Digits, backend: Backend, workers: int | None = None
     ):
-        labels = backend.asarray(digits.labels)
+        labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
         self.settings, self.backend = settings, backend
         self.key = counter_rng.key(settings.seed, like=labels)
-        self.batches = Batches(self.key, len(digits), settings.batch_size)
+        sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
+        self.batches = Batches(self.key, len(digits), size, labels if sorts else None)
+        if sorts and size == len(digits):  # a full batch has the order of the data
+            every = array_namespace(labels).arange(size, **on_device_of(labels))
+            order = augment.ones_and_sevens_last(every, labels, size)
+            labels, images = (backend.xp.take(each, order, axis=0) for each in (labels, images))
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
         inputs = Inputs(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
-        images = backend.asarray(digits.images)
         rows = self.batches.size
         self.engine = Engine(self.theta, settings, images, labels, inputs, rows, workers)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        per_epoch = self.batches.per_epoch
+        # after so many steps the loop reads its sums, for a row of history
+        self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
         self.taken = 0
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
         self.shared: Shared | None = None
-        self.random = is_random(settings)
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
@@ -100,21 +123,29 @@ class Trainer:
         """
         taken = self.taken
         rows = self.batches.rows(taken)
-        key = counter_rng.fold_in(self.step_key, taken) if self.random else None
+        keys = self.keys(taken)
         rate = self.scheduled_rate(taken) if rate is None else rate
-        loss, right = self.advance(rows, key, self.deforms(taken), self.numbers(taken, rate))
+        loss, right = self.advance(rows, keys, self.deforms(taken), self.numbers(taken, rate))
         self.taken, self.learning_rate = taken + 1, rate
         return loss, right, images_in(rows)
 
+    def keys(self, taken: int) -> Keys:
+        """What the step after `taken` steps draws its random numbers from; empty if it draws none.
+
+        For each step the same names in the same order, and integers of the host as their values.
+        """
+        return self.engine.keys(counter_rng.fold_in(self.step_key, taken))
+
     def advance(
-        self, rows: Array | slice, key: Array | None, deform: bool, numbers: tuple[Any, ...]
+        self, rows: Array | slice, keys: Keys, deform: bool, numbers: tuple[Any, ...]
     ) -> tuple[Array, Array]:
         """The step itself, on the device alone: sum of losses and right answers of these rows.
 
         All that changes from step to step comes in as an argument, so that on a GPU the step can be
-        captured once and replayed (see `gpu/cuda_graph.py`); `numbers` may then be arrays ().
+        captured once and replayed (see `gpu/cuda_graph.py`); `numbers` may then be arrays (), and
+        the values of the keys arrays (1,) uint64.
         """
-        gradient, loss, right = self.engine.gradient(rows, key, deform)
+        gradient, loss, right = self.engine.gradient(rows, keys, deform)
         self.update(gradient, numbers)
         return loss, right
 
@@ -200,7 +231,28 @@ class Trainer:
     def plain(self) -> Array:
         """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
-        theta = self.theta
-        if self.settings.ema is not None and self.taken > 0:
-            theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
-        return self.engine.plain(theta)
+        if self.settings.ema is None or self.taken == 0:
+            return self.engine.plain(self.theta)
+        theta = self.state["average"] / (1.0 - self.settings.ema**self.taken)
+        statistics = self.statistics_of(theta) if self.settings.batch_norm else []
+        return self.engine.plain(theta, statistics)
+
+    def statistics_of(self, theta: Array) -> list[tuple[Array, Array]]:
+        """Means and variances (n, 1) by normalised layer, of a network with these parameters.
+
+        Running statistics are those of the weights that were trained, and no average of weights has
+        them. So some batches of the newest epoch are looked at again (as Izmailov et al. 2018 do
+        after weight averaging), with the numbers that were drawn for them.
+        """
+        per_epoch, size = self.batches.per_epoch, self.batches.size
+        first = (self.taken - 1) // per_epoch * per_epoch
+        found, kept = [], self.theta + 0.0
+        try:
+            self.theta[...] = theta
+            for step in range(first, first + min(per_epoch, -(-STATISTICS_IMAGES // size))):
+                rows = self.batches.rows(step)
+                self.engine.gradient(rows, self.keys(step), self.deforms(step))
+                found.append((images_in(rows), self.engine.batch_statistics))
+        finally:
+            self.theta[...] = kept
+        return weighted_means(found)

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mnistgpu import counter_rng
-from mnistgpu.backend import Array, array_namespace, on_device_of
+from mnistgpu.backend import Array, array_namespace, on_device_of, with_kernel
+from mnistgpu.counter_rng import Key
 from mnistgpu.errors import UsageError, did_you_mean
 
 
@@ -37,6 +38,11 @@ class Deformation:
     elastic: float
     elastic_sigma: float
     images_per_map: int
+
+    @property
+    def sorts(self) -> bool:
+        """Whether 1s and 7s should share maps among themselves alone: see `is_1_or_7`."""
+        return self.rotation_1_7 is not None and self.images_per_map > 1
 
     @property
     def is_deforming(self) -> bool:
@@ -86,60 +92,83 @@ def preset(name: str) -> dict[str, Any]:
     return asdict(PRESETS[name])
 
 
+def keys_of(key: Key) -> tuple[Key, Key]:
+    """The keys that `deform` draws from: of the numbers of its maps, and of their smooth fields."""
+    return counter_rng.fold_in(key, 0), counter_rng.fold_in(key, 1)
+
+
 def deform(
     images: Array,
-    key: Array,
+    keys: tuple[Key, Key],
     deformation: Deformation,
     image_shape: tuple[int, int] = (28, 28),
-    is_1_or_7: Array | None = None,
+    limited: Array | None = None,
     wanted: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
+    first: int = 0,
 ) -> Array:
     """Deformed images as columns (pixels, m) from uint8 rows (m, pixels), still from 0 to 255.
 
-    Each group of deformation.images_per_map rows shares one map. is_1_or_7 (m,) bool marks the
-    images whose rotation is limited to deformation.rotation_1_7: they are sorted into groups of
-    their own, and the one group that may hold both kinds has the narrower limit. `wanted` (k,)
-    int64 are the pixels to compute, by default all; `strength` scales every limit. `fields` are
-    the smooth fields of elastic distortion: pass them to many calls, or each call makes its own.
+    keys are those of `keys_of`. Each deformation.images_per_map rows share one map. The first row
+    is at place `first` of a batch, a multiple of images_per_map, and a map depends on its place in
+    the batch alone. limited (m,) bool marks the images whose rotation is limited to
+    deformation.rotation_1_7; a map of such and other images has the narrower limit, so sort them.
+    `wanted` (k,) int64 are the pixels to compute, by default all; `strength` scales every limit.
+    `fields` are the smooth fields of elastic distortion: pass them to many calls, or each call
+    makes its own.
     """
     xp = array_namespace(images)
     m = images.shape[0]
     group = min(deformation.images_per_map, m)
-    groups = -(-m // group)
-    limited = None
-    if is_1_or_7 is not None:
-        order, back = _marked_last(is_1_or_7)
-        images, marks = xp.take(images, order, axis=0), xp.take(is_1_or_7, order)
-        padded = _pad_rows(xp.astype(marks, xp.float32)[:, None], groups * group)
-        limited = xp.max(xp.reshape(padded, (groups, group)), axis=1)
-    rows, columns = source(key, groups, deformation, image_shape, limited, strength, fields)
+    start = first // deformation.images_per_map
+    maps = range(start, start + -(-m // group))
+    of_maps = None
+    if limited is not None:
+        padded = _pad_rows(xp.astype(limited, xp.float32)[:, None], len(maps) * group)
+        of_maps = xp.max(xp.reshape(padded, (len(maps), group)), axis=1)
+    rows, columns = source(keys, maps, deformation, image_shape, of_maps, strength, fields)
     if wanted is not None:
         rows, columns = xp.take(rows, wanted, axis=1), xp.take(columns, wanted, axis=1)
-    padded = _pad_rows(images, groups * group)
-    moved = _bilinear(_on_paper(padded, groups, image_shape), rows, columns, image_shape)[:, :m]
-    if is_1_or_7 is not None:
-        moved = xp.take(moved, back, axis=1)  # back to the order of `images`
-    return moved
+    return moved(images, group, rows, columns, image_shape)
+
+
+def is_1_or_7(labels: Array) -> Array:
+    """Which of the labels (m,) are 1 or 7: (m,) bool."""
+    return (labels == 1) | (labels == 7)
+
+
+def ones_and_sevens_last(rows: Array, labels: Array, size: int) -> Array:
+    """Indices (N,) of images, of which each batch of `size` has its 1s and 7s at its end.
+
+    labels (N,) are those of the rows. So few maps are shared by both kinds.
+    """
+    xp = array_namespace(rows)
+    place = xp.arange(rows.shape[0], dtype=xp.int64, **on_device_of(rows))
+    batch_and_kind = 2 * (place // size) + xp.astype(is_1_or_7(labels), xp.int64)
+    # no two numbers are equal, so that every backend sorts alike
+    return xp.take(rows, xp.argsort(batch_and_kind * rows.shape[0] + place))
 
 
 def source(
-    key: Array,
-    groups: int,
+    keys: tuple[Key, Key],
+    maps: range,
     deformation: Deformation,
     image_shape: tuple[int, int],
     limited: Array | None = None,
     strength: float = 1.0,
     fields: SmoothFields | None = None,
 ) -> tuple[Array, Array]:
-    """Where each pixel's ink comes from: row and column (groups, pixels) float32, in pixels.
+    """Where each pixel's ink comes from: row and column (maps, pixels) float32, in pixels.
 
-    limited (groups,) float32 is 1 for groups whose rotation is limited to rotation_1_7, else 0.
+    maps: which of the batch. limited (maps,) float32 is 1 for those whose rotation is limited to
+    rotation_1_7, else 0.
     """
-    xp, where = array_namespace(key), on_device_of(key)
+    maps_key, fields_key = keys
+    xp, where = array_namespace(maps_key.like), on_device_of(maps_key.like)
     height, width = image_shape
-    u = counter_rng.uniforms(counter_rng.fold_in(key, 0), (8, groups, 1)) * 2.0 - 1.0
+    u = counter_rng.uniforms(maps_key, (8, len(maps)), axis=1, first=maps.start)[:, :, None]
+    u = u * 2.0 - 1.0
     turn = strength * math.pi / 180.0 * deformation.rotation
     angle = turn * u[0, ...]
     if limited is not None and deformation.rotation_1_7 is not None:
@@ -161,8 +190,8 @@ def source(
     if deformation.elastic > 0:
         longest = strength * deformation.elastic
         length = longest * (0.625 + 0.375 * u[6, ...])  # a quarter of the limit to all of it
-        fields = fields or SmoothFields(key, image_shape, deformation.elastic_sigma)
-        down_field, right_field = fields.draw(counter_rng.fold_in(key, 1), groups)
+        fields = fields or SmoothFields(fields_key.like, image_shape, deformation.elastic_sigma)
+        down_field, right_field = fields.draw(fields_key, maps)
         rows, columns = rows + length * down_field, columns + length * right_field
     return rows + (height - 1) / 2, columns + (width - 1) / 2
 
@@ -179,32 +208,18 @@ class SmoothFields:
         self.vertical, self.horizontal = _gauss(like, height, sigma), _gauss(like, width, sigma)
         self.matmul: Callable[[Array, Array], Array] = array_namespace(like).matmul
 
-    def draw(self, key: Array, groups: int) -> tuple[Array, Array]:
-        """Two fields (groups, pixels) float32, of root mean square length 1 together."""
-        xp, (height, width) = array_namespace(key), self.image_shape
-        noise = counter_rng.normals(key, (2 * groups * height, width))
-        across = self.matmul(self.horizontal, noise.T)  # (width, 2 groups height)
-        lines = xp.reshape(across, (width * 2 * groups, height))
-        smooth = xp.reshape(self.matmul(lines, self.vertical.T), (width, 2, groups, height))
-        fields = xp.permute_dims(smooth, (1, 2, 3, 0)) * math.sqrt(0.5)
-        fields = xp.reshape(fields, (2, groups, height * width))
+    def draw(self, key: Key, maps: range) -> tuple[Array, Array]:
+        """Two fields (maps, pixels) float32, of root mean square length 1 together."""
+        xp, (height, width), count = array_namespace(key.like), self.image_shape, len(maps)
+        of_a_map = 2 * height * width
+        noise = counter_rng.normals(key, (count, of_a_map), axis=0, first=maps.start)
+        lines = xp.reshape(noise, (count * 2 * height, width))
+        across = self.matmul(self.horizontal, lines.T)  # (width, maps 2 height)
+        lines = xp.reshape(across, (width * count * 2, height))
+        smooth = xp.reshape(self.matmul(lines, self.vertical.T), (width, count, 2, height))
+        fields = xp.permute_dims(smooth, (2, 1, 3, 0)) * math.sqrt(0.5)
+        fields = xp.reshape(fields, (2, count, height * width))
         return fields[0, ...], fields[1, ...]
-
-
-def _marked_last(marks: Array) -> tuple[Array, Array]:
-    """The order (m,) int64 that puts marked places (m,) bool after all unmarked ones; its inverse.
-
-    By counting, since a sort may wait for the device, which a captured step must not do.
-    """
-    xp = array_namespace(marks)
-    place = xp.arange(marks.shape[0], dtype=xp.int64, **on_device_of(marks))
-    marked = xp.cumulative_sum(xp.astype(marks, xp.int64))  # how many up to each place, with it
-    others = place + 1 - marked
-    first = others[-1:]  # of the marked places, in the new order
-    back = xp.where(marks, first + marked, others) - 1
-    nth_other = xp.searchsorted(others, place + 1)
-    nth_marked = xp.searchsorted(marked, place + 1 - first)
-    return xp.where(place < first, nth_other, nth_marked), back
 
 
 def _gauss(like: Array, n: int, sigma: float) -> Array:
@@ -226,15 +241,20 @@ def _on_paper(images: Array, groups: int, image_shape: tuple[int, int]) -> Array
     return xp.reshape(xp.astype(sheets, xp.float32), (-1, shape[-1]))
 
 
-def _bilinear(sheets: Array, rows: Array, columns: Array, image_shape: tuple[int, int]) -> Array:
-    """Values (k, groups * group) of the sheets of `_on_paper` at rows, columns (groups, k).
+@with_kernel
+def moved(
+    images: Array, group: int, rows: Array, columns: Array, image_shape: tuple[int, int]
+) -> Array:
+    """Values (k, m) float32 of uint8 images (m, pixels) at rows, columns (groups, k).
 
-    Rows and columns are counted from the image's first pixel. Beyond the border values are 0
-    too. At whole pixels the value is the pixel's, to the bit.
+    By bilinear interpolation. Each `group` images that follow each other have their places, the
+    last perhaps fewer images. Rows and columns are counted from the image's first pixel. Beyond the
+    image values are 0. At whole pixels the value is the pixel's, to the bit.
     """
-    xp, where = array_namespace(sheets), on_device_of(sheets)
-    height, width = image_shape
+    xp, where = array_namespace(images), on_device_of(images)
+    m, (height, width) = images.shape[0], image_shape
     groups, k = rows.shape
+    sheets = _on_paper(_pad_rows(images, groups * group), groups, image_shape)
     rows, columns = (
         xp.reshape(xp.permute_dims(each, (1, 0)), (-1,)) for each in (rows, columns)
     )  # place by place, and group by group, as in the result
@@ -255,7 +275,7 @@ def _bilinear(sheets: Array, rows: Array, columns: Array, image_shape: tuple[int
             total = part
         else:
             total += part
-    return xp.reshape(total, (k, -1))
+    return xp.reshape(total, (k, -1))[:, :m]
 
 
 def _clamp(values: Array, lowest: int, highest: int) -> Array:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mnistgpu.backend import Array, array_namespace, with_out
+from mnistgpu.backend import Array, array_namespace, with_kernel, with_out
 
 State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
@@ -48,6 +48,7 @@ class Optimizer:
         return {name: xp.zeros_like(theta) for name in self.remembers}
 
 
+@with_kernel
 def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """theta -= rate * gradient."""
     (rate,) = numbers
@@ -75,6 +76,7 @@ def nesterov(theta: Array, gradient: Array, state: State, numbers: Numbers) -> N
     theta -= gradient
 
 
+@with_kernel
 def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     """Adam (Kingma and Ba 2015), algorithm 1, with `adam_numbers`.
 

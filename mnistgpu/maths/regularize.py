@@ -6,49 +6,52 @@ so that the backward pass, another backend or a resumed run can draw the same on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace
+from mnistgpu.counter_rng import Key
 from mnistgpu.network import Layer
 
 VARIANCE_FLOOR = 1e-5
 
 
-def add_noise(Z: Array, key: Array, deviation: float) -> None:
+def add_noise(Z: Array, key: Key, deviation: float, axis: int = 1, first: int = 0) -> None:
     """Z += deviation * standard normal numbers, those of `counter_rng.noise`.
 
-    It draws runs of numbers that follow each other in memory, and only whole runs are independent.
-    In hidden sums (units, m) a run belongs to one unit and several images, so the noise of one
-    image is independent, if m is a multiple of a run; in rows of pixels it belongs to neighbouring
-    pixels of one image.
+    The images lie along this axis of Z, the first at place `first` of the batch. Numbers are drawn
+    in runs that follow each other in memory, and only whole runs are independent. In columns
+    (units, m) a run belongs to one unit and several images, so the noise of one image is
+    independent; in rows of pixels it belongs to neighbouring pixels of one image.
     """
-    noise = counter_rng.noise(key, Z.shape, Z.dtype)
+    noise = counter_rng.noise(key, Z.shape, Z.dtype, axis, first)
     noise *= deviation
     Z += noise
 
 
-def drop(A: Array, key: Array, rate: float) -> Array:
+def drop(A: Array, key: Key, rate: float, axis: int = 1, first: int = 0) -> Array:
     """Set a share `rate` of A to 0 and scale the rest by 1 / (1 - rate), which keeps its mean.
 
     Inverted dropout (Srivastava et al. 2014): prediction needs no change. Returns the factors (0 or
-    1 / (1 - rate)) of A's shape, by which the backward pass multiplies the gradient.
+    1 / (1 - rate)) of A's shape, by which the backward pass multiplies the gradient. The images lie
+    along this axis of A, the first at place `first` of the batch.
     """
-    kept = counter_rng.coins(key, A.shape, 1.0 - rate, A.dtype)
+    kept = counter_rng.coins(key, A.shape, 1.0 - rate, A.dtype, axis, first)
     kept *= 1.0 / (1.0 - rate)
     A *= kept
     return kept
 
 
 def normalize(Z: Array) -> tuple[Array, Array]:
-    """Make each row of Z (n, m) mean 0 and variance 1; returns the means and deviations (n, 1).
+    """Make each row of Z (..., m) mean 0 and variance 1; returns the means and deviations (..., 1).
 
     Batch normalisation (Ioffe and Szegedy 2015) of W A, before the bias is added, which takes the
     place of its shift. There is no scale: the weights of the next layer can do the same.
     """
     xp = array_namespace(Z)
-    m = Z.shape[1]
+    m = Z.shape[-1]
     mean = _row_sums(Z) / m
     Z -= mean
     deviation = xp.sqrt(_row_products(Z, Z) / m + VARIANCE_FLOOR)
@@ -62,29 +65,78 @@ def normalize_backward(dZ: Array, normalized: Array, deviation: Array) -> None:
     Mean and deviation depend on every column, so the mean of dN and its part along N are
     subtracted: dZ = (dN - mean(dN) - N mean(dN N)) / deviation.
     """
-    m = dZ.shape[1]
+    m = dZ.shape[-1]
     along = _row_products(dZ, normalized) / m
     dZ -= _row_sums(dZ) / m
     dZ -= along * normalized
     dZ /= deviation
 
 
+# Of each group of images that is normalised together: a view of its columns, means, deviations
+Groups = list[tuple[Array, Array, Array]]
+
+
+def normalize_groups(Z: Array, group: int) -> Groups:
+    """`normalize` columns Z (n, m), `group` at a time; what `normalize_groups_backward` needs.
+
+    Ghost batches (Hoffer, Hubara and Soudry 2017).
+    """
+    return [(view, *normalize(view)) for view in _views(Z, group)]
+
+
+def normalize_groups_backward(dZ: Array, normalized: Groups, group: int) -> None:
+    """`normalize_backward`, group by group."""
+    for slope, (N, _, deviation) in zip(_views(dZ, group), normalized, strict=True):
+        normalize_backward(slope, N, deviation)
+
+
+def _views(Z: Array, group: int) -> list[Array]:
+    """Z (n, m) as all whole groups (n, groups, group) and the rest."""
+    n, m = Z.shape
+    whole = m // group
+    if m <= group:
+        return [Z]
+    grouped = array_namespace(Z).reshape(Z[:, : whole * group], (n, whole, group))
+    return [grouped, Z[:, whole * group :]] if whole * group < m else [grouped]
+
+
+def statistics(normalized: Groups) -> tuple[Array, Array]:
+    """Mean and variance (n, 1): the means over all images of what their groups have."""
+    counts = [math.prod(view.shape[1:]) for view, _, _ in normalized]
+    means = [_over_groups(mean) for _, mean, _ in normalized]
+    variances = [_over_groups(deviation**2) for _, _, deviation in normalized]
+    return weighted_mean(means, counts), weighted_mean(variances, counts)
+
+
+def weighted_mean(values: Sequence[Array], counts: Sequence[int]) -> Array:
+    """The mean of arrays of one shape, each as often as its count says."""
+    if len(values) == 1:
+        return values[0]
+    total = sum(counts)
+    return sum(count / total * value for count, value in zip(counts, values, strict=True))
+
+
+def _over_groups(values: Array) -> Array:
+    """The mean over groups (n, groups, 1), as (n, 1)."""
+    return values if values.ndim == 2 else array_namespace(values).mean(values, axis=1)
+
+
 def _row_sums(A: Array) -> Array:
-    """The sum of each row of A (n, m): (n, 1)."""
+    """The sum of each row of A (..., m): (..., 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS adds five times as fast as NumPy
-        return A @ xp.ones((A.shape[1], 1), dtype=A.dtype)
-    return xp.sum(A, axis=1, keepdims=True)
+        return A @ xp.ones((A.shape[-1], 1), dtype=A.dtype)
+    return xp.sum(A, axis=-1, keepdims=True)
 
 
 def _row_products(A: Array, B: Array) -> Array:
-    """The sum of each row of A * B, both (n, m): (n, 1)."""
+    """The sum of each row of A * B, both (..., m): (..., 1)."""
     xp = array_namespace(A)
     if xp.__name__ == "numpy":  # BLAS needs no memory for A * B
         import numpy as np  # CuPy has no `vecdot`
 
-        return np.vecdot(A, B)[:, None]
-    return xp.sum(A * B, axis=1, keepdims=True)
+        return np.vecdot(A, B)[..., None]
+    return xp.sum(A * B, axis=-1, keepdims=True)
 
 
 def clip(gradient: Array, longest: float) -> None:

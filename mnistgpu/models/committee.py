@@ -105,9 +105,11 @@ def averaged(member: model.Model, images: Array, backend: Backend, maps: int) ->
     deformation = replace(settings.deformation, images_per_map=2**31)
     images = backend.asarray(images)
     total: Any = 0.0
+    seed = counter_rng.key(settings.seed, like=images)
     for i in range(maps):
-        key = counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i)
-        moved = augment.deform(images, key, deformation, member.image_shape, strength=STRENGTH)
+        key = counter_rng.fold_in(seed, counter_rng.DEFORM, i)
+        keys = augment.keys_of(key)
+        moved = augment.deform(images, keys, deformation, member.image_shape, strength=STRENGTH)
         grey = backend.xp.astype(backend.xp.round(moved), backend.xp.uint8)
         total = total + member.probabilities(grey.T, backend)
     return total / maps

@@ -35,10 +35,11 @@ def deformations(images: np.ndarray, settings: Settings, image_shape: tuple[int,
             "these settings deform no images; add --rotation or --elastic, or use --recipe strong"
         )
     alone_each = replace(settings.deformation, images_per_map=1)
-    keys = [
-        counter_rng.fold_in(counter_rng.key(settings.seed, like=images), i) for i in range(COPIES)
+    seed = counter_rng.key(settings.seed, like=images)
+    keys = [counter_rng.fold_in(seed, counter_rng.DEFORM, i) for i in range(COPIES)]
+    copies = [
+        augment.deform(images, augment.keys_of(key), alone_each, image_shape).T for key in keys
     ]
-    copies = [augment.deform(images, key, alone_each, image_shape).T for key in keys]
     deformed = np.stack(copies, axis=1)
     height, width = image_shape
     tile = FULL / (deformed.shape[1] + 1) * 1.02 * height / width

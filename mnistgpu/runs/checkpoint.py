@@ -30,7 +30,9 @@ from mnistgpu.storage import files, tensor_file
 from mnistgpu.storage.tensor_file import Expected
 
 FILE = "checkpoint.safetensors"
-FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 1
+# 2: noise, dropout and deformations are those of an image's place in its batch; 1 (mnistgpu 0.1.0):
+# they depended on where a batch was cut. The same arrays and texts in both.
+FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 2
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
 # Entries of Backend.describe, and whether processes share the steps: these decide the bits
@@ -50,6 +52,7 @@ class Checkpoint:
     taken: int  # steps so far
     vectors: dict[str, np.ndarray]  # as in Trainer.vectors
     progress: Progress
+    format: int = FORMAT_VERSION
 
 
 def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str) -> Checkpoint:
@@ -188,6 +191,7 @@ def from_parts(
             tensors.get("best"),
             record["finished"],
         ),
+        int(texts.get("format_version", FORMAT_VERSION)),  # there if the texts are a file's
     )
 
 

@@ -60,10 +60,11 @@ class Checkpointing(Callback):
         taken: int | None = None,
     ):
         self.path, self.data, self.data_digest = directory / checkpoint.FILE, data, data_digest
-        self.every, self._saved_at, self._due = every, taken, math.inf
+        self.every, self._saved_at, self._due, self._looked_at = every, taken, math.inf, 0
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self._due = time.monotonic() + self.every.seconds
+        self._looked_at = trainer.taken
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
         """Save if it is time, and at the end."""
@@ -77,8 +78,10 @@ class Checkpointing(Callback):
 
     def is_due(self, trainer: Trainer) -> bool:
         """Whether the time or the epochs between two checkpoints have passed."""
-        if self.every.epochs is not None:
-            return trainer.taken % (self.every.epochs * trainer.batches.per_epoch) == 0
+        if self.every.epochs is not None:  # steps taken together may pass the end of such epochs
+            steps, before = self.every.epochs * trainer.batches.per_epoch, self._looked_at
+            self._looked_at = trainer.taken
+            return trainer.taken // steps > before // steps
         return time.monotonic() >= self._due
 
     def save(self, trainer: Trainer, progress: Progress) -> None:

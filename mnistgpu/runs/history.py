@@ -45,10 +45,10 @@ class Progress:
     finished: bool = False
 
     def add_step(self, loss: Any, right: Any, images: int) -> None:
-        """Add the sums of a step over its images."""
-        self.loss, self.right = self.loss + loss, self.right + right
-        self.seen += images
-        self.images_seen += images
+        """Add the sums of a step over its images; the first of an epoch are taken as they are."""
+        if self.seen:
+            loss, right = self.loss + loss, self.right + right
+        self.loss, self.right, self.seen = loss, right, self.seen + images
 
     def begin_epoch(self) -> None:
         """Begin the sums anew."""

@@ -16,8 +16,6 @@ from mnistgpu.models import model
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.settings import Settings
 
-EVALUATED_AT_ONCE = 2**16  # images, which bounds the memory
-
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -36,9 +34,10 @@ def evaluate(
     if digits is None:
         return math.nan, math.nan
     loss = right = 0.0
-    for start in range(0, len(digits), EVALUATED_AT_ONCE):
-        images = backend.asarray(digits.images[start : start + EVALUATED_AT_ONCE])
-        labels = backend.asarray(digits.labels[start : start + EVALUATED_AT_ONCE])  # type: ignore[index]
+    for start in range(0, len(digits), inference.AT_ONCE):
+        part = slice(start, start + inference.AT_ONCE)
+        images = backend.asarray(digits.images[part])
+        labels = backend.asarray(digits.labels[part])  # type: ignore[index]
         Z = inference.logits(theta, settings.sizes, settings.activation, images)
         Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
         loss += float(network.cross_entropy(Z, Y)) * len(labels)

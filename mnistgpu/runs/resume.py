@@ -8,6 +8,7 @@ from typing import Any
 
 from mnistgpu import settings
 from mnistgpu.backend import Backend
+from mnistgpu.engine.gradient import draws
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs.checkpoint import Checkpoint, machine
@@ -42,6 +43,19 @@ def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
     trainer.restore(saved.vectors, saved.taken)
     finished = trainer.taken >= trainer.steps or (saved.progress.finished and same)
     return replace(saved.progress, history=list(saved.progress.history), finished=finished)
+
+
+def warnings(saved: Checkpoint) -> list[str]:
+    """What a run that goes on from this checkpoint should be told.
+
+    Random numbers of 0.1.0 depended on where batches were cut, and so did batch normalisation.
+    """
+    if saved.format > 1 or not (draws(saved.settings) or saved.settings.batch_norm):
+        return []
+    return [
+        "the run was begun with mnistgpu 0.1.0; from here on its noise, dropout, deformations and "
+        "groups of batch normalisation are others than there"
+    ]
 
 
 def check_length(saved: Checkpoint, steps: int) -> None:

@@ -22,8 +22,6 @@ from mnistgpu.runs.outcome import Outcome, evaluate, outcome_of
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
-ROWS_OF_HISTORY = 50  # for full batches, where every iteration is an epoch
-
 
 @explained
 def train(
@@ -57,10 +55,10 @@ def train(
         for callback in callbacks:
             callback.warning(sentence)
 
-    for sentence in health.of_data(training):
+    told = [] if resumed is None else resume.warnings(resumed)
+    for sentence in (*told, *health.of_data(training)):
         warn(sentence)
-    per_epoch, steps = trainer.batches.per_epoch, trainer.steps
-    row_every = per_epoch if per_epoch > 1 else max(1, steps // ROWS_OF_HISTORY)
+    per_epoch, steps, row_every = trainer.batches.per_epoch, trainer.steps, trainer.row_every
     warned: list[str] = []
     backend.synchronize()
     started = time.perf_counter() - progress.seconds
@@ -71,18 +69,17 @@ def train(
         stepping(trainer, warn) as step,
     ):
         while not progress.finished:
-            # steps taken together pass neither the first step, which has a row, nor an epoch's end
-            most = per_epoch - trainer.taken % per_epoch if trainer.taken else 1
+            # steps taken together go across no row; the first step has one
+            most = row_every - trainer.taken % row_every if trainer.taken else 1
             progress.add_step(*step(most=min(most, steps - trainer.taken)))
             iteration = trainer.taken
-            epoch_ends = iteration % per_epoch == 0
+            progress.images_seen = trainer.batches.seen(iteration)
             at_row = iteration % row_every == 0 or iteration in (1, steps) or stop.finishing
-            if at_row or epoch_ends:
+            if at_row:  # nowhere else does the loop wait for the device
                 trainer.collect("theta")
                 mean_loss = health.check(  # a sync point
                     progress.loss, progress.seen, trainer.theta, iteration, settings
                 )
-            if at_row:
                 theta = trainer.plain()
                 row = Row(
                     iteration,
@@ -101,7 +98,7 @@ def train(
                 warned = health.of_units(theta, settings, training, backend)
                 for sentence in warned:
                     warn(sentence)
-            if epoch_ends:
+            if iteration % per_epoch == 0:
                 progress.begin_epoch()
             progress.seconds = time.perf_counter() - started
             for callback in callbacks:

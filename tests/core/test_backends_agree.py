@@ -231,7 +231,7 @@ def test_regularisation(other_space, compare):
     )
     results = []
     for put, own in ((np.asarray, np.array), (other_space.put, other_space.own)):
-        there_key = put(counter_rng.key(4, like=put(NUMPY_ZERO)))
+        there_key = counter_rng.key(4, like=put(NUMPY_ZERO))
         noisy, dropped, normal, slope = (own(A) for A in (Z, Z, Z, dZ))
         regularize.add_noise(noisy, there_key, 0.3)
         regularize.drop(dropped, there_key, 0.3)
@@ -268,10 +268,10 @@ def test_deformations(other_space, compare, digits):
     results = []
     for put in (np.asarray, other_space.put):
         there = put(labels)
-        is_1_or_7 = (there == 1) | (there == 7)
-        key = put(counter_rng.key(8, like=there))
-        rows, columns = augment.source(key, 3, deformation, (28, 28))
-        moved = augment.deform(put(images), key, deformation, is_1_or_7=is_1_or_7)
+        limited = augment.is_1_or_7(there)
+        keys = augment.keys_of(counter_rng.key(8, like=there))
+        rows, columns = augment.source(keys, range(3), deformation, (28, 28))
+        moved = augment.deform(put(images), keys, deformation, limited=limited, first=64)
         results.append({"source rows": rows, "source columns": columns, "deformed": moved})
     for name, here in results[0].items():
         compare(name, results[1][name], here, 1e-4)
@@ -292,7 +292,7 @@ def test_pixels_scaled_in_one_pass_have_the_same_bits(monkeypatch, precision):
     images = np.arange(256, dtype=np.uint8)[None, :]
     settings = Settings(layers="784-128-10", precision=precision)
     pixels = inputs.Inputs(images, settings, (16, 16), NUMPY_ZERO)
-    columns = images, None, None, np.dtype(settings.dtype), False
+    columns = images, None, inputs.Chance({}, deform=False), np.dtype(settings.dtype)
     expected = pixels.columns(*columns)
     monkeypatch.setattr(inputs, "array_namespace", lambda *arrays: OnePass())
     found = pixels.columns(*columns)

@@ -1,5 +1,6 @@
 """Random numbers: known answers, equality across backends, and statistical sanity."""
 
+import itertools
 import math
 import statistics
 
@@ -21,17 +22,17 @@ KNOWN_1234567 = [
 ]
 
 
-def raw_key(state: int) -> np.ndarray:
-    return np.asarray([state], dtype=np.uint64)
+def raw_key(state: int) -> rng.Key:
+    return rng.Key(state, ZERO)
 
 
 def test_known_answers_of_splitmix64():
-    assert rng.bits(raw_key(1234567), 5).tolist() == KNOWN_1234567
+    assert rng.bits(raw_key(1234567), 5)[:, 0].tolist() == KNOWN_1234567
 
 
 def test_first_output_of_state_zero():
     # The first number of java.util.SplittableRandom(0), in every description of the algorithm.
-    assert rng.bits(raw_key(0), 1).tolist() == [0xE220A8397B1DCDAF]
+    assert rng.bits(raw_key(0), 1)[:, 0].tolist() == [0xE220A8397B1DCDAF]
 
 
 def test_counters_agree_with_the_sequential_generator():
@@ -42,7 +43,7 @@ def test_counters_agree_with_the_sequential_generator():
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
         expected.append(z ^ (z >> 31))
-    assert rng.bits(raw_key(42), 100).tolist() == expected
+    assert rng.bits(raw_key(42), 100)[:, 0].tolist() == expected
 
 
 def draws(key):
@@ -57,29 +58,90 @@ def draws(key):
         "noise32": rng.noise(key, (99, 7), "float32"),
         "noise64": rng.noise(key, (99, 7), "float64"),
         "coins": rng.coins(key, (99, 7), 0.3),
+        "uniforms by columns": rng.uniforms(key, (9, 41), "float32", 1, 70),
+        "normals by rows": rng.normals(key, (41, 9), "float64", 0, 70),
+        "noise by columns": rng.noise(key, (9, 41), "float32", 1, 70),
+        "noise by rows": rng.noise(key, (41, 35), "float64", 0, 70),
+        "coins by columns": rng.coins(key, (9, 41), 0.3, "float64", 1, 70),
+        "coins by rows": rng.coins(key, (41, 9), 0.3, "float32", 0, 70),
         "permutation": rng.permutation(key, 1001),
-        "folded": rng.fold_in(rng.fold_in(key, 7), 2**40),
-        "folded by an array": rng.fold_in(key, key),
     }
 
 
 def test_every_backend_draws_the_same_bits(other_space):
     here = draws(rng.key(5, like=ZERO))
-    there = draws(other_space.put(rng.key(5, like=other_space.put(ZERO))))
+    there = draws(rng.key(5, like=other_space.put(ZERO)))
     for name, expected in here.items():
         found = other_space.get(there[name])
         assert found.dtype == expected.dtype, name
         np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
-def test_a_number_folded_as_int_or_as_array_gives_one_key():
-    for seed in range(3):
-        key = rng.key(seed, like=ZERO)
-        for number in (0, 731, 2**40, 2**64 - 1):
-            found = rng.fold_in(key, number)
-            assert found.shape == key.shape
-            assert found.dtype == key.dtype
-            assert found == rng.fold_in(key, raw_key(number))
+def test_a_key_on_the_device_draws_what_its_integer_does(other_space):
+    """A captured step reads its keys from a table that lies where the step is computed."""
+    key = rng.fold_in(rng.key(5, like=ZERO), 7)
+    table = other_space.put(np.asarray([[1, int(key)]], dtype=np.uint64))
+    there = draws(rng.Key(table[0, 1:2], table))
+    for name, expected in draws(key).items():
+        np.testing.assert_array_equal(other_space.get(there[name]), expected, err_msg=name)
+
+
+def test_several_numbers_are_folded_one_after_the_other():
+    key = rng.key(3, like=ZERO)
+    assert int(rng.fold_in(key, 7, 2**40)) == int(rng.fold_in(rng.fold_in(key, 7), 2**40))
+    assert int(rng.fold_in(key)) == int(key)
+    found = {int(rng.fold_in(key, *each)) for each in [(0,), (1,), (0, 0), (0, 1), (1, 0)]}
+    assert len(found) == 5
+
+
+DRAWS = {
+    "uniforms32": rng.uniforms,
+    "uniforms64": lambda key, shape, *where: rng.uniforms(key, shape, "float64", *where[1:]),
+    "normals": rng.normals,
+    "noise": rng.noise,
+    "coins": lambda key, shape, *where: rng.coins(key, shape, 0.4, *where),
+}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("count", [1, 30, 48])
+@pytest.mark.parametrize("name", DRAWS)
+def test_the_numbers_of_an_image_depend_on_its_place_alone(name, count, axis):
+    """Wherever a batch of 100 images is cut, also within a run of noise."""
+    key = rng.key(9, like=ZERO)
+
+    def drawn(start, stop):
+        shape = [count, count]
+        shape[axis] = stop - start
+        return DRAWS[name](key, tuple(shape), "float32", axis, start)
+
+    whole, cuts = drawn(0, 100), (0, 1, 16, 37, 64, 65, 100)
+    parts = [drawn(*pair) for pair in itertools.pairwise(cuts)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=axis), whole)
+    lines = np.moveaxis(whole, axis, 0)
+    if count > 1:  # and each image has its own
+        assert len(np.unique(lines, axis=0)) == 100
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("draw", [rng.uniforms, rng.normals])
+def test_numbers_by_place_are_independent(draw, axis):
+    """Of neighbouring images, of neighbouring units, and of the parts of a word."""
+    z = draw(rng.key(10, like=ZERO), (600, 700), "float64", axis)
+    z = (z - z.mean()) / z.std()
+    for down, aside in ((0, 1), (1, 0), (1, 1), (150, 0), (175, 0), (0, 150), (0, 175), (300, 0)):
+        pairs = z[: 600 - down, : 700 - aside] * z[down:, aside:]
+        assert abs(pairs.mean()) < 5 / math.sqrt(pairs.size), (down, aside)
+
+
+def test_noise_by_columns_is_independent_within_an_image():
+    z = rng.noise(rng.key(11, like=ZERO), (600, 700), "float64", 1, 5)
+    for down in (1, 2, 16, 150):
+        pairs = z[:-down] * z[down:]
+        # a run is one draw: 16 neighbouring images share theirs
+        assert abs(pairs.mean()) < 5 * 4 / math.sqrt(pairs.size), down
+    assert abs(z.mean()) < 5 * 4 / math.sqrt(z.size)
+    assert z.std() == pytest.approx(1.0, abs=0.01)
 
 
 def test_ranges():
@@ -138,7 +200,7 @@ def test_runs_of_noise_are_rows_of_a_table_that_holds_every_quantile_once():
     z = rng.noise(rng.key(14, like=ZERO), (2_000_000,), "float64")
     rows = np.unique(z.reshape(-1, rng.RUN), axis=0)
     assert rows.shape == (2**16 // rng.RUN, rng.RUN)
-    np.testing.assert_array_equal(np.sort(rows, axis=None), rng._quantiles())
+    np.testing.assert_array_equal(np.sort(rows, axis=None), rng.quantiles())
     np.testing.assert_allclose(rows.mean(axis=0), 0.0, atol=1e-12)  # no pixel has a bias
     np.testing.assert_allclose(rows.std(axis=0), 1.0, atol=0.05)
 
@@ -173,7 +235,7 @@ def chi_square(values: np.ndarray, cells: int) -> float:
 
 @pytest.mark.parametrize("shift", [0, 8, 24, 40, 56])
 def test_chi_square_of_every_byte(shift):
-    bits = rng.bits(rng.key(shift, like=ZERO), 500_000)
+    bits = rng.bits(rng.key(shift, like=ZERO), 500_000)[:, 0]
     assert abs(chi_square(((bits >> np.uint64(shift)) & np.uint64(255)).astype(int), 256)) < 5
 
 

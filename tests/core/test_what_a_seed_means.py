@@ -18,9 +18,9 @@ STEP_5 = rng.fold_in(rng.fold_in(KEY, 3), 5)  # 3 is the purpose STEP
 
 
 def test_each_purpose_has_its_key():
-    assert KEY.tolist() == [16294208416658607535]
+    assert int(KEY) == 16294208416658607535
     names = ("INIT", "SPLIT", "SHUFFLE", "STEP", "NOISE", "DROPOUT", "DEFORM")
-    keys = {name: int(rng.fold_in(KEY, getattr(rng, name))[0]) for name in names}
+    keys = {name: int(rng.fold_in(KEY, getattr(rng, name))) for name in names}
     assert keys == {
         "INIT": 9735418304920043012,
         "SPLIT": 4249279899635324798,
@@ -90,18 +90,20 @@ def test_the_numbers_of_a_step_are_its_own(digits):
     images, labels = digits[0][:40], digits[1][:40]
     train = data.Digits(images, labels, "some")
     settings = Settings(layers="784-6-10", init="he", validation=0, hidden_noise=0.3)
-    trainer, keys = Trainer(settings, train, NUMPY), []
+    trainer, drawn = Trainer(settings, train, NUMPY), []
     gradient = trainer.engine.gradient
 
-    def noted(rows, key, deform):
-        keys.append(int(key[0]))
-        return gradient(rows, key, deform)
+    def noted(rows, keys, deform):
+        drawn.append([int(key) for key in keys.values()])
+        return gradient(rows, keys, deform)
 
     trainer.engine.gradient = noted
     trainer.restore(trainer.vectors(), 5)
     trainer.step()
     trainer.step()
-    assert keys == [int(STEP_5[0]), int(rng.fold_in(rng.fold_in(KEY, 3), 6)[0])]
+    step_6 = rng.fold_in(KEY, 3, 6)
+    # the noise (4) of layer 0
+    assert drawn == [[int(rng.fold_in(key, 4, 0))] for key in (STEP_5, step_6)]
 
 
 def test_float64_noise_is_float64_after_float32_noise():

@@ -4,6 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from helpers.tape import Tape, Taped
 
 from mnistgpu import counter_rng, network
 from mnistgpu.engine import gradient as engine_module
@@ -12,6 +13,7 @@ from mnistgpu.engine.cpu.bound_calls import BoundShard, bind_calls, count_right
 from mnistgpu.engine.gradient import Engine
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.shard import Shard
+from mnistgpu.errors import UsageError
 from mnistgpu.settings import Settings
 
 threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is missing")
@@ -190,6 +192,17 @@ def test_blas_threads_are_given_back_after_an_exception(digits, make_engine):
             assert set(blas_threads()) == {1}
             raise ZeroDivisionError
         assert set(blas_threads()) == {3}
+
+
+def test_workers_are_refused_where_no_cpu_computes(digits):
+    images, labels = (Taped(each, Tape()) for each in digits)
+    tape = images.tape
+    labels.tape = tape
+    theta, settings = Taped(start(dtype="float32"), tape), Settings(layers="784-12-10")
+    pixels = Inputs(digits[0], settings, (28, 28), theta)
+    with pytest.raises(UsageError, match=r"2 workers are threads of a CPU.*leave workers out"):
+        Engine(theta, settings, images, labels, pixels, 2000, workers=2)
+    assert len(Engine(theta, settings, images, labels, pixels, 2000, workers=1).shards) == 1
 
 
 def test_an_error_in_a_worker_reaches_the_caller(digits, make_engine):

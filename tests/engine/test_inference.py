@@ -28,9 +28,16 @@ def test_every_activation(space, digits, activation):
     np.testing.assert_allclose(space.get(found), Z[-1], rtol=1e-3, atol=1e-5)
 
 
-def test_shards_are_answered_alike_on_every_backend(space, digits):
+def test_a_gpu_answers_as_many_images_together_as_its_memory_holds_well():
+    assert inference.rows_of_a_shard(804, on_cpu=True) == 1024
+    assert inference.rows_of_a_shard(804, on_cpu=False) == 2**25 // 804
+    assert inference.rows_of_a_shard(10**6, on_cpu=False) == 1024
+
+
+def test_shards_are_answered_alike_on_every_backend(space, digits, monkeypatch):
     sizes, images = (784, 12, 10), digits[0]
     theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes)
     expected = inference.logits(theta, sizes, "relu", images)
+    monkeypatch.setattr(inference, "GPU_NUMBERS", 1200 * sum(sizes))
     found = inference.logits(space.put(theta), sizes, "relu", space.put(images))
     np.testing.assert_allclose(space.get(found), expected, rtol=1e-4, atol=1e-5)

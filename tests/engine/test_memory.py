@@ -2,6 +2,7 @@
 
 import tracemalloc
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 from helpers.runs import write_small_set
 
 from mnistgpu import data
-from mnistgpu.backend import NUMPY
+from mnistgpu.backend import NUMPY, select
 from mnistgpu.data import Digits
 from mnistgpu.engine import memory, stepping
 from mnistgpu.engine.cpu import process_group, processes, tensor_parallel
 from mnistgpu.engine.gradient import GPU_SHARD_ROWS, Engine, rows_of_a_shard
+from mnistgpu.engine.products import cublas
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import OutOfMemoryError, RunError
+from mnistgpu.errors import BackendError, OutOfMemoryError, RunError
 from mnistgpu.runs import checkpoint, training
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
 from mnistgpu.settings import Settings
@@ -48,6 +50,53 @@ def test_a_step_takes_no_more_than_estimated(changes):
     shards = rows * memory.bytes_of_an_image(settings) * (2 if rows < 3000 else 1)
     estimate = memory.fixed(settings, 3000) + shards
     assert peak < estimate < 4 * peak
+
+
+def test_the_images_of_a_step_are_let_go_with_it():
+    """As numbers they take four times the memory of the pixels, and the next step makes its own."""
+    images = np.random.default_rng(0).integers(0, 256, (3000, 784), dtype=np.uint8)
+    train = Digits(images, np.arange(3000, dtype=np.uint8) % 10, "random")
+    trainer = Trainer(SETTINGS.changed(layers="784-10-10"), train, NUMPY, workers=1)
+    tracemalloc.start()
+    trainer.step()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < images.nbytes
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "replayed"])
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_run_on_a_gpu_takes_no_more_than_estimated(changes, graph):
+    """From the set-up to the evaluation at the end, graph and workspace of cuBLAS included."""
+    try:
+        gpu = select("cupy")
+        from cupy.cuda import memory_hook
+    except (BackendError, ImportError) as error:
+        pytest.skip(str(error))
+
+    class Held(memory_hook.MemoryHook):
+        """What is asked of the device for arrays, by all pools together."""
+
+        now = most = 0
+
+        def alloc_postprocess(self, **of):
+            self.now += of["mem_size"]
+            self.most = max(self.most, self.now)
+
+    settings = SETTINGS.changed(**changes, graph=graph)
+    images = np.random.default_rng(0).integers(0, 256, (3000, 784), dtype=np.uint8)
+    labels = np.arange(3000, dtype=np.uint8) % 10
+    dataset = data.Dataset(Digits(images, labels, "random"), None, "random")
+    gpu.xp.get_default_memory_pool().free_all_blocks()
+    try:
+        with Held() as held:
+            training.train(settings, dataset, gpu)
+    except BackendError as error:
+        pytest.skip(str(error))
+    estimate = memory.needed(settings, 3000, settings.batch_size or 3000)
+    print(f"held {held.most / 2**20:.1f} MiB, estimate {estimate / 2**20:.1f} MiB")
+    assert held.most < estimate < 4 * held.most
 
 
 def small_gpu(monkeypatch, settings, free, images=900):
@@ -93,6 +142,14 @@ def test_what_fits_at_no_batch_size_is_said(monkeypatch, dataset):
     small_gpu(monkeypatch, SETTINGS, 1000)
     with pytest.raises(OutOfMemoryError, match="do not fit at any batch size; stop other"):
         training.train(SETTINGS, dataset, NUMPY)
+
+
+def test_replays_that_do_not_fit_are_to_be_left_out():
+    settings = SETTINGS.changed(batch_size=512, graph=True)
+    free = memory.needed(replace(settings, graph=False), 900, 512)
+    message = memory.sentence(settings, 900, free, NUMPY)
+    assert message.endswith("replayed steps need memory of their own; leave --graph out")
+    assert memory.needed(settings, 900, 512) > free + cublas.WORKSPACE_BYTES
 
 
 def test_without_a_figure_for_free_memory_half_is_proposed(monkeypatch):
@@ -151,14 +208,16 @@ def test_free_memory_counts_what_the_pool_holds():
 @pytest.mark.parametrize(
     "changes", [{"hidden_noise": 0.1}, {"batch_norm": True}, {"activation": "gelu"}, {"shift": 1.0}]
 )
-def test_where_a_gradient_depends_on_its_cuts_they_are_those_of_every_backend(changes):
+def test_where_much_is_done_number_by_number_a_cpu_halves_a_batch(changes):
+    """A GPU takes all of it at once."""
     narrow = Settings(layers="784-800-800-10").changed(**changes)
     wide = Settings(layers="784-2500-2000-1500-1000-500-10").changed(**changes)
     for batch in (1, 100, 512, 1024, 8192):
-        cuts = [rows_of_a_shard(narrow, batch, on_cpu) for on_cpu in (True, False)]
-        assert cuts == [min(512, -(-batch // 2))] * 2
-        cuts = [rows_of_a_shard(wide, batch, on_cpu) for on_cpu in (True, False)]
-        assert cuts == [min(4096, batch)] * 2  # the step of `record` is one piece
+        assert rows_of_a_shard(narrow, batch, on_cpu=True) == min(512, -(-batch // 2))
+        # the step of `record` is one piece
+        assert rows_of_a_shard(wide, batch, on_cpu=True) == min(4096, batch)
+        for settings in (narrow, wide):
+            assert rows_of_a_shard(settings, batch, on_cpu=False) >= batch
 
 
 def test_shards_of_wide_networks_are_smaller_on_a_gpu():

@@ -124,7 +124,7 @@ WAYS = ("rows", "columns", "part by rows", "part by columns")
 def test_every_way_to_store_the_factors(blas, how_a, how_b, sizes):
     n, k, m = sizes
     A, B = stored((n, k), how_a, "float32"), stored((k, m), how_b, "float32")
-    product = cublas.Cublas(Streams(), "float32").matmul
+    product = cublas.Cublas(Streams()).product("float32")
     for out in (stored((n, m), "rows", "float32"), stored((n, m), "part by rows", "float32")):
         assert product(A, B, out=out) is out
         np.testing.assert_allclose(out, np.asarray(A) @ np.asarray(B), rtol=1e-5, atol=1e-6)
@@ -140,17 +140,17 @@ def test_every_way_to_store_the_factors(blas, how_a, how_b, sizes):
 def test_the_precision_is_asked_for(blas, precision, kind, compute):
     dtype = "float64" if precision == "float64" else "float32"
     A, out = stored((3, 3), "rows", dtype), stored((3, 3), "rows", dtype)
-    cublas.Cublas(Streams(), precision).matmul(A, A, out=out)
+    cublas.Cublas(Streams()).product(precision)(A, A, out=out)
     assert ("gemm_ex", kind, compute) in blas.calls
 
 
 def test_the_workspace_follows_the_stream_before_the_product(blas):
     cupy = Streams()
-    product = cublas.Cublas(cupy, "float32")
+    product = cublas.Cublas(cupy).product("float32")
     A = stored((2, 2), "rows", "float32")
     for stream in (11, 11, 12):
         cupy.stream = stream
-        product.matmul(A, A, out=A.copy())
+        product(A, A, out=A.copy())
     size = cublas.WORKSPACE_BYTES
     expected = ["set_stream 11", "workspace", "gemm", "gemm", "set_stream 12", "workspace", "gemm"]
     names = {("set_workspace", 7, size): "workspace", ("gemm_ex", 0, 68): "gemm"}
@@ -162,7 +162,7 @@ def test_the_workspace_follows_the_stream_before_the_product(blas):
 
 
 def test_what_does_not_fit_is_refused(blas):
-    product = cublas.Cublas(Streams(), "float32").matmul
+    product = cublas.Cublas(Streams()).product("float32")
     A, out = stored((4, 4), "rows", "float32"), stored((4, 4), "rows", "float32")
     with pytest.raises(ShapeError, match=r"no product of \(4, 4\) and \(3, 4\)"):
         product(A, A[:3], out=out)
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused(blas):
 def test_a_missing_binding_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvmath", None)
     with pytest.raises(BackendError, match="pip install nvmath-python"):
-        cublas.Cublas(Streams(), "bf16")
+        cublas.Cublas(Streams())
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
@@ -216,7 +216,7 @@ def test_the_environment_rounds_no_products(monkeypatch, precision, override, re
     cupy = types.SimpleNamespace(
         __name__="cupy", matmul=None, cuda=types.SimpleNamespace(Device=lambda: device)
     )
-    monkeypatch.setattr(products, "Cublas", lambda *_: types.SimpleNamespace(matmul=None))
+    monkeypatch.setattr(products, "Cublas", lambda *_: types.SimpleNamespace(product=str))
     if refused:
         with pytest.raises(UsageError, match=f"NVIDIA_TF32_OVERRIDE={override} .*unset it"):
             products.matmul_in(precision, cupy)
@@ -275,7 +275,7 @@ def test_the_real_binding_has_every_name(monkeypatch):
     given = list(HostBlas.gemm_ex.__code__.co_varnames[1:20])
     assert signature.count(",") + 1 == len(given) == 19
     with pytest.raises(BackendError, match="cuBLAS cannot be used"):
-        cublas.Cublas(Streams(), "float32")
+        cublas.Cublas(Streams())
 
 
 def test_the_real_cupy_has_the_switch_of_tf32():
@@ -300,7 +300,7 @@ def test_products_on_a_gpu(precision):
     bound = {"float32": 5e-6, "float64": 1e-14, "tf32": 1e-3, "bf16": 1e-2}[precision]
     chosen = [products.matmul_in(precision, cupy)]
     try:
-        chosen.append(cublas.Cublas(cupy, precision).matmul)
+        chosen.append(cublas.Cublas(cupy).product(precision))
     except BackendError as error:
         print(error)
     rng = np.random.default_rng(0)

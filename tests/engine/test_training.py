@@ -123,6 +123,12 @@ def test_every_epoch_shows_every_image_once_in_another_order():
     assert np.array_equal(again.rows(7), epochs[1][2])  # any step, without the ones before it
 
 
+def test_images_seen_are_those_of_every_epoch():
+    batches = Batches(counter_rng.key(0, like=ZERO), 103, 25)
+    assert [batches.seen(step) for step in (0, 1, 4, 5, 6, 12)] == [0, 25, 100, 103, 128, 256]
+    assert Batches(counter_rng.key(0, like=ZERO), 103, None).seen(7) == 721
+
+
 def test_the_last_short_batch_is_weighted_by_its_images(dataset):
     """Training figures of an epoch are means over images, not over batches."""
     settings = SMALL.changed(epochs=1, batch_size=1399, learning_rate=1e-9, validation=100)

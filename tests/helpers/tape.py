@@ -23,6 +23,7 @@ class Tape:
 
     def __init__(self):
         self.entries = None  # while recording: function, arguments, result
+        self.reads = 0  # how often the host has asked for a value, and would wait for the device
 
     def __getattr__(self, name):
         value = getattr(np, name)
@@ -57,12 +58,17 @@ class Tape:
             raise CaptureError("calling cuBLAS API during stream capture is currently unsupported")
         return self.apply(np.matmul, (A, B), keywords)
 
+    def to_numpy(self, array):
+        """The values, as they are now."""
+        self.reads += 1
+        return array.raw
+
     def backend(self, name="taped"):
         return types.SimpleNamespace(
             name=name,
             xp=self,
             asarray=lambda array: Taped(np.array(unwrapped(array)), self),
-            to_numpy=lambda array: array.raw,
+            to_numpy=self.to_numpy,
             synchronize=lambda: None,
             describe=lambda: {"backend": "taped", "device": "tape"},
         )
@@ -84,12 +90,13 @@ class TapeRecorder:
         assert A.dtype == B.dtype == np.float32
         return self.matmul(A, B)
 
-    def record(self, body):
+    def record(self, steps):
         self.events.append("record")
-        body()
+        steps[0]()
         self.tape.entries = []
         try:
-            body()
+            for step in steps:
+                step()
         finally:
             entries, self.tape.entries = self.tape.entries, None
 
@@ -140,6 +147,7 @@ class Taped:
     def _let_out(self, kind):
         if self.tape.entries is not None:
             raise CaptureError("the current stream is capturing, so synchronous calls ...")
+        self.tape.reads += 1
         return kind(self.raw)
 
     def __float__(self):

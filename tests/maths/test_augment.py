@@ -9,6 +9,7 @@ from mnistgpu.settings import Settings
 
 ZERO = np.zeros(1)
 KEY = counter_rng.key(3, like=ZERO)
+KEYS = augment.keys_of(KEY)
 
 
 def deformation(**changes):
@@ -22,7 +23,7 @@ ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic":
 @pytest.mark.parametrize("changes", [{}, ALL], ids=["nothing", "everything at strength 0"])
 def test_strength_zero_is_the_identity_to_the_bit(digits, changes):
     images = digits[0][:70]
-    moved = augment.deform(images, KEY, deformation(**changes), strength=0.0)
+    moved = augment.deform(images, KEYS, deformation(**changes), strength=0.0)
     assert moved.shape == (784, 70)
     assert moved.dtype == np.float32
     np.testing.assert_array_equal(moved.T, images.astype(np.float32))
@@ -30,7 +31,7 @@ def test_strength_zero_is_the_identity_to_the_bit(digits, changes):
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 70])
 def test_any_number_of_images(digits, count):
-    moved = augment.deform(digits[0][:count], KEY, deformation(**ALL))
+    moved = augment.deform(digits[0][:count], KEYS, deformation(**ALL))
     assert moved.shape == (784, count)
     assert np.isfinite(moved).all()
     assert moved.min() >= 0
@@ -39,7 +40,7 @@ def test_any_number_of_images(digits, count):
 
 def test_mass_is_roughly_kept(digits):
     images = digits[0]
-    moved = augment.deform(images, KEY, deformation(rotation=15.0, elastic=1.0, shift=1.0))
+    moved = augment.deform(images, KEYS, deformation(rotation=15.0, elastic=1.0, shift=1.0))
     ratio = moved.sum(axis=0) / images.sum(axis=1)
     assert ratio.mean() == pytest.approx(1.0, abs=0.03)
     assert np.percentile(ratio, 1) > 0.75
@@ -49,7 +50,7 @@ def test_mass_is_roughly_kept(digits):
 def test_same_key_same_images_other_key_other_images(digits):
     images = digits[0][:64]
     first, again, other = (
-        augment.deform(images, key, deformation(**ALL))
+        augment.deform(images, augment.keys_of(key), deformation(**ALL))
         for key in (KEY, KEY, counter_rng.key(4, like=ZERO))
     )
     np.testing.assert_array_equal(first, again)
@@ -58,7 +59,7 @@ def test_same_key_same_images_other_key_other_images(digits):
 
 def test_a_group_shares_its_map_and_groups_differ(digits):
     images = np.repeat(digits[0][:1], 64, axis=0)
-    moved = augment.deform(images, KEY, deformation(**ALL, images_per_map=32))
+    moved = augment.deform(images, KEYS, deformation(**ALL, images_per_map=32))
     np.testing.assert_array_equal(moved[:, 0], moved[:, 31])
     assert np.abs(moved[:, 0] - moved[:, 32]).mean() > 2
 
@@ -70,8 +71,8 @@ def test_what_comes_from_far_outside_is_paper():
     """
     images = np.full((200, 784), 255, dtype=np.uint8)
     changes = deformation(shift=20.0, images_per_map=1)
-    moved = augment.deform(images, KEY, changes, strength=2.0)
-    draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8, 200)) * 2.0 - 1.0
+    moved = augment.deform(images, KEYS, changes, strength=2.0)
+    draws = counter_rng.uniforms(KEYS[0], (8, 200), axis=1) * 2.0 - 1.0
     inside = np.maximum(28 - np.abs(40.0 * draws[4:6]), 0.0)
     np.testing.assert_allclose(moved.sum(axis=0), 255 * inside[0] * inside[1], rtol=1e-3, atol=1)
     assert (moved.sum(axis=0) == 0).sum() > 50
@@ -81,8 +82,8 @@ def test_against_scipy(digits):
     """The bilinear gather is SciPy's map_coordinates of order 1 with zeros outside."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
     changes = deformation(**ALL)
-    rows, columns = augment.source(KEY, 2, changes, (28, 28))
-    moved = augment.deform(digits[0][:64], KEY, changes)
+    rows, columns = augment.source(KEYS, range(2), changes, (28, 28))
+    moved = augment.deform(digits[0][:64], KEYS, changes)
     for i in (0, 5, 40):
         group = i // 32
         padded = np.pad(digits[0][i].reshape(28, 28).astype(np.float64), 20)
@@ -95,8 +96,8 @@ def drawn(**changes):
     y, x = np.mgrid[0:28, 0:28]
     picture = 255 * np.exp(-((y - 11) ** 2 / 30 + (x - 16) ** 2 / 12 + (y - 11) * (x - 16) / 40))
     picture = picture.round().astype(np.uint8)
-    moved = augment.deform(picture.reshape(1, 784), KEY, deformation(**changes)).reshape(28, 28)
-    draws = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8,)) * 2.0 - 1.0
+    moved = augment.deform(picture.reshape(1, 784), KEYS, deformation(**changes)).reshape(28, 28)
+    draws = counter_rng.uniforms(KEYS[0], (8,)) * 2.0 - 1.0
     return picture.astype(np.float64), moved, draws.astype(np.float64)
 
 
@@ -130,7 +131,7 @@ def test_a_known_scaling_and_shear():
 
 def limits(groups=4000, **changes):
     """Extremes of the angle over many maps, in degrees."""
-    rows, columns = augment.source(KEY, groups, deformation(**changes), (28, 28))
+    rows, columns = augment.source(KEYS, range(groups), deformation(**changes), (28, 28))
     y0 = rows.reshape(groups, 28, 28)[:, 13, 27] - 13.5
     x0 = columns.reshape(groups, 28, 28)[:, 13, 27] - 13.5
     return np.degrees(np.arctan2(y0 + 0.5 * x0 / 13.5, x0))
@@ -146,7 +147,7 @@ def test_ones_and_sevens_turn_less():
     changes = deformation(rotation=15.0, rotation_1_7=0.0, images_per_map=1)
     images = np.zeros((4, 784), dtype=np.uint8)
     images[:, 28 * 5 + 14] = 255
-    moved = augment.deform(images, KEY, changes, is_1_or_7=np.asarray([True, False, True, False]))
+    moved = augment.deform(images, KEYS, changes, limited=np.asarray([True, False, True, False]))
     still = (images == moved.T).all(axis=1)
     assert still.tolist() == [True, False, True, False]
 
@@ -157,7 +158,7 @@ def turns(labels, per_map):
     image[4:24, 13:15] = 255
     images = np.repeat(image.reshape(1, 784), len(labels), axis=0)
     changes = deformation(rotation=15.0, rotation_1_7=7.5, images_per_map=per_map)
-    moved = augment.deform(images, KEY, changes, is_1_or_7=(labels == 1) | (labels == 7))
+    moved = augment.deform(images, KEYS, changes, limited=augment.is_1_or_7(labels))
     y, x = np.mgrid[0:28, 0:28].reshape(2, 784, 1) - 13.5
     ink = moved / moved.sum(axis=0)
     return np.degrees(0.5 * np.arctan2(2 * (ink * x * y).sum(0), (ink * (y * y - x * x)).sum(0)))
@@ -165,8 +166,10 @@ def turns(labels, per_map):
 
 @pytest.mark.parametrize("per_map", [1, 32])
 def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
-    """Also where images share maps: mixed labels do not narrow the range of the others."""
+    """Also where images share maps, if the 1s and 7s come last."""
     labels = np.tile(digits[1], 5)
+    if per_map > 1:
+        labels = labels[augment.ones_and_sevens_last(np.arange(len(labels)), labels, len(labels))]
     angles, limited = turns(labels, per_map), np.isin(labels, (1, 7))
     assert 7 < np.abs(angles[limited]).max() < 7.6
     assert 14 < np.abs(angles[~limited]).max() < 15.1
@@ -174,20 +177,37 @@ def test_the_limit_of_ones_and_sevens_is_theirs_alone(per_map, digits):
     assert wide.mean() == pytest.approx(0.5, abs=0.12)
 
 
-@pytest.mark.parametrize("per_map", [1, 32])
-def test_images_come_back_in_their_order(per_map, digits):
-    images, labels = digits[0][:100], digits[1][:100]
-    changes = deformation(rotation=3.0, rotation_1_7=1.0, images_per_map=per_map)
-    moved = augment.deform(images, KEY, changes, is_1_or_7=np.isin(labels, (1, 7))).T
-    distances = ((images[:, None, :].astype(np.float32) - moved[None, :, :]) ** 2).sum(axis=2)
-    assert (distances.argmin(axis=1) == np.arange(100)).all()
+def test_a_map_of_both_kinds_has_the_narrower_limit():
+    angles = turns(np.tile([1, 2, 3, 4], 2000), 4)
+    assert 7 < np.abs(angles).max() < 7.6
+
+
+def test_ones_and_sevens_are_the_last_of_their_batch(other_space):
+    rows = np.asarray([5, 3, 8, 0, 6, 1, 7, 2, 4])
+    labels = np.asarray([1, 2, 7, 3, 4, 1, 0, 7, 7], dtype=np.uint8)
+    order = augment.ones_and_sevens_last(other_space.put(rows), other_space.put(labels), 4)
+    assert other_space.get(order).tolist() == [3, 0, 5, 8, 6, 7, 1, 2, 4]
+
+
+@pytest.mark.parametrize("per_map", [1, 4])
+def test_a_map_depends_on_its_place_in_the_batch_alone(digits, per_map):
+    """A batch of 30 images, whole and cut where maps begin."""
+    images, changes = digits[0][:30], deformation(**ALL, images_per_map=per_map)
+    whole = augment.deform(images, KEYS, changes)
+    parts = [augment.deform(images[i:j], KEYS, changes, first=i) for i, j in ((0, 8), (8, 30))]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-2)
+    other = augment.deform(images[8:], KEYS, changes)
+    assert np.abs(other - whole[:, 8:]).mean() > 2
 
 
 def test_elastic_fields_have_their_length():
     displacement = []
     for seed in range(40):
         rows, columns = augment.source(
-            counter_rng.key(seed, like=ZERO), 8, deformation(elastic=2.0), (28, 28)
+            augment.keys_of(counter_rng.key(seed, like=ZERO)),
+            range(8),
+            deformation(elastic=2.0),
+            (28, 28),
         )
         y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
         displacement.append(np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean(axis=1)))
@@ -198,7 +218,7 @@ def test_elastic_fields_have_their_length():
 
 def test_elastic_fields_are_as_smooth_as_asked():
     """Neighbouring displacements correlate as a Gauss of sigma does: exp(-1 / (4 sigma^2))."""
-    fields, _ = augment.SmoothFields(KEY, (28, 28), 4.0).draw(KEY, 400)
+    fields, _ = augment.SmoothFields(ZERO, (28, 28), 4.0).draw(KEY, range(400))
     inner = fields.reshape(400, 28, 28)[:, 8:20, 8:20]
     correlation = (inner[:, :, 1:] * inner[:, :, :-1]).mean() / (inner**2).mean()
     assert correlation == pytest.approx(np.exp(-1 / (4 * 16)), abs=0.005)
@@ -207,8 +227,8 @@ def test_elastic_fields_are_as_smooth_as_asked():
 def test_only_the_wanted_pixels_are_computed(digits):
     images = digits[0][:40]
     wanted = np.asarray([100, 101, 350, 406])
-    some = augment.deform(images, KEY, deformation(**ALL), wanted=wanted)
-    np.testing.assert_array_equal(some, augment.deform(images, KEY, deformation(**ALL))[wanted])
+    some = augment.deform(images, KEYS, deformation(**ALL), wanted=wanted)
+    np.testing.assert_array_equal(some, augment.deform(images, KEYS, deformation(**ALL))[wanted])
 
 
 def test_ciresans_fields_are_as_strong_as_the_papers():
@@ -218,7 +238,7 @@ def test_ciresans_fields_are_as_strong_as_the_papers():
     fields = 37 * ndimage.gaussian_filter(noise, (0, 0, 5.5, 5.5))[..., 30:-30, 30:-30]
     theirs = np.sqrt((fields**2).sum(axis=0).mean())
     alone = deformation(elastic=augment.CIRESAN.elastic, elastic_sigma=5.5)
-    rows, columns = augment.source(KEY, 600, alone, (28, 28))
+    rows, columns = augment.source(KEYS, range(600), alone, (28, 28))
     y, x = np.mgrid[0:28, 0:28].reshape(2, 784)
     ours = np.sqrt(((rows - y) ** 2 + (columns - x) ** 2).mean())
     assert ours == pytest.approx(theirs, rel=0.05)

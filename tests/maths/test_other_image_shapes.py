@@ -8,6 +8,7 @@ from mnistgpu.maths import augment
 from mnistgpu.settings import Settings
 
 KEY = counter_rng.key(3, like=np.zeros(1))
+KEYS = augment.keys_of(KEY)
 SHAPES = pytest.mark.parametrize("shape", [(14, 28), (28, 14)])
 ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
 
@@ -20,7 +21,7 @@ def images_of(shape, count=40):
 def test_strength_zero_is_the_identity(shape):
     images = images_of(shape).reshape(40, -1)
     changes = Settings(**ALL).deformation
-    moved = augment.deform(images, KEY, changes, shape, strength=0.0)
+    moved = augment.deform(images, KEYS, changes, shape, strength=0.0)
     np.testing.assert_array_equal(moved.T, images)
 
 
@@ -31,8 +32,8 @@ def test_a_shift_moves_rows_down_and_columns_right(shape):
     row, column = shape[0] // 2, shape[1] // 2
     images[0, row, column] = 255
     changes = Settings(shift=3.0).deformation
-    moved = augment.deform(images.reshape(1, -1), KEY, changes, shape)[:, 0].reshape(shape)
-    u = counter_rng.uniforms(counter_rng.fold_in(KEY, 0), (8,)) * 2.0 - 1.0
+    moved = augment.deform(images.reshape(1, -1), KEYS, changes, shape)[:, 0].reshape(shape)
+    u = counter_rng.uniforms(KEYS[0], (8,)) * 2.0 - 1.0
     y, x = np.mgrid[: shape[0], : shape[1]]
     assert moved.sum() == pytest.approx(255, rel=1e-4)
     assert (moved * y).sum() / 255 == pytest.approx(row + 3 * u[4], abs=1e-3)
@@ -45,8 +46,8 @@ def test_every_pixel_comes_from_where_its_map_says(shape):
     """Against SciPy, with all deformations together."""
     ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
     images, changes = images_of(shape), Settings(**ALL).deformation
-    rows, columns = augment.source(KEY, 2, changes, shape)
-    moved = augment.deform(images.reshape(40, -1), KEY, changes, shape)
+    rows, columns = augment.source(KEYS, range(2), changes, shape)
+    moved = augment.deform(images.reshape(40, -1), KEYS, changes, shape)
     for i in (0, 20, 39):
         padded = np.pad(images[i].astype(np.float64), 20)
         places = [rows[i // 32] + 20, columns[i // 32] + 20]

@@ -59,14 +59,14 @@ def test_gradient_against_central_differences(digits, name, activation):
     changes = REGULARISED[name] | {"activation": activation}
     settings = SMALL.changed(**changes)
     engine = make_engine(settings, images, labels, seed=1, workers=1, shard_rows=12)
-    theta, key = engine.theta, counter_rng.key(5, like=ZERO)
+    theta, keys = engine.theta, engine.keys(counter_rng.key(5, like=ZERO))
 
     def loss():
-        _, total, _ = engine.gradient(slice(0, 24), key)
+        _, total, _ = engine.gradient(slice(0, 24), keys)
         squares = sum((W**2).sum() for W, _ in network.layers(theta, engine.sizes))
         return float(total) / 24 + settings.l2 / 2 * float(squares)
 
-    analytic = engine.gradient(slice(0, 24), key)[0].copy()
+    analytic = engine.gradient(slice(0, 24), keys)[0].copy()
     params = network.layers(theta, engine.sizes)
     hidden = analytic[params[0][0].size :]  # all but W_1, entry by entry
     h, numeric = 1e-6, np.empty_like(hidden)
@@ -100,12 +100,39 @@ def test_noise_and_dropout_do_not_depend_on_the_workers(digits):
     for workers in (1, 2, 3):
         engine = make_engine(settings, images, labels, workers=workers, shard_rows=50)
         with engine.running():
-            gradients.append(engine.gradient(slice(0, 300), key)[0].copy())
+            gradients.append(engine.gradient(slice(0, 300), engine.keys(key))[0].copy())
     for other in gradients[1:]:
         np.testing.assert_allclose(other, gradients[0], rtol=1e-9, atol=1e-12)
     again = make_engine(settings, images, labels, shard_rows=50)
-    another = again.gradient(slice(0, 300), counter_rng.key(2, like=ZERO))[0]
+    other_keys = again.keys(counter_rng.key(2, like=ZERO))
+    another = again.gradient(slice(0, 300), other_keys)[0]
     assert not np.allclose(another, gradients[0])
+
+
+CUT = {name: changes for name, changes in REGULARISED.items() if name != "plain"} | {
+    "1 and 7 apart": {"rotation": 10.0, "rotation_1_7": 3.0, "images_per_map": 4},
+    "maps and groups": {"shift": 2.0, "images_per_map": 15, "batch_norm": True},
+    "tanh": {"activation": "tanh", "batch_norm": True, "hidden_noise": 0.2},
+}
+
+
+@pytest.mark.parametrize("count", [100, 71, 1])
+@pytest.mark.parametrize("changes", CUT.values(), ids=CUT)
+def test_where_a_batch_is_cut_changes_rounding_alone(digits, changes, count):
+    """A batch of 100 images, and the short last one of an epoch."""
+    images, labels = digits[0][:100], digits[1][:100]
+    settings, found = SMALL.changed(**{"images_per_map": 4} | changes), []
+    for workers, rows in ((1, 100), (1, 10), (2, 30), (3, 1), (1, None)):
+        engine = make_engine(settings, images, labels, workers=workers, shard_rows=rows)
+        with engine.running():
+            keys = engine.keys(counter_rng.key(1, like=ZERO))
+            gradient, loss, right = engine.gradient(slice(0, count), keys)
+            statistics = [each for layer in engine.batch_statistics for each in layer]
+            found.append((gradient.copy(), loss, right, *statistics))
+    for other in found[1:]:
+        for here, there in zip(found[0], other, strict=True):
+            # deformations are computed in float32
+            np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():
@@ -138,6 +165,26 @@ def test_normalize_makes_mean_zero_and_variance_one():
     np.testing.assert_allclose(Z.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(Z.var(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(Z * deviation + mean, raw)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("group", [7, 10, 35, 69, 70, 100])
+def test_groups_are_views_that_are_normalised_each_for_itself(order, group):
+    Z = np.array(
+        counter_rng.normals(counter_rng.key(0, like=ZERO), (5, 70), "float64"), order=order
+    )
+    raw = Z.copy()
+    groups = regularize.normalize_groups(Z, group)
+    parts = [raw[:, i : i + group] for i in range(0, 70, group)]
+    for i, part in enumerate(parts):
+        expected = (part - part.mean(axis=1, keepdims=True)) / np.sqrt(
+            part.var(axis=1, keepdims=True) + regularize.VARIANCE_FLOOR
+        )
+        np.testing.assert_allclose(Z[:, i * group : (i + 1) * group], expected, atol=1e-12)
+    mean, variance = regularize.statistics(groups)
+    np.testing.assert_allclose(mean[:, 0], raw.mean(axis=1), rtol=1e-9, atol=1e-12)
+    within = sum(part.shape[1] * part.var(axis=1) for part in parts) / 70
+    np.testing.assert_allclose(variance[:, 0], within + regularize.VARIANCE_FLOOR, rtol=1e-9)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -203,6 +250,32 @@ def test_the_average_of_the_weights_has_its_closed_form(digits):
     weights = np.asarray([0.2 * 0.8 ** (5 - i) for i in range(6)])
     expected = sum(w * t for w, t in zip(weights, thetas, strict=True)) / weights.sum()
     np.testing.assert_allclose(trainer.plain(), expected, rtol=1e-12)
+
+
+def test_averaged_weights_have_statistics_of_their_own(digits):
+    """Their sums are normalised to variance 1, and so are not those of the newest weights alone."""
+    settings = SMALL.changed(
+        ema=0.99, batch_norm=True, batch_size=400, learning_rate=3.0, iterations=40
+    )
+    train = dataset(digits).train
+    trainer = Trainer(settings, train, NUMPY)
+    for _ in range(trainer.steps):
+        trainer.step()
+    before = {name: array.copy() for name, array in trainer.arrays().items()}
+    (W, _), *_ = network.layers(trainer.plain(), settings.sizes)
+    deviations = (W @ (train.images / 255.0).T).std(axis=1)
+    np.testing.assert_allclose(deviations, 1.0, rtol=0.05)
+    average = trainer.state["average"] / (1 - 0.99**40)
+    (W, _), *_ = network.layers(trainer.engine.plain(average), settings.sizes)
+    by_running_ones = (W @ (train.images / 255.0).T).std(axis=1)
+    assert np.abs(by_running_ones - 1.0).max() > 0.1
+    for name, array in trainer.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+    trainer.step()  # and the run goes on as if nobody had asked
+    other = Trainer(settings, train, NUMPY)
+    for _ in range(trainer.taken):
+        other.step()
+    np.testing.assert_array_equal(other.theta, trainer.theta)
 
 
 def test_running_statistics_begin_with_the_first_batch_and_follow_ever_more_slowly(digits):
@@ -289,4 +362,5 @@ def test_a_clean_ending_shows_images_as_they_are(digits):
     expected, expected_loss, _ = plain.gradient(slice(0, 50))
     np.testing.assert_allclose(clean, expected, rtol=1e-9, atol=1e-12)
     assert loss == pytest.approx(expected_loss)
-    assert engine.gradient(slice(0, 50), deform=True)[1] != pytest.approx(expected_loss)
+    keys = engine.keys(counter_rng.key(0, like=ZERO))
+    assert engine.gradient(slice(0, 50), keys, deform=True)[1] != pytest.approx(expected_loss)

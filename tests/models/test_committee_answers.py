@@ -9,7 +9,7 @@ import pytest
 from helpers import processes
 from helpers.mnist import ROOT
 
-from mnistgpu import network
+from mnistgpu import counter_rng, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import RunError
 from mnistgpu.models import committee
@@ -44,6 +44,21 @@ def test_copies_are_deformed_at_half_strength():
     assert len(np.unique(moved.round(3), axis=0)) == 32
     for first, *others in seen:
         assert all(np.array_equal(first, other) for other in others)  # one map for all images
+
+
+def test_maps_share_no_numbers_with_a_run_of_their_seed(monkeypatch):
+    """The purposes of a run are the first numbers that are folded into the key of its seed."""
+    seed, used, deform = counter_rng.key(0, like=np.zeros(1)), set(), committee.augment.deform
+
+    def noted(images, keys, *others, **more):
+        used.update(map(int, keys))
+        return deform(images, keys, *others, **more)
+
+    monkeypatch.setattr(committee.augment, "deform", noted)
+    seen_by_a_member(16, shift=10.0)
+    assert len(used) == 32
+    of_purposes = (committee.augment.keys_of(counter_rng.fold_in(seed, i)) for i in range(16))
+    assert used.isdisjoint(int(key) for keys in of_purposes for key in keys)
 
 
 def test_without_maps_images_are_answered_as_they_are():

@@ -39,12 +39,13 @@ def report(gpu):
 
 
 def test_a_peer_is_measured_and_one_that_breaks_is_left_out(gpu, works, monkeypatch, capsys):
-    work = works.SMALL[1].name
-    monkeypatch.setitem(gpu.PEERS, "broken", lambda work, device: 1 / 0)
-    gpu.run_peer("mnistgpu numpy", [work], "cpu", 0.001)
-    gpu.run_peer("broken", [work], "cpu", 0.001)
-    measured, broken = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert 0 < measured["low"] <= measured["ms"] <= measured["high"]
+    names = [work.name for work in works.TINY.works[:2]]
+    monkeypatch.setitem(gpu.PEERS, "broken", lambda *arguments: 1 / 0)
+    gpu.run_peer("mnistgpu numpy", names, "cpu", 0.001, works.TINY)
+    gpu.run_peer("broken", names[:1], "cpu", 0.001, works.TINY)
+    *measured, broken = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [each["work"] for each in measured] == names
+    assert all(0 < each["low"] <= each["ms"] <= each["high"] for each in measured)
     assert broken["why"] == "ZeroDivisionError: division by zero"
 
 

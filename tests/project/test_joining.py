@@ -14,7 +14,6 @@ import mnistgpu
 yaml = pytest.importorskip("yaml", reason="PyYAML is missing")
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-VERSION = PROJECT["project"]["version"]
 ADDRESS = PROJECT["project"]["urls"]["Homepage"]
 README = (ROOT / "README.md").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -38,9 +37,10 @@ def commands_of(job):
 # Versions
 
 
-def test_the_version_is_the_same_everywhere():
-    assert mnistgpu.__version__ == VERSION
-    assert CITATION["version"] == VERSION
+def test_the_version_stands_in_one_place():
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert PROJECT["tool"]["hatch"]["version"] == {"path": "mnistgpu/__init__.py"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", mnistgpu.__version__)
 
 
 def test_the_changelog_begins_with_what_is_unreleased_or_with_this_version():
@@ -48,7 +48,11 @@ def test_the_changelog_begins_with_what_is_unreleased_or_with_this_version():
     assert len(heads) == len(re.findall("^## ", CHANGELOG, re.MULTILINE))
     released = [head for head in heads if head[0] != "Unreleased"]
     assert heads[1:] == released[-len(heads) + 1 :]  # "Unreleased" stands first or not at all
-    assert released[0] == (VERSION, CITATION["date-released"].isoformat())
+    assert released[0] == (CITATION["version"], CITATION["date-released"].isoformat())
+    now, newest = (re.findall(r"\d+", each) for each in (mnistgpu.__version__, released[0][0]))
+    # the next one while something is unreleased, then the newest of all
+    is_next = [*map(int, now)] > [*map(int, newest)]
+    assert is_next if heads[0][0] == "Unreleased" else now == newest
     dates = [datetime.date.fromisoformat(date) for _, date in released]
     assert all(later > earlier for later, earlier in pairwise(dates))
     for version, _ in heads:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from helpers.resuming import SMALL, saving_in
 from mnistgpu import backend as backends
 from mnistgpu.errors import DivergedError, UsageError
 from mnistgpu.runs import checkpoint, training
-from mnistgpu.runs.checkpointing import parse_every
+from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.history import Progress
+from mnistgpu.runs.stop import Stop
 
 
 def test_checkpoints_come_as_often_as_asked(dataset, tmp_path, monkeypatch):
@@ -27,6 +30,19 @@ def test_checkpoints_come_as_often_as_asked(dataset, tmp_path, monkeypatch):
     assert steps_saved("1epoch") == [8, 16, 24]
     assert steps_saved("2epochs") == [16, 24]
     assert steps_saved("0s") == list(range(1, 25))
+
+
+def test_steps_taken_together_may_pass_the_epochs_of_a_checkpoint(tmp_path, monkeypatch):
+    """Full batches, of which a graph takes 40 at a time: each is an epoch."""
+    saved, trainer = [], SimpleNamespace(taken=30, batches=SimpleNamespace(per_epoch=1))
+    monkeypatch.setattr(checkpoint, "of", lambda trainer, *rest: trainer.taken)
+    monkeypatch.setattr(checkpoint, "save", lambda taken, path: saved.append(taken))
+    saving = Checkpointing(tmp_path, None, "", parse_every("70epochs"))
+    saving.begin(trainer, Progress(), Stop())
+    for taken in (40, 80, 120, 160, 200, 240):
+        trainer.taken = taken
+        saving.step(trainer, Progress())
+    assert saved == [80, 160, 240]
 
 
 @pytest.mark.parametrize(

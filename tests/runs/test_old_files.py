@@ -46,8 +46,11 @@ def test_a_checkpoint_is_read():
 
 def test_an_interrupted_run_goes_on(tmp_path):
     shutil.copytree(OLD / "interrupted", tmp_path / "run")
-    done = run("--resume", tmp_path / "run", "--quiet")
+    done = run("--resume", tmp_path / "run")
     assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 1
+    assert "begun with mnistgpu 0.1.0; from here on its noise, dropout, deformations" in told[0]
     history = run_directory.read_history(tmp_path / "run" / "history.csv")
     assert history["iteration"][-1] == 4640
     results = json.loads((tmp_path / "run" / "results.json").read_text())

@@ -17,6 +17,7 @@ import numpy as np
 
 from mnistgpu import network
 from mnistgpu.engine.gradient import Engine, is_plain
+from mnistgpu.engine.inputs import Chance
 from mnistgpu.engine.shard import Buffers, Shard
 
 Call = Callable[[], object]
@@ -110,7 +111,7 @@ class BoundShard(Shard):
     """A plain `Shard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self, images: Any, labels: Any, scale: float, first: bool, key: Any, deform: bool
+        self, images: Any, labels: Any, scale: float, first: bool, chance: Chance
     ) -> None:
         """See `Shard`."""
         buffers = self.buffers_for(len(images))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
 from mnistgpu.engine.gradient import Engine, images_in, weighted_means
+from mnistgpu.engine.inputs import Keys
 from mnistgpu.engine.trainer import Trainer
 
 
@@ -82,13 +83,13 @@ class RankEngine(Engine):
         self.slices = [each[slice_] for each in shares.gradients]
 
     def gradient(
-        self, rows: Array | slice, key: Array | None = None, deform: bool = True
+        self, rows: Array | slice, keys: Keys | None = None, deform: bool = True
     ) -> tuple[Array, Array, Array]:
         """As `Engine.gradient`, of this rank's slice of the parameters."""
         shares, shard, statistics = self.shares, self.shard, self.shares.statistics
         count, starts = images_in(rows), self.cut(rows)
         if self.rank < len(starts):  # the last batch of an epoch may have few shards
-            self.work(shard, starts[self.rank], rows, key, deform)
+            self.work(shard, starts[self.rank], rows, keys or {}, deform)
             shares.losses[self.rank], shares.right[self.rank] = shard.loss, shard.right
             for start, (_, layers) in zip(starts[self.rank], shard.statistics, strict=False):
                 for memory, found in zip(statistics[start // self.shard_rows], layers, strict=True):
@@ -103,7 +104,5 @@ class RankEngine(Engine):
         if self.settings.batch_norm:
             first = range(0, count, self.shard_rows)
             sizes = [min(self.shard_rows, count - start) for start in first]
-            self.batch_statistics = weighted_means(
-                list(zip(sizes, statistics, strict=False)), count
-            )
+            self.batch_statistics = weighted_means(list(zip(sizes, statistics, strict=False)))
         return total, loss, right

@@ -1,4 +1,5 @@
-"""Speed on an NVIDIA GPU alone: a training step captured once as a CUDA graph and replayed.
+"""Speed on an NVIDIA GPU alone: training steps captured once as a CUDA graph and replayed.
 
-`cuda_graph.py` has all of it; the products that can be captured are those of `products/cublas.py`.
+Read `cuda_graph.py` first: which steps are replayed. `recorder.py` captures them; the products that
+can be captured are those of `products/cublas.py`.
 """

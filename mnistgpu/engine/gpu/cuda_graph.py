@@ -1,249 +1,163 @@
-"""One step, one launch: a training step captured once as a CUDA graph, and replayed.
+"""Many steps, one launch: a window of training steps captured once as a CUDA graph, and replayed.
 
-A graph replays the same kernels on the same memory. So all that differs between two steps lies in
-arrays that the captured step reads: a table of the numbers of the steps to come, the order of the
-epoch's images, and two counters that the step itself increases. What is captured is
-`Trainer.advance`, which eager steps run too.
+A graph replays the same kernels on the same memory. So all that differs between two windows lies in
+arrays that the captured steps read, each step at places of its own: the rows of its batch, its
+numbers and its random key. What is captured is `Trainer.advance`, which eager steps run too.
 
-`StepGraph` decides when to capture a step, to fill the table and to replay; a `CudaRecorder` owns
-the stream, the memory and the products that a capture needs: `matmul` for the network,
-`matmul_float32` for deformations.
+`StepGraph` decides which steps are replayed; a `CudaRecorder` captures them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-from mnistgpu import counter_rng
 from mnistgpu.backend import Array, Backend, array_namespace, gist, on_device_of
+from mnistgpu.counter_rng import Key
 from mnistgpu.engine.comparison import after, difference
-from mnistgpu.engine.products.cublas import Cublas
+from mnistgpu.engine.gpu.recorder import CudaRecorder
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import UsageError
 
-FULL_BATCHES = 256  # steps of a full batch whose numbers are sent to the device together
-CHECKED_STEPS = 3
+SHORTEST, LONGEST = 32, 80  # steps of a window, where there are so many alike
 TOLERANCE = 1e-4  # of how far eager steps moved a vector: the products are the same, to the bit
 
 
-class CudaRecorder:
-    """Stream, memory pool and cuBLAS of a captured graph; they live as long as it does.
+def length_of_window(steps: int) -> int:
+    """How many steps to capture, of so many that follow each other and are alike.
 
-    The pool is for the capture alone: every replay writes to the memory of the temporary arrays, so
-    it must not be used for anything else.
+    The length that leaves the fewest steps over, and of such lengths the longest.
     """
-
-    def __init__(self, cupy: Any, precision: str):
-        self._cupy = cupy
-        self.stream = cupy.cuda.Stream(non_blocking=True)
-        self.pool = cupy.cuda.MemoryPool()
-        self.matmul = Cublas(cupy, precision).matmul
-        self.matmul_float32 = Cublas(cupy, "float32").matmul
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Run everything within on the recorder's stream, in order with what is around it."""
-        self._cupy.cuda.get_current_stream().synchronize()
-        with self.stream:
-            try:
-                yield
-            finally:
-                self.stream.synchronize()
-
-    def record(self, body: Callable[[], None]) -> Callable[[], None]:
-        """Capture body on the stream, and return the replay. Raises what the capture raises."""
-        with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
-            body()  # compiles its kernels, and leaves the memory that it needs in the pool
-            self.stream.synchronize()
-            self.stream.begin_capture()
-            try:
-                body()
-            except BaseException:
-                with contextlib.suppress(Exception):  # the capture is void: only leave it
-                    self.stream.end_capture()
-                raise
-            graph = self.stream.end_capture()
-        return functools.partial(graph.launch, self.stream)
-
-
-@contextlib.contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Collect garbage now, and none within: an old graph must not be freed during a capture."""
-    gc.collect()
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    lengths = range(min(steps, LONGEST), min(steps, SHORTEST) - 1, -1)
+    return min(lengths, key=lambda length: steps % length)
 
 
 class StepGraph:
-    """The steps of a trainer, by replays where the captured step fits, and eagerly elsewhere.
+    """The steps of a trainer: windows of them by replays, and those that are left over eagerly.
 
-    The short last batch of an epoch and a step at a given rate run eagerly, and so do the last
-    steps if too few are left to compare; for a clean ending a step is captured anew. If a capture
-    fails, or its first replays differ from eager steps, `say` is called with the reason and all
-    steps run eagerly.
+    Windows lie at the same places of every epoch, or between two rows of history if every step is
+    an epoch; so a resumed run adds up its losses in the same order. The first window is taken
+    eagerly and by a replay, and the two are compared; so are the first steps of a clean ending,
+    which deform no images and are captured anew. If the capture fails or the replay differs, `say`
+    is called with the reason, and all steps run eagerly.
     """
 
     def __init__(self, trainer: Trainer, recorder: CudaRecorder, say: Callable[[str], object]):
         xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
-        batches = trainer.batches
+        batches, dtype = trainer.batches, trainer.theta.dtype
         self.trainer, self.recorder, self.say = trainer, recorder, say
         self.full = batches.size == batches.images
-        self.last_is_short = batches.images % batches.size != 0
-        self.period = FULL_BATCHES if self.full else batches.per_epoch
-        self.deform = trainer.deforms(trainer.taken)
-        width = len(trainer.numbers(0, 1.0))
-        self.table = xp.zeros((self.period, width), dtype=trainer.theta.dtype, **where)
-        self.place = xp.zeros((1,), dtype=xp.int64, **where)  # of the next step, in the table
-        self.counter = xp.zeros((1,), dtype=xp.uint64, **where)  # of the next step, in the run
-        self.order = xp.arange(batches.images, dtype=xp.int64, **where)
-        self.within = xp.arange(batches.size, dtype=xp.int64, **where)
-        self.loss = xp.zeros((), dtype=trainer.theta.dtype, **where)
+        self.alike = trainer.row_every if self.full else batches.images // batches.size
+        self.length = length_of_window(self.alike)
+        self.numbers = xp.zeros((self.length, len(trainer.numbers(0, 1.0))), dtype=dtype, **where)
+        self.names = trainer.keys(0)
+        self.keys = xp.zeros((self.length, len(self.names)), dtype=xp.uint64, **where)
+        images = 0 if self.full else self.length * batches.size
+        self.rows = xp.zeros((images,), dtype=xp.int64, **where)
+        self.loss = xp.zeros((), dtype=dtype, **where)
         self.right = xp.zeros((), dtype=xp.int64, **where)
-        self.first = -1  # the step that the table begins with
-        self.expected = -1  # the step that the counters point to
         self.replay: Callable[[], None] | None = None
+        self.deform = True  # whether the captured steps do
         self.given_up = False
-        # eager steps use the recorder's products too: so replays change no bit
-        self.products: list[tuple[Any, Callable[..., Array]]] = [
-            (shard, recorder.matmul) for shard in trainer.engine.shards
-        ]
+        # eager steps use these products too: so replays change no bit
+        for shard in trainer.engine.shards:
+            shard.matmul = recorder.matmul
         if trainer.engine.inputs.fields is not None:
-            self.products.append((trainer.engine.inputs.fields, recorder.matmul_float32))
-        self.exchange_products()
-        why_not = obstacle(trainer, self.last_is_short)
-        if why_not:
-            self.give_up(why_not)
+            trainer.engine.inputs.fields.matmul = recorder.matmul_float32
+        left = range(trainer.taken, min(trainer.steps, trainer.taken + 2 * trainer.row_every))
+        if left and not any(map(self.begins, left)):
+            self.give_up(f"fewer than {self.length} steps that are alike are left")
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
-        """As `Trainer.step`, one step; the arrays it returns are valid until the next step."""
+        """As `Trainer.step`; a window if one begins here and has no more than `most` steps."""
         trainer, taken = self.trainer, self.trainer.taken
-        if rate is not None or self.given_up or not self.is_whole(taken):
+        if rate is not None or self.given_up or most < self.length or not self.begins(taken):
             return trainer.step(rate)
-        if trainer.deforms(taken) != self.deform:
-            self.deform, self.replay = not self.deform, None
-        if self.replay is None:
-            checked = range(taken, taken + CHECKED_STEPS)
-            if not all(self.is_alike(each) for each in checked):
-                return trainer.step()
+        if self.replay is None or self.deform != trainer.deforms(taken):
             self.begin()
-            return self.step()
+            return self.step(most=most)
         return self.carry_out(self.replay)
 
-    def is_whole(self, taken: int) -> bool:
-        """Whether the step after `taken` has a whole batch."""
-        per_epoch = self.trainer.batches.per_epoch
-        return not (self.last_is_short and taken % per_epoch == per_epoch - 1)
+    def begins(self, taken: int) -> bool:
+        """Whether a window of alike steps begins after `taken` steps."""
+        trainer, within = self.trainer, taken % self.trainer.row_every
+        fits = within % self.length == 0 and within + self.length <= self.alike
+        last = taken + self.length - 1
+        return fits and last < trainer.steps and trainer.deforms(taken) == trainer.deforms(last)
 
-    def is_alike(self, taken: int) -> bool:
-        """Whether there is a step after `taken` in whose place the captured one can be replayed."""
-        trainer = self.trainer
-        alike = taken < trainer.steps and trainer.deforms(taken) == self.deform
-        return alike and self.is_whole(taken)
+    def advance(self, place: int) -> None:
+        """What is captured: a step of the window, which reads all its variables from the device."""
+        trainer, size, row = self.trainer, self.trainer.batches.size, self.numbers[place, :]
+        start = place * size
+        rows = slice(0, size) if self.full else self.rows[start : start + size]
+        keys = {
+            name: Key(self.keys[place, i : i + 1], key.like)
+            for i, (name, key) in enumerate(self.names.items())
+        }
+        numbers = tuple(row[i] for i in range(row.shape[0]))
+        loss, right = trainer.advance(rows, keys, self.deform, numbers)
+        if place == (self.length - 1 if self.full else 0):
+            self.loss[...], self.right[...] = loss, right
+        elif not self.full:
+            self.loss += loss
+            self.right += right
 
-    def body(self) -> None:
-        """What is captured: a step that reads all its variables from the device."""
-        trainer, xp = self.trainer, array_namespace(self.table)
-        row = xp.take(self.table, self.place, axis=0)
-        numbers = tuple(row[0, i] for i in range(row.shape[1]))
-        size = trainer.batches.size
-        rows: Array | slice = slice(0, size)
+    def load(self, taken: int) -> None:
+        """Write what the captured steps read, for the window after `taken` steps."""
+        trainer, xp, where = self.trainer, array_namespace(self.loss), on_device_of(self.loss)
+        steps = range(taken, taken + self.length)
+        numbers = [trainer.numbers(each, trainer.scheduled_rate(each)) for each in steps]
+        self.numbers[...] = xp.astype(xp.asarray(np.asarray(numbers), **where), self.loss.dtype)
         if not self.full:
-            start = self.place * size
-            rows = xp.take(self.order, start + self.within)
-        key = counter_rng.fold_in(trainer.step_key, self.counter) if trainer.random else None
-        loss, right = trainer.advance(rows, key, self.deform, numbers)
-        self.loss[...] = loss
-        self.right[...] = right
-        self.place += 1
-        self.counter += 1
+            self.rows[...] = trainer.batches.rows(taken, self.length)
+        if self.names:
+            keys = [[int(key) for key in trainer.keys(each).values()] for each in steps]
+            self.keys[...] = xp.asarray(np.asarray(keys, dtype=np.uint64), **where)
 
     def carry_out(self, replay: Callable[[], None]) -> tuple[Array, Array, int]:
-        """Take a step by a replay."""
-        trainer, taken = self.trainer, self.trainer.taken
-        self.point_to(taken)
+        """Take a window of steps by a replay."""
+        trainer, batches = self.trainer, self.trainer.batches
+        self.load(trainer.taken)
         replay()
-        self.expected = trainer.taken = taken + 1
-        trainer.learning_rate = trainer.scheduled_rate(taken)
-        return self.loss, self.right, trainer.batches.size
-
-    def point_to(self, taken: int) -> None:
-        """Set the arrays that the captured step reads to those of the step after `taken`."""
-        if not 0 <= taken - self.first < self.period or self.first < 0:
-            self.first = taken if self.full else taken - taken % self.period
-            self.fill_table()
-            self.expected = -1
-        if self.expected != taken:
-            self.place[...] = taken - self.first
-            self.counter[...] = taken
-            self.expected = taken
-
-    def fill_table(self) -> None:
-        """The numbers of the steps from `first` on, and the order of their epoch's images."""
-        trainer, xp = self.trainer, array_namespace(self.table)
-        steps = range(self.first, min(self.first + self.period, trainer.steps))
-        numbers = np.zeros(self.table.shape)
-        for i, taken in enumerate(steps):
-            numbers[i] = trainer.numbers(taken, trainer.scheduled_rate(taken))
-        there = xp.asarray(numbers, **on_device_of(self.table))
-        self.table[...] = xp.astype(there, self.table.dtype)
-        if not self.full:
-            self.order[...] = trainer.batches.order(self.first // self.period)
+        trainer.taken += self.length
+        trainer.learning_rate = trainer.scheduled_rate(trainer.taken - 1)
+        # copies: the next replay overwrites the arrays
+        return self.loss + 0.0, self.right + 0, batches.size * (1 if self.full else self.length)
 
     def begin(self) -> None:
-        """Capture a step, compare its first replays with eager steps, and put the trainer back."""
+        """Capture a window, compare its first replay with eager steps, and put the trainer back."""
         trainer, taken = self.trainer, self.trainer.taken
         arrays = trainer.arrays()  # if a step replaces one, the comparison shows it
+        self.replay, self.deform = None, trainer.deforms(taken)
         start = after(trainer, trainer.step, 0, arrays)[0]
         try:
-            expected = after(trainer, trainer.step, CHECKED_STEPS, arrays)
-            self.point_to(taken)
-            replay = self.recorder.record(self.body)
+            expected = after(trainer, self.take_eagerly, 1, arrays)
+            self.load(taken)
+            replay = self.recorder.record(
+                [functools.partial(self.advance, place) for place in range(self.length)]
+            )
             trainer.restore(start, taken, arrays)
-            self.expected = -1
-            replayed = functools.partial(self.carry_out, replay)
-            found = after(trainer, replayed, CHECKED_STEPS, arrays)
+            found = after(trainer, functools.partial(self.carry_out, replay), 1, arrays)
             why = difference(start, expected, found, TOLERANCE)
             self.replay, why_not = (None, f"replays {why}") if why else (replay, "")
         except Exception as error:
             why_not = gist(error)
+        trainer.restore(start, taken, arrays)
         if why_not:
             self.give_up(why_not)
-        trainer.restore(start, taken, arrays)
-        self.expected = -1
+
+    def take_eagerly(self) -> tuple[Array]:
+        """Take a window of steps one by one; the loss that a replay gives."""
+        losses = [self.trainer.step()[0] for _ in range(self.length)]
+        return (losses[-1] if self.full else sum(losses),)
 
     def give_up(self, why: str) -> None:
-        """Take all steps from here on eagerly, with their own products, and say why."""
+        """Take all steps from here on eagerly, and say why."""
         self.given_up = True
-        self.exchange_products()
         self.say(f"steps are not replayed: {why}")
-
-    def exchange_products(self) -> None:
-        """Swap the products kept here with those of the shards and the deformation fields."""
-        for i, (owner, product) in enumerate(self.products):
-            self.products[i], owner.matmul = (owner, owner.matmul), product
-
-
-def obstacle(trainer: Trainer, last_is_short: bool) -> str:
-    """Why steps of this trainer cannot be replayed; "" if they can."""
-    if len(trainer.engine.shards) > 1:
-        return "batches are shared out among several workers"
-    in_a_row = trainer.steps - trainer.taken
-    if last_is_short:
-        in_a_row = min(in_a_row, trainer.batches.per_epoch - 1)
-    if 0 < in_a_row < CHECKED_STEPS:  # a run that is over needs no reason
-        return f"there are no {CHECKED_STEPS} alike steps to compare"
-    return ""
 
 
 def require_gpu(backend: Backend) -> None:
@@ -254,7 +168,7 @@ def require_gpu(backend: Backend) -> None:
 
 @contextlib.contextmanager
 def stepping(trainer: Trainer, say: Callable[[str], object]) -> Iterator[Step]:
-    """The function that takes a step of the trainer by replays.
+    """The function that takes steps of the trainer, windows of them by replays.
 
     Raises UsageError where there is no GPU to replay on, BackendError without nvmath-python.
     """

@@ -7,8 +7,10 @@ handle and its workspace, which a capture needs.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,18 +30,14 @@ COMPUTE = {
 
 
 class Cublas:
-    """A cuBLAS handle on the current device, for products in one precision.
+    """A cuBLAS handle on the current device, and the one workspace of all its products.
 
     Raises BackendError if nvmath-python or cuBLAS is not there.
     """
 
-    def __init__(self, cupy: Any, precision: str):
+    def __init__(self, cupy: Any):
         self._cupy, self._binding = cupy, binding()
-        double = precision == "float64"
-        self._type = R_64F if double else R_32F
-        self._compute = int(getattr(self._binding.ComputeType, COMPUTE[precision]))
-        self._one = np.ones(1, dtype="float64" if double else "float32")
-        self._zero = np.zeros_like(self._one)
+        self._factors = [np.asarray([1, 0], dtype=dtype) for dtype in ("float32", "float64")]
         self._workspace = cupy.empty(WORKSPACE_BYTES, dtype="uint8")
         self._stream: int | None = None
         try:
@@ -52,15 +50,31 @@ class Cublas:
         # not at the end of the process, when the device may be gone before
         weakref.finalize(self, self._binding.destroy, self._handle).atexit = False
 
-    def matmul(self, A: Array, B: Array, *, out: Array | None = None) -> Array:
-        """out (n, m) = A (n, k) B (k, m) on the current stream; a new array if `out` is not given.
+    def product(self, precision: str) -> Callable[..., Array]:
+        """The function matmul(A, B, out=) for products in this precision.
 
+        out (n, m) = A (n, k) B (k, m) on the current stream; a new array if `out` is not given.
         Rows or columns of each must be contiguous, those of `out` its rows; ShapeError otherwise.
         """
+        compute = int(getattr(self._binding.ComputeType, COMPUTE[precision]))
+        factors = self._factors[precision == "float64"]
+        return functools.partial(self._matmul, compute, factors, factors.ctypes.data)
+
+    def _matmul(
+        self,
+        compute: int,
+        factors: np.ndarray,
+        one: int,
+        A: Array,
+        B: Array,
+        *,
+        out: Array | None = None,
+    ) -> Array:
+        """See `product`; `one` is the address of the factors 1 and 0 of cuBLAS."""
         self._follow_stream()
         (n, k), m = A.shape, B.shape[1]
         if out is None:
-            out = self._cupy.empty((n, m), dtype=self._one.dtype)
+            out = self._cupy.empty((n, m), dtype=factors.dtype)
         if B.shape[0] != k or out.shape != (n, m):
             raise ShapeError(f"no product of {A.shape} and {B.shape} has the shape {out.shape}")
         (A_turned, A_lead), (B_turned, B_lead) = layout(A), layout(B)
@@ -70,9 +84,10 @@ class Cublas:
         # cuBLAS counts along columns, where our rows are the columns of the transpose: it computes
         # out^T (m, n) = B^T A^T, and a factor is "transposed" for it if ours is stored by columns
         sizes = (int(B_turned), int(A_turned), m, n, k)
-        left, right = (B.data.ptr, self._type, B_lead), (A.data.ptr, self._type, A_lead)
-        result = (out.data.ptr, self._type, out_lead, self._compute, GEMM_DEFAULT)
-        one, zero = self._one.ctypes.data, self._zero.ctypes.data
+        kind = R_64F if factors.itemsize == 8 else R_32F
+        left, right = (B.data.ptr, kind, B_lead), (A.data.ptr, kind, A_lead)
+        result = (out.data.ptr, kind, out_lead, compute, GEMM_DEFAULT)
+        zero = one + factors.itemsize
         self._binding.gemm_ex(self._handle, *sizes, one, *left, *right, zero, *result)
         return out
 

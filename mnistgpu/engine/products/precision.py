@@ -42,7 +42,7 @@ def matmul_in(precision: str, xp: Any) -> Callable[..., Array]:
             f"--precision {precision} needs a GPU of compute capability 8.0 or newer (Ampere), and "
             "this one is older; leave it at float32"
         )
-    return in_tf32(xp) if precision == "tf32" else Cublas(xp, precision).matmul
+    return in_tf32(xp) if precision == "tf32" else Cublas(xp).product(precision)
 
 
 def in_tf32(cupy: Any) -> Callable[..., Array]:

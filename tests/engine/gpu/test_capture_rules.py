@@ -9,13 +9,14 @@ import types
 import numpy as np
 import pytest
 from helpers.spaces import Space
-from helpers.step_cases import BASE, CASES
+from helpers.step_cases import BASE, CASES, IMAGES
 from helpers.tape import CaptureError, Tape, Taped, TapeRecorder
 
 from mnistgpu.backend import NUMPY, with_out
 from mnistgpu.data import Digits
-from mnistgpu.engine.gpu import cuda_graph
-from mnistgpu.engine.gpu.cuda_graph import CudaRecorder, StepGraph, stepping
+from mnistgpu.engine.gpu import recorder as recorder_module
+from mnistgpu.engine.gpu.cuda_graph import StepGraph, stepping
+from mnistgpu.engine.gpu.recorder import CudaRecorder
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
 
@@ -58,23 +59,25 @@ def test_a_capture_that_fails_leaves_the_stream():
     cupy.cuda.MemoryPool = lambda: pool
     cupy.cuda.get_current_stream = lambda: Stream(True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_graph, "Cublas", lambda cupy, precision: type("C", (), {"matmul": 0}))
+        patch.setattr(recorder_module, "Cublas", lambda cupy: types.SimpleNamespace(product=str))
         recorder = CudaRecorder(cupy, "float32")
-    recorder.record(lambda: events.append("body" if not gc.isenabled() else "collected"))()
+    step = lambda: events.append("step" if not gc.isenabled() else "collected")  # noqa: E731
+    recorder.record(3 * [step])()
     assert gc.isenabled()
-    recorded = ["private pool", "body", "synchronize", "begin", "body", "end", "usual pool"]
+    warm = ["private pool", "step", "step", "synchronize"]
+    recorded = [*warm, "begin", "step", "step", "step", "end", "usual pool"]
     assert events == ["stream", *recorded, "launch"]
     events.clear()
 
     def breaks():
-        events.append("body")
-        if events.count("body") == 2:
+        events.append("step")
+        if events.count("step") == 3:
             raise NotImplementedError("cuBLAS")
 
     with pytest.raises(NotImplementedError):
-        recorder.record(breaks)
+        recorder.record(3 * [breaks])
     assert gc.isenabled()
-    assert events[-3:] == ["body", "end", "usual pool"]
+    assert events[-3:] == ["step", "end", "usual pool"]
     events.clear()
     with recorder.running():
         events.append("inside")
@@ -99,8 +102,13 @@ def test_the_stand_in_forbids_what_a_capture_forbids():
         lambda: np.asarray(array),
     ):
         with pytest.raises(CaptureError):
-            TapeRecorder(tape).record(lambda f=forbidden: tape.entries is None or f())
+            TapeRecorder(tape).record([lambda f=forbidden: tape.entries is None or f()])
     assert tape.entries is None
+
+
+@pytest.fixture
+def digits(digits):
+    return tuple(each[:IMAGES] for each in digits)
 
 
 STEPS = {name: changes for name, changes in CASES.items() if name != "float64, tanh"} | {
@@ -122,6 +130,7 @@ def test_no_shape_and_no_index_of_a_step_depends_on_data(digits, changes):
         matmul = with_out(strict.matmul, trainer.theta)
         own = types.SimpleNamespace(matmul=matmul, matmul_float32=strict.matmul)
         graph = StepGraph(trainer, own, print)
-        graph.point_to(1)
-        graph.body()
+        graph.load(0)
+        for place in range(graph.length):
+            graph.advance(place)
     assert not np.array_equal(backend.to_numpy(trainer.theta), before)

@@ -4,17 +4,31 @@ import contextlib
 
 import numpy as np
 import pytest
-from helpers.step_cases import BASE, CASES
+from helpers.resuming import assert_same_bits, stopped
+from helpers.step_cases import BASE, CASES, IMAGES, sums_at_rows
 from helpers.tape import Tape, Taped, TapeRecorder
 
-from mnistgpu import backend
+from mnistgpu import backend, data
 from mnistgpu.backend import NUMPY, select
 from mnistgpu.data import Digits
-from mnistgpu.engine import shard
+from mnistgpu.engine import memory, shard
+from mnistgpu.engine import trainer as trainer_module
 from mnistgpu.engine.gpu import cuda_graph
-from mnistgpu.engine.gpu.cuda_graph import StepGraph, stepping
+from mnistgpu.engine.gpu.cuda_graph import StepGraph, length_of_window, stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError
+from mnistgpu.runs import training
+
+
+@pytest.fixture
+def digits(digits):
+    return tuple(each[:IMAGES] for each in digits)
+
+
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch):
+    """Full batches between two rows of history, in a short run."""
+    monkeypatch.setattr(trainer_module, "ROWS_OF_HISTORY", 3)
 
 
 @pytest.fixture(params=["out", "no out"])
@@ -26,10 +40,16 @@ def both_ways_to_write(request, monkeypatch):
             monkeypatch.setattr(module, "has_out", lambda a: isinstance(a, Taped) or has_out(a))
 
 
-def eager(settings, digits, steps):
+class RunningRecorder(TapeRecorder):
+    """A `TapeRecorder` in the place of the one for CuPy."""
+
+    running = staticmethod(contextlib.nullcontext)
+
+
+def eager(settings, digits):
+    """A trainer after its steps, and the sums at its rows."""
     trainer = Trainer(settings, Digits(*digits, "digits"), NUMPY, workers=1)
-    losses = [float(trainer.step()[0]) for _ in range(steps)]
-    return trainer, losses
+    return trainer, sums_at_rows(trainer, trainer.step)
 
 
 def taped(settings, digits):
@@ -39,41 +59,62 @@ def taped(settings, digits):
     return recorder, trainer, StepGraph(trainer, recorder, said.append), said
 
 
+@pytest.mark.parametrize(
+    ("steps", "length"),
+    [(234, 78), (117, 39), (58, 58), (468, 78), (40, 40), (60, 60), (233, 58), (1, 1), (2000, 80)],
+)
+def test_the_length_of_a_window(steps, length):
+    assert length_of_window(steps) == length
+
+
+def test_hardly_a_step_is_left_over():
+    assert all(steps % length_of_window(steps) < 0.02 * steps for steps in range(1, 3000))
+
+
 @pytest.mark.usefixtures("both_ways_to_write")
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_replays_are_the_steps_of_an_eager_run(digits, changes):
     settings = BASE.changed(**changes)
     recorder, trainer, graph, said = taped(settings, digits)
-    expected, losses = eager(settings, digits, trainer.steps)
-    for loss in losses:
-        assert float(graph.step()[0]) == pytest.approx(loss, rel=1e-3)
+    expected, sums = eager(settings, digits)
+    np.testing.assert_allclose(sums_at_rows(trainer, graph.step), sums, rtol=1e-3)
     assert said == []
     assert trainer.taken == expected.taken == trainer.steps
     assert trainer.learning_rate == expected.learning_rate
     for name, vector in expected.arrays().items():
         found = trainer.arrays()[name].raw
         np.testing.assert_allclose(found, vector, atol=1e-4, rtol=1e-3, err_msg=name)
-    whole = sum(graph.is_whole(taken) for taken in range(trainer.steps))
+    windows = sum(graph.begins(taken) for taken in range(1, trainer.steps))
     recordings = 2 if settings.clean_ending else 1
     assert recorder.events.count("record") == recordings
-    assert recorder.events.count("replay") == whole + recordings * cuda_graph.CHECKED_STEPS
-    assert whole >= 0.6 * trainer.steps
+    assert recorder.events.count("replay") == windows + recordings
+    assert windows * graph.length >= 0.4 * trainer.steps  # in the first epoch none is replayed
 
 
-@pytest.mark.parametrize("start", [5, 19])
-def test_a_run_resumed_shortly_before_a_short_batch_is_recorded_after_it(digits, start):
-    """7 batches an epoch, the last of them short: steps 5 and 19 are no places to begin."""
+@pytest.mark.parametrize(("start", "windows"), [(5, 3), (7, 3), (19, 1)])
+def test_a_resumed_run_goes_on_eagerly_to_the_next_window(digits, start, windows):
+    """7 batches an epoch, the last of them short: a window is the others."""
     recorder, trainer, graph, said = taped(BASE.changed(epochs=4), digits)
-    expected, _ = eager(trainer.settings, digits, trainer.steps)
+    expected, _ = eager(trainer.settings, digits)
     for _ in range(start):
         trainer.step()
-    while trainer.taken < trainer.steps:
-        graph.step()
+    sums_at_rows(trainer, graph.step)
     assert said == []
     assert recorder.events.count("record") == 1
-    whole = sum(graph.is_whole(taken) for taken in range(start // 7 * 7 + 7, trainer.steps))
-    assert recorder.events.count("replay") == whole + cuda_graph.CHECKED_STEPS
+    assert recorder.events.count("replay") == windows + 1
     np.testing.assert_allclose(trainer.theta.raw, expected.theta, atol=1e-4)
+
+
+def test_several_windows_of_an_epoch_add_up_their_losses(digits, monkeypatch):
+    """Each replay writes its sums into the same arrays."""
+    monkeypatch.setattr(cuda_graph, "LONGEST", 2)
+    monkeypatch.setattr(cuda_graph, "SHORTEST", 2)
+    settings = BASE.changed(hidden_dropout=0.2)
+    recorder, trainer, graph, said = taped(settings, digits)
+    _, sums = eager(settings, digits)
+    np.testing.assert_allclose(sums_at_rows(trainer, graph.step), sums, rtol=1e-5)
+    assert said == []
+    assert recorder.events.count("replay") == 1 + 2 + 3 + 3  # of 3 windows the first is not whole
 
 
 def test_of_a_run_that_is_over_nothing_is_said(digits):
@@ -85,17 +126,15 @@ def test_of_a_run_that_is_over_nothing_is_said(digits):
 
 
 def test_a_restored_trainer_is_followed(digits):
-    """A table is filled anew, and the counters set, where the steps do not go on from the last."""
+    """What the captured steps read is written anew before each replay."""
     _, trainer, graph, _ = taped(BASE.changed(hidden_dropout=0.2), digits)
-    kept = None
-    for taken in range(12):
-        if taken == 2:
-            kept = trainer.theta.raw.copy()
-        graph.step()
+    graph.step(most=7)
+    graph.step()
+    kept = trainer.theta.raw.copy()
+    sums_at_rows(trainer, graph.step)
     end = trainer.theta.raw.copy()
-    trainer.theta.raw[...], trainer.taken = kept, 2
-    for _ in range(10):
-        graph.step()
+    trainer.theta.raw[...], trainer.taken = kept, 7
+    sums_at_rows(trainer, graph.step)
     np.testing.assert_array_equal(trainer.theta.raw, end)
 
 
@@ -106,27 +145,28 @@ def ends(settings, train, backend, stepping_of, at):
     )  # fmt: skip
     for trainer, until in ((whole, whole.steps), (first, at)):
         with stepping_of(trainer) as step:
-            while trainer.taken < until:
-                step()
+            sums_at_rows(trainer, step, until)
     kept = {name: np.array(vector) for name, vector in first.vectors().items()}
     second.restore(kept, at)
     with stepping_of(second) as step:
-        while second.taken < second.steps:
-            step()
+        sums_at_rows(second, step)
     return whole.vectors(), second.vectors()
 
 
 RESUMED = {
     "adam": {"optimizer": "adam", "weight_decay": 0.1, "ema": 0.9, "schedule": "cosine"},
     "batch norm": {"batch_norm": True, "hidden_noise": 0.2, "optimizer": "nesterov"},
-    "deformed": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0, "clean_ending": 0.3},
-}
+    "deformed": {
+        "elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0, "clean_ending": 0.4, "epochs": 4,
+    },
+    "full batch": {"batch_size": None, "iterations": 21},
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("at", [2, 5, 12])
+@pytest.mark.parametrize("at", [2, 7, 13])
 @pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
 def test_a_run_of_replays_resumes_to_the_bit(digits, changes, at):
-    """Also where other steps are replayed: steps 5 and 12 are no places to begin."""
+    """After a few steps, an epoch, a window."""
 
     @contextlib.contextmanager
     def stepping_of(trainer):
@@ -140,7 +180,7 @@ def test_a_run_of_replays_resumes_to_the_bit(digits, changes, at):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("at", [2, 5, 12])
+@pytest.mark.parametrize("at", [2, 7, 13])
 @pytest.mark.parametrize("changes", RESUMED.values(), ids=RESUMED)
 def test_a_run_of_replays_resumes_to_the_bit_on_a_gpu(digits, changes, at):
     settings = BASE.changed(**changes, graph=True)
@@ -155,41 +195,41 @@ def test_a_run_of_replays_resumes_to_the_bit_on_a_gpu(digits, changes, at):
         np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
 
 
-def test_a_long_full_batch_run_refills_its_table(digits, monkeypatch):
-    monkeypatch.setattr(cuda_graph, "FULL_BATCHES", 4)
-    settings = BASE.changed(batch_size=None, iterations=11, schedule="linear")
-    _, trainer, graph, said = taped(settings, digits)
-    expected, _ = eager(settings, digits, 11)
-    for _ in range(11):
-        graph.step()
-    assert said == []
-    np.testing.assert_allclose(trainer.theta.raw, expected.theta, atol=1e-5)
+@pytest.mark.parametrize("at", [1, 7, 13, 14])
+def test_a_resumed_run_has_the_same_history_to_the_bit(monkeypatch, digits, tmp_path, at):
+    """Losses are added up in the same order, also if a run stops after its first step."""
+    monkeypatch.setattr(cuda_graph, "CudaRecorder", lambda xp, precision: RunningRecorder(xp))
+    monkeypatch.setattr(memory, "free_bytes", lambda backend: None)
+    images, labels = digits
+    dataset = data.Dataset(
+        Digits(images[:560], labels[:560], "train"), Digits(images[560:], labels[560:], "test"),
+        "digits",
+    )  # fmt: skip
+    settings = BASE.changed(batch_size=80, validation=60, graph=True, hidden_noise=0.1)
+    there = Tape().backend("cupy")
+    whole = training.train(settings, dataset, there)
+    kept = stopped(settings, dataset, tmp_path, at, there)
+    assert_same_bits(training.train(settings, dataset, there, resumed=kept), whole)
 
 
-def test_a_given_rate_is_taken_eagerly(digits):
+def test_single_steps_and_those_at_a_given_rate_are_taken_eagerly(digits):
     recorder, trainer, graph, _ = taped(BASE, digits)
-    graph.step(0.1)
+    graph.step(0.1, most=6)
     assert trainer.learning_rate == 0.1
+    for _ in range(9):
+        graph.step()
+    assert trainer.taken == 10
     assert recorder.events == []
 
 
-REFUSED = {
-    "no whole batches": ({"batch_size": 1500}, "no 3 alike steps"),
-    "too few steps": ({"batch_size": None, "iterations": 2}, "no 3 alike steps"),
-}
-
-
-@pytest.mark.parametrize(("changes", "reason"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_replayed_runs_eagerly_and_says_why(digits, changes, reason):
-    settings = BASE.changed(**changes)
-    _, trainer, graph, said = taped(settings, digits)
-    expected, _ = eager(settings, digits, trainer.steps)
-    for _ in range(trainer.steps):
-        graph.step()
+def test_a_run_too_short_for_a_window_runs_eagerly_and_says_why(digits):
+    settings = BASE.changed(epochs=None, iterations=5)
+    recorder, trainer, graph, said = taped(settings, digits)
+    expected, _ = eager(settings, digits)
+    sums_at_rows(trainer, graph.step)
     np.testing.assert_allclose(trainer.theta.raw, expected.theta, atol=1e-4)
-    assert len(said) == 1
-    assert said[0].startswith("steps are not replayed: ")
-    assert reason in said[0]
+    assert said == ["steps are not replayed: fewer than 6 steps that are alike are left"]
+    assert recorder.events == []
 
 
 def frozen_numbers(trainer, advance):
@@ -225,6 +265,15 @@ def statistics_anew(trainer, advance):
     return wrong
 
 
+def same_rows(trainer, advance):
+    """A step that reads on the host which batch is its own."""
+
+    def wrong(rows, *others):
+        return advance(trainer.batches.rows(trainer.taken), *others)
+
+    return wrong
+
+
 def reads_back(trainer, advance):
     """A step that looks at its loss."""
 
@@ -243,12 +292,13 @@ def reads_back(trainer, advance):
         (frozen_numbers, "replays moved theta differently"),
         (bound_anew, "replays moved theta differently"),
         (statistics_anew, "replays moved mean.0 differently"),
+        (same_rows, "replays moved theta differently"),
         (reads_back, "the current stream is capturing"),
     ],
 )
 def test_planted_errors_are_found_before_the_first_step(digits, monkeypatch, error, reason):
     settings = BASE.changed(warmup=0.9, optimizer="momentum", batch_norm=True)
-    recorder, trainer, graph, said = taped(settings, digits)
+    _, trainer, graph, said = taped(settings, digits)
     before = trainer.theta.raw.copy()
     monkeypatch.setattr(trainer, "advance", error(trainer, trainer.advance))
     graph.begin()
@@ -256,7 +306,6 @@ def test_planted_errors_are_found_before_the_first_step(digits, monkeypatch, err
     assert reason in said[0]
     assert graph.given_up
     assert trainer.taken == 0
-    assert trainer.engine.shards[0].matmul != recorder.matmul
     np.testing.assert_array_equal(trainer.theta.raw, before)
 
 
@@ -272,11 +321,11 @@ def test_replays_on_a_gpu(digits, changes, precision):
         trainer = Trainer(BASE.changed(**changes), train, gpu)
         said = []
         with stepping(trainer, said.append) as step:
-            losses = [float(step()[0]) for _ in range(trainer.steps)]
+            sums = sums_at_rows(trainer, step)
     except BackendError as error:
         pytest.skip(str(error))
     plain = Trainer(BASE.changed(**changes | {"graph": False}), train, gpu)
-    expected = [float(plain.step()[0]) for _ in range(plain.steps)]
+    expected = sums_at_rows(plain, plain.step)
     assert said == []
-    np.testing.assert_allclose(losses, expected, rtol=1e-2)
+    np.testing.assert_allclose(sums, expected, rtol=1e-2)
     np.testing.assert_allclose(gpu.to_numpy(trainer.theta), gpu.to_numpy(plain.theta), atol=1e-2)
