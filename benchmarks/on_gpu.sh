@@ -3,7 +3,7 @@
 #   sh benchmarks/on_gpu.sh [FOLDER [FLAGS]]
 # runs the doctor, `python -m pytest -m gpu` and all measurements (benchmarks/gpu.py --all FLAGS),
 # and writes what they find into FOLDER (benchmarks/results). Packages that the machine lacks come
-# from the wheels of benchmarks/pack_wheels.sh, if they were carried along in .ci/wheels-gpu/.
+# from the wheels of benchmarks/pack_wheels.py, if they were carried along in .ci/wheels-gpu/.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} folder=${1:-benchmarks/results}
