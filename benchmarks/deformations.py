@@ -87,7 +87,7 @@ for group in arguments.groups:
     count = BATCH // group
 
     def maps(deformation=deformation, count=count):
-        return augment.source(keys, count, deformation, (28, 28))
+        return augment.source(keys, range(count), deformation, (28, 28))
 
     def gathers(deformation=deformation):
         return augment.deform(images, keys, deformation)

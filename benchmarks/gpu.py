@@ -290,6 +290,7 @@ def measure(arguments: argparse.Namespace, device: str) -> None:
     there, software = machine(device)
     result: dict[str, Any] = {"machine": there, "software": software}
     result |= {"steps": {}, "limits": [], "whole": [], "checks": [], "left out": []}
+    result["tiny"] = arguments.tiny
     path = out / ("gpu.json" if device == "cuda" else "gpu-cpu.json")
 
     common = ["--seconds", str(arguments.seconds), "--out", str(out)]

@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 IMAGES = 2000  # so that a short window, and a short capture, is enough
 PLAIN = Settings(layers="784-128-10").changed(batch_size=128, init="he", validation=0, epochs=3)
 WORKS = {
-    "784-10-10, full batch": Settings(iterations=150, validation=0),
+    "784-10-10, full batch": Settings(validation=0),
     "784-128-10, B=128, SGD": PLAIN,
     "784-128-10, B=128, Adam": PLAIN.changed(optimizer="adam"),
     "`fast`": RECIPES["fast"].settings.changed(epochs=3),

@@ -10,7 +10,7 @@ python=${PYTHON:-python3} folder=${1:-benchmarks/results}
 [ $# -eq 0 ] || shift
 site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT
-for wheel in .ci/wheels-gpu/*.whl; do
+for wheel in "${WHEELS:-.ci/wheels-gpu}"/*.whl; do
     [ -e "$wheel" ] || continue
     name=$(basename "$wheel")
     name=${name%%-*}

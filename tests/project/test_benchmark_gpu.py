@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -133,8 +134,9 @@ def test_a_goal_is_reached_or_missed_or_not_measured(works, report):
     assert {row[2:] for row in report.goals(nothing)} == {("-", "-")}
 
 
-def test_no_part_takes_the_time_that_is_kept_for_another(gpu):
-    planned = gpu.parts("cuda", list(gpu.PEERS), [])
+@pytest.mark.parametrize("checks", [False, True], ids=["measurements", "all"])
+def test_no_part_takes_the_time_that_is_kept_for_another(gpu, checks):
+    planned = gpu.parts("cuda", list(gpu.PEERS), [], checks)
     left, given = 8 * 60.0, []
     for place in range(len(planned)):  # each takes all that it is given
         given.append(gpu.shared_out(planned, place, left))
@@ -180,6 +182,52 @@ def ended(pid):
             return False
         time.sleep(0.01)
     return True
+
+
+NOTES = """#!/bin/sh
+echo "$@" >>"$NOTED"
+[ "$1" != -c ]
+"""
+
+
+@pytest.fixture
+def noted(monkeypatch, tmp_path):
+    """noted(script, *arguments): what a script of benchmarks/ asks of Python, which does nothing.
+
+    No package is installed, and there is one wheel.
+    """
+    stub, log, wheels = tmp_path / "python", tmp_path / "log", tmp_path / "wheels"
+    stub.write_text(NOTES)
+    stub.chmod(0o755)
+    wheels.mkdir()
+    (wheels / "nvmath_python-1.0-py3-none-any.whl").touch()
+    changes = {"PYTHON": str(stub), "NOTED": str(log), "WHEELS": str(wheels)}
+
+    def run(script, *arguments):
+        command = ["sh", str(ROOT / "benchmarks" / script), *arguments]
+        subprocess.run(
+            command, env={**os.environ, **changes}, check=True, stdout=subprocess.DEVNULL
+        )
+        return log.read_text().splitlines()
+
+    return run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script for the shell of Linux")
+def test_one_script_does_all_on_a_machine_without_a_network(noted, tmp_path):
+    looked, installed, measured = noted("on_gpu.sh", str(tmp_path), "--minutes", "7")
+    assert "version('nvmath_python')" in looked
+    assert installed.startswith("-m pip install --quiet --no-index --no-deps --target ")
+    assert installed.endswith("nvmath_python-1.0-py3-none-any.whl")
+    assert measured == f"benchmarks/gpu.py --all --out {tmp_path} --minutes 7"
+
+
+def test_all_ends_in_time_and_says_what_was_left_out(tmp_path):
+    command = [sys.executable, SCRIPT, "--all", "--cpu", "--minutes", "0", "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=60)
+    text = (tmp_path / "gpu-cpu.md").read_text()
+    for part in ("doctor", "suite", "mnistgpu numpy", "classic, float32"):
+        assert f"- {part}: no time was left" in text
 
 
 def test_a_part_that_hangs_or_breaks_is_said(gpu):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mnistgpu.engine.products.cublas import Cublas
+
+WARM_UP = 4  # steps that leave their memory in the pool
+SLACK = 2**20  # bytes beside it, since the pool may cut its blocks otherwise in a later step
 
 
 class CudaRecorder:
@@ -40,11 +44,12 @@ class CudaRecorder:
     def record(self, steps: Sequence[Callable[[], None]]) -> Callable[[], None]:
         """Capture the steps on the stream, and return the replay. Raises what the capture raises.
 
-        Two are taken before: they leave the memory that all need in the pool.
+        A few are taken before: they leave the memory that all need in the pool.
         """
         with self._cupy.cuda.using_allocator(self.pool.malloc), no_garbage_collection():
-            for step in steps[:2]:
+            for step in itertools.islice(itertools.cycle(steps), WARM_UP):
                 step()
+            self._cupy.empty(SLACK, dtype="uint8")
             self.stream.synchronize()
             self.stream.begin_capture()
             try:

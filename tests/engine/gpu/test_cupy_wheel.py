@@ -69,7 +69,7 @@ def looked_up(name):
 
 def test_the_search_finds_what_is_used():
     found = uses()
-    assert {"matmul", "exp", "argsort", "concat", "tanh", "cuda.Stream", "searchsorted"} <= set(
+    assert {"matmul", "exp", "argsort", "concat", "tanh", "cuda.Stream", "permute_dims"} <= set(
         found
     )
     assert {"cuda.runtime.getDeviceCount", "cuda.nvrtc.getVersion"} <= set(found)
@@ -94,7 +94,11 @@ def test_cupy_has_every_function_and_keyword(name, keywords):
         assert keywords <= {"out", "dtype", "casting"}
         return
     if keywords:
-        parameters = inspect.signature(function).parameters
+        try:
+            parameters = inspect.signature(function).parameters
+        except ValueError:  # a class of C: what its documentation says
+            assert all(f"{keyword} (" in function.__doc__ for keyword in keywords)
+            return
         assert keywords <= set(parameters) or any(
             p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()
         )

@@ -1,6 +1,7 @@
 """Replays of a step are what eager steps would be, on a stand-in that records operations."""
 
 import contextlib
+import functools
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mnistgpu.backend import NUMPY, select
 from mnistgpu.data import Digits
 from mnistgpu.engine import memory, shard
 from mnistgpu.engine import trainer as trainer_module
-from mnistgpu.engine.gpu import cuda_graph
+from mnistgpu.engine.gpu import cuda_graph, recorder
 from mnistgpu.engine.gpu.cuda_graph import StepGraph, length_of_window, stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError
@@ -307,6 +308,35 @@ def test_planted_errors_are_found_before_the_first_step(digits, monkeypatch, err
     assert graph.given_up
     assert trainer.taken == 0
     np.testing.assert_array_equal(trainer.theta.raw, before)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+def test_no_memory_is_asked_for_within_a_capture(digits, changes, monkeypatch):
+    """The steps before it leave all that they need in the pool: cudaMalloc may void a capture."""
+    record, totals = recorder.CudaRecorder.record, []
+
+    def noted(self, steps):
+        def then(step):
+            step()
+            totals.append(self.pool.total_bytes())
+
+        totals.clear()
+        return record(self, [functools.partial(then, step) for step in steps])
+
+    monkeypatch.setattr(recorder.CudaRecorder, "record", noted)
+    try:
+        settings = BASE.changed(**changes, graph=True)
+        trainer = Trainer(settings, Digits(*digits, "digits"), select("cupy"))
+        with stepping(trainer, pytest.fail) as step:
+            sums_at_rows(trainer, step)
+    except BackendError as error:
+        pytest.skip(str(error))
+    before, *captured = totals[recorder.WARM_UP - 1 :]
+    assert len(captured) >= 2
+    beside = captured[0] - before
+    assert beside in (0, recorder.SLACK)  # 0 if an earlier capture has left it
+    assert captured == [before + beside] * len(captured)
 
 
 @pytest.mark.gpu
