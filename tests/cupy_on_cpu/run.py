@@ -53,13 +53,13 @@ def pytest(*arguments: str, processes: int = 2) -> list[str]:
 
 
 QUICK = ["-m", "gpu and not slow"]
-STEPS = ["tests/engine"]  # where streams, captures and buffers are
+STEPS = ["tests/engine/gpu", "--ignore", "tests/engine/gpu/test_launches.py"]  # whose counts stay
 POOL = ["--ignore", "tests/engine/test_memory.py"]  # it asks the pool how much is in use
 CHECKS = {
     "device": Check("the device itself", pytest(*QUICK, "tests/cupy_on_cpu", processes=1)),
     "suite": Check("the tests for a GPU", pytest(*QUICK, "--ignore", "tests/cupy_on_cpu")),
     "lazy": Check("work on a stream done late", pytest(*QUICK, *STEPS), LAZY),
-    "poisoned": Check("arrays with memory of their own", pytest(*QUICK, *STEPS, *POOL), NO_POOL),
+    "poisoned": Check("arrays with memory of their own", pytest(*QUICK, *STEPS), NO_POOL),
     "planted": Check("errors that the tests must find", ["python", str(HERE / "planted.py")]),
     "slow": Check("the slow tests for a GPU", pytest("-m", "gpu and slow"), when="long"),
     "lazy, all": Check("the tests for a GPU, done late", pytest(*QUICK), LAZY, when="long"),
