@@ -4,8 +4,9 @@ Run:  python benchmarks/pack_wheels.py                            (Python 3.12, 
       python benchmarks/pack_wheels.py --python 3.11 --cuda 12
 
 Writes .ci/wheels-gpu/, which git ignores: nvmath-python with the bindings of the
-same CUDA, and threadpoolctl. Carry the folder there, and install it with the command that is
-printed. CuPy itself, which is far larger with CUDA's libraries, must be there.
+same CUDA, and threadpoolctl. Carry the folder there: benchmarks/on_gpu.sh takes from it what is
+missing; or install it with the command that is printed. CuPy itself, which is far larger with
+CUDA's libraries, must be there.
 """
 
 from __future__ import annotations

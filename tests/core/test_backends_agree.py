@@ -35,7 +35,7 @@ def differences():
     found: dict[str, dict[str, float]] = {}
     yield found
     if report := os.environ.get("MNISTGPU_PARITY_REPORT"):
-        Path(report).write_text(json.dumps(found, indent=2) + "\n")
+        Path(report).write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
 
 
 @pytest.fixture
@@ -220,7 +220,8 @@ def test_optimizers(other_space, compare, name):
             optimizers.OPTIMIZERS[name].update(moved, gradient, state, 0.01, step)
         results.append({"theta": moved, **state})
     for tensor, here in results[0].items():
-        compare(f"{name} {tensor}", results[1][tensor], here, 1e-5)
+        same = name != "adam"  # additions and multiplications, one after the other
+        compare(f"{name} {tensor}", results[1][tensor], here, 0.0 if same else 1e-5)
 
 
 def test_regularisation(other_space, compare):
@@ -256,7 +257,7 @@ def test_regularisation(other_space, compare):
             }
         )
     for name, here in results[0].items():
-        compare(name, results[1][name], here, 0.0 if name == "dropout" else 1e-5)
+        compare(name, results[1][name], here, 0.0 if name in ("noise", "dropout") else 1e-5)
 
 
 DEFORMED = {"rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "elastic": 1.1}

@@ -53,7 +53,8 @@ def pytest(*arguments: str, processes: int = 2) -> list[str]:
 
 
 QUICK = ["-m", "gpu and not slow"]
-STEPS = ["tests/engine", "tests/runs"]  # where streams, captures and buffers are
+STEPS = ["tests/engine/gpu", "--ignore", "tests/engine/gpu/test_launches.py"]  # whose counts stay
+POOL = ["--ignore", "tests/engine/test_memory.py"]  # it asks the pool how much is in use
 CHECKS = {
     "device": Check("the device itself", pytest(*QUICK, "tests/cupy_on_cpu", processes=1)),
     "suite": Check("the tests for a GPU", pytest(*QUICK, "--ignore", "tests/cupy_on_cpu")),
@@ -62,7 +63,7 @@ CHECKS = {
     "planted": Check("errors that the tests must find", ["python", str(HERE / "planted.py")]),
     "slow": Check("the slow tests for a GPU", pytest("-m", "gpu and slow"), when="long"),
     "lazy, all": Check("the tests for a GPU, done late", pytest(*QUICK), LAZY, when="long"),
-    "poisoned, all": Check("the same without a pool", pytest(*QUICK), NO_POOL, when="long"),
+    "poisoned, all": Check("the same without a pool", pytest(*QUICK, *POOL), NO_POOL, when="long"),
     "parity": Check(
         f"the differences from NumPy, into {PARITY.name}",
         pytest("-m", "gpu", "tests/core/test_backends_agree.py", processes=1),

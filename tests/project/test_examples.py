@@ -128,7 +128,7 @@ def test_own_digit(tmp_path):
     picture = ROOT / "tests" / "golden" / "photo-7.jpg"
     printed = run("own_digit.py", picture, cwd=tmp_path).splitlines()
     assert len(printed) == 28 + 3
-    assert printed[28].startswith("7: 9")
+    assert printed[28].startswith(("7: 9", "7: 100"))
     assert sum("@" in line for line in printed[:28]) > 10
 
 
