@@ -86,17 +86,17 @@ def needed(settings: Settings, images: int, batch_size: int) -> int:
     """Bytes for the data, parameters, steps of so many images and evaluations, on a GPU."""
     rows = min(batch_size, rows_of_a_shard(settings, batch_size, on_cpu=False))
     sizes_of_shards = 2 if rows < images else 1  # the buffers of full and of last ones stay
-    steps = sizes_of_shards * rows * bytes_of_an_image(settings)
+    steps = sizes_of_shards * rows * bytes_of_an_image(settings) + of_comparison(settings)
     if settings.graph:  # the temporary arrays of the captured steps stay, too
-        steps += rows * bytes_of_an_image(settings) + of_comparison(settings)
+        steps += rows * bytes_of_an_image(settings)
     if settings.graph or settings.precision == "bf16":
         steps += WORKSPACE_BYTES
     return fixed(settings, images) + steps + of_evaluation(settings, images)
 
 
 def of_comparison(settings: Settings) -> int:
-    """Bytes of the vectors that are copied when a replay is compared with eager steps."""
-    vectors = 4 * (1 + remembered(settings)) + 2  # four times all of them, and two temporary ones
+    """Bytes of the vectors that are copied when kernels are compared with the plain form."""
+    vectors = 5 * (1 + remembered(settings)) + 2  # five times all of them, and two temporary ones
     return vectors * network.parameter_count(settings.sizes) * item_bytes(settings)
 
 

@@ -65,8 +65,8 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (1230, 660, []),
-        (1231, 660, ["engine/"]),
+        (1275, 660, []),
+        (1276, 660, ["engine/"]),
         (100, 661, ["engine/cpu/"]),
         (1500, 700, ["engine/", "engine/cpu/"]),
     ],
