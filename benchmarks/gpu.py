@@ -140,7 +140,8 @@ def run_check(what: str, device: str, out: Path) -> None:
         )
     last = Path(log.name).read_text().strip().splitlines()[-1:]
     said = f"exit status {done.returncode}; {last[0] if last else 'it printed nothing'}"
-    print(json.dumps({"check": what, "said": said}), flush=True)
+    found = {"check": what, "said": said, "passed": done.returncode == 0}
+    print(json.dumps(found), flush=True)
 
 
 def child(arguments: list[str], limit: float) -> list[dict[str, Any]]:
@@ -312,6 +313,8 @@ def measure(arguments: argparse.Namespace, device: str) -> None:
         path.write_text(json.dumps(result, indent=2) + "\n")
         path.with_suffix(".md").write_text(table(result))
     print(table(result))
+    if failed := [each["check"] for each in result["checks"] if not each["passed"]]:
+        sys.exit(f"error: {' and '.join(failed)} failed; what was printed is in {out}")
 
 
 if __name__ == "__main__":

@@ -222,6 +222,15 @@ def test_one_script_does_all_on_a_machine_without_a_network(noted, tmp_path):
     assert measured == f"benchmarks/gpu.py --all --out {tmp_path} --minutes 7"
 
 
+def test_where_a_test_fails_the_script_fails(gpu, monkeypatch, tmp_path):
+    failed = {"check": "suite", "said": "exit status 1; 1 failed", "passed": False}
+    monkeypatch.setattr(gpu, "child", lambda part, limit: [failed] * ("suite" in part))
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--all", "--cpu", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="suite failed; what was printed is in"):
+        gpu.main()
+    assert "1 failed" in (tmp_path / "gpu-cpu.json").read_text()
+
+
 def test_all_ends_in_time_and_says_what_was_left_out(tmp_path):
     command = [sys.executable, SCRIPT, "--all", "--cpu", "--minutes", "0", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=60)
