@@ -54,7 +54,7 @@ def test_plot_draws_the_report_of_the_run_again(run, tmp_path):
     again = (path / "report.png").read_bytes()
     done = run_here("plot", path, "--deformations")
     assert done.returncode == 0, done.stderr
-    assert abs(len(again) - len(before)) < 0.02 * len(before)  # only the title differs
+    assert abs(len(again) - len(before)) < 0.1 * len(before)  # only the title, a path, differs
 
 
 def test_compare_and_committee_take_it_too(run, garments, tmp_path):

@@ -45,6 +45,7 @@ def test_an_unknown_recipe_names_the_nearest():
         recipes.named("stong")
 
 
+@pytest.mark.slow
 def test_fast_is_right_98_times_in_100(mnist):
     settings = recipes.named("fast").settings
     accuracies = [

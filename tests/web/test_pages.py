@@ -86,6 +86,7 @@ def opened(browser, address, **options):
     return watched, page
 
 
+@pytest.mark.slow
 def test_every_digit_by_mouse(browser, served):
     watched, page = opened(browser, served[0])
     for digit in HAND:

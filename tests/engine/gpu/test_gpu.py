@@ -153,6 +153,7 @@ def without_extras(code):
     )
 
 
+@pytest.mark.slow
 def test_the_gpu_suite_is_collected_without_what_a_gpu_machine_may_lack():
     flags = ["--collect-only", "-q", "-m", "gpu", "-p", "no:hypothesispytest"]
     done = without_extras(f"import pytest; sys.exit(pytest.main({flags}))")
