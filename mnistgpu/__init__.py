@@ -23,6 +23,7 @@ says about it). Imports go down this list only:
     engine/            training steps and answers at speed: shards, processes, CUDA graphs
     recipes.py         named settings that are known to work
     settings.py        every setting: Python argument, flag, help text and what is saved
+    knobs.py           what one setting is, and how its values are checked
     maths/, data/      optimisers, activations, deformations; arrays and files of digits, checked
     network.py         the equations
     counter_rng.py     random numbers with the same bits on every backend

@@ -9,15 +9,14 @@ The names of activations, optimisers, schedules and initialisations are those of
 from __future__ import annotations
 
 import functools
-import math
 import re
-import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
 from mnistgpu.data.naming import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.knobs import COUNT_OR_SHARE, check_value, number, one_of, setting, whole
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
@@ -26,57 +25,15 @@ from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
 # exact is float64 in which no sum of a step is rounded (docs/exact.md).
-PRECISIONS = {"float32": "float32", "float64": "float64", "tf32": "float32", "bf16": "float32"}
-PRECISIONS["exact"] = "float64"
+PRECISIONS = {
+    "float32": "float32",
+    "float64": "float64",
+    "tf32": "float32",
+    "bf16": "float32",
+    "exact": "float64",
+}
 
 Made = TypeVar("Made")
-
-
-class Check(NamedTuple):
-    """A test of a value, what it asks for in words, and the names it allows if they are few."""
-
-    test: Callable[[Any], bool]
-    words: str
-    names: Collection[str] = ()
-
-
-def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
-    """A finite number of at least low (greater than low if open_low) and below high."""
-
-    def test(value: float) -> bool:
-        finite = abs(value) <= sys.float_info.max  # also for an int no float can hold, or nan
-        return finite and low <= value < high and not (open_low and value == low)
-
-    bound = f" and below {high:g}" if high < math.inf else ""
-    return Check(
-        test, f"a finite number {'greater than' if open_low else 'of at least'} {low:g}{bound}"
-    )
-
-
-def whole(low: int, high: int | None = None) -> Check:
-    """An integer of at least low, and below high if given."""
-    words = f"a whole number of at least {low}" + (f" and below {high:,}" if high else "")
-    return Check(lambda value: low <= value and (high is None or value < high), words)
-
-
-COUNT_OR_SHARE = Check(lambda n: 0 <= n < 1 or n % 1 == 0 < n, "a whole number, or a share below 1")
-
-
-def one_of(table: Collection[str]) -> Check:
-    """A name of this table. It is looked up at each check, so a row may be added later."""
-    return Check(lambda value: value in table, "one of ", table)
-
-
-def setting(
-    default: Any, help: str, check: Check | None = None, flags: tuple[str, ...] = ()
-) -> Any:
-    """A field of Settings with its help text, its check and any flags besides --its-name.
-
-    {names} in the help text stands for the names that the check allows.
-    """
-    if check is not None:
-        help = help.replace("{names}", ", ".join(check.names))
-    return field(default=default, metadata={"help": help, "check": check, "flags": flags})
 
 
 def taking_other_forms(kind: type[Made]) -> type[Made]:
@@ -359,16 +316,6 @@ class Settings:
         return asdict(self) | ({"exact_version": exact.VERSION} if self.is_exact else {})
 
 
-def flags_of(knob: Field[Any]) -> tuple[str, ...]:
-    """The command-line flags of a setting; messages name the first."""
-    return (*knob.metadata["flags"], "--" + knob.name.replace("_", "-"))
-
-
-def short_name(knob: Field[Any]) -> str:
-    """The first flag of a setting without its dashes, such as alpha or batch-size."""
-    return flags_of(knob)[0].removeprefix("--")
-
-
 def from_dict(values: object, where: str) -> Settings:
     """The inverse of `Settings.as_dict`; a DataError that names the file `where` if it fails."""
     if not isinstance(values, dict):
@@ -390,28 +337,3 @@ def from_dict(values: object, where: str) -> Settings:
         return Settings(**values)
     except UsageError as error:
         raise DataError(f"{where}: {str(error)[:300]}; was it edited?") from None
-
-
-def check_value(knob: Field[Any], value: object) -> None:
-    """UsageError if a setting may not have this value, by its type or by its check."""
-    _refuse_wrong_type(knob, value)
-    check: Check | None = knob.metadata["check"]
-    if value is not None and check and not check.test(value):
-        wanted = check.words + ", ".join(check.names)
-        hint = did_you_mean(value, check.names)
-        raise UsageError(f"{flags_of(knob)[0]} must be {wanted}, not {value!r}{hint}")
-
-
-def _refuse_wrong_type(knob: Field[Any], value: object) -> None:
-    """Refuse a value whose type is not in the annotation; an int may stand for a float."""
-    names = str(knob.type).split(" | ")
-    allowed: dict[str, tuple[type, ...]] = {
-        "int": (int,),
-        "float": (float, int),
-        "str": (str,),
-        "bool": (bool,),
-        "None": (type(None),),
-    }
-    types = tuple(t for name in names for t in allowed[name])
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise UsageError(f"{flags_of(knob)[0]} must be {' or '.join(names)}, not {value!r}")

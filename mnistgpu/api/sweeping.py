@@ -30,11 +30,12 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
+from mnistgpu.knobs import check_value, short_name
 from mnistgpu.recipes import settings_of
 from mnistgpu.runs import checkpoint, checks, listing, run_directory
 from mnistgpu.runs.progress import Display
 from mnistgpu.runs.stop import Stop
-from mnistgpu.settings import Settings, check_value, renamed, short_name
+from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 MOST = 1000  # runs, without a word that so many are meant

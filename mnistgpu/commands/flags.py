@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from mnistgpu import __version__
-from mnistgpu.settings import Settings, flags_of
+from mnistgpu.knobs import flags_of
+from mnistgpu.settings import Settings
 
 PANELS = {  # the setting with which each part of the help begins
     "layers": "Network",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mnistgpu.commands.output import as_json, table_line, widths
 from mnistgpu.errors import printable
+from mnistgpu.knobs import short_name
 from mnistgpu.runs.listing import ListedRun, differing, list_runs, shown
 from mnistgpu.runs.progress import number
-from mnistgpu.settings import Settings, short_name
+from mnistgpu.settings import Settings
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 

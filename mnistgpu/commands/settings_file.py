@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu.errors import DataError, UsageError
+from mnistgpu.knobs import check_value, flags_of
 from mnistgpu.recipes import with_preset
-from mnistgpu.settings import Settings, check_value, flags_of, renamed
+from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}

@@ -12,11 +12,12 @@ from mnistgpu.api.sweeping import Done, Sweep
 from mnistgpu.commands.output import table_line, widths
 from mnistgpu.commands.training import leave
 from mnistgpu.errors import StoppedError, UsageError, printable
+from mnistgpu.knobs import flags_of, short_name
 from mnistgpu.runs.listing import shown
 from mnistgpu.runs.progress import Bar, Display, Lines, number, on_terminal
 from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
-from mnistgpu.settings import Settings, flags_of, short_name
+from mnistgpu.settings import Settings
 from mnistgpu.storage.terminal import command_line
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}

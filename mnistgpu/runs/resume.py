@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mnistgpu import settings
 from mnistgpu.backend import Backend
 from mnistgpu.engine.gradient import draws
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
+from mnistgpu.knobs import flags_of
 from mnistgpu.runs.checkpoint import Checkpoint, machine
 from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
@@ -88,7 +88,7 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
     begun = saved.settings
     wanted = begun.changed(**changes)  # which refuses values of a wrong type
     for knob in fields(Settings):
-        name, flag = knob.name, settings.flags_of(knob)[0]
+        name, flag = knob.name, flags_of(knob)[0]
         if name in ("iterations", "epochs") or name not in changes:
             continue
         if getattr(wanted, name) != getattr(begun, name):

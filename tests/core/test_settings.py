@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from mnistgpu.errors import DataError, UsageError
+from mnistgpu.knobs import flags_of
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
 from mnistgpu.network import INITIALIZATIONS
-from mnistgpu.settings import PRECISIONS, Settings, flags_of, from_dict
+from mnistgpu.settings import PRECISIONS, Settings, from_dict
 
 
 def test_the_default_is_the_network_of_the_tutorial():
