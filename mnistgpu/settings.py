@@ -126,7 +126,7 @@ class Settings:
     validation: float | int = setting(
         1000,
         "Training images held out for validation, drawn by the seed: a number, or a share such as "
-        "0.1; at most a tenth of them if it is not given.",
+        "0.1; if it is not given, the recipe's number, but at most a tenth of them.",
         COUNT_OR_SHARE,
     )
     test_share: float = setting(

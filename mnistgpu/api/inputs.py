@@ -88,7 +88,13 @@ def training_data(
         if y is not None:
             raise labels_without_images(X)
         X = reading.load_data(X, orientation, bar=bar)
-    elif orientation == "transposed" and not isinstance(X, Dataset):
+    elif isinstance(X, Dataset):
+        if X.orientation != orientation:
+            raise UsageError(
+                f"orientation: the set was read as {X.orientation}, but the run says "
+                f"{orientation}; give load_data and fit the same"
+            )
+    elif orientation == "transposed":
         raise UsageError("orientation: is for files; of an array give X.swapaxes(1, 2)")
     return arrays.as_dataset(X, y, test, validation)
 

@@ -5,6 +5,7 @@ Both are imported when they are needed, since `mnistgpu train` reads its digits 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def load_data(
 
         if orientation == "transposed":
             raise UsageError(f"orientation: is for files of arrays, but {path} holds pictures")
-        return folder.load(Path(path), bar)
+        return replace(folder.load(Path(path), bar), orientation=orientation)
     return data.load(path, orientation)
 
 

@@ -18,6 +18,7 @@ from mnistgpu.api.inputs import (
     is_path,
     network_of,
     settings_and_data,
+    warn_of,
 )
 from mnistgpu.api.model import Model
 from mnistgpu.api.own_data import dataset_of, digits_to_judge, name_of, origin_of
@@ -222,7 +223,8 @@ def plot(
         if X is None:
             images = dataset_of(directory, trained).train.images
         elif is_path(X):
-            images = reading.load_data(X, settings.orientation).train.images
+            found = reading.load_data(X, settings.orientation).train
+            images = arrays.images_of(found, str(X), trained)
         else:
             images, _ = arrays.as_images(X, trained)
         plots.save(study_plots.deformations(images[:5], settings, trained.image_shape), path)
@@ -260,6 +262,7 @@ def submit(
     example = submission.sample_of(source)
     submission.check_replaceable(path, [*given, source, *([example] if example else [])])
     digits = digits_at(source, trained)
+    warn_of(digits.notes)
     if digits.labels is not None:
         warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)
     columns, ids = submission.form_of(source, digits)

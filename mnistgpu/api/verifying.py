@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import data
-from mnistgpu.api.inputs import AnyPath, backend_of, data_of_run
+from mnistgpu.api.inputs import AnyPath, backend_of, data_of_run, is_count, is_number
 from mnistgpu.api.job import display_of
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
@@ -62,7 +62,7 @@ def verify(
     Raises UsageError if the run is not exact, DataError if it is not finished (and `steps` is not
     given), was trained by another version of exact arithmetic or on other data.
     """
-    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+    if steps is not None and (isinstance(steps, bool) or not is_count(steps) or steps < 1):
         raise UsageError(f"--steps must be a whole number of at least 1, not {steps!r}")
     directory, display = files.path_of(run, "run"), display_of(progress)
     saved = checkpoint.load(directory)
@@ -71,7 +71,7 @@ def verify(
             f"{directory}: was trained with --precision {saved.settings.precision}, whose bits "
             "depend on the machine, so there is nothing to verify; train with --precision exact"
         )
-    pair = None if validation is None or hasattr(validation, "__index__") else validation
+    pair = None if validation is None or is_number(validation) else validation
     dataset = data_of_run(saved, directory, X, y, test, pair)
     chosen = backend_of(backend)
     check_backend(saved.settings, chosen)

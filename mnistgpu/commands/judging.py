@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,5 +99,5 @@ def committee(
     # what is refused here is refused before anything is written
     digits = own_data.digits_to_judge(runs, data, trained=studies.members_of(runs))
     joined = studies.committee(runs, maps=maps, out=out, force=force, backend=backend)
-    print("\n".join(joined.evaluate(digits).lines()))
+    print("\n".join(joined.evaluate(replace(digits, notes=())).lines()))
     print(f"saved in {out}")

@@ -182,4 +182,5 @@ def as_dataset(X: Any, y: Any, test: Any = None, validation: Any = None) -> Data
         held_out = pair(validation, "validation", train)
     elif held_out is not None:
         held_out = checked(held_out, "X.validation", train)
-    return Dataset(train, tested, source, held_out, path)
+    orientation = X.orientation if isinstance(X, Dataset) else "by-name"
+    return Dataset(train, tested, source, held_out, path, orientation)

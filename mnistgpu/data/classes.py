@@ -17,6 +17,7 @@ from mnistgpu.errors import DataError, ShapeError
 
 MOST = 256  # classes, which uint8 can number
 LONGEST = 100  # characters of a name
+LARGEST = 2**62  # no whole number of a class reaches it
 DIGITS = 10
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -62,6 +63,11 @@ def coded(labels: Any, name: str, known: tuple[Name, ...] | None = None) -> Code
             f"{name}: {len(distinct):,} different labels, such as {shown(distinct)}, but there may "
             f"be {MOST} classes; are these labels?"
         )
+    if any(isinstance(each, int) and abs(each) >= LARGEST for each in distinct):
+        raise DataError(
+            f"{name}: labels of 2^62 and more are too large; give them as strings, or number the "
+            "classes"
+        )
     classes = tuple(sorted(distinct, key=sorting_key(distinct)))
     numbers = np.array([classes.index(each) for each in distinct], dtype=np.uint8)
     return Coded(numbers[inverse], classes)
@@ -70,6 +76,7 @@ def coded(labels: Any, name: str, known: tuple[Name, ...] | None = None) -> Code
 def distinct_of(array: np.ndarray, name: str) -> tuple[list[Name], np.ndarray]:
     """The different labels, as whole numbers or as strings, and the index of each label's."""
     if array.dtype.kind == "f":
+        array = array.astype(np.float64)
         check_whole(array, name)
         array = array.astype(np.int64)
     if array.dtype.kind in "biu":
@@ -211,7 +218,7 @@ def check_names(classes: object, where: str, outputs: int) -> tuple[Name, ...]:
     if isinstance(classes, list) and len(classes) == outputs <= MOST:
         kinds = {type(each) for each in classes}
         if kinds in ({str}, {int}) and len(set(classes)) == outputs:
-            if all(abs(each) < 2**62 if isinstance(each, int) else True for each in classes):
+            if all(abs(each) < LARGEST if isinstance(each, int) else True for each in classes):
                 return tuple(as_name(each, f"{where}: a class") for each in classes)
     raise DataError(
         f"{where}: its classes are not {outputs} different names; copy it or train it again"

@@ -66,6 +66,7 @@ class Dataset:
     source: str
     validation: Digits | None = None
     path: str | None = None
+    orientation: str = "by-name"  # how its files were said to store images
 
     def __repr__(self) -> str:
         height, width = self.train.image_shape

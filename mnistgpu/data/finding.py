@@ -18,7 +18,7 @@ import numpy as np
 
 from mnistgpu.data import emnist, idx, npy, npz, parquet, table
 from mnistgpu.data.folders import Folder, folders_in, listing, members_in
-from mnistgpu.data.formats import ENDINGS, ending_of, format_of, is_idx_name, stem_of
+from mnistgpu.data.formats import ENDINGS, MENDS, ending_of, format_of, is_idx_name, stem_of
 from mnistgpu.data.naming import Role, listed, role_of, words_of
 from mnistgpu.data.raw import Raw
 from mnistgpu.data.streams import Source, mode_of
@@ -173,8 +173,10 @@ def may_be_test(source: Source) -> bool:
 def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None = None) -> Found:
     """The set in a folder or archive, or in the first level below that holds one."""
     seen: list[str] = []
+    every: list[Folder] = []
     for depth, level in itertools.groupby(folders_in(path, is_archive), lambda each: each.depth):
         folders = list(level)
+        every += folders
         seen += [str(each) for folder in folders for each in folder.files if is_single(each)]
         found = [(folder, members) for folder in folders if (members := set_in(folder, family))]
         if len(found) > 1:
@@ -193,6 +195,9 @@ def of_folder(path: Path, is_archive: bool, orientation: str, family: str | None
         raise DataError(
             f"{path}: holds {listed(seen)}, and no name says which is to train on; give one of them"
         )
+    for source in (each for folder in every for each in folder.files):
+        if ending_of(source.name) in MENDS and is_data(source):
+            format_of(source)  # raises, and says how to save it so that it is read
     raise DataError(
         f"{path}: holds neither train-images-idx3-ubyte (or .gz) nor train.csv, nor other files of "
         "images under usual names; give the folder that does, or a file"

@@ -29,7 +29,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
     if path is None:
         with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
             parts = list(pool.map(embedded.read, ("train", "test")))
-        return Dataset(parts[0], parts[1], "embedded MNIST")
+        return Dataset(parts[0], parts[1], "embedded MNIST", orientation=orientation)
     found = finding.find(path, orientation)
     if "train" not in found.readers:
         raise DataError(
@@ -46,7 +46,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
     test, validation = (
         alike(raws[name], training) if name in raws else None for name in ("test", "validation")
     )
-    return Dataset(training, test, str(path), validation, os.path.abspath(path))
+    return Dataset(training, test, str(path), validation, os.path.abspath(path), orientation)
 
 
 def load_digits(

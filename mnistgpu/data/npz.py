@@ -1,8 +1,8 @@
 """npz: a zip archive of arrays, as numpy.savez writes it and Keras serves MNIST.
 
 Which array is what is decided by names (x_train, train_images, X, ...), and where they do not say
-it, by shapes: images have more than one dimension, and labels one. Arrays that are not used are
-named. `npy.py` reads the arrays themselves.
+it, by shapes: images have 64 numbers or more each, or rows and columns. Arrays that are not used
+are named. `npy.py` reads the arrays themselves.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from mnistgpu.backend import Array, array_namespace
 from mnistgpu.errors import DataError, ShapeError
 
 CHANNELS = (1, 3, 4)  # grey, colours, colours with transparency
+SMALLEST_SQUARE = 8  # rows of an image of which one column too many is recognised
 OPAQUE = (1, 255, 65535)  # in the alpha channel, by the scale of the others
 LARGEST = 65535
 BLOCK = 2048  # images whose colours are converted at once, which bounds the memory
@@ -63,6 +64,8 @@ def of_any_size(array: Array) -> Array | None:
     if array.ndim == 2:
         side = math.isqrt(shape[1])
         square = side * side == shape[1]
+        if side >= SMALLEST_SQUARE and shape[1] == side * side + 1:
+            return None  # one column too many, such as that of the label
         return array.reshape(-1, side, side) if square else array[:, None, :]
     if array.ndim == 3:
         return array
@@ -77,6 +80,11 @@ def not_images(shape: tuple[int, ...], wanted: tuple[int, int] | None, name: str
     """The error for an array of a shape that images do not have, or of images of another size."""
     if wanted is None:
         mend = f"; for one image give {name}[None]" if len(shape) == 1 else ""
+        if len(shape) == 2:  # which `of_any_size` refuses for one column too many
+            mend = (
+                f"; give {shape[1] - 1} columns: leave out the one that is the label or a number "
+                f"(if none is, give {name}[:, None, :])"
+            )
         return ShapeError(
             f"{name}: images must have the shape (N, pixels), (N, height, width) or (N, height, "
             f"width, channels), not {shape}{mend}"

@@ -44,8 +44,8 @@ def of_shard(params: Sequence[Layer], activation: str, images: Array) -> Array:
     for W, b in params[1:]:
         A = value(Z)
         _, bits = bits_of(W.shape[1], first=False)
-        power = exact.next_power_of_two(xp.max(abs(A), axis=0, keepdims=True))
-        Z = W @ exact.to_grid(A, power * math.ldexp(exact.ONE, -bits))
+        magic = exact.magic_below(xp.max(abs(A), axis=0, keepdims=True), bits)
+        Z = W @ exact.to_grid(A, magic)
         Z += b
     return Z
 

@@ -69,6 +69,7 @@ class ExactShard(Shard):
         dZ, total = softmax_errors(Z, targets, grids)
         loss = total_loss(Z, targets, total, grids)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
+        del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
             self.loss, self.right, self.statistics = loss, right, []
         else:

@@ -65,11 +65,16 @@ def largest(x: Array) -> Array:
     return xp.maximum(xp.max(x), -xp.min(x))
 
 
-def relative_magic(x: Array, bits: int) -> Array:
-    """The magic number () of the grid on which x has `bits` bits: 2^-bits of max |x|, or of the
-    next power of two.
+def magic_below(most: Array, bits: int) -> Array:
+    """The magic numbers of grids on which numbers up to `most` >= 0 have `bits` bits: 2^-bits of
+    the smallest power of two that is at least `most`.
     """
-    return next_power_of_two(largest(x)) * math.ldexp(ONE, -bits)
+    return next_power_of_two(most) * math.ldexp(ONE, -bits)
+
+
+def relative_magic(x: Array, bits: int) -> Array:
+    """`magic_below` the largest |x|, as an array ()."""
+    return magic_below(largest(x), bits)
 
 
 def fold(x: Array) -> Array:

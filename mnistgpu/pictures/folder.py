@@ -54,7 +54,9 @@ def load(folder: Path, bar: bool = False) -> Dataset:
     found = parts_of(folder)
     train = found.get("train", found.get("all"))
     if train is None:
-        raise DataError(f"{folder}: holds a folder test, but none that is called train; add it")
+        raise DataError(
+            f"{folder}: holds a folder {next(iter(found))}, but none that is called train; add it"
+        )
     sizes = sizes_of([path for part in found.values() for path in part.paths], bar)
     size = size_as_is(train.paths, sizes)
     digits = read(train, sizes, size, None, bar, labelled=True)
@@ -120,7 +122,7 @@ def size_of(path: Path) -> Size | None:
     from PIL import Image
 
     try:
-        if os.path.getsize(path) > SMALL_BYTES:
+        if not os.path.isfile(path) or os.path.getsize(path) > SMALL_BYTES:
             return None
         with Image.open(path, formats=decode.FORMATS) as picture:
             width, height = picture.size
@@ -186,7 +188,8 @@ def image_of(
     if size is None:
         image: np.ndarray = images.read_picture(path, shape).images[0]
         return image
-    if own != size and (own is not None or os.path.getsize(path) > SMALL_BYTES):
+    is_large = own is None and os.path.isfile(path) and os.path.getsize(path) > SMALL_BYTES
+    if own != size and (own is not None or is_large):
         what = "a large file" if own is None else f"{own[1]}x{own[0]} pixels"
         raise DataError(
             f"{path}: {what}, but the other pictures have {size[1]}x{size[0]} pixels; scale it to "

@@ -43,6 +43,10 @@ def parts_of(folder: Path) -> dict[str, Found]:
     """The parts of a set by their names; "all" alone if there are no folders for them."""
     top = innermost(folder)
     below = {entry.name.lower(): Path(entry) for entry in entries(top) if entry.is_dir()}
+    for part, names in PARTS.items():
+        own = [name for name in names if name in below and holds_pictures(below[name])]
+        if len(own) > 1:
+            raise DataError(f"{folder}: {' and '.join(own)} are both for {part}; keep one of them")
     parts = {
         part: labelled_pictures(below[name])
         for part, names in PARTS.items()

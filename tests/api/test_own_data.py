@@ -57,6 +57,14 @@ def test_plot_draws_the_report_of_the_run_again(run, tmp_path):
     assert abs(len(again) - len(before)) < 0.1 * len(before)  # only the title, a path, differs
 
 
+def test_deformations_are_of_images_of_the_networks_size(run, tmp_path):
+    small = tmp_path / "small.npz"
+    np.savez(small, x_train=np.zeros((3, 8, 8), np.uint8), y_train=np.arange(3))
+    done = run_here("plot", run, "--deformations", "--data", small, "--out", tmp_path / "it.png")
+    assert done.returncode == 1
+    assert "images of 8x8 = 64 pixels" in one_sentence(done.stderr)
+
+
 def test_compare_and_committee_take_it_too(run, garments, tmp_path):
     other = tmp_path / "other"
     assert run_here("train", "--data", garments, *SHORT, "--seed", 1, "--out", other).stdout

@@ -65,7 +65,7 @@ def test_the_same_run_is_verified(exact_run, arrays):
 
 
 def test_first_steps_are_verified(exact_run, arrays):
-    found = mnistgpu.verify(exact_run.directory, *arrays, steps=20)
+    found = mnistgpu.verify(exact_run.directory, *arrays, validation=0.2, steps=np.int64(20))
     assert found
     assert found.found == exact_run.results["digests"]["20"]
     between = mnistgpu.verify(exact_run.directory, *arrays, steps=7)
@@ -124,8 +124,8 @@ def test_wrong_calls_are_refused(exact_run, arrays, tmp_path):
         mnistgpu.verify(tmp_path, *arrays)
 
 
-def test_a_run_that_is_not_finished(arrays, tmp_path):
-    """Its first steps can be verified, its end cannot."""
+def stopped(arrays, path):
+    """A run in the directory that was stopped after step 12."""
     stop = mnistgpu.Stop()
 
     class AtStep(mnistgpu.Callback):
@@ -133,9 +133,14 @@ def test_a_run_that_is_not_finished(arrays, tmp_path):
             if trainer.taken >= 12:
                 stop.interrupt("the test")
 
-    path = tmp_path / "run"
     with pytest.raises(mnistgpu.StoppedError):
         mnistgpu.fit(*arrays, out=path, progress=False, callbacks=[AtStep()], stop=stop, **SMALL)
+    return path
+
+
+def test_a_run_that_is_not_finished(arrays, tmp_path):
+    """Its first steps can be verified, its end cannot."""
+    path = stopped(arrays, tmp_path / "run")
     assert mnistgpu.verify(path, *arrays, steps=10)
     with pytest.raises(mnistgpu.DataError, match="is not finished"):
         mnistgpu.verify(path, *arrays)
@@ -148,16 +153,7 @@ def test_a_run_that_is_not_finished(arrays, tmp_path):
 
 
 def test_a_run_goes_on_on_another_machine_with_the_same_bits(arrays, tmp_path, monkeypatch, capsys):
-    stop = mnistgpu.Stop()
-
-    class AtStep(mnistgpu.Callback):
-        def step(self, trainer, progress):
-            if trainer.taken >= 12:
-                stop.interrupt("the test")
-
-    path = tmp_path / "run"
-    with pytest.raises(mnistgpu.StoppedError):
-        mnistgpu.fit(*arrays, out=path, progress=False, callbacks=[AtStep()], stop=stop, **SMALL)
+    path = stopped(arrays, tmp_path / "run")
     machine = {"backend": "numpy", "device": "another", "numpy": "9.9"}
     monkeypatch.setattr(checkpoint, "machine", lambda backend: machine)
     whole = mnistgpu.resume(path, *arrays, progress=True)

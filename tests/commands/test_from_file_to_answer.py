@@ -105,6 +105,16 @@ def test_the_form_of_a_submission_is_that_of_the_sample(letters, competition, tm
     assert not (tmp_path / "again.csv").exists()
 
 
+def test_a_submission_says_what_contradicts_the_training(letters, tmp_path, digits):
+    """Images on white paper, for a network that was trained on light ink."""
+    test = tmp_path / "test.csv"
+    pd.DataFrame(255 - digits[0][900:1000]).to_csv(test, index=False)
+    done = run_here("submit", letters, test, "--out", tmp_path / "submission.csv")
+    assert done.returncode == 0, done.stderr
+    assert "most images show dark ink on light paper" in done.stderr
+    assert "its answers may be wrong" in done.stderr
+
+
 def test_white_paper_from_a_file_to_drawings(tmp_path, digits):
     """Trained on dark ink on white, a network reads black-on-white drawings afterwards."""
     images, labels = digits

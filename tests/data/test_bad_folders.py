@@ -42,6 +42,10 @@ BAD = {
         folder(**{"y_train.npy": npy_bytes(LABELS)}),
         r"y_train\.npy: has no images; add train-images-idx3-ubyte beside it, or whatever",
     ),
+    "a file of another program alone": (
+        folder(**{"mnist.mat": b"MATLAB 5.0", "README.md": b"mine"}),
+        r"mnist\.mat: files of the format \.mat are not read: read it with scipy\.io\.loadmat, and",
+    ),
     "several sets": (
         folder(**{f"{name}-{file}": PLAIN[file] for name in ("a", "b") for file in PLAIN}),
         "holds several sets; give one of .*/a, .*/b$",

@@ -43,6 +43,8 @@ def test_digits_are_their_own_names(labels):
         ([-1, 5, 300], (-1, 5, 300)),
         ([0, 10, 46], (0, 10, 46)),
         ([10.0, 20.0, 30.0], (10, 20, 30)),
+        (np.array([10, 20, 30], dtype=np.float16), (10, 20, 30)),
+        ([0, 1, 2**62 - 1], (0, 1, 2**62 - 1)),
         (["a", "b", "c"], ("a", "b", "c")),
         (np.array([b"a", b"b", b"c"]), ("a", "b", "c")),
         (["2", "9", "10"], ("2", "9", "10")),
@@ -130,6 +132,8 @@ def test_labels_that_are_no_known_class_are_named(labels, known, words):
         ([[0.2, 0.8], [0.5, 0.5]], ShapeError, "of probabilities give y.argmax(axis=1)"),
         ([["a", "b"], ["c", "d"]], ShapeError, "taken only if each is one-hot"),
         (np.eye(300), DataError, "one-hot rows of 300, but there may be 256 classes"),
+        ([0, 2**62], DataError, "labels of 2^62 and more are too large; give them as strings"),
+        (np.array([0, 2**63], dtype=np.uint64), DataError, "labels of 2^62 and more are too large"),
         (np.arange(300), DataError, "300 different labels, such as 0, 1, 2, 3, 4, ..., 298, 299"),
     ],
 )

@@ -63,6 +63,7 @@ def test_rows_of_another_size_and_what_is_no_square():
     assert shapes.stack(np.zeros((2, 64)), None, "X")[0].shape == (2, 8, 8)
     assert shapes.stack(np.zeros((2, 6)), None, "X")[0].shape == (2, 1, 6)
     assert shapes.stack(np.zeros((2, 6)), (2, 3), "X")[0].shape == (2, 2, 3)
+    assert shapes.stack(np.zeros((2, 1, 65)), None, "X")[0].shape == (2, 1, 65)
     assert shapes.stack(np.zeros((2, 4, 1)), None, "X")[0].shape == (2, 4, 1)  # its own size
     assert shapes.stack(np.zeros((2, 3, 3)), (3, 3), "X")[0].shape == (2, 3, 3)
     assert shapes.stack(np.zeros((2, 6, 1)), (2, 3), "X")[0].shape == (2, 2, 3)
@@ -79,6 +80,8 @@ def test_three_images_are_not_the_colours_of_one():
     [
         ((784,), "X: images must have the shape (N, pixels), (N, height, width) or (N, height, "),
         ((784,), "not (784,); for one image give X[None]"),
+        ((3, 785), "not (3, 785); give 784 columns: leave out the one that is the label or a num"),
+        ((3, 65), "(if none is, give X[:, None, :])"),
         ((), "not ()"),
         ((0, 784), "and so no pixels"),
         ((5, 0), "and so no pixels"),

@@ -121,16 +121,24 @@ def on_grid(x, grid, bits):
 
 
 @pytest.mark.parametrize("case", ["deep", "noise", "batch norm, noise, dropout", "gelu"])
-def test_the_factors_of_products_are_on_their_grids(train, case):
+def test_the_factors_of_products_are_on_their_grids(train, case, monkeypatch):
     settings = BASE.changed(**CASES[case])
     trainer = Trainer(settings, train, NUMPY, 1)
+    columns, images = trainer.engine.inputs.columns, []
+
+    def kept(*arguments):
+        images.append(columns(*arguments))
+        return images[-1]
+
+    monkeypatch.setattr(trainer.engine.inputs, "columns", kept)
     trainer.step()
     shard, grids = trainer.engine.shards[0], trainer.engine.inputs.grids
     buffers = next(iter(shard._buffers.values()))
     for layer, (W, _) in enumerate(shard.factors):
         bits = grids.weight_bits(layer)
         assert on_grid(W, float(exact.next_power_of_two(exact.largest(W))) * 2.0**-bits, bits)
-    assert on_grid(buffers.A[0], grids.pixel_grid, grids.pixels)
+    assert all(on_grid(X, grids.pixel_grid, grids.pixels) for X in images)
+    assert images
     for layer, dZ in enumerate(buffers.dZ, 1):
         assert on_grid(buffers.A[layer], grids.activation_grid, grids.activations)
         assert on_grid(dZ, grids.error_grid, grids.errors)

@@ -52,11 +52,13 @@ def test_a_step_takes_no_more_than_estimated(changes):
     assert peak < estimate < 4 * peak
 
 
-def test_the_images_of_a_step_are_let_go_with_it():
+@pytest.mark.parametrize("precision", ["float32", "exact"])
+def test_the_images_of_a_step_are_let_go_with_it(precision):
     """As numbers they take four times the memory of the pixels, and the next step makes its own."""
     images = np.random.default_rng(0).integers(0, 256, (3000, 784), dtype=np.uint8)
     train = Digits(images, np.arange(3000, dtype=np.uint8) % 10, "random")
-    trainer = Trainer(SETTINGS.changed(layers="784-10-10"), train, NUMPY, workers=1)
+    settings = SETTINGS.changed(layers="784-10-10", precision=precision)
+    trainer = Trainer(settings, train, NUMPY, workers=1)
     tracemalloc.start()
     trainer.step()
     held = tracemalloc.get_traced_memory()[0]

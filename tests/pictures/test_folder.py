@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is missing")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
 LETTERS = tuple("abcdefghij")
+SAME_PART = ("train", "training")
 
 
 @pytest.fixture
@@ -134,6 +136,18 @@ def test_a_bad_picture_is_named_left_out_and_counted(tmp_path, some):
     assert last == f"{tmp_path}: 3 of 130 pictures are left out"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_file_is_left_out_like_a_bad_picture(tmp_path, some):
+    paths = write_classes(tmp_path, *some)
+    link, pipe = paths[0].parent / "zz.png", paths[0].parent / "zzz.png"
+    link.symlink_to("nothing")
+    os.mkfifo(pipe)
+    found = mnistgpu.load_data(tmp_path).train
+    assert len(found) == 130
+    left_out = [note for note in found.notes if note.startswith("left out: ")]
+    assert [str(link) in left_out[0], str(pipe) in left_out[1], len(left_out)] == [True, True, 2]
+
+
 def test_many_bad_pictures_are_counted_but_not_all_named(tmp_path, some):
     images, labels = some
     paths = write_classes(tmp_path, images, labels)
@@ -169,7 +183,15 @@ def test_large_pictures_are_prepared_like_photographs(tmp_path):
         ),
         (
             lambda top, image: write_classes(top / "test", [image], ["7"]),
-            "none that is called train",
+            "holds a folder test, but none that is called train",
+        ),
+        (
+            lambda top, image: write_classes(top / "val", [image], ["7"]),
+            "holds a folder validation, but none that is called train",
+        ),
+        (
+            lambda top, image: [write_classes(top / part, [image], ["7"]) for part in SAME_PART],
+            "train and training are both for train; keep one of them",
         ),
     ],
 )

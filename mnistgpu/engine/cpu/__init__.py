@@ -3,5 +3,6 @@
 Read `processes.py` first: it decides how many processes share a step, and how. `data_parallel.py`
 divides a batch by its images, `tensor_parallel.py` a network by its hidden units;
 `process_group.py` starts the processes, lets them wait for each other and ends them.
-`bound_calls.py` turns the gradient of a plain network into a list of NumPy calls.
+`bound_calls.py` turns the gradient of a plain network into a list of NumPy calls, and
+`exact_calls.py` does so for --precision exact.
 """

@@ -19,7 +19,6 @@ the first, losses and right answers are counted after the last.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
@@ -295,8 +294,7 @@ class ExactRank:
         self.steps.group.barrier()
         all_largest = np.max(shares.largest_weights, axis=0)
         for i, (factor, _) in enumerate(self.factors):
-            power = exact.next_power_of_two(all_largest[i])
-            exact.to_grid(factor, power * math.ldexp(exact.ONE, -self.grids.weight_bits(i)))
+            exact.to_grid(factor, exact.magic_below(all_largest[i], self.grids.weight_bits(i)))
 
     def calls(self, buffers: RankBuffers) -> list[Call]:
         """The calls that write the gradient, summed over the images."""
