@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FROM_PHONES = (".heic", ".heif", ".avif")
-COMMON_MODES = ("1", "L", "P", "RGB", "CMYK")  # CMYK: some JPEGs
+COMMON_MODES = ("1", "L", "P", "RGB")
 TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"%PDF", *TIFF_BEGINNINGS)
 ORIENTATION = 0x0112  # EXIF's tag for the rotation of the camera
 MOST_BYTES = 2**24
 MOST_PIXELS = 50_000_000  # a phone's camera makes 12 to 50 million
-MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency or 16 bits: five times the memory
-MOST_PROGRESSIVE_PIXELS = 25_000_000  # of a JPEG: all coefficients stay in memory
+MOST_UNCOMMON_PIXELS = 10_000_000  # with transparency, 16 bits, four inks: far more memory
+MOST_TWICE_PIXELS = 25_000_000  # of a progressive JPEG or with a palette: held in two forms
 MOST_WEBP_PIXELS = 8_000_000  # decoded as a whole, and more than once
 MOST_HEIF_PIXELS = 25_000_000  # decoded as a whole
 WORKING_SIDE = 1200  # a picture's longest side, in pixels, when its ink is searched for
@@ -67,17 +67,15 @@ def decode(content: bytes, where: str) -> np.ndarray:
         )
     picture_parts.check(content, where)
     formats = from_phones() if content[4:8] == b"ftyp" else FORMATS
-    most = MOST_PIXELS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on unusual files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture: PillowImage = Image.open(io.BytesIO(content), formats=formats)
-            most = most_pixels(picture)
-            if picture.width * picture.height > most:
-                raise too_large(where, most)
+            check_size(picture, where)
             picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # decodes a JPEG at a reduced size
             picture.load()
+            check_size(picture, where)  # what follows the pixels may have made some transparent
             picture_parts.check_notes(picture.info, where)
             turned = picture.getexif().get(ORIENTATION)
             picture = opaque(picture)
@@ -86,7 +84,7 @@ def decode(content: bytes, where: str) -> np.ndarray:
                 picture.getexif()[ORIENTATION] = turned
             return np.asarray(ImageOps.exif_transpose(picture))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise too_large(where, most) from None
+        raise too_large(where, MOST_PIXELS) from None
     except DataError:
         raise
     except UnidentifiedImageError:
@@ -120,6 +118,13 @@ def from_phones() -> tuple[str, ...]:
     return (*known, "PNG")  # Pillow takes an empty list for all formats
 
 
+def check_size(picture: PillowImage, where: str) -> None:
+    """DataError for a picture of more pixels than its kind may have."""
+    most = most_pixels(picture)
+    if picture.width * picture.height > most:
+        raise too_large(where, most)
+
+
 def most_pixels(picture: PillowImage) -> int:
     """The largest number of pixels that are decoded, by the memory that each of them needs."""
     if picture.format == "WEBP":
@@ -128,7 +133,8 @@ def most_pixels(picture: PillowImage) -> int:
         return MOST_HEIF_PIXELS
     if picture.mode not in COMMON_MODES or picture.has_transparency_data:
         return MOST_UNCOMMON_PIXELS
-    return MOST_PROGRESSIVE_PIXELS if picture.info.get("progressive") else MOST_PIXELS
+    twice = picture.mode == "P" or picture.info.get("progressive")
+    return MOST_TWICE_PIXELS if twice else MOST_PIXELS
 
 
 def too_large(where: str, most: int) -> DataError:
@@ -152,6 +158,7 @@ def opaque(picture: PillowImage) -> PillowImage:
         return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     picture = picture.convert("RGBA")
     grey, alpha = np.asarray(picture.convert("L")), np.asarray(picture.getchannel("A"))
-    light = np.sum(grey * (alpha / 255.0)) > 127.5 * np.sum(alpha / 255.0)
+    shown = np.einsum("ij,ij->", grey, alpha, dtype=np.int64)  # without a copy of either
+    light = shown > 127.5 * np.sum(alpha)
     paper = Image.new("RGBA", picture.size, "black" if light and np.any(alpha < 255) else "white")
     return Image.alpha_composite(paper, picture).convert("RGB")

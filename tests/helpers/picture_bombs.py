@@ -37,6 +37,19 @@ def png(*chunks, picture=None):
     return whole[:33] + b"".join(chunks) + whole[33:]
 
 
+def transparent_at_the_end():
+    """A large PNG with a palette, made transparent by what follows its pixels alone."""
+    whole = encoded(Image.new("P", (5000, 4900)), "PNG")
+    return whole[:-12] + chunk(b"tRNS", b"\0") + whole[-12:]
+
+
+def gif_of_a_part(side):
+    """A GIF whose only picture leaves out a row of the screen, so that it is held twice."""
+    whole = bytearray(encoded(Image.new("P", (side, side - 1)), "GIF"))
+    whole[8:10] = struct.pack("<H", side)
+    return bytes(whole)
+
+
 def jpeg(*segments):
     whole = encoded(Image.new("L", (100, 100), 255), "JPEG")
     return whole[:2] + b"".join(segments) + whole[2:]
@@ -107,7 +120,7 @@ BOMBS = {
     "jpeg, progressive": lambda: encoded(
         Image.new("CMYK", (7000, 7000)), "JPEG", progressive=True, subsampling=0
     ),
-    "jpeg, progressive, as allowed": lambda: scans(5),
+    "jpeg, progressive, as allowed": lambda: scans(5, "RGB"),
     "jpeg, progressive, in colours, as allowed": lambda: encoded(
         Image.new("RGB", (4990, 4990)), "JPEG", progressive=True, subsampling=0
     ),
@@ -144,6 +157,19 @@ BOMBS = {
     "gif of stray bytes": lambda: gif(b"\1" * 16_000_000),
     "gif of stray bytes and comments": lambda: gif(b"\1" + b"\x21\xfe\x01a\x00" * 2_000_000),
     "bmp of runs": bmp_of_runs,
+    "png, transparent at the end": transparent_at_the_end,
+    "png with a palette": lambda: encoded(Image.new("P", (7000, 7000)), "PNG"),
+    "png, transparent, as allowed": lambda: encoded(
+        Image.new("RGBA", (3150, 3150), (9, 9, 9, 9)), "PNG"
+    ),
+    "gif of a part, as allowed": lambda: gif_of_a_part(4990),
+    "jpeg of four inks, as allowed": lambda: encoded(
+        Image.new("CMYK", (60_000, 165)), "JPEG", progressive=True
+    ),
+    "jpeg of four inks, in five scans, as allowed": lambda: scans(5, side=3150),
+    "tiff of four inks": lambda: encoded(
+        Image.new("CMYK", (7000, 7000)), "TIFF", compression="tiff_lzw"
+    ),
     "tiff of tags": lambda: tiff(250, 2**20),
     "tiff, as allowed": lambda: encoded(
         Image.new("RGBA", (3150, 3150)), "TIFF", compression="tiff_lzw"
