@@ -15,7 +15,7 @@ says about it). Imports go down this list only:
     train.py, cli.py   `python -m mnistgpu.train` and `mnistgpu`: the flags that are no settings
     commands/          what only a terminal needs: exit statuses, tables, the self-check
     api/               the front door: fit, resume, load, save, evaluate, ...
-    web/               the local pages: draw a digit, watch a network learn
+    web/, interop/     the local pages; doors to other tools, each optional
     pictures/          from a photograph to 28x28 pixels, and the answer, explained
     reports/           evaluation, figures, the HTML report, Kaggle's submission
     runs/              the training loop, checkpoints, Ctrl-C, the run directory

@@ -1,0 +1,6 @@
+"""Doors to other tools, each optional and each a file or folder of its own.
+
+Nothing here is needed to train, save or answer, and no other room than the front door and the
+command line imports it. What a file needs beyond the package's own libraries is an extra of
+pyproject.toml and is imported where it is used.
+"""
