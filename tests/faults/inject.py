@@ -33,7 +33,7 @@ WAYS = {  # of failing, with their numbers in faults.c
     "killed": 4,  # kill -9 just before the call
 }
 LARGE = 2**18  # bytes: requests for memory of this size may fail
-SECONDS = 60.0  # for one command
+SECONDS = 120.0  # for one command
 
 
 def library(folder):
@@ -45,8 +45,8 @@ def library(folder):
     return path
 
 
-def start(arguments, folder, **options):
-    """This program in a process in which calls can fail."""
+def start(arguments, folder, program=__file__, **options):
+    """This program, or power.py, in a process in which calls can fail."""
     environment = {
         **os.environ,
         "LD_PRELOAD": str(library(folder)),
@@ -54,7 +54,7 @@ def start(arguments, folder, **options):
         "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE.parents[1])]),
         "PYTHONFAULTHANDLER": "1",
     }
-    command = [sys.executable, __file__, "--inside", *map(str, arguments)]
+    command = [sys.executable, program, "--inside", *map(str, arguments)]
     return subprocess.run(command, env=environment, **options)
 
 
@@ -65,6 +65,7 @@ class Faults:
         own = ctypes.CDLL(None)
         self.arm, self.disarm, self.name = own.faults_arm, own.faults_disarm, own.faults_last
         self.arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_size_t]
+        self.log, self.step = own.faults_log, own.faults_step
         self.disarm.restype, self.name.restype = ctypes.c_long, ctypes.c_char_p
 
 
@@ -81,12 +82,14 @@ def attempt(faults, scenario, folder, nth, way):
         os.close(reading)
         faults.arm(str(folder).encode(), nth, way, LARGE)
         try:
-            status, errors = scenario.act(folder)
-        except BaseException:  # the report must leave this process, whatever it is
-            status, errors = 99, traceback.format_exc()
-        calls, failed = faults.disarm(), faults.name().decode()
-        os.write(writing, json.dumps([status, errors[-3000:], calls, failed]).encode())
-        os._exit(0)
+            try:
+                status, errors = scenario.act(folder)
+            except BaseException:  # the report must leave this process, whatever it is
+                status, errors = 99, traceback.format_exc()
+            calls, failed = faults.disarm(), faults.name().decode()
+            os.write(writing, json.dumps([status, errors[-3000:], calls, failed]).encode())
+        finally:
+            os._exit(0)
     os.close(writing)
     end = time.monotonic() + SECONDS
     while not (waited := os.waitpid(process, os.WNOHANG))[0]:
