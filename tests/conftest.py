@@ -1,5 +1,6 @@
 """What the tests share: one body for every backend, and a small set of real digits."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,11 @@ from helpers.spaces import SPACES, Space
 pytest_plugins = ["helpers.missing_names", "helpers.slow_tests"]
 
 __all__ = ["no_process_left"]  # a fixture of every test
+
+if profile := os.environ.get("MNISTGPU_HYPOTHESIS"):  # "ci": the same random inputs each time
+    import hypothesis
+
+    hypothesis.settings.load_profile(profile)
 
 
 @pytest.fixture(params=SPACES)
