@@ -1,5 +1,6 @@
 """What the tests share: one body for every backend, and a small set of real digits."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -15,9 +16,10 @@ pytest_plugins = ["helpers.missing_names", "helpers.slow_tests"]
 __all__ = ["no_process_left"]  # a fixture of every test
 
 if profile := os.environ.get("MNISTGPU_HYPOTHESIS"):  # "ci": the same random inputs each time
-    import hypothesis
+    with contextlib.suppress(ImportError):  # a machine with a GPU may lack it
+        import hypothesis
 
-    hypothesis.settings.load_profile(profile)
+        hypothesis.settings.load_profile(profile)
 
 
 @pytest.fixture(params=SPACES)
