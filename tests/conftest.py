@@ -1,5 +1,7 @@
 """What the tests share: one body for every backend, and a small set of real digits."""
 
+import contextlib
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +14,12 @@ from helpers.spaces import SPACES, Space
 pytest_plugins = ["helpers.missing_names", "helpers.slow_tests"]
 
 __all__ = ["no_process_left"]  # a fixture of every test
+
+if profile := os.environ.get("MNISTGPU_HYPOTHESIS"):  # "ci": the same random inputs each time
+    with contextlib.suppress(ImportError):  # a machine with a GPU may lack it
+        import hypothesis
+
+        hypothesis.settings.load_profile(profile)
 
 
 @pytest.fixture(params=SPACES)
