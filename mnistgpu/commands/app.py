@@ -28,6 +28,12 @@ def run_app(app: typer.Typer) -> None:
     except MnistGpuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except MemoryError:  # from an array that no estimate has counted
+        print(
+            "error: out of memory; close other programs, or use a machine that has more",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except OSError as error:
         if has_no_reader(error):
             sys.stderr.close()

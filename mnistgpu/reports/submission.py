@@ -99,6 +99,7 @@ def write(
 def check_replaceable(path: Path, given: Iterable[Path]) -> None:
     """UsageError if answers at path would replace anything but an older submission.
 
+    DataError if the system does not let it be read, so that nobody knows what it is.
     given: input files and folders, of which nothing is replaced, nor anything else in them.
     """
     if not path.exists():
@@ -109,7 +110,7 @@ def check_replaceable(path: Path, given: Iterable[Path]) -> None:
         try:
             read(path)
             return
-        except (RunError, DataError):
+        except RunError:
             is_read = any(each.samefile(path.parent) for each in used)
     what = "is read, and stays as it is" if is_read else "the file exists and is no submission"
     raise UsageError(f"--out {path}: {what}; choose another name")

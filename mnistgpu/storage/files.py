@@ -82,9 +82,15 @@ def cannot_write(path: Path, error: Exception) -> RunError:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if it exists; RunError if the system refuses."""
+    """Remove a file if it exists; RunError if the system refuses.
+
+    It stays away after a power cut too, whatever is written to the folder after this.
+    """
+    if not os.path.lexists(path):
+        return
     try:
         system.remove(path)
+        system.flush_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -45,6 +45,14 @@ def part_of(length: int, rank: int, size: int) -> slice:
     return slice(length * rank // size, length * (rank + 1) // size)
 
 
+def shared_memory(size: int) -> mmap.mmap:
+    """`size` bytes of zeros that this process shares with those it starts; MemoryError."""
+    try:
+        return mmap.mmap(-1, size)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"no memory to share {size} bytes: {error}") from None
+
+
 class ProcessGroup:
     """`size` processes: this one has rank 0 and starts the other ranks in `running`."""
 
@@ -57,7 +65,7 @@ class ProcessGroup:
                 f"{size} processes cannot be synchronised ({error}); make "
                 f"{system.SHARED_MEMORY} larger"
             ) from None
-        self._reason = mmap.mmap(-1, LONGEST_REASON)
+        self._reason = shared_memory(LONGEST_REASON)
         self.size, self.rank, self._parent = size, 0, os.getpid()
         self._children: list[int] = []
         self._take_rank(0)
@@ -65,10 +73,7 @@ class ProcessGroup:
     def shared_array(self, *shape: int, dtype: Any = np.float32) -> np.ndarray:
         """An array of zeros in memory that all ranks see, if it is made before they start."""
         count = math.prod(shape)
-        try:
-            memory = mmap.mmap(-1, max(1, count) * np.dtype(dtype).itemsize)
-        except (OSError, OverflowError) as error:
-            raise MemoryError(f"no memory to share an array of {shape}: {error}") from None
+        memory = shared_memory(max(1, count) * np.dtype(dtype).itemsize)
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def barrier(self) -> None:
