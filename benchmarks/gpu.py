@@ -2,7 +2,7 @@
 
 Run:  python benchmarks/gpu.py            (measurements alone)
       python benchmarks/gpu.py --all      (the doctor and the suite for a GPU first)
-      python benchmarks/gpu.py --tiny     (small sizes, to try the script; also with --all)
+      python benchmarks/gpu.py --tiny     (small sizes and no slow tests, to try the script)
       python benchmarks/gpu.py --cpu      (the same without CuPy)
 
 Each part and each peer runs in a process of its own, so that none disturbs another; a peer that is
@@ -125,14 +125,14 @@ def small_set(path: str, sizes: Sizes) -> str:
     return path
 
 
-def run_check(what: str, device: str, out: Path) -> None:
+def run_check(what: str, device: str, out: Path, tiny: bool) -> None:
     """The doctor, or the tests for a GPU, whose output and largest differences go to `out`."""
     backend = "cupy" if device == "cuda" else "numpy"
     report = str(out / f"parity-{backend}.json")
     environment = {**environment_here(), "MNISTGPU_PARITY_REPORT": report}
     command = ["-m", "mnistgpu.cli", "doctor", "--backend", backend]
     if what == "suite":
-        command = ["-m", "pytest", "-q", "-rP", "-m", "gpu"]
+        command = ["-m", "pytest", "-q", "-rP", "-m", "gpu and not slow" if tiny else "gpu"]
         if device == "cpu":
             command = [*command[:-1], "not gpu", "tests/core/test_backends_agree.py"]
     with (out / f"{what}-{backend}.txt").open("w") as log:
@@ -285,7 +285,7 @@ def main() -> None:
         precision, graph = arguments.precision, arguments.graph
         return run_whole(arguments.recipe, arguments.backend, precision, graph, sizes)
     if arguments.part:
-        return run_check(arguments.part, device, arguments.out)
+        return run_check(arguments.part, device, arguments.out, arguments.tiny)
     return measure(arguments, device, sizes.minutes)
 
 

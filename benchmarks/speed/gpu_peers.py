@@ -85,7 +85,7 @@ def ours(backend: str, graph: bool = False, in_bytes: bool = False) -> Peer:
         from mnistgpu.runs import training
         from mnistgpu.settings import Settings
 
-        if in_bytes and work.sizes[1] > inputs.BYTE_UNITS:
+        if in_bytes and (work.sizes[1] > inputs.BYTE_UNITS or work.precision != "float32"):
             return {}
         inputs.BYTE_PRODUCTS = in_bytes
         chosen, clock = backends.select(backend), Clock(CHUNKS * seconds, backend == "numpy")
