@@ -1,18 +1,20 @@
 """What --precision exact costs: the time of a step against float32 and float64.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/exact_speed.py
+    OPENBLAS_NUM_THREADS=1 python benchmarks/exact_speed.py             # 90 seconds
+    OPENBLAS_NUM_THREADS=1 chrt -r 1 python benchmarks/exact_speed.py   # beside other programs
 
 The works of docs/performance.md. First one process with one thread, by its processor time, so that
 other programs disturb little; then two processes that share each step, by the clock, for which the
-machine should be quiet. Steps of the precisions alternate, and the least of ROUNDS counts. Writes
-benchmarks/results/exact-speed.md, which `fill_docs.py` puts into docs/exact.md and
-docs/performance.md.
+machine should be quiet, or the priority that of real time. Steps of the precisions alternate, and
+the least of ROUNDS counts. Writes benchmarks/results/exact-speed.md, which `fill_docs.py` puts into
+docs/exact.md and docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -83,6 +85,12 @@ def row(name: str, one: dict[str, float], two: dict[str, float]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def priority() -> str:
+    """What is to be said about the priority of this process, if it is not the usual one."""
+    usual = not hasattr(os, "sched_getscheduler") or os.sched_getscheduler(0) == os.SCHED_OTHER
+    return "" if usual else "; at the priority of real time, beside other programs"
+
+
 def main() -> int:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -103,7 +111,7 @@ def main() -> int:
     lines += [
         "",
         f"Processor time of one process; two processes by the clock. {device}, one thread in each "
-        f"process; {blas_name()}.",
+        f"process; {blas_name()}{priority()}.",
     ]
     out.write_text("\n".join(lines) + "\n")
     return 0
