@@ -6,14 +6,14 @@ Run:  python benchmarks/gpu.py            (measurements alone)
       python benchmarks/gpu.py --cpu      (the same without CuPy)
 
 Each part and each peer runs in a process of its own, so that none disturbs another; a peer that is
-not installed or fails is left out, with the reason. All ends within 8 minutes (--minutes; 40 with
---tiny, since CuPy may compute on a CPU there): of them a share is reserved for every part, which
-earlier parts cannot use up. This package is timed as people run it, by its
-training loop with its rows of history; for the others times are medians over chunks of steps
-between two synchronised readings of the clock, after a warm-up that compiles and fills caches. All
-train on the same 60,000 images, kept as uint8 on the device that computes. Writes gpu.json and
-gpu.md (gpu-cpu.json and gpu-cpu.md with --cpu) to --out, by default benchmarks/results/, and with
---all what the suite printed and the largest differences that it found.
+not installed or fails is left out, with the reason. All ends within 8 minutes (--minutes; 90 with
+--tiny, where a busy CPU may be in the place of a GPU): of them a share is reserved for every part,
+which earlier parts cannot use up. This package is timed as people run it, by its training loop with
+its rows of history; for the others times are medians over chunks of steps between two synchronised
+readings of the clock, after a warm-up that compiles and fills caches. All train on the same 60,000
+images, kept as uint8 on the device that computes. Writes gpu.json and gpu.md (gpu-cpu.json and
+gpu-cpu.md with --cpu) to --out, by default benchmarks/results/, and with --all what the suite
+printed and the largest differences that it found.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def run_check(what: str, device: str, out: Path, tiny: bool) -> None:
     environment = {**environment_here(), "MNISTGPU_PARITY_REPORT": report}
     command = ["-m", "mnistgpu.cli", "doctor", "--backend", backend]
     if what == "suite":
-        command = ["-m", "pytest", "-q", "-rP", "-m", "gpu and not slow" if tiny else "gpu"]
+        # each test is named, also where they are ended before the last
+        command = ["-m", "pytest", "-v", "-rP", "-m", "gpu and not slow" if tiny else "gpu"]
         if device == "cpu":
             command = [*command[:-1], "not gpu", "tests/core/test_backends_agree.py"]
     with (out / f"{what}-{backend}.txt").open("w") as log:

@@ -60,7 +60,7 @@ class Sizes:
     epochs: int  # of mini-batches
     copied: int  # float32 numbers
     rows: int  # of the large product's factors
-    minutes: float  # for all parts; a CPU in the place of a GPU needs more of them
+    minutes: float  # for all parts; more where a busy CPU is in the place of a GPU
     flags: dict[str, list[str]] = field(default_factory=dict)  # of a recipe's whole run
 
 
@@ -74,7 +74,7 @@ TINY = Sizes(  # to try the whole script where CuPy computes on a CPU
     3,
     2**20,
     64,
-    40.0,
+    90.0,
     {
         "classic": ["--iterations", "100", "--validation", "100"],
         "fast": _FEW,
