@@ -82,6 +82,8 @@ def goals(result: dict[str, Any]) -> Iterator[Row]:
     yield at_most(full.name, "of PyTorch eager", 0.5, share(own, ms(full, "torch eager")))
     yield at_most(full.name, "of the best peer", 1.0, share(own, ms(full, *OTHERS)))
     yield at_most(full.name, "of reading the images once", 1.5, share(own, read))
+    in_bytes = share(ms(full, "mnistgpu bytes"), ms(full, "mnistgpu graph"))
+    yield at_most(full.name, "of the same by products of floats, if of bytes", 1.0, in_bytes)
     own = ms(small, *OURS)
     yield at_most(small.name, "of PyTorch eager", 0.3, share(own, ms(small, "torch eager")))
     yield at_most(small.name, "of PyTorch's graph", 1.0, share(own, ms(small, "torch graph")))

@@ -60,10 +60,11 @@ class Sizes:
     epochs: int  # of mini-batches
     copied: int  # float32 numbers
     rows: int  # of the large product's factors
+    minutes: float  # for all parts; more where a busy CPU is in the place of a GPU
     flags: dict[str, list[str]] = field(default_factory=dict)  # of a recipe's whole run
 
 
-FULL = Sizes(IMAGES, [*WORKS.values()], 2000, 5, 2**28, 8192)
+FULL = Sizes(IMAGES, [*WORKS.values()], 2000, 5, 2**28, 8192, 8.0)
 _FEW = ["--layers", "784-16-10", "--batch-size", "256", "--epochs", "3"]
 TINY = Sizes(  # to try the whole script where CuPy computes on a CPU
     1500,
@@ -73,6 +74,7 @@ TINY = Sizes(  # to try the whole script where CuPy computes on a CPU
     3,
     2**20,
     64,
+    90.0,
     {
         "classic": ["--iterations", "100", "--validation", "100"],
         "fast": _FEW,

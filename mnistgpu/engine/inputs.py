@@ -21,6 +21,10 @@ from mnistgpu.maths.regularize import add_noise, drop
 from mnistgpu.settings import Settings
 
 FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
+# Whether a GPU multiplies the bytes of plain images by the weights of a first layer of up to
+# BYTE_UNITS units, without a copy as numbers; off until benchmarks/gpu.py has shown that it pays
+BYTE_PRODUCTS = False
+BYTE_UNITS = 16  # sums that a thread of the kernels keeps in registers
 # By what is folded into the key of a step: a purpose of `counter_rng`, and what it counts
 Keys = Mapping[tuple[int, ...], Key]
 
@@ -65,12 +69,6 @@ class Inputs:
         self.fields: augment.SmoothFields | None = None
         if self.deformation.elastic > 0:
             self.fields = augment.SmoothFields(like, image_shape, self.deformation.elastic_sigma)
-        # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
-        # few units, for the same result but rounding
-        disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
-        few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
-        unscaled = few and xp.__name__ == "numpy" and not disturbed and not settings.center
-        self.factor = 1.0 / 255.0 if unscaled else 1.0
         # an array, since uint8 times a float would be float64
         self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
         self.selected: Array | None = None
@@ -80,6 +78,21 @@ class Inputs:
             keep = inked(images, settings.min_ink)
             self.selected = xp.asarray(keep, **where)
         self.keep, self.pixels = keep, len(keep)
+        # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
+        # few units, for the same result but rounding
+        disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
+        few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
+        plain = few and not disturbed and not settings.center
+        self.in_bytes = (
+            BYTE_PRODUCTS
+            and plain
+            and xp.__name__ != "numpy"
+            and settings.precision == "float32"
+            and settings.sizes[1] <= BYTE_UNITS
+            and self.pixels % 4 == 0  # which a thread of the kernels reads at once
+        )
+        unscaled = self.in_bytes or (plain and xp.__name__ == "numpy")
+        self.factor = 1.0 / 255.0 if unscaled else 1.0
         if settings.center:
             mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
@@ -93,10 +106,14 @@ class Inputs:
     def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
 
+        They stay uint8 if they are multiplied `in_bytes`.
+
         `chance` decides deformation, noise and dropout. Each is done in the order in which the
         numbers lie in memory: images as columns after a deformation, as rows without one.
         """
         xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
+        if self.in_bytes:
+            return images.T
         if deform:
             X = xp.astype(self.deformed(images, labels, chance), dtype, copy=False)
             X *= 1.0 / 255.0

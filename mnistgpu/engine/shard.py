@@ -102,7 +102,7 @@ class Shard:
         hidden = len(self.params) - 1
         for layer, (W, b) in enumerate(self.params):
             sums, Z = buffers.sums[layer], buffers.Z[layer]
-            self.matmul(W, buffers.A[layer], out=sums)
+            self.multiply(W, buffers.A[layer], sums, layer)
             if layer == 0 and self.factor != 1.0:
                 sums *= self.factor
             if layer == hidden:
@@ -140,7 +140,7 @@ class Shard:
                 regularize.normalize_groups_backward(dZ, buffers.groups[layer], self.group)
             if layer == 0 and self.factor != 1.0:
                 dZ *= self.factor
-            self.matmul(dZ, buffers.A[layer].T, out=dW)
+            self.multiply(dZ, buffers.A[layer].T, dW, layer)
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 self.matmul(self.params[layer][0].T, dZ, out=dA)
@@ -151,6 +151,13 @@ class Shard:
                 else:
                     dA *= buffers.slope[layer - 1]
                 dZ = dA
+
+    def multiply(self, left: Array, right: Array, out: Array, layer: int) -> None:
+        """out = left @ right, where `right` are the activations of a layer, or their transpose."""
+        if layer == 0 and self.inputs.in_bytes:
+            multiply_bytes(left, right, out, self.matmul)
+        else:
+            self.matmul(left, right, out=out)
 
     def buffers_for(self, m: int) -> Any:
         """The `new_buffers` for m images, made once."""
@@ -163,6 +170,12 @@ class Shard:
     def new_buffers(self, m: int) -> Buffers:
         """Buffers for shards of m images."""
         return Buffers(self.gradient, self.sizes, m, self.settings.batch_norm)
+
+
+@with_kernel
+def multiply_bytes(left: Array, images: Array, out: Array, matmul: Any) -> None:
+    """out (n, m) = left (n, k) @ images (k, m) of uint8."""
+    matmul(left, array_namespace(left).astype(images, left.dtype), out=out)
 
 
 @with_kernel

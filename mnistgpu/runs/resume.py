@@ -20,9 +20,10 @@ def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
     """How many workers share a step: on the same machine as many as before.
 
     This holds even if the process may now use fewer cores, since the number of workers decides how
-    sums are rounded. None for a new run or another machine: the trainer then chooses.
+    sums are rounded. None, so that the trainer chooses, for a new run, on another machine, and for
+    an exact run, whose sums are not rounded.
     """
-    if saved is None or machine(backend) != saved.machine:
+    if saved is None or saved.settings.is_exact or machine(backend) != saved.machine:
         return None
     return saved.workers
 

@@ -197,6 +197,36 @@ def test_a_gpu_has_the_digest_of_the_cpu(exact_run, arrays, tmp_path, graph, mon
     assert mnistgpu.resume(path, *arrays, backend=gpu).digest == exact_run.digest
 
 
+def written(small_set, path, precision, kernels):
+    """history.csv without its seconds, results.json without its times, of a run with kernels."""
+    options = (
+        *("--data", small_set, "--layers", "784-16-10", "--epochs", "2", "--batch-size", "50"),
+        *("--alpha", "0.1", "--init", "he", "--validation", "100", "--early-stopping", "5"),
+        *("--precision", precision, "--out", path),
+    )
+    variables = runs.environment() | {"OPENBLAS_CORETYPE": kernels}
+    done = runs.run(*options, env=variables)
+    assert done.returncode == 0, done.stderr
+    header, *rows = (path / "history.csv").read_text().splitlines()
+    place = header.split(",").index("seconds")
+    history = [[cell for i, cell in enumerate(row.split(",")) if i != place] for row in rows]
+    results = json.loads((path / "results.json").read_text())
+    for name in ("seconds", "images_per_second"):
+        del results[name]
+    return history, json.dumps(results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["exact", "float32"])
+def test_two_kernels_write_the_same_files(small_set, tmp_path, precision):
+    """But for times; with float32, the control, they do not."""
+    here, there = (
+        written(small_set, tmp_path / kernels, precision, kernels)
+        for kernels in ("Haswell", "Prescott")
+    )
+    assert (here == there) == (precision == "exact")
+
+
 def test_another_version_of_exact_arithmetic_is_refused(exact_run, arrays, monkeypatch):
     from mnistgpu.maths import exact
 

@@ -19,6 +19,7 @@ from mnistgpu.backend import NUMPY, array_namespace
 from mnistgpu.data import Digits
 from mnistgpu.engine import inputs
 from mnistgpu.engine.gradient import Engine
+from mnistgpu.engine.stepping import kernels_on
 from mnistgpu.engine.trainer import Batches, Trainer
 from mnistgpu.errors import BackendError
 from mnistgpu.maths import augment, optimizers, regularize
@@ -146,6 +147,47 @@ def test_one_training_step_per_tensor(other_space, compare, digits):
         tensors.append(named)
     for name, here in tensors[0].items():
         compare(name, tensors[1][name], here, 1e-5)
+
+
+@pytest.mark.parametrize("other_space", SPACES[2:], indirect=True)
+@pytest.mark.parametrize("full", [False, True], ids=["rows", "slice"])
+def test_a_step_that_multiplies_bytes(other_space, compare, digits, monkeypatch, full):
+    """It has the plain step's gradient, and no copy of the images as numbers."""
+    images, labels = digits[0], digits[1]
+    settings = Settings(layers="784-10-10")
+    theta = network.init(counter_rng.key(3, like=NUMPY_ZERO), settings.sizes, "he")
+    results = []
+    for put in (np.asarray, other_space.put):
+        monkeypatch.setattr(inputs, "BYTE_PRODUCTS", put is not np.asarray)
+        there = put(theta)
+        pixels = inputs.Inputs(images, settings, (28, 28), there)
+        assert pixels.in_bytes == (put is not np.asarray)
+        engine = Engine(there, settings, put(images), put(labels), pixels, 300)
+        rows = slice(100, 400) if full else put(np.arange(300) * 7 % len(images))
+        with kernels_on(other_space.backend() if pixels.in_bytes else NUMPY):
+            gradient, loss, right = engine.gradient(rows)
+        results.append({"gradient": gradient, "loss": loss, "right": right})
+    for name, here in results[0].items():
+        compare(f"bytes, {name}", results[1][name], here, 1e-5)
+
+
+@pytest.mark.parametrize("other_space", SPACES[2:], indirect=True)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"center": True}, {"input_noise": 0.3}, {"input_dropout": 0.1}, {"shift": 2.0}),
+        *({"precision": "tf32"}, {"precision": "float64"}, {"layers": "784-17-10"}),
+    ],
+)
+def test_bytes_are_multiplied_where_nothing_changes_them(monkeypatch, other_space, digits, changes):
+    monkeypatch.setattr(inputs, "BYTE_PRODUCTS", True)
+    like = other_space.put(NUMPY_ZERO)
+    settings = Settings(layers="784-16-10")
+    assert inputs.Inputs(digits[0], settings, (28, 28), like).in_bytes
+    changed = settings.changed(**changes)
+    assert not inputs.Inputs(digits[0], changed, (28, 28), like).in_bytes
+    assert not inputs.Inputs(digits[0], settings, (28, 28), NUMPY_ZERO).in_bytes
+    assert not inputs.Inputs(digits[0][:, :783], settings, (27, 29), like).in_bytes
 
 
 def loss_curve(put, own, theta, images, labels, steps):

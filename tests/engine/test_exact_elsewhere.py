@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import processes
+from helpers import other_blas, processes
 from helpers.exact import BASE, CASES, bits, run
 from helpers.mnist import ROOT
 from helpers.spaces import Space
@@ -125,6 +125,18 @@ def test_the_kernels_of_other_processors_have_the_same_bits(train):
         controls.add(found.pop("control"))
         assert found == here, environment
     assert len(controls) > 1  # float32, the control
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(other_blas.why_not()), reason=other_blas.why_not())
+def test_another_blas_has_the_same_bits(train, tmp_path):
+    """MKL, BLIS, ATLAS, the reference BLAS: whichever are there."""
+    expected = {name: run(BASE.changed(**changes), train) for name, changes in CASES.items()}
+    control = run(BASE.changed(precision="float32"), train)
+    for path in other_blas.libraries():
+        found = digests_with(*CASES, **other_blas.variables(path, tmp_path))
+        assert found.pop("control") != control, path  # which shows that it multiplied
+        assert found == expected, path
 
 
 def test_two_kernels_have_the_same_bits(train):

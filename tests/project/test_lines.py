@@ -65,8 +65,8 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (1800, 740, []),
-        (1801, 740, ["engine/"]),
+        (1860, 740, []),
+        (1861, 740, ["engine/"]),
         (100, 741, ["engine/cpu/"]),
         (2000, 800, ["engine/", "engine/cpu/"]),
     ],

@@ -86,6 +86,8 @@ def test_a_resumed_run_has_the_workers_of_its_beginning(dataset, tmp_path):
     elsewhere = replace(saved, machine=saved.machine | {"device": "an abacus"})
     assert resume.workers(elsewhere, NUMPY) is None
     assert resume.workers(None, NUMPY) is None
+    exact = replace(saved, settings=saved.settings.changed(precision="exact"))
+    assert resume.workers(exact, NUMPY) is None  # whose sums are not rounded
 
 
 def test_five_seconds_lie_between_checkpoints(tmp_path, monkeypatch):

@@ -3,11 +3,13 @@
 Here for speed alone: on a GPU a launch costs more than the work of most of them. Each has the name
 and the arguments of the function that it stands for (`backend.with_kernel`), whose docstring says
 what it computes. Products and sums are not fused (--fmad=false), so that all have the bits of the
-plain form on the same GPU, but for sums over images and classes in `head`.
+plain form on the same GPU, but for sums over images, classes and pixels in `head` and
+`multiply_bytes`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +22,14 @@ from mnistgpu.counter_rng import Key
 from mnistgpu.maths.optimizers import BETA_1, BETA_2, Numbers, State
 
 
-def kernel(inputs: str, outputs: str, code: str) -> Callable[..., Array]:
-    """A kernel that computes number i of its outputs by this code."""
+def kernel(inputs: str, outputs: str, code: str, fuse: bool = False) -> Callable[..., Array]:
+    """A kernel that computes number i of its outputs by this code.
+
+    `fuse` lets the compiler make one operation of a multiplication and an addition.
+    """
+    options = () if fuse else ("--fmad=false",)
     made: Callable[..., Array] = cupy.ElementwiseKernel(
-        inputs, outputs, code, "mnistgpu_kernel", options=("--fmad=false",)
+        inputs, outputs, code, "mnistgpu_kernel", options=options
     )
     return made
 
@@ -103,6 +109,57 @@ def moved(
 
 # engine.shard
 
+# A thread has the sums of one image, or of four pixels over IMAGES_OF_A_SUM images. It reads four
+# pixels or weights at once; the sums of all units stay in its registers.
+IMAGES_OF_A_SUM = 128
+_FORWARD = """
+    struct alignas(16) Weights { float of[4]; };
+    float sum[units] = {};
+    for (int k = 0; k < pixels; k += 4) {
+        unsigned int four = *(const unsigned int*)&images[(long long)i * pixels + k];
+        for (int unit = 0; unit < units; unit++) {
+            Weights weights = *(const Weights*)&left[unit * pixels + k];
+            for (int j = 0; j < 4; j++) sum[unit] += weights.of[j] * (float)(four >> 8 * j & 255);
+        }
+    }
+    for (int unit = 0; unit < units; unit++) out[unit * m + i] = sum[unit];
+"""
+_BACKWARD = """
+    float sum[units][4] = {};
+    int k = i % (pixels / 4) * 4, part = i / (pixels / 4);
+    for (int image = part * most; image < min((part + 1) * most, m); image++) {
+        unsigned int four = *(const unsigned int*)&images[(long long)image * pixels + k];
+        for (int unit = 0; unit < units; unit++)
+            for (int j = 0; j < 4; j++)
+                sum[unit][j] += left[unit * m + image] * (float)(four >> 8 * j & 255);
+    }
+    for (int unit = 0; unit < units; unit++)
+        for (int j = 0; j < 4; j++) out[(part * units + unit) * pixels + k + j] = sum[unit][j];
+"""
+
+
+@functools.cache
+def _bytes_kernel(code: str, units: int) -> Callable[..., Array]:
+    arguments = "raw float32 left, raw uint8 images, int32 pixels, int32 m, int32 most"
+    return kernel(arguments, "raw float32 out", f"const int units = {units};\n{code}", fuse=True)
+
+
+def multiply_bytes(left: Array, images: Array, out: Array, matmul: Any) -> None:
+    """See `engine.shard`. One of the axes of `images` counts pixels, by which they lie in rows."""
+    units, most = left.shape[0], IMAGES_OF_A_SUM
+    if images.strides[0] == 1:  # W_1 X
+        pixels, m = images.shape
+        _bytes_kernel(_FORWARD, units)(left, images.T, pixels, m, most, out, size=m)
+    else:  # dZ X^T
+        m, pixels = images.shape
+        parts = -(-m // most)
+        sums = cupy.empty((parts, units, pixels), "float32")
+        _bytes_kernel(_BACKWARD, units)(
+            left, images, pixels, m, most, sums, size=parts * pixels // 4
+        )
+        cupy.sum(sums, axis=0, out=out)
+
+
 _head = kernel(
     "raw T sums, raw T b, raw T targets, int64 label, T scale, int32 classes, int32 m",
     "raw T dZ, T loss, int64 right",
@@ -178,5 +235,8 @@ def adam(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
     _adam(gradient, BETA_1, BETA_2, *numbers, theta, state["first"], state["second"])
 
 
-_ALL = bits, parts, moved, head, add_bias_relu, keep_where_positive, gradient_descent, adam
+_ALL = (
+    *(bits, parts, moved, gradient_descent, adam),
+    *(head, add_bias_relu, keep_where_positive, multiply_bytes),
+)
 KERNELS = {each.__name__: each for each in _ALL}

@@ -19,7 +19,7 @@ PLAIN = {
     for each in (
         *(counter_rng.bits, counter_rng.parts, augment.moved),
         *(optimizers.gradient_descent, optimizers.adam),
-        *(shard.head, shard.add_bias_relu, shard.keep_where_positive),
+        *(shard.head, shard.add_bias_relu, shard.keep_where_positive, shard.multiply_bytes),
     )
 }
 
@@ -144,6 +144,25 @@ def test_bias_relu_and_its_mask(cupy, dtype):
         for here, there in zip(plain, kernel, strict=True):
             np.testing.assert_array_equal(there, here, err_msg=name)
     assert 0.3 < (both(cupy, "add_bias_relu", bias)[1][-1] == 0).mean() < 0.7
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("units", [1, 10, 16])
+@pytest.mark.parametrize("count", [1, 128, 129, 300])
+def test_products_of_bytes(cupy, units, count):
+    """W_1 X and dZ X^T: one image, a whole part of a sum over images, one more."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 784), dtype=np.uint8)
+    for forward, shape in ((True, (units, 784)), (False, (units, count))):
+        left = normals(cupy, 5, shape)
+
+        def arguments(forward=forward, left=left):
+            held = cupy.asarray(images)
+            out = cupy.full((units, count if forward else 784), np.nan, "float32")
+            return left, held.T if forward else held, out, cupy.matmul
+
+        plain, kernel = both(cupy, "multiply_bytes", arguments)
+        wide = np.abs(plain[0]) @ np.abs(plain[1].astype("float32"))
+        assert (np.abs(kernel[2] - plain[2]) <= 3e-6 * wide).all()
 
 
 @pytest.mark.gpu

@@ -87,6 +87,15 @@ def test_no_operation_is_fused_or_approximate(nvrtc, kernels, name):
     assert all(".rn" in each for each in found if each.startswith(("div", "sqrt")))
 
 
+@pytest.mark.parametrize("name", ["_FORWARD", "_BACKWARD"])
+def test_the_sums_of_products_of_bytes_are_fused_and_stay_in_registers(nvrtc, kernels, name):
+    """Ten units and four pixels: all loops over them are unrolled, so no array has an address."""
+    inputs, outputs, code, _, named = kernels._bytes_kernel(getattr(kernels, name), 10)
+    found = ptx(nvrtc, source(inputs, outputs, code), [*ALWAYS, *named["options"]])
+    assert set(found) == {"fma.rn.ftz.f32"}
+    assert len(found) % 40 == 0
+
+
 def test_without_the_option_they_are_fused(nvrtc, kernels):
     inputs, outputs, code, _, _ = kernels._adam
     assert "fma.rn.f64" in ptx(nvrtc, source(inputs, outputs, code), ALWAYS)

@@ -12,7 +12,7 @@ from helpers.tape import Tape, Taped, TapeRecorder
 from mnistgpu import backend, data
 from mnistgpu.backend import NUMPY, select
 from mnistgpu.data import Digits
-from mnistgpu.engine import memory, shard
+from mnistgpu.engine import inputs, memory, shard
 from mnistgpu.engine import trainer as trainer_module
 from mnistgpu.engine.gpu import cuda_graph, recorder
 from mnistgpu.engine.gpu.cuda_graph import StepGraph, length_of_window, stepping
@@ -359,3 +359,18 @@ def test_replays_on_a_gpu(digits, changes, precision):
     assert said == []
     np.testing.assert_allclose(sums, expected, rtol=1e-2)
     np.testing.assert_allclose(gpu.to_numpy(trainer.theta), gpu.to_numpy(plain.theta), atol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["plain", "full batch"])
+def test_replays_that_multiply_bytes(digits, name, monkeypatch):
+    monkeypatch.setattr(inputs, "BYTE_PRODUCTS", True)
+    calls, columns = [], inputs.Inputs.columns
+
+    def counted(self, *arguments):
+        calls.append(columns(self, *arguments))
+        return calls[-1]
+
+    monkeypatch.setattr(inputs.Inputs, "columns", counted)
+    test_replays_on_a_gpu(digits, CASES[name], "float32")
+    assert {each.dtype for each in calls} == {np.dtype("uint8")}
