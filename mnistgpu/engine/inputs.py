@@ -25,6 +25,11 @@ FEW_UNITS = 8  # at least so many pixels for each unit of the first layer
 Keys = Mapping[tuple[int, ...], Key]
 
 
+def scale_of(images: Array) -> float:
+    """What numbers are multiplied by: 1/255 of grey levels (uint8), 1 of features (floats)."""
+    return 1.0 / 255.0 if images.dtype == array_namespace(images).uint8 else 1.0
+
+
 class Chance(NamedTuple):
     """What the random numbers of a shard depend on, and whether it is deformed at all."""
 
@@ -51,8 +56,9 @@ def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
 class Inputs:
     """How the images of one training set become columns of activations.
 
-    images (N, pixels) uint8 on the host decide the selected pixels and the mean; `like` says where
-    the arrays live.
+    images (N, pixels) on the host decide the selected pixels and the mean; `like` says where the
+    arrays live. They are grey levels (uint8), or features of any kind in the type of the settings,
+    which are taken as they are.
     """
 
     def __init__(
@@ -70,9 +76,10 @@ class Inputs:
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
         few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
         unscaled = few and xp.__name__ == "numpy" and not disturbed and not settings.center
-        self.factor = 1.0 / 255.0 if unscaled else 1.0
+        self.scale = scale_of(images)
+        self.factor = self.scale if unscaled else 1.0
         # an array, since uint8 times a float would be float64
-        self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
+        self._scale = xp.asarray(np.asarray(self.scale, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
         keep = np.arange(images.shape[1])
@@ -81,7 +88,9 @@ class Inputs:
             self.selected = xp.asarray(keep, **where)
         self.keep, self.pixels = keep, len(keep)
         if settings.center:
-            mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
+            mean = images.mean(axis=0, dtype=np.float64)[keep]
+            if self.scale != 1.0:
+                mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
 
     def crop(self, images: Array) -> Array:
@@ -106,8 +115,8 @@ class Inputs:
                 X = xp.multiply(images, self._scale)
             else:  # the same bits; faster on NumPy, and the only way of the array API standard
                 X = xp.astype(images, dtype)
-                if self.factor == 1.0:
-                    X *= 1.0 / 255.0
+                if self.factor != self.scale:
+                    X *= self.scale
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
         axis = 1 if deform else 0  # along which the images lie
@@ -138,8 +147,8 @@ class Inputs:
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
         """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""
         np.copyto(X, images)
-        if self.factor == 1.0:
-            X *= 1.0 / 255.0
+        if self.factor != self.scale:
+            X *= self.scale
         if self.mean is not None:
             X -= self.mean.T
 
