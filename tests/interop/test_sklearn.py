@@ -175,6 +175,15 @@ def test_weights_count_as_repeated_rows_and_classes_by_their_names(wine):
         MnistGpuClassifier(**how, class_weight={"x": 2}).fit(X, names)
 
 
+def test_rows_of_weight_zero_are_as_if_they_were_not_there(wine):
+    X, y = wine
+    kept = np.arange(len(y)) % 4 > 0
+    how = QUICK | {"batch_size": 20, "epochs": 4}
+    weighted = MnistGpuClassifier(**how).fit(X, y, sample_weight=kept)
+    without = MnistGpuClassifier(**how).fit(X[kept], y[kept])
+    assert np.array_equal(weighted.coefs_[0], without.coefs_[0])
+
+
 def test_balanced_classes_find_the_rare_one():
     rng = np.random.default_rng(0)
     X = np.vstack([rng.normal(0, 1, (570, 2)), rng.normal(1.5, 1, (30, 2))])
