@@ -7,6 +7,7 @@ CuPy stay on the GPU to be answered, others go through the host.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from sklearn import get_config
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from mnistgpu.backend import Array, Backend
+from mnistgpu.backend import Array, Backend, on_device_of
 from mnistgpu.data import Digits
 from mnistgpu.data.conversion import on_host
 from mnistgpu.errors import DataError, ShapeError, UsageError
@@ -54,7 +55,8 @@ def like(answers: np.ndarray, X: Any) -> Any:
     """Answers on the host as an array of the library and on the device of X."""
     if isinstance(X, np.ndarray):
         return answers
-    return namespace_of(X).asarray(answers, device=X.device)
+    with X.device if is_cupy(X) else contextlib.nullcontext():
+        return namespace_of(X).asarray(answers, **on_device_of(X))
 
 
 def namespace_of(array: Any) -> Any:
@@ -72,9 +74,7 @@ def namespace_of(array: Any) -> Any:
 
 def labels_like(labels: np.ndarray, found: Any) -> Any:
     """Labels on the host as an array of the library of `found`, if that has such labels."""
-    if isinstance(found, np.ndarray) or labels.dtype.kind not in "biuf":
-        return labels
-    return namespace_of(found).asarray(labels, device=found.device)
+    return like(labels, found) if labels.dtype.kind in "biuf" else labels
 
 
 def checked(estimator: Any, X: Any, **more: Any) -> Any:

@@ -307,8 +307,8 @@ def test_arrays_of_other_libraries_come_back_as_such():
 
 
 @pytest.mark.gpu
-def test_arrays_of_cupy_are_answered_in_cupy(wine):
-    os.environ.setdefault("SCIPY_ARRAY_API", "1")
+def test_arrays_of_cupy_are_answered_in_cupy(wine, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     cupy = pytest.importorskip("cupy")
     import sklearn
 
