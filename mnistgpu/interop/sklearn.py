@@ -13,6 +13,7 @@ called while the network learns.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,10 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             raise UsageError(
                 "partial_fit holds nothing out: leave early_stopping and validation out, or use fit"
             )
+        if self.class_weight == "balanced":
+            raise UsageError(
+                "partial_fit sees no whole set to balance: give class_weight={label: weight, ...}"
+            )
         first = not hasattr(self, "_learnt")
         X, y = arrays.checked(self, X, y=y, reset=first)
         labels = arrays.to_host(y, "y")
@@ -211,15 +216,16 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         shape = self._image_shape(rows.shape[1])
         count = len(rows) if weights is None else int(np.count_nonzero(weights))
         settings = self._settings(count, rows.shape[1], epochs, held_out is not None)
-        train = arrays.digits_of(rows, numbers, names, weights, shape, settings.dtype)
+        how = names, shape, settings.dtype
+        train = arrays.digits_of(rows, numbers, weights, *how, alone=epochs is not None)
         validation = None
         if held_out is not None:
             X_val, y_val = held_out
             if (X_val.dtype == np.uint8) != (rows.dtype == np.uint8):
                 raise DataError("X_val: must be of the type of X, both uint8 or both floats")
             of_val = arrays.numbered(y_val, self.classes_)
-            how = names, None, shape, settings.dtype, "X_val"
-            validation = arrays.digits_of(X_val, of_val, *how)
+            of_class = arrays.weights_of(None, self.class_weight, y_val, self.classes_)
+            validation = arrays.digits_of(X_val, of_val, of_class, *how, "X_val", alone=True)
         dataset = Dataset(train, None, "X", validation)
         check_fit(settings, dataset)
         check_backend(settings, chosen)
@@ -257,15 +263,25 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             given["validation"] = HELD_OUT if given["early_stopping"] and not validated else 0
         if validated:
             given["validation"] = 0
-        if given["batch_size"] is not None:
-            left = count - number_of(given["validation"], count)
-            given["batch_size"] = min(given["batch_size"], max(1, left))
-        hidden = self.hidden_layer_sizes
-        hidden = (hidden,) if isinstance(hidden, (int, np.integer)) else tuple(hidden)
-        outputs = len(self.classes_)
-        balance = "none" if isinstance(self.class_weight, dict) else self.class_weight
-        layers = "-".join(map(str, (features, *hidden, outputs)))
-        return Settings(layers=layers, seed=self._seed(), class_weight=balance, **given)
+        balance = "none" if isinstance(self.class_weight, Mapping) else self.class_weight
+        layers = "-".join(map(str, (features, *self._hidden(), len(self.classes_))))
+        made = Settings(layers=layers, seed=self._seed(), class_weight=balance, **given)
+        left = max(1, count - number_of(made.validation, count))
+        if made.batch_size is not None and made.batch_size > left:
+            made = made.changed(batch_size=left)
+        return made
+
+    def _hidden(self) -> tuple[int, ...]:
+        """The units of each hidden layer; UsageError if they are no numbers."""
+        given = self.hidden_layer_sizes
+        sizes = (given,) if isinstance(given, (int, np.integer)) else given
+        listed = isinstance(sizes, (tuple, list, np.ndarray))
+        if not listed or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
+            raise UsageError(
+                "hidden_layer_sizes: must be whole numbers of at least 1, such as (100,) or "
+                f"(200, 100), not {given!r}"
+            )
+        return tuple(map(int, sizes))
 
     def _seed(self) -> int:
         """A whole random_state as it is; else a number that it draws."""

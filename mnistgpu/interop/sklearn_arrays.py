@@ -163,17 +163,22 @@ def weights_of(
 def digits_of(
     X: np.ndarray,
     numbers: np.ndarray,
-    names: tuple[str | int, ...],
     weights: np.ndarray | None,
+    names: tuple[str | int, ...],
     image_shape: tuple[int, int],
     dtype: str,
     name: str = "X",
+    *,
+    alone: bool = False,
 ) -> Digits:
-    """The rows to train on, without those of weight 0; DataError if fewer than two classes stay."""
+    """The rows to train on, without those of weight 0.
+
+    DataError if fewer than two classes stay, unless a class may be `alone`.
+    """
     if weights is not None and not weights.all():
         kept = weights > 0
         X, numbers, weights = X[kept], numbers[kept], weights[kept]
-        if len(np.unique(numbers)) < 2:
+        if not alone and len(np.unique(numbers)) < 2:
             raise DataError(
                 "sample_weight: leaves fewer than 2 classes of a weight above 0; a classifier "
                 "needs at least 2 classes to tell apart"

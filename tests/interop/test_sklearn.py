@@ -223,9 +223,20 @@ def test_wrong_settings_and_other_features_are_refused(wine):
         ({"rotation": 10.0}, "deform images, but X has features"),
         ({"precision": "exact"}, "needs whole grey levels, but X has features"),
         ({"image_shape": (3, 3)}, "image_shape: 3x3 is not 13"),
+        ({"hidden_layer_sizes": None}, "hidden_layer_sizes: must be whole numbers"),
+        ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes: must be whole numbers"),
+        ({"batch_size": "auto"}, "--batch-size must be"),
+        ({"validation": "some"}, "--validation must be"),
+        ({"class_weight": 3}, "--class-weight must be"),
     ):
         with pytest.raises(ValueError, match=says):
-            MnistGpuClassifier(**QUICK, **wrong).fit(X, y)
+            MnistGpuClassifier(**QUICK | wrong).fit(X, y)
+    for wrong, says in (
+        ({"class_weight": "balanced"}, "sees no whole set to balance"),
+        ({"early_stopping": 3}, "partial_fit holds nothing out"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            MnistGpuClassifier(**QUICK | wrong).partial_fit(X, y, [0, 1, 2])
     with pytest.raises(NotFittedError):
         MnistGpuClassifier().predict(X)
     fitted = MnistGpuClassifier(**QUICK | {"epochs": 1}).fit(X, y)
