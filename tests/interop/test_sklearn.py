@@ -301,7 +301,31 @@ def test_callbacks_of_scikit_learn_see_each_epoch_and_may_stop(wine):
     assert seen.count("begin epoch") == 3
 
 
-def test_arrays_of_other_libraries_come_back_as_such():
+@pytest.mark.parametrize("device", ["CPU_DEVICE", "device1"])
+def test_arrays_of_another_library_come_back_as_such(wine, monkeypatch, device):
+    strict = pytest.importorskip("array_api_strict", reason="array-api-strict is missing")
+    import sklearn
+
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X, y = wine
+    where = {"device": strict.Device(device)}
+    there = strict.asarray(X, **where), strict.asarray(y, **where)
+    names = np.array(["red", "rose", "white"])[y]
+    quick = MnistGpuClassifier(**QUICK | {"epochs": 3})
+    here = clone(quick).fit(X, y)
+    with sklearn.config_context(array_api_dispatch=True):
+        fitted = clone(quick).fit(*there, sample_weight=strict.ones(178, **where))
+        for answers in (fitted.predict_proba(there[0]), fitted.predict(there[0])):
+            assert type(answers).__module__.startswith("array_api_strict")
+            assert answers.device == strict.Device(device)
+        believed = fitted.predict_proba(there[0]).to_device(strict.Device("CPU_DEVICE"))
+        of_names = clone(quick).fit(there[0], names).predict(there[0])
+    assert np.array_equal(np.asarray(believed), here.predict_proba(X))
+    assert set(of_names) <= {"red", "rose", "white"}  # which only NumPy can hold
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks_of_arrays_of_other_libraries():
     """In a process of its own: SciPy reads SCIPY_ARRAY_API when it is imported."""
     pytest.importorskip("array_api_strict", reason="array-api-strict is missing")
     tests = "tests/interop/test_sklearn_checks.py"
