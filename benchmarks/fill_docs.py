@@ -29,6 +29,7 @@ TABLES = {  # name between the marks, file that holds it
     "exact-digests": RESULTS / "exact-digests.md",
     "exact-speed": RESULTS / "exact-speed.md",
     "exact-transcript": RESULTS / "exact-transcript.md",
+    "estimator": RESULTS / "estimator.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -56,6 +56,7 @@ _NAMES = {
     "draw": "api.studies",
     "list_runs": "runs.listing",
     "doctor": "commands.doctor",
+    "MnistGpuClassifier": "interop.sklearn",
     "Settings": "settings",
     "RECIPES": "recipes",
     "Dataset": "data",

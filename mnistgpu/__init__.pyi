@@ -20,6 +20,7 @@ from mnistgpu.errors import (
     StoppedError,
     UsageError,
 )
+from mnistgpu.interop.sklearn import MnistGpuClassifier
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.listing import list_runs
@@ -34,6 +35,7 @@ __all__ = [
     "Dataset",
     "Digits",
     "DivergedError",
+    "MnistGpuClassifier",
     "MnistGpuError",
     "Model",
     "OutOfMemoryError",

@@ -153,17 +153,31 @@ def one_hot(labels: Array, classes: int, dtype: str = "float32") -> Array:
     return xp.astype(digits[:, None] == labels[None, :], getattr(xp, dtype))
 
 
-def cross_entropy(Z: Array, Y: Array) -> Array:
+def shares(m: int, weights: Array | None = None) -> Array | float:
+    """The share of each of m images in the mean loss: w_i / (w_1 + ... + w_m), (m,), or 1/m.
+
+    weights: (m,), positive. Divided by their sum, as in PyTorch's CrossEntropyLoss(weight) and
+    scikit-learn's MLPClassifier, so their scale means nothing, a weight of 2 is an image that is
+    there twice, and with equal weights the mean is the plain one.
+    """
+    return 1.0 / m if weights is None else weights / array_namespace(weights).sum(weights)
+
+
+def cross_entropy(Z: Array, Y: Array, weights: Array | None = None) -> Array:
     """Mean over the columns of -log softmax(Z)[label], from logits Z and one-hot Y (classes, m).
 
-    From logits, not probabilities: log(softmax) would be log(0) where softmax underflows.
+    weights: those of the images (m,), for the weighted mean of `shares`. From logits, not
+    probabilities: log(softmax) would be log(0) where softmax underflows.
     """
     xp = array_namespace(Z, Y)
     if Z.shape != Y.shape:
         raise ShapeError(f"logits {Z.shape} and one-hot labels {Y.shape} must have one shape")
     shifted = Z - xp.max(Z, axis=0, keepdims=True)
     log_sum = xp.log(xp.sum(xp.exp(shifted), axis=0))
-    return xp.mean(log_sum - xp.sum(Y * shifted, axis=0))
+    losses = log_sum - xp.sum(Y * shifted, axis=0)
+    if weights is None:
+        return xp.mean(losses)
+    return xp.sum(losses * shares(losses.shape[0], weights))
 
 
 def check_columns(A: Array, W: Array, b: Array) -> None:
@@ -198,16 +212,20 @@ def backward(
     Z: Sequence[Array],
     Y: Array,
     derivative: Callable[[Array, Array], Array] = relu_derivative,
+    weights: Array | None = None,
 ) -> list[Layer]:
     """Gradients [(dW_1, db_1), ...] of the mean cross-entropy, by the chain rule, last layer first.
 
-    A and Z are what `forward` returned, Y (classes, m) the one-hot labels.
+    A and Z are what `forward` returned, Y (classes, m) the one-hot labels. weights: those of the
+    images (m,), as for `cross_entropy`.
     """
     xp = array_namespace(*A, Y)
     if A[-1].shape != Y.shape:
         raise ShapeError(f"one-hot labels must have shape {A[-1].shape}, not {Y.shape}")
     m = Y.shape[1]
     dZ = (A[-1] - Y) / m  #                       dZ_L: valid for cross-entropy after softmax alone
+    if weights is not None:  #                    dZ_L = (A_L - Y) * shares
+        dZ = (A[-1] - Y) * shares(m, weights)
     gradients = []
     for layer in reversed(range(len(params))):
         dW = dZ @ A[layer].T  #                   dW_l = dZ_l A_{l-1}^T    (n_l, n_{l-1})

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
+from mnistgpu.data import weighting
 from mnistgpu.data.naming import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
-from mnistgpu.knobs import COUNT_OR_SHARE, check_value, number, one_of, setting, whole
+from mnistgpu.knobs import COUNT_OR_SHARE, Check, check_value, number, one_of, setting, whole
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
@@ -82,6 +83,8 @@ def plain(name: str, value: Any) -> Any:
     """The value of a setting as it is kept: layers as text, a number of NumPy as one of Python."""
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if name == "class_weight":
+        return weighting.as_text(value)
     if name == "validation" and isinstance(value, float) and value.is_integer():
         return int(value)  # a flag has one type
     if name != "layers" or isinstance(value, str):
@@ -199,6 +202,15 @@ class Settings:
         whole(1),
     )
 
+    class_weight: str = setting(
+        weighting.NONE,
+        "How much the images of each class count: none (alike), balanced (rare classes more, so "
+        "that all classes count alike), or weights such as 0:1,7:2.5 (1 for classes not named).",
+        Check(
+            weighting.is_class_weight,
+            "none, balanced, or positive weights by class such as 0:1,7:2.5",
+        ),
+    )
     label_smoothing: float = setting(
         0.0, "Share of the target probability that is spread over all classes.", number(0, 1)
     )

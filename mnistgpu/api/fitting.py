@@ -46,6 +46,7 @@ def fit(
     deform: str | None = None,
     test: Any = None,
     validation: Any = None,
+    sample_weight: Any = None,
     backend: str | Backend | None = None,
     out: AnyPath | None = None,
     progress: bool | Display | None = None,
@@ -70,6 +71,8 @@ def fit(
     test: a pair (images, labels) to evaluate the trained network on.
     validation: how many training images to hold out, or which share of them, or a pair (images,
         labels). By default as many as the recipe says, but at most a tenth.
+    sample_weight: how much each training image counts, (N,) of at least 0: losses are a weighted
+        mean, divided by the sum of the weights of the batch. Times the weights of `class_weight`.
     backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.
     out: the directory to save the run in. Without it nothing is written.
     progress: True prints what the command line prints (a bar on a terminal, else lines), False
@@ -99,7 +102,7 @@ def fit(
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
     made, dataset = settings_and_data(
-        X, y, recipe, deform, settings, test, validation, display.shows_bars
+        X, y, recipe, deform, settings, test, validation, display.shows_bars, sample_weight
     )
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
@@ -123,6 +126,7 @@ def resume(
     deform: str | None = None,
     test: Any = None,
     validation: Any = None,
+    sample_weight: Any = None,
     backend: str | Backend | None = None,
     out: AnyPath | None = None,
     progress: bool | Display | None = None,
@@ -137,10 +141,10 @@ def resume(
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
 
-    run: the directory. X, y, test, validation: the data of the run, if it was begun with arrays;
-        otherwise they are read from where they were. Of the settings only `iterations` or `epochs`
-        may change. out: another directory to go on in. The rest is as for `fit`, and the backend is
-        that of the run by default.
+    run: the directory. X, y, test, validation, sample_weight: the data of the run, if it was begun
+        with arrays; otherwise they are read from where they were. Of the settings only `iterations`
+        or `epochs` may change. out: another directory to go on in. The rest is as for `fit`, and
+        the backend is that of the run by default.
 
     Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
     """
@@ -166,7 +170,8 @@ def resume(
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
         chosen = backend_of(backend or variable or saved.machine.get("backend"))
         check_backend(made, chosen)
-        dataset = data_of_run(saved, directory, X, y, test, pair, display.shows_bars)
+        bar = display.shows_bars
+        dataset = data_of_run(saved, directory, X, y, test, pair, bar, sample_weight)
         if not in_place:
             held.enter_context(run_directory.writing(path))
             run_directory.create(path, made, dataset, force)

@@ -19,6 +19,7 @@ from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.levels import RECOGNISED
 from mnistgpu.data.splitting import number_of
+from mnistgpu.data.weighting import with_weights
 from mnistgpu.errors import DataError, Note, UsageError, warn
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
@@ -107,6 +108,7 @@ def data_of_run(
     test: Any = None,
     validation: Any = None,
     bar: bool = False,
+    sample_weight: Any = None,
 ) -> Dataset:
     """The Dataset that the run in a directory was begun with: from where it was read, or as given.
 
@@ -114,6 +116,7 @@ def data_of_run(
     """
     where, settings = saved.data if X is None else X, saved.settings
     dataset = training_data(where, y, settings.orientation, test, validation, bar)
+    dataset = with_weights(dataset, sample_weight)
     if dataset.digest != saved.data_digest:  # the set of a Run is prepared already
         dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
@@ -134,6 +137,7 @@ def settings_and_data(
     test: Any = None,
     validation: Any = None,
     bar: bool = False,
+    sample_weight: Any = None,
 ) -> tuple[Settings, Dataset]:
     """The settings and the digits of a new run.
 
@@ -144,6 +148,7 @@ def settings_and_data(
     changes, pair = with_validation(changes, validation)
     settings = recipes.settings_of(recipe, deform, changes)
     dataset = training_data(X, y, settings.orientation, test, pair, bar)
+    dataset = with_weights(dataset, sample_weight)
     if "layers" not in changes:
         settings, dataset = following(settings, dataset)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)

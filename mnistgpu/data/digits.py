@@ -24,7 +24,7 @@ from mnistgpu.errors import DataError, ShapeError
 class Digits:
     """Images as rows, and their labels. Arrays read from files are read-only."""
 
-    images: np.ndarray  # (N, rows * columns) uint8
+    images: np.ndarray  # (N, rows * columns) uint8; or features (N, n), see `engine.inputs`
     labels: np.ndarray | None  # (N,) uint8
     source: str
     image_shape: tuple[int, int] = (28, 28)
@@ -32,6 +32,7 @@ class Digits:
     levels: Levels = OURS  # what paper and ink were before they became 0 and 255
     notes: tuple[str, ...] = ()  # sentences that say what was recognised, turned or left out
     ids: Ids | None = None  # the column of a table that numbers or names the images
+    weights: np.ndarray | None = None  # (N,) float64, positive: how much each image counts
 
     def __len__(self) -> int:
         return len(self.images)
@@ -43,13 +44,18 @@ class Digits:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images and labels: the same for equal digits from any format."""
+        """SHA-256 of shape, images, labels and any weights: the same for equal digits from any
+        format.
+        """
         shape = "x".join(map(str, (len(self), *self.image_shape)))
         kind = "unlabelled" if self.labels is None else "labelled"
         content = hashlib.sha256(f"{shape} {kind}\n".encode())
         content.update(np.ascontiguousarray(self.images).data)
         if self.labels is not None:
             content.update(np.ascontiguousarray(self.labels).data)
+        if self.weights is not None:
+            content.update(b"weights")
+            content.update(np.ascontiguousarray(self.weights).data)
         return content.hexdigest()
 
 

@@ -50,8 +50,9 @@ def selection(digits: Digits, mask: np.ndarray, purpose: str) -> Digits:
     labels = None if digits.labels is None else read_only(digits.labels[mask])
     images = read_only(digits.images[mask])
     ids = None if digits.ids is None else digits.ids._replace(values=digits.ids.values[mask])
+    weights = None if digits.weights is None else read_only(digits.weights[mask])
     source = f"{digits.source}, {len(images)} {purpose}"
-    return replace(digits, images=images, labels=labels, source=source, ids=ids)
+    return replace(digits, images=images, labels=labels, source=source, ids=ids, weights=weights)
 
 
 def with_test(dataset: Dataset, share: float) -> Dataset:

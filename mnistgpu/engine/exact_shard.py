@@ -57,8 +57,19 @@ class ExactShard(Shard):
         self.value, self.derivative = exact_activation(settings.activation)
         self.largest: Array = self.xp.zeros_like(theta[: 2 * self.hidden])
 
-    def add(self, X: Array, labels: Array, scale: Any, first: bool, chance: Chance) -> None:
-        """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards."""
+    def add(
+        self,
+        X: Array,
+        labels: Array,
+        scale: Any,
+        first: bool,
+        chance: Chance,
+        weights: Array | None = None,
+    ) -> None:
+        """As `Shard.add`, but for `scale`, which `finish` applies to the sum over all shards.
+
+        There are no `weights`, which `runs.checks` refuses: their products are on no grid.
+        """
         xp, grids, targets = self.xp, self.grids, self.xp.take(self.targets, labels, axis=1)
         if first:
             self.round_weights()

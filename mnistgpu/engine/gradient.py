@@ -46,11 +46,12 @@ STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch 
 class Engine:
     """Gradients of the mean cross-entropy over batches of one training set.
 
-    theta (parameter_count,) is read, never written; images (N, pixels) uint8; labels (N,) of any
-    integer type. `workers` is the number of threads for batches of many shards: by default the
-    cores on NumPy, where `stepping` may replace them by processes; one elsewhere, where more raise
-    UsageError. Use it inside `with engine.running():`, which limits the threads of BLAS to the
-    right number and restores them afterwards.
+    theta (parameter_count,) is read, never written; images (N, pixels); labels (N,) of any integer
+    type; weights (N,) of the images, for a weighted mean, or None. `workers` is the number of
+    threads for batches of many shards: by default the cores on NumPy, where `stepping` may replace
+    them by processes; one elsewhere, where more raise UsageError. Use it inside `with
+    engine.running():`, which limits the threads of BLAS to the right number and restores them
+    afterwards.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Engine:
         batch_rows: int,
         workers: int | None = None,
         shard_rows: int | None = None,
+        weights: Array | None = None,
     ):
         self.xp = xp = array_namespace(theta, images, labels)
         on_cpu = xp.__name__ == "numpy"
@@ -70,6 +72,7 @@ class Engine:
         self.sizes = (inputs.pixels, *settings.sizes[1:])
         self.images = inputs.crop(images)
         self.labels = xp.astype(labels, xp.int64)
+        self.weights = None if weights is None else xp.astype(weights, theta.dtype)
         classes = xp.arange(self.sizes[-1], **on_device_of(theta))
         one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
         smoothing = settings.label_smoothing
@@ -124,9 +127,10 @@ class Engine:
     ) -> tuple[Array, Array, Array]:
         """Mean gradient (parameter_count,) over the images of `rows`, sum of losses, right answers.
 
-        rows: indices (m,) or a slice. The step's `keys` decide noise, dropout and deformations,
-        which `deform` allows. The gradient is the engine's own buffer, valid until the next call.
-        Loss and count are 0-d arrays on the device, so nothing waits for them.
+        rows: indices (m,) or a slice. Losses count by their `relative_weights`, answers once each.
+        The step's `keys` decide noise, dropout and deformations, which `deform` allows. The
+        gradient is the engine's own buffer, valid until the next call. Loss and count are 0-d
+        arrays on the device, so nothing waits for them.
         """
         shares = self.cut(rows)
         busy = self.shards[: len(shares)]
@@ -176,6 +180,7 @@ class Engine:
         """One worker's share: its shards one after the other, summed in its own buffers."""
         xp, count = self.xp, images_in(rows)
         deform = deform and self.inputs.deforming
+        weights = self.relative_weights(rows)
         for start in starts:
             stop = min(start + self.shard_rows, count)
             if isinstance(rows, slice):
@@ -185,8 +190,21 @@ class Engine:
                 part = rows[start:stop]
                 labels = xp.take(self.labels, part)
                 images = xp.take(self.images, part, axis=0)
-            first = start == starts[0]
-            shard.add_images(images, labels, 1.0 / count, first, Chance(keys, start, deform))
+            first, chance = start == starts[0], Chance(keys, start, deform)
+            own = None if weights is None else weights[start:stop]
+            shard.add_images(images, labels, 1.0 / count, first, chance, own)
+
+    def relative_weights(self, rows: Array | slice) -> Array | None:
+        """The weights (m,) of a batch, divided by their mean in it; None without weights.
+
+        The mean gradient is 1/m times a sum of gradients times these: `network.shares`. With
+        weights of 1 they are 1 to the bit, as a float32 holds the sum of them.
+        """
+        if self.weights is None:
+            return None
+        whole = isinstance(rows, slice)
+        own = self.weights[rows] if whole else self.xp.take(self.weights, rows)
+        return own * (images_in(rows) / self.xp.sum(own))
 
     def note(self, largest: Array) -> None:
         """Take in the `Shard.largest` of a worker in another process."""

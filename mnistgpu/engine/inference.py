@@ -13,6 +13,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine import exact_inference
+from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.shard import is_narrow
 from mnistgpu.engine.threads import workers
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -26,7 +27,9 @@ GPU_NUMBERS = 2**25  # in the layers of one shard: 128 MiB of float32
 def logits(
     theta: Array, sizes: tuple[int, ...], activation: str, images: Array, exact: bool = False
 ) -> Array:
-    """Z_L (classes, N) of images (N, pixels) uint8, by parameters theta (parameter_count,).
+    """Z_L (classes, N) of images (N, pixels), by parameters theta (parameter_count,).
+
+    The images are grey levels (uint8) or features (floats), see `inputs.scale_of`.
 
     exact: in the arithmetic of `exact_inference`.
     """
@@ -71,7 +74,7 @@ def of_image(params: Sequence[network.Layer], activation: str, image: np.ndarray
     """
     (W, b), value = params[0], ACTIVATIONS[activation].value
     x = image.astype(W.dtype)
-    x *= 1.0 / 255.0
+    x *= scale_of(image)
     Z: np.ndarray = W.dot(x)
     Z += b[:, 0]
     for W, b in params[1:]:
@@ -85,7 +88,7 @@ def of_shard(params: Sequence[network.Layer], activation: str, images: Array) ->
     (W, b), value = params[0], ACTIVATIONS[activation].value
     xp, m = array_namespace(images), images.shape[0]
     X = xp.astype(images, W.dtype)
-    X *= 1.0 / 255.0
+    X *= scale_of(images)
     Z = (X @ W.T).T if is_narrow(W.shape[0], m) else W @ X.T
     Z += b
     for W, b in params[1:]:

@@ -29,6 +29,11 @@ BYTE_UNITS = 16  # sums that a thread of the kernels keeps in registers
 Keys = Mapping[tuple[int, ...], Key]
 
 
+def scale_of(images: Array) -> float:
+    """What numbers are multiplied by: 1/255 of grey levels (uint8), 1 of features (floats)."""
+    return 1.0 / 255.0 if images.dtype == array_namespace(images).uint8 else 1.0
+
+
 class Chance(NamedTuple):
     """What the random numbers of a shard depend on, and whether it is deformed at all."""
 
@@ -55,8 +60,9 @@ def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
 class Inputs:
     """How the images of one training set become columns of activations.
 
-    images (N, pixels) uint8 on the host decide the selected pixels and the mean; `like` says where
-    the arrays live.
+    images (N, pixels) on the host decide the selected pixels and the mean; `like` says where the
+    arrays live. They are grey levels (uint8), or features of any kind in the type of the settings,
+    which are taken as they are.
     """
 
     def __init__(
@@ -69,8 +75,9 @@ class Inputs:
         self.fields: augment.SmoothFields | None = None
         if self.deformation.elastic > 0:
             self.fields = augment.SmoothFields(like, image_shape, self.deformation.elastic_sigma)
+        self.scale = scale_of(images)
         # an array, since uint8 times a float would be float64
-        self._scale = xp.asarray(np.asarray(1.0 / 255.0, dtype=settings.dtype), **where)
+        self._scale = xp.asarray(np.asarray(self.scale, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
         keep = np.arange(images.shape[1])
@@ -88,13 +95,16 @@ class Inputs:
             and plain
             and xp.__name__ != "numpy"
             and settings.precision == "float32"
+            and self.scale != 1.0  # grey levels, which are bytes
             and settings.sizes[1] <= BYTE_UNITS
             and self.pixels % 4 == 0  # which a thread of the kernels reads at once
         )
         unscaled = self.in_bytes or (plain and xp.__name__ == "numpy")
-        self.factor = 1.0 / 255.0 if unscaled else 1.0
+        self.factor = self.scale if unscaled else 1.0
         if settings.center:
-            mean = images.mean(axis=0, dtype=np.float64)[keep] / 255.0
+            mean = images.mean(axis=0, dtype=np.float64)[keep]
+            if self.scale != 1.0:
+                mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
 
     def crop(self, images: Array) -> Array:
@@ -123,8 +133,8 @@ class Inputs:
                 X = xp.multiply(images, self._scale)
             else:  # the same bits; faster on NumPy, and the only way of the array API standard
                 X = xp.astype(images, dtype)
-                if self.factor == 1.0:
-                    X *= 1.0 / 255.0
+                if self.factor != self.scale:
+                    X *= self.scale
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
         axis = 1 if deform else 0  # along which the images lie
@@ -155,8 +165,8 @@ class Inputs:
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
         """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""
         np.copyto(X, images)
-        if self.factor == 1.0:
-            X *= 1.0 / 255.0
+        if self.factor != self.scale:
+            X *= self.scale
         if self.mean is not None:
             X -= self.mean.T
 

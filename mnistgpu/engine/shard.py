@@ -59,22 +59,38 @@ class Shard:
         self._maximum = with_out(xp.maximum, theta)
 
     def add_images(
-        self, images: Array, labels: Array, scale: float, first: bool, chance: Chance
+        self,
+        images: Array,
+        labels: Array,
+        scale: float,
+        first: bool,
+        chance: Chance,
+        weights: Array | None = None,
     ) -> None:
-        """As `add`, from the images (m, pixels) uint8 that `Inputs.crop` has left."""
+        """As `add`, from the images (m, pixels) that `Inputs.crop` has left."""
         X = self.inputs.columns(images, labels, chance, self.gradient.dtype)
-        self.add(X, labels, scale, first, chance)
+        self.add(X, labels, scale, first, chance, weights)
 
-    def add(self, X: Array, labels: Array, scale: Any, first: bool, chance: Chance) -> None:
+    def add(
+        self,
+        X: Array,
+        labels: Array,
+        scale: Any,
+        first: bool,
+        chance: Chance,
+        weights: Array | None = None,
+    ) -> None:
         """Add the gradient, the sum of losses and the right answers of a shard to this worker's.
 
         factor * X (n_0, m) are the first activations, labels (m,) int64. A gradient is `scale`
         times the sum over images: with 1 / (images of the batch) it is the mean. `first` starts the
-        sums anew. Sums over images are products with ones: BLAS adds faster than NumPy.
+        sums anew. Sums over images are products with ones: BLAS adds faster than NumPy. `weights`
+        (m,) are the `Engine.relative_weights` by which each image counts.
         """
         buffers = self.buffers_for(X.shape[1])
         sums, b = self.forward(X, buffers, chance), self.params[-1][1]
-        dZ, loss, right = head(sums, b, labels, self.targets, scale, buffers, self.matmul)
+        how = self.targets, scale, buffers, self.matmul, weights
+        dZ, loss, right = head(sums, b, labels, *how)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
@@ -187,23 +203,29 @@ def head(
     scale: Any,
     buffers: Buffers,
     matmul: Any,
+    weights: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """From the logits sums + b to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
 
     sums (classes, m), b (classes, 1), labels (m,) int64; targets (classes, classes) has a column
-    for each class.
+    for each class; weights (m,) multiply the losses, or None.
     """
     xp, Z = array_namespace(sums), buffers.Z[-1]
     Y, column_sums, dZ = xp.take(targets, labels, axis=1), buffers.row, buffers.exp
+    of_images = buffers.ones
+    if weights is not None:
+        Y, of_images = Y * weights, weights[:, None]
     with_out(xp.add, Z)(sums, b, out=Z)
     Z -= xp.max(Z, axis=0, keepdims=True)
     with_out(xp.exp, Z)(Z, out=dZ)
     matmul(buffers.ones_by_class, dZ, out=column_sums)
     right = xp.count_nonzero(xp.argmax(Z, axis=0) == labels)
     log_likelihood = xp.reshape(Y, (1, -1)) @ xp.reshape(Z, (-1, 1))
-    loss = (xp.log(column_sums) @ buffers.ones - log_likelihood)[0, 0]
+    loss = (xp.log(column_sums) @ of_images - log_likelihood)[0, 0]
 
     dZ /= column_sums  # (A_L - Y) * scale, where A_L = exp(Z) / column sums
+    if weights is not None:
+        dZ *= weights
     dZ -= Y
     dZ *= scale
     return dZ, loss, right

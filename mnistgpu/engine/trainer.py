@@ -12,6 +12,7 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
+from mnistgpu.data.weighting import weighted
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import Engine, images_in, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Keys
@@ -47,7 +48,7 @@ class Batches:
         self.images, self.size = images, batch_size or images
         self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
-        self._key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
+        self.key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
         self._epoch, self._order = -1, None
 
     def seen(self, steps: int) -> int:
@@ -69,7 +70,7 @@ class Batches:
     def order(self, epoch: int) -> Array:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
-            key = counter_rng.fold_in(self._key, epoch)
+            key = counter_rng.fold_in(self.key, epoch)
             order = counter_rng.permutation(key, self.images)
             if self._labels is not None:
                 labels = array_namespace(order).take(self._labels, order)
@@ -88,6 +89,8 @@ class Trainer:
         self, settings: Settings, digits: Digits, backend: Backend, workers: int | None = None
     ):
         labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
+        counted = weighted(digits, digits, settings.class_weight, settings.sizes[-1]).weights
+        weights = None if counted is None else backend.asarray(counted)
         self.settings, self.backend = settings, backend
         self.key = counter_rng.key(settings.seed, like=labels)
         sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
@@ -96,13 +99,16 @@ class Trainer:
             every = array_namespace(labels).arange(size, **on_device_of(labels))
             order = augment.ones_and_sevens_last(every, labels, size)
             labels, images = (backend.xp.take(each, order, axis=0) for each in (labels, images))
+            if weights is not None:
+                weights = backend.xp.take(weights, order)
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
         inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
         rows = self.batches.size
-        self.engine = Engine(self.theta, settings, images, labels, inputs, rows, workers)
+        how = inputs, rows, workers, None, weights
+        self.engine = Engine(self.theta, settings, images, labels, *how)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
@@ -112,6 +118,7 @@ class Trainer:
         self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
         self.total = exact.fold if settings.is_exact else regularize.last_axis_sum
         self.taken = 0
+        self.before = 0  # steps of earlier runs, which the optimiser's state remembers
         self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
         self.shared: Shared | None = None
@@ -194,6 +201,7 @@ class Trainer:
         is rounded alike as a float and as an array of the device.
         """
         weights_kept = 1.0 - rate * self.settings.weight_decay
+        taken += self.before
         shares = statistics_shares(taken) if self.settings.batch_norm else (1.0, 0.0)
         return weights_kept, *shares, *self.optimizer.numbers(rate, taken)
 
@@ -241,12 +249,24 @@ class Trainer:
         if self.shared is not None:
             self.shared.distribute()
 
+    def go_on_from(self, vectors: dict[str, Any], before: int) -> None:
+        """Begin with the `vectors` of a trainer of the same network, which took `before` steps.
+
+        Before the first step. Unlike `restore` this is a new run, of any length and on any images,
+        with batches, noise and a schedule of its own.
+        """
+        self.restore(vectors, 0)
+        self.before = before
+        self.step_key = counter_rng.fold_in(self.step_key, before)
+        self.batches.key = counter_rng.fold_in(self.batches.key, before)
+
     def plain(self) -> Array:
         """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
         if self.settings.ema is None or self.taken == 0:
             return self.engine.plain(self.theta)
-        theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, self.taken))
+        taken = self.before + self.taken
+        theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, taken))
         statistics = self.statistics_of(theta) if self.settings.batch_norm else []
         return self.engine.plain(theta, statistics)
 

@@ -3,4 +3,7 @@
 Nothing here is needed to train, save or answer, and no other room than the front door and the
 command line imports it. What a file needs beyond the package's own libraries is an extra of
 pyproject.toml and is imported where it is used.
+
+`sklearn.py` is the estimator for scikit-learn, with `sklearn_parameters.py`, `sklearn_arrays.py`
+and `sklearn_callbacks.py` beside it.
 """

@@ -7,6 +7,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.data.classes import DIGITS, shown
 from mnistgpu.data.splitting import number_of
+from mnistgpu.data.weighting import NONE, of_classes
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
 from mnistgpu.engine.inputs import inked
@@ -60,13 +61,21 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
             f"{len(dataset.train)} training images; hold out fewer, or none with --validation 0"
         )
+    of_classes(settings.class_weight, dataset.train, last)  # which refuses unknown classes
     if settings.is_exact:
+        if settings.class_weight != NONE or dataset.train.weights is not None:
+            raise UsageError(
+                "--precision exact has no weights, whose products with other numbers would be "
+                "rounded; leave out --class-weight and sample_weight, or choose another --precision"
+            )
         grids_of(settings, first, left)
     if settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {left} training images; "
             "leave it out for full batches"
         )
+    if dataset.train.images.dtype != np.uint8:
+        check_features(settings)
     if settings.min_ink > LIKELY:  # here, so that nothing is written before it is refused
         inked(dataset.train.images, settings.min_ink)
     if settings.batch_norm:
@@ -79,6 +88,20 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     held_out = settings.validation > 0 or dataset.validation is not None
     if settings.early_stopping is not None and not held_out:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
+
+
+def check_features(settings: Settings) -> None:
+    """UsageError for settings that need images: the rows are features, numbers of any kind."""
+    if settings.deformation.is_deforming:
+        raise UsageError(
+            "rotation, scaling, shear, shift and elastic deform images, but X has features of type "
+            "float; give grey levels from 0 to 255 as uint8, or leave them out"
+        )
+    if settings.is_exact:
+        raise UsageError(
+            "--precision exact needs whole grey levels, but X has features of type float; give "
+            "grey levels from 0 to 255 as uint8, or choose another precision"
+        )
 
 
 def check_groups(count: int, batch: int) -> None:

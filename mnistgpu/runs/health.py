@@ -12,6 +12,7 @@ import numpy as np
 from mnistgpu import data, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data.classes import shown
+from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
 from mnistgpu.maths.optimizers import OPTIMIZERS
@@ -78,7 +79,7 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
 def of_data(digits: data.Digits) -> list[str]:
     """Warnings about digits from which little can be learnt."""
     warnings = []
-    brightest = int(np.max(digits.images))
+    brightest = int(np.max(digits.images)) if is_grey(digits) else BRIGHT
     if brightest < BRIGHT:
         warnings.append(
             f"{digits.source}: the brightest pixel is {brightest}, where ink should be 255: pixels "
@@ -91,6 +92,11 @@ def of_data(digits: data.Digits) -> list[str]:
             "answer that for every image; add images of the other classes"
         )
     return warnings
+
+
+def is_grey(digits: data.Digits) -> bool:
+    """Whether these are images with grey levels, and not rows of features."""
+    return digits.images.dtype == np.uint8
 
 
 def of_outputs(digits: data.Digits, outputs: int) -> list[str]:
@@ -122,7 +128,7 @@ def of_learning(
     right, count = by_class_means(digits)
     if dead:
         cause = "units are dead; see the warning about them"
-    elif int(np.max(digits.images)) < BRIGHT:
+    elif is_grey(digits) and int(np.max(digits.images)) < BRIGHT:
         cause = "the images are nearly blank; scale them to 0 (paper) to 255 (ink)"
     elif right <= most + margin(most, count):
         cause = (
@@ -168,7 +174,7 @@ def of_units(theta: Array, settings: Settings, digits: data.Digits, backend: Bac
     if settings.activation != "relu":
         return []
     images = backend.asarray(digits.images[:SAMPLE])
-    X = backend.xp.astype(images, theta.dtype) / 255.0
+    X = backend.xp.astype(images, theta.dtype) * scale_of(images)
     A, _ = network.forward(network.layers(theta, settings.sizes), X.T)
     warnings = []
     for layer, hidden in enumerate(A[1:-1], 1):

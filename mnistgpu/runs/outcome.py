@@ -30,7 +30,10 @@ class Outcome:
 def evaluate(
     theta: Array, settings: Settings, digits: data.Digits | None, backend: Backend
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of a plain network on labelled digits; nan without any."""
+    """Mean cross-entropy and accuracy of a plain network on labelled digits; nan without any.
+
+    The loss is weighted if the digits are; the accuracy is always a share of the images.
+    """
     if digits is None:
         return math.nan, math.nan
     loss = right = 0.0
@@ -43,9 +46,14 @@ def evaluate(
             loss += exact_inference.total_loss(Z, labels)
         else:
             Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
-            loss += float(network.cross_entropy(Z, Y)) * len(labels)
+            weights, count = None, float(len(labels))
+            if digits.weights is not None:
+                weights = backend.asarray(digits.weights[part].astype(settings.dtype))
+                count = float(digits.weights[part].sum())
+            loss += float(network.cross_entropy(Z, Y, weights)) * count
         right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
-    return loss / len(digits), right / len(digits)
+    total = len(digits) if digits.weights is None else float(digits.weights.sum())
+    return loss / total, right / len(digits)
 
 
 def outcome_of(

@@ -9,6 +9,7 @@ import numpy as np
 
 from mnistgpu import data
 from mnistgpu.backend import Backend
+from mnistgpu.data import weighting
 from mnistgpu.engine.memory import explained
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
@@ -45,6 +46,7 @@ def train(
     if dataset.validation is not None:
         held_out = dataset.validation
     trainer = Trainer(settings, training, backend, resume.workers(resumed, backend))
+    held_out = weighting.weighted(held_out, training, settings.class_weight, settings.sizes[-1])
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop
     if settings.is_exact:

@@ -14,16 +14,16 @@ import mnistgpu
 NAMES = {
     "functions": "fit resume sweep verify load save evaluate compare committee lr_find plot submit "
     "draw list_runs doctor load_data",
-    "classes": "Run Model Settings Dataset Digits Callback Stop",
+    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
     "others": "__version__ RECIPES",
 }
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
-    "fit": "X y * recipe deform test validation backend out progress callbacks stop "
+    "fit": "X y * recipe deform test validation sample_weight backend out progress callbacks stop "
     "on_interrupt checkpoint_every force snapshots watch **settings",
-    "resume": "run X y * deform test validation backend out progress callbacks stop "
+    "resume": "run X y * deform test validation sample_weight backend out progress callbacks stop "
     "on_interrupt checkpoint_every force snapshots watch **settings",
     "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
     "**settings",

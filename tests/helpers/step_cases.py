@@ -16,6 +16,8 @@ CASES = {
     "nesterov, one-cycle": {"optimizer": "nesterov", "schedule": "one-cycle"},
     "adam, warm-up": {"optimizer": "adam", "warmup": 0.4, "schedule": "linear"},
     "dropout and noise": {"hidden_dropout": 0.2, "input_dropout": 0.1, "input_noise": 0.2},
+    "weights": {"class_weight": "0:3,1:0.5,7:2.5"},
+    "balanced, dropout": {"class_weight": "balanced", "hidden_dropout": 0.2},
     "norms": {"clip_norm": 0.5, "max_norm": 1.0, "l2": 1e-3, "weight_decay": 0.1, "ema": 0.9},
     "inputs": {"center": True, "min_ink": 0.02, "label_smoothing": 0.1},
     "deformed, clean ending": {"rotation": 10.0, "shift": 2.0, "clean_ending": 0.4, "epochs": 4},

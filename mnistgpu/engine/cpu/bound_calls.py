@@ -27,8 +27,11 @@ class BoundBuffers(Buffers):
     """Buffers for a shard of m images, and the calls that compute its gradient from them.
 
     The images are rows in `X` (m, n_0), their targets columns in `Y` (classes, m). The calls leave
-    the logits less their largest in `Z[-1]`, and the column sums of their exp in `row`.
+    the logits less their largest in `Z[-1]`, and the column sums of their exp in `row`. If images
+    have `weights` (m,), these multiply `Y` too.
     """
+
+    weights: np.ndarray | None = None
 
     def __init__(self, like: np.ndarray, sizes: tuple[int, ...], m: int):
         super().__init__(like, sizes, m, batch_norm=False)
@@ -41,6 +44,18 @@ class BoundBuffers(Buffers):
         self.dA = list(self.dZ)
         self.positive = [np.empty_like(dZ, dtype=bool) for dZ in self.dZ]
         self.calls: dict[Any, list[Call]] = {}
+
+    def weigh(self, weights: np.ndarray | None) -> None:
+        """Take in the weights (m,) of the images, if they have any, and multiply `Y` by them.
+
+        Before the calls are bound for the first time, and always or never.
+        """
+        if weights is None:
+            return
+        if self.weights is None:
+            self.weights = np.empty_like(weights)
+        np.copyto(self.weights, weights)
+        np.multiply(self.Y, self.weights, out=self.Y)
 
     # What ranks exchange if each has only some of the units, see `tensor_parallel`.
 
@@ -88,6 +103,8 @@ def gradient_calls(
     bind(np.exp, Z[last], out=dZ)
     bind(matmul, buffers.ones_by_class, dZ, out=buffers.row)
     bind(np.divide, dZ, buffers.row, out=dZ)
+    if buffers.weights is not None:
+        bind(np.multiply, dZ, buffers.weights, out=dZ)
     bind(np.subtract, dZ, buffers.Y, out=dZ)
     bind(np.multiply, dZ, scale, out=dZ)
 
@@ -111,16 +128,23 @@ class BoundShard(Shard):
     """A plain `Shard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self, images: Any, labels: Any, scale: float, first: bool, chance: Chance
+        self,
+        images: Any,
+        labels: Any,
+        scale: float,
+        first: bool,
+        chance: Chance,
+        weights: Any = None,
     ) -> None:
         """See `Shard`."""
         buffers = self.buffers_for(len(images))
         loss, right = (0.0, 0) if first else (self.loss, self.right)
         np.take(self.targets, labels, axis=1, out=buffers.Y)
+        buffers.weigh(weights)
         self.inputs.fill(buffers.X, images)
         for call in self.calls(buffers, scale, first):
             call()
-        self.loss = loss + total_loss(buffers.Z[-1], buffers.Y, buffers.row)
+        self.loss = loss + total_loss(buffers.Z[-1], buffers.Y, buffers.row, buffers.weights)
         self.right = right + count_right(buffers.Z[-1], labels)
 
     def calls(self, buffers: BoundBuffers, scale: float, first: bool) -> list[Call]:
@@ -144,11 +168,15 @@ def bind_calls(engine: Engine, kind: type[Shard] = BoundShard) -> None:
         engine.shards = [engine.new_shard(engine.theta, kind=kind) for _ in engine.shards]
 
 
-def total_loss(Z: np.ndarray, Y: np.ndarray, row: np.ndarray) -> Any:
+def total_loss(
+    Z: np.ndarray, Y: np.ndarray, row: np.ndarray, weights: np.ndarray | None = None
+) -> Any:
     """The sum of losses: from logits less their largest Z (classes, m), targets Y, and the column
-    sums of exp(Z), `row` (1, m).
+    sums of exp(Z), `row` (1, m); times `weights` (m,), if Y is.
     """
-    return np.log(row).sum() - np.vdot(Y, Z)
+    logarithms = np.log(row)
+    whole = logarithms.sum() if weights is None else np.vdot(logarithms, weights)
+    return whole - np.vdot(Y, Z)
 
 
 def count_right(Z: np.ndarray, labels: np.ndarray) -> Any:

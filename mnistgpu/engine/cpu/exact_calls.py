@@ -123,9 +123,15 @@ class BoundExactShard(ExactShard):
     """A plain `ExactShard` on NumPy that makes the calls of its buffers."""
 
     def add_images(
-        self, images: Any, labels: Any, scale: float, first: bool, chance: Chance
+        self,
+        images: Any,
+        labels: Any,
+        scale: float,
+        first: bool,
+        chance: Chance,
+        weights: Any = None,
     ) -> None:
-        """See `Shard`."""
+        """See `Shard`, and `ExactShard` about weights."""
         if first:
             self.round_weights()
         buffers = self.buffers_for(len(images))

@@ -221,11 +221,14 @@ class RankSteps:
             rows = np.arange(rows.start, rows.stop)
         labels = self.engine.labels[rows]
         Y, m = self.engine.targets[:, labels], len(labels)
-        starts = range(0, m, size)
-        for taken, start in zip(range(first, first + count), starts, strict=True):
-            part = slice(start, min(start + size, m))
+        parts = [slice(start, min(start + size, m)) for start in range(0, m, size)]
+        weights: Array | None = None
+        if self.engine.weights is not None:
+            weights = np.concatenate([self.engine.relative_weights(rows[part]) for part in parts])
+        for taken, part in zip(range(first, first + count), parts, strict=True):
             step_rate = trainer.scheduled_rate(taken) if rate is None else rate
-            buffers = self.step(rows[part], Y[:, part], taken, step_rate)
+            own = None if weights is None else weights[part]
+            buffers = self.step(rows[part], Y[:, part], own, taken, step_rate)
             np.copyto(self.Z[:, part], buffers.Z[-1])
             np.copyto(self.row[:, part], buffers.row)
 
@@ -234,12 +237,20 @@ class RankSteps:
         if self.group.rank == 0:
             self.shares.right[...] = bound_calls.count_right(Z, labels)
         if self.group.rank == 1:
-            total_loss = self.exact.total_loss if self.exact else bound_calls.total_loss
-            self.shares.loss[...] = total_loss(Z, Y, row)
+            if self.exact:
+                self.shares.loss[...] = self.exact.total_loss(Z, Y, row)
+            else:
+                weighted = Y if weights is None else Y * weights
+                self.shares.loss[...] = bound_calls.total_loss(Z, weighted, row, weights)
         return self.shares.loss, self.shares.right, m
 
-    def step(self, rows: np.ndarray, Y: np.ndarray, taken: int, rate: float) -> RankBuffers:
-        """Take the step after so many, with these rows (m,) and their targets Y (classes, m)."""
+    def step(
+        self, rows: np.ndarray, Y: np.ndarray, weights: Array | None, taken: int, rate: float
+    ) -> RankBuffers:
+        """Take the step after so many, with these rows (m,) and their targets Y (classes, m).
+
+        weights: those of the rows (m,), relative to their mean, or None.
+        """
         trainer, m = self.trainer, len(rows)
         if m not in self.buffers:
             self.buffers[m] = RankBuffers(self.shares, self.sizes, m)
@@ -247,6 +258,7 @@ class RankSteps:
         np.take(self.engine.images, rows, axis=0, out=self.images[:m], mode="clip")
         self.engine.inputs.fill(buffers.X, self.images[:m])
         np.copyto(buffers.Y, Y)
+        buffers.weigh(weights)
         if self.exact:
             self.exact.round_weights()
         for call in self.calls(buffers, taken % 2):

@@ -161,7 +161,7 @@ def multiply_bytes(left: Array, images: Array, out: Array, matmul: Any) -> None:
 
 
 _head = kernel(
-    "raw T sums, raw T b, raw T targets, int64 label, T scale, int32 classes, int32 m",
+    "raw T sums, raw T b, raw T targets, int64 label, T weight, T scale, int32 classes, int32 m",
     "raw T dZ, T loss, int64 right",
     """
     T largest = sums[i] + b[0], sum = 0, likelihood = 0;
@@ -174,8 +174,8 @@ _head = kernel(
         likelihood += targets[c * classes + label] * z;
     }
     for (int c = 0; c < classes; c++)
-        dZ[c * m + i] = (dZ[c * m + i] / sum - targets[c * classes + label]) * scale;
-    loss = log(sum) - likelihood;
+        dZ[c * m + i] = (dZ[c * m + i] / sum - targets[c * classes + label]) * weight * scale;
+    loss = (log(sum) - likelihood) * weight;
     right = best == label;
     """,
 )
@@ -189,11 +189,13 @@ def head(
     scale: Any,
     buffers: Any,
     matmul: Any,
+    weights: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """See `engine.shard`."""
     (classes, m), dZ = sums.shape, buffers.exp
+    weights = buffers.ones[:, 0] if weights is None else weights
     of_images = cupy.empty(m, sums.dtype), cupy.empty(m, "int64")
-    _head(sums, b, targets, labels, scale, classes, m, dZ, *of_images)
+    _head(sums, b, targets, labels, weights, scale, classes, m, dZ, *of_images)
     return dZ, *map(cupy.sum, of_images)
 
 

@@ -34,6 +34,7 @@ TENSOR_PARALLEL = {
     "both": {"layers": "784-120-10", "batch_size": 64, "min_ink": 0.02, "center": True},
     "averaged": {"layers": "784-16-10", "batch_size": 64, "ema": 0.9, "label_smoothing": 0.1},
     "momentum": {"layers": "784-16-12-10", "batch_size": 64, "optimizer": "nesterov"},
+    "weighted": {"layers": "784-16-10", "batch_size": 64, "class_weight": "0:3,4:0.25"},
 }
 DATA_PARALLEL = {  # of 5,000; the last batch of an epoch is short, and may have fewer shards
     "full": {"layers": "784-10-10"},
@@ -52,6 +53,8 @@ DATA_PARALLEL = {  # of 5,000; the last batch of an epoch is short, and may have
         "iterations": 10,
     },
     "tanh": {"layers": "784-12-10", "batch_size": 1200, "activation": "tanh"},
+    "weighted": {"layers": "784-12-10", "batch_size": 3500, "class_weight": "0:3,4:0.25"},
+    "balanced": {"layers": "784-12-10", "class_weight": "balanced", "hidden_dropout": 0.2},
 }
 
 

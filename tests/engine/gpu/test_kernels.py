@@ -96,8 +96,9 @@ def test_deformed_pixels(cupy, count, group, shape):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("classes", "count"), [(10, 1), (10, 129), (3, 40)])
-def test_the_head(cupy, classes, count, dtype):
+def test_the_head(cupy, classes, count, dtype, weighted):
     targets = cupy.asarray(0.9 * np.eye(classes) + 0.1 / classes, dtype=dtype)
     labels = cupy.asarray(np.arange(count) % classes)
 
@@ -105,7 +106,8 @@ def test_the_head(cupy, classes, count, dtype):
         sums, b = (5 * normals(cupy, i, (classes, n), dtype) for i, n in enumerate((count, 1)))
         buffers = shard.Buffers(sums, (4, classes), count, False)
         buffers.exp[...] = np.nan
-        return sums, b, labels, targets, 0.25, buffers, cupy.matmul
+        weights = cupy.asarray(0.25 + np.arange(count) % 7, dtype=dtype) if weighted else None
+        return sums, b, labels, targets, 0.25, buffers, cupy.matmul, weights
 
     plain, kernel = both(cupy, "head", arguments)
     exact = 1e-12 if dtype == "float64" else 1e-5
