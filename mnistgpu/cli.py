@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
@@ -22,7 +21,7 @@ from mnistgpu.commands.flags import (
 )
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
-from mnistgpu.train import train_command
+from mnistgpu.train import start, train_command
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -360,7 +359,7 @@ def root(version: VersionOption = False) -> None:
 
 def main() -> None:
     """Entry point of the `mnistgpu` command."""
-    run_app(app)
+    start(app)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import contextlib
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnistgpu.api.inputs import check_switches, remember
 from mnistgpu.api.model import Model
@@ -37,6 +37,9 @@ from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 from mnistgpu.storage.system import in_main_thread
 
+if TYPE_CHECKING:
+    from mnistgpu.interop.mpi import Ranks
+
 
 class Job:
     """A run that is about to be trained: its settings, its data, and who is called meanwhile."""
@@ -52,6 +55,7 @@ class Job:
         on_interrupt: str | None,
         snapshots: bool,
         watch: bool | Mapping[str, Any],
+        ranks: Ranks | None = None,
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
         self.callbacks = callbacks
@@ -60,6 +64,9 @@ class Job:
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
         self.returns = in_notebook() if on_interrupt is None else on_interrupt == "return"
         self.title = f"{settings.layers} on {dataset.source}"
+        self.ranks = ranks  # which share every step, if there are any
+        if ranks is not None and ranks.rank > 0:
+            snapshots = watch = False  # rank 0 has them
         self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
         self.display = Guarded(display, self.stop)
 
@@ -78,8 +85,17 @@ class Job:
         """
         settings, dataset, display = self.settings, self.dataset, self.display
         callbacks: list[Callback] = [display]
+        stop, ranks = self.stop, self.ranks
+        if ranks is not None:
+            stop, first = ranks.callbacks(self.stop)
+            callbacks = [*first, display]
+            notes = [*ranks.described(), *notes]
+            if ranks.rank > 0:
+                path = saving = None
         if saving is not None:
             callbacks.append(saving)
+            if ranks is not None:
+                ranks.kept(saving.kept)
         if self.seen is not None:
             callbacks.append(watching.Watcher(self.seen))
         for line in (*introduction(settings, dataset, self.backend), *notes):
@@ -97,10 +113,11 @@ class Job:
                         dataset,
                         self.backend,
                         [*callbacks, *self.callbacks],
-                        self.stop,
+                        stop,
                         resumed,
+                        ranks,
                     )
-                stopped = self.stop.stopped_after is not None
+                stopped = stop.stopped_after is not None
                 if path is not None and not stopped:
                     write(path, outcome, dataset, self.title, self.seen)
         except RunError as error:
@@ -109,6 +126,8 @@ class Job:
             raise type(error)(f"{error}; {saving.kept()}") from None
         for line in conclusion(outcome, path):
             display.note(line)
+        if ranks is not None and ranks.profiling:
+            display.note(ranks.profile(outcome.results["seconds"]))
         return Run(
             Model(outcome.model, self.backend, Origin.of(dataset)),
             outcome.history,
@@ -171,8 +190,10 @@ def write(
         watching.save(seen, path / watching.FILE)
 
 
-def display_of(given: bool | Display | None) -> Display:
-    """The display for the argument `progress`."""
+def display_of(given: bool | Display | None, ranks: Ranks | None = None) -> Display:
+    """The display for the argument `progress`; of several ranks, rank 0 alone shows anything."""
+    if ranks is not None and ranks.rank > 0:
+        return Display()
     if isinstance(given, Display):
         return given
     if given is None:

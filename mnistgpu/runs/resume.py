@@ -16,13 +16,14 @@ from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
 
 
-def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
+def workers(saved: Checkpoint | None, backend: Backend, ranks: int = 1) -> int | None:
     """How many workers share a step: on the same machine as many as before.
 
     This holds even if the process may now use fewer cores, since the number of workers decides how
-    sums are rounded. None for a new run or another machine: the trainer then chooses.
+    sums are rounded. None for a new run, another machine or number of ranks: the trainer then
+    chooses.
     """
-    if saved is None or machine(backend) != saved.machine:
+    if saved is None or machine(backend, ranks) != saved.machine:
         return None
     return saved.workers
 

@@ -181,7 +181,15 @@ def cores() -> int:
     """The processors this process may use, or whose time a container lets it have."""
     allowed = affinity()
     count = (os.cpu_count() or 1) if allowed is None else len(allowed)
-    return max(1, min(count, quota() or count))
+    return max(1, min(count, quota() or count, *_most_cores))
+
+
+_most_cores: list[int] = []  # the least of them counts
+
+
+def use_cores(count: int) -> None:
+    """Let `cores` be at most so many from here on: those of a rank that shares its machine."""
+    _most_cores.append(count)
 
 
 @functools.cache
