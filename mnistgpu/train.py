@@ -78,8 +78,8 @@ def train(
         str | None,
         option(
             help="What adds up the gradients of ranks, the processes that mpiexec or srun starts: "
-            "mpi, or self for one rank.",
-            default="mpi if there are several ranks",
+            "mpi, nccl (between GPUs), or self for one rank.",
+            default="nccl where each rank has a GPU, else mpi",
         ),
     ] = None,
     rank_timeout: Annotated[
@@ -171,10 +171,10 @@ def begin(
     from mnistgpu.recipes import settings_of
 
     settings = settings_of(recipe, options["deform"], changes)
-    chosen, ranks = select(backend), options["ranks"]
-    if ranks is not None:
-        begin_on_ranks(ranks, recipe, changes, data, out, shown, options | {"backend": chosen})
+    if (ranks := options["ranks"]) is not None:
+        begin_on_ranks(ranks, recipe, changes, data, out, shown, options | {"backend": backend})
         return
+    chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting

@@ -23,7 +23,14 @@ from mnistgpu.api.inputs import (
     with_validation,
 )
 from mnistgpu.api.job import Job, display_of
-from mnistgpu.api.ranks import check_alike, check_shared, in_front, new_directory, ranks_of
+from mnistgpu.api.ranks import (
+    check_alike,
+    check_shared,
+    device_of,
+    in_front,
+    new_directory,
+    ranks_of,
+)
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
@@ -39,7 +46,7 @@ from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 if TYPE_CHECKING:
-    from mnistgpu.interop.mpi import Ranks
+    from mnistgpu.interop.mpi_ranks import Ranks
 
 
 def fit(
@@ -106,7 +113,7 @@ def fit(
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
-    chosen = backend_of(backend)
+    chosen = backend_of(device_of(shared, backend))
     same = settings | {"recipe": recipe, "deform": deform}
     check_alike(shared, X, y, settings=same, backends=chosen.name)
     made, dataset = in_front(
@@ -179,7 +186,8 @@ def resume(
         if in_place and in_front(shared, lambda: finished_already(path, saved, made, force)):
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
-        chosen = backend_of(backend or variable or saved.machine.get("backend"))
+        named = backend or variable or saved.machine.get("backend")
+        chosen = backend_of(device_of(shared, named))
         check_backend(made, chosen)
         check_shared(made, chosen, shared)
         bars = display.shows_bars

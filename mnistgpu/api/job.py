@@ -38,7 +38,7 @@ from mnistgpu.storage import files
 from mnistgpu.storage.system import in_main_thread
 
 if TYPE_CHECKING:
-    from mnistgpu.interop.mpi import Ranks
+    from mnistgpu.interop.mpi_ranks import Ranks
 
 
 class Job:

@@ -17,7 +17,7 @@ from mnistgpu.runs import run_directory
 from mnistgpu.settings import Settings
 
 if TYPE_CHECKING:  # a run of one process imports nothing of other tools
-    from mnistgpu.interop.mpi import Ranks
+    from mnistgpu.interop.mpi_ranks import Ranks
 
 Made = TypeVar("Made")
 
@@ -29,13 +29,20 @@ def ranks_of(given: str | Ranks | None) -> Ranks | None:
     """
     if given is None:
         return None
-    from mnistgpu.interop import mpi
+    from mnistgpu.interop import mpi, mpi_ranks
 
-    if isinstance(given, mpi.Ranks):
+    if isinstance(given, mpi_ranks.Ranks):
         return given
     if given in ("mpi", "nccl"):
         mpi.begin()
     return mpi.chosen(given)
+
+
+def device_of(ranks: Ranks | None, backend: str | Backend | None) -> str | Backend | None:
+    """The backend of this rank: with "cupy" each rank of a machine has a GPU of its own."""
+    if ranks is None or isinstance(backend, Backend):
+        return backend
+    return ranks.device(backend)
 
 
 def in_front(ranks: Ranks | None, make: Callable[[], Made]) -> Made:
@@ -53,7 +60,7 @@ def new_directory(
 
 def check_shared(settings: Settings, backend: Backend, ranks: Ranks | None) -> None:
     """UsageError if ranks cannot share steps with these settings on this backend."""
-    if ranks is None or ranks.size == 1:
+    if ranks is None:
         return
     if settings.graph:
         raise UsageError(

@@ -3,9 +3,9 @@
     mpiexec -n 4 python -m mnistgpu.train --recipe strong
 
 `run` begins MPI and watches over the ranks (`mpi_watch.py`) while a command line runs in each of
-them. `Ranks` is the communicator that the engine asks for sums (`engine.distributed`), and what the
-front door needs besides: rank 0 alone reads, writes and prints. docs/scaling.md says how fast that
-is, and how to launch it on a cluster.
+them. `mpi_ranks.Ranks` is the communicator that the engine asks for sums (`engine.distributed`),
+and what the front door needs besides: rank 0 alone reads, writes and prints. `mpi_gpu.py` adds what
+GPUs compute. docs/scaling.md says how fast all that is, and how to launch it on a cluster.
 
 Needs mpi4py (the extra `mpi`, or `mpi-local`, which brings an MPI too).
 """
@@ -15,213 +15,25 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import hashlib
 import os
-import pickle
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 
 from mnistgpu import __version__
-from mnistgpu.backend import Array, Backend
+from mnistgpu.backend import gist
 from mnistgpu.engine import threads
-from mnistgpu.engine.distributed import Alone
-from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import MnistGpuError, RunError, UsageError
+from mnistgpu.errors import MnistGpuError, UsageError
 from mnistgpu.interop import mpi_watch
-from mnistgpu.runs.callbacks import Callback
-from mnistgpu.runs.history import Progress, Row
-from mnistgpu.runs.stop import Stop
+from mnistgpu.interop.mpi_ranks import MpiRanks, Ranks
 from mnistgpu.storage import system
 
 COMMUNICATORS = ("mpi", "nccl", "self")
 RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
-CHUNK = 2**30  # bytes of one broadcast
-Made = TypeVar("Made")
 
-
-class Ranks(Alone):
-    """A communicator, and what the front door needs besides. This one has one rank: `self`."""
-
-    name = "self"
-    profiling = False
-
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        super().__init__(rank, size)
-        self.reducing = self.waiting = 0.0  # seconds
-        self.bytes = 0
-
-    def first(self, make: Callable[[], Made]) -> Made:
-        """What `make` returns on rank 0, on every rank. Its MnistGpuError is raised on each."""
-        return make()
-
-    def alike(self, what: str, value: object) -> None:
-        """UsageError on every rank that names the first one whose value is not that of rank 0."""
-
-    def gathered(self, numbers: np.ndarray) -> np.ndarray:
-        """The numbers (n,) of every rank: (ranks, n)."""
-        return numbers[None]
-
-    def check(self, backend: Backend) -> None:
-        """UsageError if these ranks cannot add what this backend computes."""
-
-    def described(self) -> list[str]:
-        """Lines that say what shares the steps."""
-        return ["ranks     1, by the communicator self"]
-
-    def kept(self, words: Callable[[], str]) -> None:
-        """Say with these words what is left of the run, if a rank ends the job."""
-
-    def callbacks(self, asked: Stop) -> tuple[Stop, list[Callback]]:
-        """The Stop for `train`, which follows `asked` on whichever rank; and what does that."""
-        agreed = Stop()
-        return agreed, [Agreement(self, asked, agreed)]
-
-    def profile(self, seconds: float) -> str:
-        """How the time of the steps was spent, on the average of all ranks."""
-        shares = self.gathered(np.array([self.reducing, self.waiting])).mean(axis=0) / seconds
-        reducing, waiting = shares.tolist()
-        return (
-            f"profile   compute {1 - reducing - waiting:.1%}, all-reduce {reducing:.1%}, waiting "
-            f"for other ranks {waiting:.1%} of {seconds:.1f} s; {self.bytes / 2**20:,.0f} MiB added"
-        )
-
-
-class MpiRanks(Ranks):
-    """Ranks of MPI, by the communicator named `mpi`."""
-
-    name = "mpi"
-
-    def __init__(self, comm: Any, watch: mpi_watch.Watch, local: int, note: str):
-        super().__init__(comm.rank, comm.size)
-        self.comm, self.watch, self.local_rank, self._note = comm, watch, local, note
-
-    def all_reduce(self, vector: Array) -> None:
-        """See `Communicator`."""
-        begun = time.perf_counter()
-        if self.profiling:
-            self.comm.Barrier()
-            now = time.perf_counter()
-            self.waiting += now - begun
-            begun = now
-        self.add(vector)
-        self.reducing += time.perf_counter() - begun
-        self.bytes += vector.nbytes
-
-    def add(self, vector: Array) -> None:
-        """The sum itself, of an array on the host."""
-        from mpi4py import MPI
-
-        self.comm.Allreduce(MPI.IN_PLACE, vector)
-
-    def first(self, make: Callable[[], Made]) -> Made:
-        """See `Ranks`. Arrays are sent without a copy, and in parts that MPI can count."""
-        if self.rank == 0:
-            try:
-                made, error = make(), None
-            except MnistGpuError as caught:
-                made, error = None, caught
-            buffers: list[pickle.PickleBuffer] = []
-            told = (type(error), str(error)) if error else None
-            head = pickle.dumps((made, told), 5, buffer_callback=buffers.append)
-            views = [each.raw() for each in buffers]
-            self.comm.bcast((head, [view.nbytes for view in views]))
-            for view in views:
-                self.send(np.frombuffer(view, np.uint8))
-            if error is not None:
-                raise error
-            return made  # type: ignore[return-value]
-        head, sizes = self.comm.bcast(None)
-        arrays = [np.empty(size, np.uint8) for size in sizes]
-        for array in arrays:
-            self.send(array)
-        views = [array.data.toreadonly() for array in arrays]
-        received, told = pickle.loads(head, buffers=views)  # from rank 0 of this job
-        if told is not None:
-            kind, text = told
-            raise kind(text)
-        return received  # type: ignore[no-any-return]
-
-    def check(self, backend: Backend) -> None:
-        """See `Ranks`."""
-        if backend.name != "numpy":
-            raise UsageError(f"--backend {backend.name}: ranks add gradients on numpy alone")
-
-    def send(self, array: np.ndarray) -> None:
-        """Broadcast an array of bytes from rank 0."""
-        for start in range(0, len(array), CHUNK):
-            self.comm.Bcast(array[start : start + CHUNK])
-
-    def alike(self, what: str, value: object) -> None:
-        """See `Ranks`."""
-        values = self.comm.allgather(repr(value))
-        for rank, other in enumerate(values):
-            if other != values[0]:
-                raise UsageError(
-                    f"rank {rank} has other {what} than rank 0: {short(other)} instead of "
-                    f"{short(values[0])}; start all ranks with the same command, data and versions"
-                )
-
-    def gathered(self, numbers: np.ndarray) -> np.ndarray:
-        """See `Ranks`."""
-        every = np.empty((self.size, *numbers.shape), numbers.dtype)
-        self.comm.Allgather(np.ascontiguousarray(numbers), every)
-        return every
-
-    def kept(self, words: Callable[[], str]) -> None:
-        """See `Ranks`."""
-        self.watch.kept = words
-
-    def described(self) -> list[str]:
-        """See `Ranks`."""
-        return [f"ranks     {self.size}, by the communicator {self.name}; {self._note}"]
-
-
-class Agreement(Callback):
-    """Lets every rank stop after the same step, and compares their parameters at every row."""
-
-    def __init__(self, ranks: Ranks, asked: Stop, agreed: Stop):
-        self.ranks, self.asked, self.agreed = ranks, asked, agreed
-
-    def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
-        self.trainer = trainer
-
-    def step(self, trainer: Trainer, progress: Progress) -> None:
-        """Follow what the votes of this step have decided, and vote for the next one."""
-        interrupted, finished, status = self.ranks.voted.tolist()
-        asked = self.asked
-        self.ranks.vote[:] = asked.interrupting, asked.finishing, asked.exit_status
-        if finished:
-            self.agreed.finish()
-        if interrupted:
-            reason = asked.reason or "a signal to another rank"
-            self.agreed.interrupt(reason, round(status / interrupted))
-            asked.interrupt(reason, self.agreed.exit_status)
-            self.agreed.wants_outcome = asked.wants_outcome
-
-    def row(self, row: Row, theta: Array) -> None:
-        """RunError on every rank if the parameters of one are not those of rank 0."""
-        values = np.ascontiguousarray(self.trainer.backend.to_numpy(self.trainer.theta))
-        digest = np.frombuffer(hashlib.sha256(values.data).digest()[:8], np.uint64)
-        every = self.ranks.gathered(digest)[:, 0]
-        for rank in np.flatnonzero(every != every[0]).tolist():
-            raise RunError(
-                f"the parameters of rank {rank} differ from those of rank 0 after iteration "
-                f"{row.iteration:,}: a machine has computed something wrong, or not all have the "
-                "same NumPy and processor; resume the run without it"
-            )
-
-
-def short(text: str) -> str:
-    """The text, cut after a line's length."""
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-# Beginning and end of a job
 
 _world: MpiRanks | None = None
 
@@ -241,6 +53,8 @@ def chosen(name: str | None, timeout: float | None = None, profile: bool = False
         if name or profile or timeout is not None:
             raise UsageError(f"{flag} needs ranks: start them by mpiexec -n 2 python -m ...")
         return None
+    if isinstance(ranks, MpiRanks):
+        ranks.wanted = name
     if timeout is not None and _world is not None:
         if not timeout >= 2:
             raise UsageError(f"--rank-timeout must be 2 seconds or more, not {timeout:g}")
@@ -298,7 +112,9 @@ def begin() -> MpiRanks:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         if any(os.environ.get(name, "0") == "0" for name in RANK_VARIABLES if name in os.environ):
-            what = "is not installed" if isinstance(error, ImportError) else f"fails ({error})"
+            what = (
+                "is not installed" if isinstance(error, ImportError) else f"fails ({gist(error)})"
+            )
             print(
                 f"error: several ranks were started, by mpiexec or srun, but mpi4py {what}; "
                 "install it with: pip install 'mnistgpu[mpi]', which uses the MPI of the cluster, "
@@ -338,7 +154,7 @@ def begin() -> MpiRanks:
             "is silent"
         )
     watch.start()
-    _world = MpiRanks(comm, watch, local.rank, note)
+    _world = MpiRanks(comm, local, watch, note)
     end_with_program(_world)
     return _world
 

@@ -1,0 +1,153 @@
+"""Data parallel over MPI on this machine: steps of one rank, of several, and of own processes.
+
+    python benchmarks/ranks.py --out benchmarks/results/ranks.json
+
+Needs the extra `mpi-local`, and a machine on which nothing else runs: ranks that wait for each
+other poll. docs/scaling.md shows the figures and fits its cost model to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "strong, B=512": ("strong", {}),
+    "784-1024-1024-10, B=1024": (
+        "classic",
+        {"layers": "784-1024-1024-10", "batch_size": 1024, "validation": 0, "optimizer": "adam"},
+    ),
+    "fast, B=256": ("fast", {}),
+    "accurate, B=256": ("accurate", {}),
+}
+SIZES = (8, 1_000, 10_000, 100_000, 1_000_000, 2_395_210)  # float32 numbers of an all-reduce
+ROUNDS = 3
+
+
+def steps_of(case: str, seconds: float, communicator: Any, processes: int) -> dict[str, float]:
+    """Seconds of a step, of its all-reduce, and images a second, after some steps to warm up."""
+    import numpy as np
+
+    from mnistgpu import data
+    from mnistgpu.backend import NUMPY
+    from mnistgpu.engine.stepping import stepping
+    from mnistgpu.engine.trainer import Trainer
+    from mnistgpu.recipes import settings_of
+
+    recipe, changes = CASES[case]
+    settings = settings_of(recipe, None, changes)
+    workers = None if processes > 1 else 1
+    trainer = Trainer(settings, data.load(None).train, NUMPY, workers, communicator)
+    with trainer.engine.running(), stepping(trainer, processes=processes) as step:
+        for _ in range(3):
+            step()
+        if communicator is not None:
+            communicator.reducing = communicator.waiting = 0.0
+        begun = time.perf_counter()
+        step()
+        count = max(4, round(seconds / (time.perf_counter() - begun)))
+        if communicator is not None and communicator.size > 1:
+            count = int(communicator.gathered(np.array([float(count)])).min())
+            communicator.reducing = communicator.waiting = 0.0
+        begun = time.perf_counter()
+        for _ in range(count):
+            step()
+        spent = time.perf_counter() - begun
+    return {
+        "step": spent / count,
+        "all_reduce": getattr(communicator, "reducing", 0.0) / count,
+        "waiting": getattr(communicator, "waiting", 0.0) / count,
+        "images_per_second": trainer.batches.size * count / spent,
+    }
+
+
+def all_reduces(communicator: Any) -> dict[str, float]:
+    """Seconds of an all-reduce of so many float32 numbers: the median of 30."""
+    import numpy as np
+
+    found = {}
+    for size in SIZES:
+        vector, taken = np.ones(size, np.float32), []
+        for _ in range(30):
+            communicator.comm.Barrier()
+            begun = time.perf_counter()
+            communicator.add(vector)
+            taken.append(time.perf_counter() - begun)
+        found[str(size)] = statistics.median(taken)
+    return found
+
+
+def worker(case: str, seconds: float, processes: int) -> None:
+    """Measure one case in this process, or as a rank of a job, and print a line of JSON."""
+    if processes > 1:
+        print(json.dumps(steps_of(case, seconds, None, processes)))
+        return
+    from mnistgpu.engine import threads
+
+    threads.limit_blas(1)
+    ranks = None
+    if int(os.environ.get("PMI_SIZE", "1")) > 1:
+        from mnistgpu.interop import mpi
+
+        ranks = mpi.begin()
+    found: Any = all_reduces(ranks) if case == "all-reduce" else steps_of(case, seconds, ranks, 1)
+    if ranks is None or ranks.rank == 0:
+        print(json.dumps(found), flush=True)
+
+
+def measured(case: str, ranks: int, processes: int, seconds: float) -> Any:
+    """What `worker` prints in processes of its own."""
+    words = [sys.executable, __file__, "--case", case, "--seconds", str(seconds)]
+    words += ["--processes", str(processes)]
+    if ranks > 1:
+        words = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks), *words]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--processes", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="*", help="cases by their names")
+    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2], help="numbers of ranks")
+    arguments = parser.parse_args()
+    if arguments.case:
+        worker(arguments.case, arguments.seconds, arguments.processes)
+        return
+    found: dict[str, Any] = {}
+    for case in arguments.only or CASES:
+        ways = {f"{n} ranks": (n, 1) for n in arguments.ranks} | {"2 own processes": (1, 2)}
+        rounds: dict[str, list[Any]] = {way: [] for way in ways}
+        for _ in range(ROUNDS):  # one after the other, so that all see the same machine
+            for way, (ranks, processes) in ways.items():
+                rounds[way].append(measured(case, ranks, processes, arguments.seconds))
+        found[case] = {
+            way: sorted(each, key=lambda one: one["step"])[ROUNDS // 2]
+            for way, each in rounds.items()
+        }
+        for way, one in found[case].items():
+            print(
+                f"{case:28} {way:16} {one['images_per_second']:10,.0f} images/s  "
+                f"step {one['step'] * 1e3:7.2f} ms, all-reduce {one['all_reduce'] * 1e3:6.2f} ms",
+                flush=True,
+            )
+    for ranks in arguments.ranks:
+        if ranks > 1:
+            found[f"all-reduce, {ranks} ranks"] = measured("all-reduce", ranks, 1, 0)
+            print(found[f"all-reduce, {ranks} ranks"])
+    if arguments.out:
+        arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
