@@ -132,7 +132,9 @@ class DistributedEngine(Engine):
         communicator, votes = self.communicator, None
         room[...] = 0.0
         if busy:
-            room[0], room[1] = busy[0].loss, busy[0].right
+            xp, total = self.xp, busy[0]
+            room[0] = total.loss
+            room[1] = xp.astype(xp.asarray(total.right), room.dtype)
         if self.xp.__name__ == "numpy":
             room[2 : 2 + VOTES] = communicator.vote
         else:  # so that no step waits for the device

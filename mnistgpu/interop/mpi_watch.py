@@ -52,7 +52,8 @@ class Watch:
 
     def start(self) -> None:
         """Begin to watch, in a thread."""
-        threading.Thread(target=self._watch, name="signs of life", daemon=True).start()
+        self.thread = threading.Thread(target=self._watch, name="signs of life", daemon=True)
+        self.thread.start()
 
     def end(self, end: End) -> None:
         """This rank has ended; returns when all have. The job is ended if another rank has not."""
@@ -121,29 +122,35 @@ class First(Watch):
         self.over.wait()
 
     def _watch(self) -> None:
+        with selectors.DefaultSelector() as selector, contextlib.ExitStack() as held:
+            held.enter_context(self._server)
+            self._held = held  # closes every connection
+            self._listen(selector)
+
+    def _listen(self, selector: Any) -> None:
         looked, sent = time.monotonic(), 0.0
-        with selectors.DefaultSelector() as selector:
-            self._server.setblocking(False)
-            selector.register(self._server, selectors.EVENT_READ)
-            while not self.over.is_set():
-                ready = selector.select(LOOK)
-                now = time.monotonic()
-                if now - looked > EVERY + LOOK:  # this process itself was stopped for a while
-                    for link in self._links.values():
-                        link.heard = now
-                looked = now
-                for key, _ in ready:
-                    self._read(key.fileobj, key.data, selector)
-                if now - sent >= EVERY:
-                    sent = now
-                    for link in self._links.values():
-                        link.send(".")
-                self._judge(now)
+        self._server.setblocking(False)
+        selector.register(self._server, selectors.EVENT_READ)
+        while not self.over.is_set():
+            ready = selector.select(LOOK)
+            now = time.monotonic()
+            if now - looked > EVERY + LOOK:  # this process itself was stopped for a while
+                for link in self._links.values():
+                    link.heard = now
+            looked = now
+            for key, _ in ready:
+                self._read(key.fileobj, key.data, selector)
+            if now - sent >= EVERY:
+                sent = now
+                for link in self._links.values():
+                    link.send(".")
+            self._judge(now)
 
     def _read(self, source: Any, link: Connection | None, selector: Any) -> None:
         if link is None:
             with contextlib.suppress(OSError):
                 accepted, _ = source.accept()
+                self._held.enter_context(accepted)
                 accepted.settimeout(LOOK)
                 selector.register(accepted, selectors.EVENT_READ, Connection(accepted))
             return
@@ -212,10 +219,13 @@ class Other(Watch):
         self.over.wait()
 
     def _watch(self) -> None:
-        link, sent, looked = self._link, 0.0, time.monotonic()
-        if link is None:
-            return
-        while True:
+        if self._link is not None:
+            with self._link.link:
+                self._talk(self._link)
+
+    def _talk(self, link: Connection) -> None:
+        sent, looked = 0.0, time.monotonic()
+        while not self.over.is_set():
             lines = link.lines()
             now = time.monotonic()
             if now - looked > EVERY + LOOK:

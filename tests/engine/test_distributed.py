@@ -134,3 +134,17 @@ def test_a_whole_run_of_three_ranks(precision, digits):
         ),
     )
     assert {each.results["iterations"] for each in stopped} == {12}
+
+
+@pytest.mark.parametrize("name", ["adam, warm-up", "batch norm", "exact"])
+def test_every_backend_gives_what_numpy_gives(name, other_space, few):
+    """One rank, through the same packed vector; the votes stay on the host."""
+    settings = BASE.changed(**CASES[name])
+    expected = Trainer(settings, few, NUMPY, 1)
+    found = Trainer(settings, few, other_space.backend(), 1, Alone())
+    for trainer in (expected, found):
+        with trainer.engine.running():
+            for _ in range(6):
+                loss, right, images = trainer.step()
+        assert (0 <= int(right) <= images, float(loss) > 0) == (True, True)
+    assert far(found.vectors(), expected.vectors()) < (1e-12 if settings.is_exact else 1e-3)

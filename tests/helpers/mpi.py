@@ -29,6 +29,9 @@ def command(ranks, *arguments, program=("-m", "mnistgpu.train")):
 def environment(**more):
     """That of this process, without what an mpiexec around the tests has set."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PMI")}
+    if MPIEXEC and (library := Path(MPIEXEC).parent.parent / "lib").exists():
+        before = own.get("LD_LIBRARY_PATH")  # for a Python in another place, as CuPy's on the CPU
+        own["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, (before, str(library))))
     return {**own, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **more}
 
 

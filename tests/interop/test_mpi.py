@@ -21,7 +21,7 @@ from helpers.mpi import (
 from mnistgpu.models import model
 from mnistgpu.runs import checkpoint, run_directory
 
-pytestmark = needs_mpi
+pytestmark = [needs_mpi, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from mnistgpu.runs import checkpoint
 
 pytestmark = [
     needs_mpi,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks in Linux's /proc"),
 ]
 KILLS = int(os.environ.get("MNISTGPU_RANK_KILLS", "3"))
