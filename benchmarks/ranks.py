@@ -18,17 +18,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+WIDE = {"layers": "784-1024-1024-10", "validation": 0, "optimizer": "adam"}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "strong, B=512": ("strong", {}),
-    "784-1024-1024-10, B=1024": (
-        "classic",
-        {"layers": "784-1024-1024-10", "batch_size": 1024, "validation": 0, "optimizer": "adam"},
-    ),
-    "fast, B=256": ("fast", {}),
+    "784-1024-1024-10, B=1024": ("classic", WIDE | {"batch_size": 1024}),
     "accurate, B=256": ("accurate", {}),
+    "fast, B=256": ("fast", {}),
+}
+HALVES: dict[str, tuple[str, dict[str, Any]]] = {  # what a rank of two computes
+    "strong, B=256": ("strong", {"batch_size": 256}),
+    "784-1024-1024-10, B=512": ("classic", WIDE | {"batch_size": 512}),
+    "accurate, B=128": ("accurate", {"batch_size": 128}),
+    "fast, B=128": ("fast", {"batch_size": 128}),
 }
 SIZES = (8, 1_000, 10_000, 100_000, 1_000_000, 2_395_210)  # float32 numbers of an all-reduce
-ROUNDS = 3
+ROUNDS = 2
 
 
 def steps_of(case: str, seconds: float, communicator: Any, processes: int) -> dict[str, float]:
@@ -41,7 +45,7 @@ def steps_of(case: str, seconds: float, communicator: Any, processes: int) -> di
     from mnistgpu.engine.trainer import Trainer
     from mnistgpu.recipes import settings_of
 
-    recipe, changes = CASES[case]
+    recipe, changes = (CASES | HALVES)[case]
     settings = settings_of(recipe, None, changes)
     workers = None if processes > 1 else 1
     trainer = Trainer(settings, data.load(None).train, NUMPY, workers, communicator)
@@ -160,8 +164,10 @@ def main() -> None:
         worker(arguments.case, arguments.seconds, arguments.processes)
         return
     found: dict[str, Any] = {}
-    for case in arguments.only or CASES:
+    for case in arguments.only or (*CASES, *HALVES):
         ways = {f"{n} ranks": (n, 1) for n in arguments.ranks} | {"2 own processes": (1, 2)}
+        if case in HALVES:
+            ways = {"1 ranks": (1, 1)}
         rounds: dict[str, list[Any]] = {way: [] for way in ways}
         for _ in range(ROUNDS):  # one after the other, so that all see the same machine
             for way, (ranks, processes) in ways.items():

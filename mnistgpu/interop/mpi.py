@@ -144,8 +144,8 @@ def begin() -> MpiRanks:
         token, addresses = comm.bcast(None)
         watch = mpi_watch.Other(comm.rank, comm.size, comm.Abort, token, addresses)
         reached = watch.connected
-    every = comm.allgather((reached, MPI.Get_processor_name()))
-    hosts = len({host for _, host in every})
+    every = comm.allgather((reached, local.rank == 0))
+    hosts = sum(is_first for _, is_first in every)
     where = "one machine" if hosts == 1 else f"{hosts} machines"
     note = f"on {where}, {system.cores()} {'thread' if system.cores() == 1 else 'threads'} in each"
     if unheard := [rank for rank, (heard, _) in enumerate(every) if not heard]:

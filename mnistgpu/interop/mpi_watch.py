@@ -260,7 +260,7 @@ def reach(addresses: Sequence[tuple[str, int]]) -> Connection | None:
 def own_addresses() -> list[str]:
     """Names and addresses under which other machines may reach this one, the likeliest first."""
     names = [
-        os.environ.get("MPIR_CVAR_CH3_INTERFACE_HOSTNAME", ""),  # what mpich's mpiexec calls it
+        os.environ.get("PMI_HOSTNAME", ""),  # what mpich's mpiexec calls it
         os.environ.get("SLURMD_NODENAME", ""),
         socket.gethostname(),
     ]
