@@ -1,6 +1,7 @@
 """Data parallel over MPI on this machine: steps of one rank, of several, and of own processes.
 
-    python benchmarks/ranks.py --out benchmarks/results/ranks.json
+    python benchmarks/ranks.py --ranks 1 2 4 --out benchmarks/results/ranks.json
+    python benchmarks/ranks.py --tables benchmarks/results/ranks.json   # ranks.md, ranks-model.md
 
 Needs the extra `mpi-local`, and a machine on which nothing else runs: ranks that wait for each
 other poll. docs/scaling.md shows the figures and fits its cost model to them.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -151,6 +153,68 @@ def measured(case: str, ranks: int, processes: int, seconds: float) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+# Links between machines that the model is asked about: seconds of a message, bytes a second
+LINKS = {"100 Gbit/s": (3e-6, 12.5e9), "10 Gbit/s": (30e-6, 1.25e9)}
+PARAMETERS = {"strong": 2_395_210, "784-1024-1024-10": 1_863_690, "accurate": 670_218}
+
+
+def all_reduce_time(ranks: int, parameters: int, latency: float, bandwidth: float) -> float:
+    """Seconds of a ring, or of halving and doubling: each rank sends its vector almost twice."""
+    sent = 2 * (ranks - 1) / ranks * 4 * parameters
+    return 2 * math.ceil(math.log2(ranks)) * latency + sent / bandwidth
+
+
+def tables(path: Path) -> None:
+    """Write the table of what was measured and that of the model, beside the results."""
+    found = json.loads(path.read_text())
+    shared = found["all-reduce, 2 ranks"]
+    latency = shared["8"] / 2
+    bandwidth = 4 * SIZES[-1] / (shared[str(SIZES[-1])] - shared["8"])
+    rows = [
+        "| a step | one rank | two ranks | gain | four ranks on two cores | two own processes | "
+        "two ranks by the model |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    model = ["| | batch | link | 2 ranks | 8 | 64 | 1,024 |", "|---|---|---|---|---|---|---|"]
+    for case, half in zip(CASES, HALVES, strict=True):
+        one, two, four, own = (
+            found[case][way] for way in ("1 ranks", "2 ranks", "4 ranks", "2 own processes")
+        )
+        part, whole = found[half]["1 ranks"]["step"], one["step"]
+        name, size = case.split(", B=")
+        count = PARAMETERS.get(name, 170_218)
+        expected = part + all_reduce_time(2, count, latency, bandwidth)
+        cells = [f"{each['step'] * 1e3:,.2f} ms" for each in (one, two)]
+        gain = f"{whole / two['step']:.2f}x"
+        rest = [f"{each['step'] * 1e3:,.2f} ms" for each in (four, own)]
+        rows.append(f"| {case} | {' | '.join([*cells, gain, *rest])} | {expected * 1e3:,.2f} ms |")
+        if name not in PARAMETERS:
+            continue
+        image = (whole - part) / (int(size) / 2)
+        fixed = whole - image * int(size)
+        for batch in (int(size), 4096, 65536):
+            # batch normalisation has groups that are not divided, see `normalized_together`
+            least = min(512, batch // 2) if name == "accurate" else 1
+            for link, (wait, width) in LINKS.items():
+                alone = fixed + image * batch
+                speeds = [
+                    alone
+                    / (
+                        fixed
+                        + image * max(batch / n, least)
+                        + all_reduce_time(n, count, wait, width)
+                    )
+                    for n in (2, 8, 64, 1024)
+                ]
+                cells = [f"{speed:,.1f}x" for speed in speeds]
+                model.append(f"| {name} | {batch:,} | {link} | {' | '.join(cells)} |")
+    constants = (
+        f"Constants of this machine: {latency * 1e6:.1f} us a message, {bandwidth / 1e9:.1f} GB/s."
+    )
+    path.with_suffix(".md").write_text("\n".join([*rows, "", constants]) + "\n")
+    path.with_name("ranks-model.md").write_text("\n".join(model) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
@@ -159,7 +223,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--only", nargs="*", help="cases by their names")
     parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2], help="numbers of ranks")
+    parser.add_argument("--tables", type=Path, help="write the tables of these results")
     arguments = parser.parse_args()
+    if arguments.tables:
+        tables(arguments.tables)
+        return
     if arguments.case:
         worker(arguments.case, arguments.seconds, arguments.processes)
         return

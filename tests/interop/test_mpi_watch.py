@@ -135,7 +135,7 @@ def test_ranks_that_agreed_to_stop_wait_for_rank_0_however_long_it_saves(job):
 def test_a_stranger_on_the_port_is_ignored(job):
     first, _ = job(2)
     stranger = mpi_watch.reach([("127.0.0.1", first.addresses[0][1])])
-    stranger.send("not the token 1")
+    stranger.send(f"{'0' * 32} 1")
     stranger.send('{"status": 1, "agreed": false, "words": "stop"}')
     stranger.link.close()
     assert job.why(0.8) == ""
