@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -234,12 +234,15 @@ def main() -> None:
     start(app)
 
 
-def start(app: typer.Typer) -> None:
-    """Run a command line, on this process or as one of the ranks that were started together."""
+def start(app: typer.Typer, shared: Sequence[str] = ()) -> None:
+    """Run a command line, on this process or as one of the ranks that were started together.
+
+    shared: the subcommands that ranks can share, if the command line has any.
+    """
     if ranks_started() > 1:
         from mnistgpu.interop import mpi
 
-        mpi.run(functools.partial(run_app, app))
+        mpi.run(functools.partial(run_app, app), shared)
     run_app(app)
 
 

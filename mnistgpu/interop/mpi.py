@@ -63,9 +63,10 @@ def chosen(name: str | None, timeout: float | None = None, profile: bool = False
     return ranks
 
 
-def run(command: Callable[[], object]) -> NoReturn:
+def run(command: Callable[[], object], shared: Sequence[str] = ()) -> NoReturn:
     """Begin MPI, run a command line on every rank, and end them all together.
 
+    shared: the subcommands that ranks can share, if the command line has any.
     A rank that fails alone ends the job; an error of all ranks
     is printed once, by rank 0.
     """
@@ -77,6 +78,12 @@ def run(command: Callable[[], object]) -> NoReturn:
     status = 1
     try:
         ranks.alike("versions", versions())
+        named = sys.argv[1] if shared and len(sys.argv) > 1 else "-"
+        if not named.startswith("-") and named not in shared:
+            raise UsageError(
+                f"mnistgpu {named} is for one process, and ranks can share only "
+                f"{' and '.join(shared)}; start it without mpiexec"
+            )
         command()
         status = 0
     except SystemExit as ending:
@@ -133,7 +140,7 @@ def begin() -> MpiRanks:
     local = comm.Split_type(MPI.COMM_TYPE_SHARED)
     allowed = local.allgather(sorted(system.affinity() or range(os.cpu_count() or 1)))
     count = own_cores(allowed, local.rank)
-    system.use_cores(max(1, min(count, (system.quota() or system.cores()) // local.size)))
+    system.be_a_rank(max(1, min(count, (system.quota() or system.cores()) // local.size)))
     threads.limit_blas(system.cores())
     watch: mpi_watch.First | mpi_watch.Other
     if comm.rank == 0:

@@ -46,6 +46,14 @@ class Ranks(Alone):
     def alike(self, what: str, value: object) -> None:
         """UsageError on every rank that names the first one whose value is not that of rank 0."""
 
+    def everyone(self, value: Made) -> list[Made]:
+        """What each rank has, on every rank. All of them wait for the last."""
+        return [value]
+
+    def agree_to_stop(self) -> None:
+        """This rank was stopped as all others are, and has saved its run: no failure of its own."""
+        self.voted[0] = 1.0
+
     def gathered(self, numbers: np.ndarray) -> np.ndarray:
         """The numbers (n,) of every rank: (ranks, n)."""
         return numbers[None]
@@ -183,6 +191,10 @@ class MpiRanks(Ranks):
                     f"rank {rank} has other {what} than rank 0: {short(other)} instead of "
                     f"{short(values[0])}; start all ranks with the same command, data and versions"
                 )
+
+    def everyone(self, value: Made) -> list[Made]:
+        """See `Ranks`."""
+        return self.comm.allgather(value)  # type: ignore[no-any-return]
 
     def gathered(self, numbers: np.ndarray) -> np.ndarray:
         """See `Ranks`."""

@@ -67,9 +67,7 @@ class Watch:
         kept = ""
         with contextlib.suppress(Exception):
             kept = self.kept()
-        text = f"error: {reason}; the job was ended on all ranks{'; ' + kept if kept else ''}\n"
-        with contextlib.suppress(OSError):
-            os.write(2, text.encode(errors="backslashreplace"))
+        say(f"{reason}; the job was ended on all ranks{'; ' + kept if kept else ''}")
         threading.Timer(KILL, os._exit, (status,)).start()
         self._abort(status)
         os._exit(status)
@@ -176,12 +174,14 @@ class First(Watch):
                 seconds = f"{self.timeout:g} seconds"
                 self.stop_job(f"rank {rank} has given no sign of life for {seconds}")
         wanted = {0, *self._links}
+        failed = [rank for rank, end in self._ends.items() if end.status and not end.agreed]
         if wanted <= set(self._ends):
+            if failed and self._ends[0].status == 0:  # which has printed nothing of it
+                say(f"rank {failed[0]} has failed: {self._ends[failed[0]].words}")
             for link in self._links.values():
                 link.send("go")
             self.over.set()
             return
-        failed = [rank for rank, end in self._ends.items() if end.status and not end.agreed]
         if failed and not self._failed_at:
             self._failed_at = now
         if failed and now - self._failed_at > GRACE:
@@ -245,6 +245,12 @@ class Other(Watch):
             if now - sent >= EVERY:
                 sent = now
                 link.send(".")
+
+
+def say(reason: str) -> None:
+    """Print an error, also where the standard error of Python was replaced."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"error: {reason}\n".encode(errors="backslashreplace"))
 
 
 def reach(addresses: Sequence[tuple[str, int]]) -> Connection | None:

@@ -187,8 +187,11 @@ def cores() -> int:
 _most_cores: list[int] = []  # the least of them counts
 
 
-def use_cores(count: int) -> None:
-    """Let `cores` be at most so many from here on: those of a rank that shares its machine."""
+def be_a_rank(count: int) -> None:
+    """This process is a rank of MPI from here on: at most so many `cores` are its own.
+
+    It must not fork either, since what is forked after MPI has begun shares its connections.
+    """
     _most_cores.append(count)
 
 
@@ -317,7 +320,12 @@ def can_fork() -> bool:
 
     macOS's frameworks do not survive a fork, and Windows has none.
     """
-    return sys.platform == "linux" and os.path.isdir(OPEN_FILES) and hasattr(os, "fork")
+    return (
+        not _most_cores
+        and sys.platform == "linux"
+        and os.path.isdir(OPEN_FILES)
+        and hasattr(os, "fork")
+    )
 
 
 def semaphore() -> Any:

@@ -206,3 +206,41 @@ def test_no_rank_starts_a_process_of_its_own(tmp_path):
         children = subprocess.run(["pgrep", "-P", str(rank)], capture_output=True, text=True)
         assert children.stdout == ""
     job.kill()
+
+
+SWEEP = ("sweep", "--layers", "784-8-10", "--batch-size", "100", "--validation", "0")
+
+
+def test_a_sweep_has_one_run_on_each_rank_at_a_time(few, tmp_path):
+    """A table of all runs; the same command goes on, also on another number of ranks."""
+    how = (*SWEEP, "--data", few, "--epochs", "2", "--alpha", "0.1,0.2,1e30", "--seed", "0,1")
+    done = run(3, *how, "--out", tmp_path / "all", program=("-m", "mnistgpu.cli"))
+    assert done.returncode == 1  # two runs diverge
+    assert done.stdout.count("finished") == 4
+    assert done.stdout.count("failed") == 2
+    assert done.stderr.count("training diverged") == 2
+    assert "all of 6 runs" in done.stdout
+    assert len(list((tmp_path / "all").glob("*/results.json"))) == 4
+    done = run(2, *how, "--out", tmp_path / "all", program=("-m", "mnistgpu.cli"))
+    assert done.stdout.count("finished before") == 4
+
+
+def test_a_sweep_that_is_stopped_saves_every_run_and_goes_on(few, tmp_path):
+    how = (*SWEEP, "--data", few, "--epochs", "1000", "--seed", "0,1,2,3", "--out", tmp_path)
+    saving = ("--checkpoint-every", "1epochs")
+    job = start(2, *how, *saving, program=("-m", "mnistgpu.cli"))
+    for seed in (0, 1):
+        wait_for(tmp_path / f"seed-{seed}" / checkpoint.FILE, job)
+    job.send_signal(2)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 130, errors
+    assert errors.count("go on with: ") == 1
+    for seed in (0, 1):
+        assert checkpoint.load(tmp_path / f"seed-{seed}").taken > 0
+    assert not (tmp_path / "seed-2").exists()
+
+
+def test_other_commands_are_refused_on_ranks(tmp_path):
+    done = run(2, "recipes", program=("-m", "mnistgpu.cli"))
+    assert done.returncode == 2
+    assert done.stderr.count("error: mnistgpu recipes is for one process") == 1

@@ -49,7 +49,7 @@ def job(monkeypatch, capfd):
     def why(seconds=5.0):
         return capfd.readouterr().err if aborted.wait(seconds) else ""
 
-    made.why, made.aborted = why, aborted
+    made.why, made.aborted, made.read = why, aborted, lambda: capfd.readouterr().err
     yield made
     for each in watches:
         each.over.set()
@@ -121,6 +121,15 @@ def test_ranks_that_fail_together_end_in_peace(job):
         thread.join(5)
         assert not thread.is_alive()
     assert job.why(0.5) == ""
+
+
+def test_a_rank_that_fails_while_rank_0_ends_well_is_named(job):
+    first, others = job(2)
+    threads = [ending(others[0], End(1, False, "a mistake")), ending(first, End(0, False, ""))]
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert job.read() == "error: rank 1 has failed: a mistake\n"
 
 
 def test_ranks_that_agreed_to_stop_wait_for_rank_0_however_long_it_saves(job):
