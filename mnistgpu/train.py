@@ -117,6 +117,8 @@ def train(
         deform = None  # merged into the changes
 
     def shown() -> Any:
+        if ranks is not None and ranks.rank > 0:
+            return None  # rank 0 prints, also into the file of --log
         from mnistgpu.commands.training import display
 
         return display(quiet, log, note)
