@@ -6,7 +6,6 @@ and is loaded and saved. `sweeping.py` trains a run for each combination of list
 `studies.py` has what one does with trained networks: evaluate, compare, committee, lr_find, plot,
 submit, draw. `inputs.py` takes the data and the networks that all of them are given, `reading.py`
 reads whatever is at a path, and `own_data.py` finds the digits that a network is judged on.
-`ranks.py` is what changes where several ranks of MPI share a run.
 
 Every name is resolved when it is first used (see `mnistgpu/__init__.py`), so that `import mnistgpu`
 costs nothing. docs/api.md describes each, with an example.

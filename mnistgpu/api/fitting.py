@@ -22,11 +22,12 @@ from mnistgpu.api.inputs import (
     settings_and_data,
     with_validation,
 )
-from mnistgpu.api.job import Job, display_of
-from mnistgpu.api.ranks import (
+from mnistgpu.api.job import (
+    Job,
     check_alike,
     check_shared,
     device_of,
+    display_of,
     in_front,
     new_directory,
     ranks_of,

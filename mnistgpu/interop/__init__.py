@@ -4,7 +4,7 @@ Nothing here is needed to train, save or answer, and no other room than the fron
 command line imports it. What a file needs beyond the package's own libraries is an extra of
 pyproject.toml and is imported where it is used.
 
-MPI: `mpi.py` begins a job of ranks and ends it, `mpi_ranks.py` is what the engine and the front door
-see of them, `mpi_watch.py` notices ranks that are dead or silent, `mpi_gpu.py` adds what GPUs
+MPI: `mpi.py` begins a job of ranks and ends it, `mpi_ranks.py` is what the engine and the front
+door see of them, `mpi_watch.py` notices ranks that are dead or silent, `mpi_gpu.py` adds what GPUs
 compute.
 """
