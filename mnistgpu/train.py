@@ -191,9 +191,14 @@ def begin(
         carry_out(run, path, options["stop"])
     finally:
         if out is None:
-            with contextlib.suppress(OSError):  # not empty, once the run was begun
-                path.rmdir()
-                path.parent.rmdir()
+            remove_unused(path)
+
+
+def remove_unused(path: Path) -> None:
+    """Remove the directory that was made for a run, if the run was not begun."""
+    with contextlib.suppress(OSError):  # not empty, once it was
+        path.rmdir()
+        path.parent.rmdir()
 
 
 def begin_on_ranks(
@@ -212,7 +217,12 @@ def begin_on_ranks(
 
     path = out or ranks.first(new_path)
     options |= {"out": path, "progress": shown(), "recipe": recipe}
-    carry_out(functools.partial(fitting.fit, data, **options, **changes), path, options["stop"])
+    run = functools.partial(fitting.fit, data, **options, **changes)
+    try:
+        carry_out(run, path, options["stop"])
+    finally:
+        if out is None and ranks.rank == 0:
+            remove_unused(path)
 
 
 def dataset_for(orientation: str, path: Path | None, bar: bool) -> Any:

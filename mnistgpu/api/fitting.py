@@ -114,15 +114,15 @@ def fit(
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
-    chosen = backend_of(device_of(shared, backend))
     same = settings | {"recipe": recipe, "deform": deform}
-    check_alike(shared, X, y, settings=same, backends=chosen.name)
+    check_alike(shared, X, y, settings=same, backends=getattr(backend, "name", backend))
     made, dataset = in_front(
         shared,
         lambda: settings_and_data(
             X, y, recipe, deform, settings, test, validation, display.shows_bars
         ),
     )
+    chosen = backend_of(device_of(shared, backend))
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
     check_shared(made, chosen, shared)

@@ -256,6 +256,7 @@ def check_shared(settings: Settings, backend: Backend, ranks: Ranks | None) -> N
             "--graph replays a whole step, and ranks must add their gradients within it; leave "
             "--graph out"
         )
+    ranks.alike("backends", backend.name)  # which "auto" may choose in another way
     ranks.check(backend)
 
 

@@ -66,9 +66,8 @@ def chosen(name: str | None, timeout: float | None = None, profile: bool = False
 def run(command: Callable[[], object], shared: Sequence[str] = ()) -> NoReturn:
     """Begin MPI, run a command line on every rank, and end them all together.
 
+    A rank that fails alone ends the job; an error of all ranks is printed once, by rank 0.
     shared: the subcommands that ranks can share, if the command line has any.
-    A rank that fails alone ends the job; an error of all ranks
-    is printed once, by rank 0.
     """
     ranks = begin()
     tail = mpi_watch.Tail()
@@ -118,10 +117,9 @@ def begin() -> MpiRanks:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        if any(os.environ.get(name, "0") == "0" for name in RANK_VARIABLES if name in os.environ):
-            what = (
-                "is not installed" if isinstance(error, ImportError) else f"fails ({gist(error)})"
-            )
+        if speaks():
+            missing = isinstance(error, ImportError)
+            what = "is not installed" if missing else f"fails ({gist(error)})"
             print(
                 f"error: several ranks were started, by mpiexec or srun, but mpi4py {what}; "
                 "install it with: pip install 'mnistgpu[mpi]', which uses the MPI of the cluster, "
@@ -131,11 +129,12 @@ def begin() -> MpiRanks:
         sys.exit(2)
     comm = MPI.COMM_WORLD
     if comm.size == 1:
-        print(
-            "error: mpiexec or srun started several processes, but each of them is alone in its "
-            "MPI: mpi4py was built for another one; start them with the mpiexec beside this Python",
-            file=sys.stderr,
-        )
+        if speaks():
+            print(
+                "error: mpiexec or srun started several processes, but each is alone in its MPI: "
+                "mpi4py was built for another one; start them with the mpiexec of that MPI",
+                file=sys.stderr,
+            )
         sys.exit(2)
     local = comm.Split_type(MPI.COMM_TYPE_SHARED)
     allowed = local.allgather(sorted(system.affinity() or range(os.cpu_count() or 1)))
@@ -164,6 +163,12 @@ def begin() -> MpiRanks:
     _world = MpiRanks(comm, local, watch, note)
     end_with_program(_world)
     return _world
+
+
+def speaks() -> bool:
+    """Whether this is rank 0 by what the launcher says, before MPI has begun."""
+    numbers = (os.environ[name] for name in RANK_VARIABLES if name in os.environ)
+    return next(numbers, "0") == "0"
 
 
 def end_with_program(ranks: MpiRanks) -> None:
