@@ -26,6 +26,8 @@ TABLES = {  # name between the marks, file that holds it
     "watching": RESULTS / "watching.md",
     "launches": RESULTS / "launches.md",
     "deformations": RESULTS / "deformations-numpy.md",
+    "ranks": RESULTS / "ranks.md",
+    "ranks-model": RESULTS / "ranks-model.md",
     "exact-digests": RESULTS / "exact-digests.md",
     "exact-speed": RESULTS / "exact-speed.md",
     "exact-transcript": RESULTS / "exact-transcript.md",

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
@@ -22,7 +21,7 @@ from mnistgpu.commands.flags import (
 )
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
-from mnistgpu.train import train_command
+from mnistgpu.train import ranks_started, start, train_command
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -297,11 +296,17 @@ def sweep(
 
     Each flag of a setting takes values with commas between them (yes and no for a switch, none for
     no value). A line is printed for each finished run. Ctrl-C saves the current run; the same
-    command goes on with it, and does not train finished ones again.
+    command goes on with it, and does not train finished ones again. Under mpiexec each rank trains
+    its share of the runs, each of them alone.
     """
     from mnistgpu.commands import sweeping
 
-    if not sweeping.sweep(lists, recipe, deform, data, backend, out, checkpoint_every, yes):
+    ranks = None
+    if ranks_started() > 1:
+        from mnistgpu.interop import mpi
+
+        ranks = mpi.chosen(None)
+    if not sweeping.sweep(lists, recipe, deform, data, backend, out, checkpoint_every, yes, ranks):
         raise typer.Exit(1)
 
 
@@ -360,7 +365,7 @@ def root(version: VersionOption = False) -> None:
 
 def main() -> None:
     """Entry point of the `mnistgpu` command."""
-    run_app(app)
+    start(app, shared=("train", "sweep"))
 
 
 if __name__ == "__main__":

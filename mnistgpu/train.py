@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,9 @@ from mnistgpu.commands.flags import (
 )
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
+
+# What launchers tell the processes they start: mpich and Intel MPI, Open MPI, MVAPICH, Slurm's srun
+RANK_COUNTS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 def train(
@@ -70,6 +74,22 @@ def train(
     host: Annotated[str, option(help="Address of --watch.", default="127.0.0.1")] = "127.0.0.1",
     port: Annotated[int, option(help="Port of --watch.", default="any free one")] = 0,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
+    communicator: Annotated[
+        str | None,
+        option(
+            help="What adds up the gradients of ranks, the processes that mpiexec or srun starts: "
+            "mpi, nccl (between GPUs), or self for one rank.",
+            default="nccl where each rank has a GPU, else mpi",
+        ),
+    ] = None,
+    rank_timeout: Annotated[
+        float | None,
+        option(help="Seconds without a sign of life of a rank that end the job.", default="60"),
+    ] = None,
+    profile: Annotated[
+        bool,
+        option("--profile", help="Print which part of the time ranks compute, add up and wait."),
+    ] = False,
     snapshots: Annotated[
         bool,
         option(
@@ -97,12 +117,20 @@ def train(
         deform = None  # merged into the changes
 
     def shown() -> Any:
+        if ranks is not None and ranks.rank > 0:
+            return None  # rank 0 prints, also into the file of --log
         from mnistgpu.commands.training import display
 
         return display(quiet, log, note)
 
     stop = Stop()
+    ranks = None
+    if ranks_started() > 1 or communicator is not None or profile or rank_timeout is not None:
+        from mnistgpu.interop import mpi
+
+        ranks = mpi.chosen(communicator, rank_timeout, profile)
     options: dict[str, Any] = {
+        "ranks": ranks,
         "deform": deform,
         "stop": stop,
         "checkpoint_every": checkpoint_every,
@@ -145,6 +173,9 @@ def begin(
     from mnistgpu.recipes import settings_of
 
     settings = settings_of(recipe, options["deform"], changes)
+    if (ranks := options["ranks"]) is not None:
+        begin_on_ranks(ranks, recipe, changes, data, out, shown, options | {"backend": backend})
+        return
     chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
@@ -160,9 +191,38 @@ def begin(
         carry_out(run, path, options["stop"])
     finally:
         if out is None:
-            with contextlib.suppress(OSError):  # not empty, once the run was begun
-                path.rmdir()
-                path.parent.rmdir()
+            remove_unused(path)
+
+
+def remove_unused(path: Path) -> None:
+    """Remove the directory that was made for a run, if the run was not begun."""
+    with contextlib.suppress(OSError):  # not empty, once it was
+        path.rmdir()
+        path.parent.rmdir()
+
+
+def begin_on_ranks(
+    ranks: Any,
+    recipe: str | None,
+    changes: dict[str, Any],
+    data: Path | None,
+    out: Path | None,
+    shown: Callable[[], Any],
+    options: dict[str, Any],
+) -> None:
+    """As `begin`, on each of the ranks that share the run; rank 0 chooses the directory."""
+    from mnistgpu.api import fitting
+    from mnistgpu.commands.training import carry_out
+    from mnistgpu.runs.run_directory import new_path
+
+    path = out or ranks.first(new_path)
+    options |= {"out": path, "progress": shown(), "recipe": recipe}
+    run = functools.partial(fitting.fit, data, **options, **changes)
+    try:
+        carry_out(run, path, options["stop"])
+    finally:
+        if out is None and ranks.rank == 0:
+            remove_unused(path)
 
 
 def dataset_for(orientation: str, path: Path | None, bar: bool) -> Any:
@@ -183,7 +243,25 @@ def main() -> None:
         add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT
     )
     app.command("train", cls=QuickCommand)(train_command)
+    start(app)
+
+
+def start(app: typer.Typer, shared: Sequence[str] = ()) -> None:
+    """Run a command line, on this process or as one of the ranks that were started together.
+
+    shared: the subcommands that ranks can share, if the command line has any.
+    """
+    if ranks_started() > 1:
+        from mnistgpu.interop import mpi
+
+        mpi.run(functools.partial(run_app, app), shared)
     run_app(app)
+
+
+def ranks_started() -> int:
+    """How many processes mpiexec or srun has started together with this one; 1 without them."""
+    counts = [os.environ[name] for name in RANK_COUNTS if name in os.environ]
+    return max((int(count) for count in counts if count.isdigit()), default=1)
 
 
 if __name__ == "__main__":

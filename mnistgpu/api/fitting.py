@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnistgpu import backend as backends
 from mnistgpu.api import run as runs_of
@@ -22,7 +22,16 @@ from mnistgpu.api.inputs import (
     settings_and_data,
     with_validation,
 )
-from mnistgpu.api.job import Job, display_of
+from mnistgpu.api.job import (
+    Job,
+    check_alike,
+    check_shared,
+    device_of,
+    display_of,
+    in_front,
+    new_directory,
+    ranks_of,
+)
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.engine.stepping import check_backend
@@ -36,6 +45,9 @@ from mnistgpu.runs.progress import Display
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
+
+if TYPE_CHECKING:
+    from mnistgpu.interop.mpi_ranks import Ranks
 
 
 def fit(
@@ -57,6 +69,7 @@ def fit(
     force: bool = False,
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
+    ranks: str | Ranks | None = None,
     **settings: Any,
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
@@ -85,6 +98,8 @@ def fit(
     checkpoint_every, force, snapshots: as the flags of `mnistgpu train`; they need `out`.
     watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
+    ranks: shares every step with the other processes that mpiexec has started, which must make the
+        same call; "mpi", or "self" for this process alone. Rank 0 alone writes and prints.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
         Without layers, the first and the last layer of the recipe follow the data.
 
@@ -100,19 +115,29 @@ def fit(
     check_watch(watch)
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
-    every, display = parse_every(checkpoint_every), display_of(progress)
-    made, dataset = settings_and_data(
-        X, y, recipe, deform, settings, test, validation, display.shows_bars, sample_weight
+    shared = ranks_of(ranks)
+    every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    same = settings | {"recipe": recipe, "deform": deform}
+    check_alike(shared, X, y, settings=same, backends=getattr(backend, "name", backend))
+    bar = display.shows_bars
+    made, dataset = in_front(
+        shared,
+        lambda: settings_and_data(
+            X, y, recipe, deform, settings, test, validation, bar, sample_weight
+        ),
     )
-    chosen = backend_of(backend)
+    chosen = backend_of(device_of(shared, backend))
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
-    job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+    check_shared(made, chosen, shared)
+    job = Job(
+        made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch, shared
+    )
     if out is None:
         return job.run()
     path = directory_of(out)
-    with run_directory.writing(path):
-        run_directory.create(path, made, dataset, force)
+    with contextlib.ExitStack() as held:
+        in_front(shared, lambda: new_directory(held, path, made, dataset, force))
         saving = Checkpointing(path, dataset.path, dataset.digest, every)
         done = job.run(path, saving)
     return replace(done, go_on=partial(resume, path, dataset))
@@ -137,6 +162,7 @@ def resume(
     force: bool = False,
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
+    ranks: str | Ranks | None = None,
     **settings: Any,
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
@@ -153,39 +179,54 @@ def resume(
     check_switches(force=force, snapshots=snapshots)
     check_callers(callbacks, stop)
     check_watch(watch)
-    every, display = parse_every(checkpoint_every), display_of(progress)
+    shared = ranks_of(ranks)
+    every, display = parse_every(checkpoint_every), display_of(progress, shared)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
-    checkpoint.find(directory)
     path = directory if out is None else directory_of(out)
-    in_place = os.path.exists(path) and os.path.samefile(path, directory)
+    check_alike(shared, X, y, settings=settings, runs=str(directory))
     with contextlib.ExitStack() as held:
-        if in_place:
-            held.enter_context(run_directory.writing(path))
-        saved = checkpoint.load(directory)
+        saved, in_place = in_front(shared, lambda: begun_run(held, directory, path))
         made = resuming.changed_settings(saved, renamed(changes), str(directory))
         variable = os.environ.get(backends.ENVIRONMENT_VARIABLE)
-        if in_place and finished_already(path, saved, made, force):
+        if in_place and in_front(shared, lambda: finished_already(path, saved, made, force)):
             display.note(f"{path}: finished, after iteration {saved.taken:,}; nothing to do")
             return runs_of.read(path, backend_of(backend), partial(resume, path, X, y))
-        chosen = backend_of(backend or variable or saved.machine.get("backend"))
+        named = backend or variable or saved.machine.get("backend")
+        chosen = backend_of(device_of(shared, named))
         check_backend(made, chosen)
+        check_shared(made, chosen, shared)
         bar = display.shows_bars
-        dataset = data_of_run(saved, directory, X, y, test, pair, bar, sample_weight)
+        dataset = in_front(
+            shared,
+            lambda: data_of_run(saved, directory, X, y, test, pair, bar, sample_weight),
+        )
         if not in_place:
-            held.enter_context(run_directory.writing(path))
-            run_directory.create(path, made, dataset, force)
+            in_front(shared, lambda: new_directory(held, path, made, dataset, force))
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
-        here = checkpoint.machine(chosen)
+        here = checkpoint.machine(chosen, 1 if shared is None else shared.size)
         if here != saved.machine and made.is_exact:
             notes.append("rounding  none that depends on the machine: the digest stays the same")
         elif here != saved.machine:
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
             notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
-        job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+        job = Job(
+            made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch, shared
+        )
         done = job.run(path, saving, saved, notes)
     return replace(done, go_on=partial(resume, path, dataset))
+
+
+def begun_run(
+    held: contextlib.ExitStack, directory: Path, path: Path
+) -> tuple[checkpoint.Checkpoint, bool]:
+    """The checkpoint of a run, and whether it goes on where it is; then its directory is locked."""
+    checkpoint.find(directory)
+    in_place = os.path.exists(path) and os.path.samefile(path, directory)
+    if in_place:
+        held.enter_context(run_directory.writing(path))
+    return checkpoint.load(directory), in_place
 
 
 def finished_already(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mnistgpu.api.inputs import check_switches, remember
+import numpy as np
+
+from mnistgpu.api.inputs import check_switches, is_path, remember
 from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
-from mnistgpu.data import Dataset
+from mnistgpu.data import Dataset, Digits
 from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
 from mnistgpu.runs import checkpoint, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
@@ -37,6 +39,11 @@ from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 from mnistgpu.storage.system import in_main_thread
 
+if TYPE_CHECKING:
+    from mnistgpu.interop.mpi_ranks import Ranks
+
+Made = TypeVar("Made")
+
 
 class Job:
     """A run that is about to be trained: its settings, its data, and who is called meanwhile."""
@@ -52,6 +59,7 @@ class Job:
         on_interrupt: str | None,
         snapshots: bool,
         watch: bool | Mapping[str, Any],
+        ranks: Ranks | None = None,
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
         self.callbacks = callbacks
@@ -60,6 +68,9 @@ class Job:
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
         self.returns = in_notebook() if on_interrupt is None else on_interrupt == "return"
         self.title = f"{settings.layers} on {dataset.source}"
+        self.ranks = ranks  # which share every step, if there are any
+        if ranks is not None and ranks.rank > 0:
+            snapshots = watch = False  # rank 0 has them
         self.watch, self.seen = watch, Snapshots.of(dataset) if snapshots or watch else None
         self.display = Guarded(display, self.stop)
 
@@ -78,8 +89,17 @@ class Job:
         """
         settings, dataset, display = self.settings, self.dataset, self.display
         callbacks: list[Callback] = [display]
+        stop, ranks = self.stop, self.ranks
+        if ranks is not None:
+            stop, first = ranks.callbacks(self.stop)
+            callbacks = [*first, display]
+            notes = [*ranks.described(), *notes]
+            if ranks.rank > 0:
+                path = saving = None
         if saving is not None:
             callbacks.append(saving)
+            if ranks is not None:
+                ranks.kept(saving.kept)
         if self.seen is not None:
             callbacks.append(watching.Watcher(self.seen))
         for line in (*introduction(settings, dataset, self.backend), *notes):
@@ -97,10 +117,11 @@ class Job:
                         dataset,
                         self.backend,
                         [*callbacks, *self.callbacks],
-                        self.stop,
+                        stop,
                         resumed,
+                        ranks,
                     )
-                stopped = self.stop.stopped_after is not None
+                stopped = stop.stopped_after is not None
                 if path is not None and not stopped:
                     write(path, outcome, dataset, self.title, self.seen)
         except RunError as error:
@@ -109,6 +130,8 @@ class Job:
             raise type(error)(f"{error}; {saving.kept()}") from None
         for line in conclusion(outcome, path):
             display.note(line)
+        if ranks is not None and ranks.profiling:
+            display.note(ranks.profile(outcome.results["seconds"]))
         return Run(
             Model(outcome.model, self.backend, Origin.of(dataset)),
             outcome.history,
@@ -171,8 +194,10 @@ def write(
         watching.save(seen, path / watching.FILE)
 
 
-def display_of(given: bool | Display | None) -> Display:
-    """The display for the argument `progress`."""
+def display_of(given: bool | Display | None, ranks: Ranks | None = None) -> Display:
+    """The display for the argument `progress`; of several ranks, rank 0 alone shows anything."""
+    if ranks is not None and ranks.rank > 0:
+        return Display()
     if isinstance(given, Display):
         return given
     if given is None:
@@ -181,3 +206,77 @@ def display_of(given: bool | Display | None) -> Display:
     if not given:
         return Warnings()
     return CellBar() if in_notebook() else display_for_output()
+
+
+# What changes where several ranks share a run: rank 0 alone reads and writes
+
+
+def ranks_of(given: str | Ranks | None) -> Ranks | None:
+    """The ranks that share a run: those given, or by the name of their communicator.
+
+    UsageError for an unknown name, or if there are no such ranks.
+    """
+    if given is None:
+        return None
+    from mnistgpu.interop import mpi, mpi_ranks
+
+    if isinstance(given, mpi_ranks.Ranks):
+        return given
+    if given in ("mpi", "nccl"):
+        mpi.begin()
+    return mpi.chosen(given)
+
+
+def device_of(ranks: Ranks | None, backend: str | Backend | None) -> str | Backend | None:
+    """The backend of this rank: with "cupy" each rank of a machine has a GPU of its own."""
+    if ranks is None or isinstance(backend, Backend):
+        return backend
+    return ranks.device(backend)
+
+
+def in_front(ranks: Ranks | None, make: Callable[[], Made]) -> Made:
+    """What `make` returns on rank 0, on every rank; its error is raised on each."""
+    return make() if ranks is None else ranks.first(make)
+
+
+def new_directory(
+    held: contextlib.ExitStack, path: Path, settings: Settings, dataset: Dataset, force: bool
+) -> None:
+    """Make and lock the directory of a new run, until `held` is closed."""
+    held.enter_context(run_directory.writing(path))
+    run_directory.create(path, settings, dataset, force)
+
+
+def check_shared(settings: Settings, backend: Backend, ranks: Ranks | None) -> None:
+    """UsageError if ranks cannot share steps with these settings on this backend."""
+    if ranks is None:
+        return
+    if settings.graph:
+        raise UsageError(
+            "--graph replays a whole step, and ranks must add their gradients within it; leave "
+            "--graph out"
+        )
+    ranks.alike("backends", backend.name)  # which "auto" may choose in another way
+    ranks.check(backend)
+
+
+def check_alike(ranks: Ranks | None, X: Any, y: Any, **others: object) -> None:
+    """UsageError unless all ranks were given the same data, settings and so on."""
+    if ranks is None:
+        return
+    for what, value in others.items():
+        ranks.alike(what, sorted(value.items()) if isinstance(value, dict) else value)
+    ranks.alike("data", (described(X), described(y)))
+
+
+def described(X: Any) -> str:
+    """What tells data apart: their path or digest; of other things than arrays, their type."""
+    if X is None or is_path(X):
+        return str(X)
+    if isinstance(X, Dataset | Digits):
+        return X.digest
+    if isinstance(X, np.ndarray):
+        import hashlib
+
+        return hashlib.sha256(np.ascontiguousarray(X).data).hexdigest()
+    return type(X).__name__

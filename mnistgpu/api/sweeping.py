@@ -39,6 +39,7 @@ from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 MOST = 1000  # runs, without a word that so many are meant
+ALL = slice(None)
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 
 
@@ -159,10 +160,15 @@ class Sweep:
             check_same(planned)
 
     def runs(
-        self, progress: bool | Display | None, stop: Stop | None, checkpoint_every: str
+        self,
+        progress: bool | Display | None,
+        stop: Stop | None,
+        checkpoint_every: str,
+        own: slice = ALL,
     ) -> Iterator[Done]:
         """Train the runs one after the other; each as soon as it is finished.
 
+        own: which of `planned`; other processes train the rest.
         Raises StoppedError, or KeyboardInterrupt after Ctrl-C, which say in which run.
         """
         options: dict[str, Any] = {
@@ -172,9 +178,8 @@ class Sweep:
             "on_interrupt": "raise",
             "checkpoint_every": checkpoint_every,
         }
-        for number, (planned, changes) in enumerate(
-            zip(self.planned, self.changes, strict=True), 1
-        ):
+        numbered = zip(itertools.count(1), self.planned, self.changes, strict=False)
+        for number, planned, changes in list(numbered)[own]:
             where = f"run {number:,} of {len(self.planned):,}, {planned.path}"
             if stop is not None and stop.interrupting:
                 raise StoppedError(f"stopped by {stop.reason} before {where}", stop.exit_status)

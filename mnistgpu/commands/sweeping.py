@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from mnistgpu.api.sweeping import Done, Sweep
 from mnistgpu.commands.output import table_line, widths
@@ -20,10 +20,22 @@ from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 from mnistgpu.storage.terminal import command_line
 
+Value = TypeVar("Value")
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 SWITCH = {"yes": True, "true": True, "no": False, "false": False}
 FIGURES = ("validation", "test", "seconds", "state")
 WIDEST = ("0.0000", "0.0000", "100000.0", "finished before")  # cells of the figures
+
+
+class Ranks(Protocol):
+    """Processes that share the runs of a sweep, see `interop.mpi_ranks.Ranks`."""
+
+    rank: int
+    size: int
+
+    def everyone(self, value: Value) -> list[Value]: ...
+
+    def agree_to_stop(self) -> None: ...
 
 
 class CurrentRun(Bar):
@@ -47,13 +59,15 @@ def sweep(
     out: Path,
     checkpoint_every: str,
     yes: bool,
+    ranks: Ranks | None = None,
 ) -> bool:
     """Train the runs and print a line for each that is finished; False if some have failed.
 
     lists: the texts of the flags that were given. Ctrl-C saves the current run and ends the program
-    with a sentence that says how to go on.
+    with a sentence that says how to go on. With ranks each trains every so many-th run by itself,
+    and the lines of the other ranks' runs come at the end.
     """
-    stop, failed = Stop(), 0
+    stop = Stop()
     progress: bool | Display = CurrentRun() if on_terminal() else False
     with stop_on_signals(stop):
         values = {name: values_of(name, text) for name, text in lists.items()}
@@ -62,21 +76,45 @@ def sweep(
         rows = [[shown(value) for value in each.values.values()] for each in work.planned]
         columns = widths([[*names, *FIGURES], *([*row, *WIDEST] for row in rows)])
         print(table_line([*names, *FIGURES], columns), flush=True)
+        own = slice(0, None, 1)
+        if ranks is not None:
+            ranks.everyone(None)  # have looked at the directories before the first run begins
+            own = slice(ranks.rank, None, ranks.size)
+        finished: list[Finished] = []
         try:
-            for row, done in zip(rows, work.runs(progress, stop, checkpoint_every), strict=True):
-                print(table_line([*row, *figures(done)], columns), flush=True)
-                if done.run is None:
-                    failed += 1
-                    print(
-                        f"error: {printable(f'{done.planned.path}: {done.problem}')}",
-                        file=sys.stderr,
-                    )
+            for row, done in zip(
+                rows[own], work.runs(progress, stop, checkpoint_every, own), strict=True
+            ):
+                problem = f"{done.planned.path}: {done.problem}" if done.run is None else ""
+                finished.append(Finished(table_line([*row, *figures(done)], columns), problem))
+                finished[-1].show()
         except StoppedError as interruption:
+            if ranks is not None:
+                ranks.agree_to_stop()
             leave(f"{interruption}; go on with: {command_line()}", interruption.exit_status)
+        every = [finished] if ranks is None else ranks.everyone(finished)
+        for others in every[1:]:
+            for each in others:
+                each.show()
+        failed = sum(each.problem != "" for one in every for each in one)
     print(
         f"all of {len(rows):,} runs; `mnistgpu runs {printable(str(out))}` sorts them by accuracy"
     )
     return not failed
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What is printed about a run: its line of the table, and its problem if it has failed."""
+
+    line: str
+    problem: str
+
+    def show(self) -> None:
+        """Print it."""
+        print(self.line, flush=True)
+        if self.problem:
+            print(f"error: {printable(self.problem)}", file=sys.stderr)
 
 
 def figures(done: Done) -> list[str]:

@@ -15,7 +15,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise, repeat
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
@@ -41,6 +43,26 @@ GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1
 # best, and on a machine that also runs other programs it waits long for a core.
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
+
+
+class Communicator(Protocol):
+    """One of `size` ranks, numbered from 0: processes, on one machine or many, that share every
+    step of a run (`distributed.py`). All of them must make the same calls in the same order.
+
+    vote: what this rank asks for with its next step: interrupted, finished, exit status; `voted`
+    has the sums over all ranks, of the last step, and so is the same on each.
+    """
+
+    rank: int
+    size: int
+    vote: np.ndarray
+    voted: np.ndarray
+
+    def all_reduce(self, vector: Array) -> None:
+        """Replace a vector by its sum over all ranks, in place and to the same bits on each."""
+
+    def part(self, length: int) -> slice:
+        """This rank's part of so many images."""
 
 
 class Engine:
@@ -132,24 +154,38 @@ class Engine:
         gradient is the engine's own buffer, valid until the next call. Loss and count are 0-d
         arrays on the device, so nothing waits for them.
         """
+        busy = self.computed(rows, keys or {}, deform)
+        found = [each for shard in busy for each in shard.statistics]
+        return self.finished(busy[0], found, images_in(rows))
+
+    def computed(self, rows: Array | slice, keys: Keys, deform: bool) -> list[Shard]:
+        """The shards of the workers that had a share; the first has the sum over all of them."""
         shares = self.cut(rows)
         busy = self.shards[: len(shares)]
         if self._threads is None or len(busy) == 1:
             for shard, own in zip(busy, shares, strict=True):
-                self.work(shard, own, rows, keys or {}, deform)
+                self.work(shard, own, rows, keys, deform)
         else:
-            others = (repeat(each) for each in (rows, keys or {}, deform))
+            others = (repeat(each) for each in (rows, keys, deform))
             list(self._threads.map(self.work, busy, shares, *others))
 
-        total = busy[0]
         for shard in busy[1:]:
+            total = busy[0]
             total.gradient += shard.gradient
             total.loss, total.right = total.loss + shard.loss, total.right + shard.right
-        total.finish(total.gradient, 0, images_in(rows))
+        return busy
+
+    def finished(
+        self, total: Shard, found: list[tuple[int, list[tuple[Array, Array]]]], images: int
+    ) -> tuple[Array, Array, Array]:
+        """What `gradient` returns, from the sum over all shards of a batch of so many images.
+
+        found: what `Shard.statistics` holds, of every shard in the order of the batch.
+        """
+        total.finish(total.gradient, 0, images)
         if self.settings.l2 > 0:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
-            found = [each for shard in busy for each in shard.statistics]
             self.batch_statistics = weighted_means(found)
         return total.gradient, total.loss, total.right
 

@@ -41,6 +41,13 @@ def one_blas_thread() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if blas is None else blas.limit(limits=1, user_api="blas")
 
 
+def limit_blas(count: int) -> None:
+    """Let BLAS use at most so many threads, from here to the end of this process."""
+    if (blas := _blas()) is not None:
+        for library in blas.select(user_api="blas").lib_controllers:
+            library.set_num_threads(min(count, library.get_num_threads()))
+
+
 def blas_architecture() -> str:
     """The processor for which NumPy's OpenBLAS chose its kernels, as "SkylakeX"; "" if unknown."""
     found = [] if _blas() is None else _blas().info()

@@ -14,7 +14,13 @@ from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
 from mnistgpu.data.weighting import weighted
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.gradient import Engine, images_in, statistics_shares, weighted_means
+from mnistgpu.engine.gradient import (
+    Communicator,
+    Engine,
+    images_in,
+    statistics_shares,
+    weighted_means,
+)
 from mnistgpu.engine.inputs import Keys
 from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -86,7 +92,12 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, digits: Digits, backend: Backend, workers: int | None = None
+        self,
+        settings: Settings,
+        digits: Digits,
+        backend: Backend,
+        workers: int | None = None,
+        communicator: Communicator | None = None,
     ):
         labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
         counted = weighted(digits, digits, settings.class_weight, settings.sizes[-1]).weights
@@ -106,9 +117,14 @@ class Trainer:
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
-        rows = self.batches.size
-        how = inputs, rows, workers, None, weights
-        self.engine = Engine(self.theta, settings, images, labels, *how)
+        self.communicator = communicator  # of the ranks that share the steps, if there are any
+        of_engine = self.theta, settings, images, labels, inputs, self.batches.size, workers
+        if communicator is None:
+            self.engine = Engine(*of_engine, weights=weights)
+        else:
+            from mnistgpu.engine.distributed import DistributedEngine  # for several ranks alone
+
+            self.engine = DistributedEngine(communicator, *of_engine, weights=weights)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:

@@ -6,4 +6,8 @@ pyproject.toml and is imported where it is used.
 
 `sklearn.py` is the estimator for scikit-learn, with `sklearn_parameters.py`, `sklearn_arrays.py`
 and `sklearn_callbacks.py` beside it.
+
+MPI: `mpi.py` begins a job of ranks and ends it, `mpi_ranks.py` is what the engine and the front
+door see of them, `mpi_watch.py` notices ranks that are dead or silent, `mpi_gpu.py` adds what GPUs
+compute.
 """

@@ -66,7 +66,7 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         trainer.settings,
         data,
         data_digest,
-        machine(trainer.backend),
+        machine(trainer.backend, 1 if trainer.communicator is None else trainer.communicator.size),
         max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,
@@ -75,10 +75,12 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     )
 
 
-def machine(backend: Backend) -> dict[str, str]:
+def machine(backend: Backend, ranks: int = 1) -> dict[str, str]:
     """What decides how numbers are rounded: equal machines give equal bits."""
     facts = backend.describe()
-    if backend.name == "numpy":
+    if ranks > 1:
+        facts["steps"] = f"steps on {ranks} ranks"
+    elif backend.name == "numpy":
         facts["steps"] = (
             "steps in processes" if stepping.processes_possible() else "steps in threads"
         )

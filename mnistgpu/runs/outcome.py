@@ -11,6 +11,7 @@ import numpy as np
 from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
 from mnistgpu.engine import exact_inference, inference
+from mnistgpu.engine.gradient import Communicator
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.models import calibration, model
 from mnistgpu.runs.history import Progress, Row
@@ -28,17 +29,23 @@ class Outcome:
 
 
 def evaluate(
-    theta: Array, settings: Settings, digits: data.Digits | None, backend: Backend
+    theta: Array,
+    settings: Settings,
+    digits: data.Digits | None,
+    backend: Backend,
+    communicator: Communicator | None = None,
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy of a plain network on labelled digits; nan without any.
 
-    The loss is weighted if the digits are; the accuracy is always a share of the images.
+    The loss is weighted if the digits are; the accuracy is always a share of the images. With a
+    communicator each rank looks at its part of them, and all get the same figures.
     """
     if digits is None:
         return math.nan, math.nan
     loss = right = 0.0
-    for start in range(0, len(digits), inference.AT_ONCE):
-        part = slice(start, start + inference.AT_ONCE)
+    own = slice(0, len(digits)) if communicator is None else communicator.part(len(digits))
+    for start in range(own.start, own.stop, inference.AT_ONCE):
+        part = slice(start, min(start + inference.AT_ONCE, own.stop))
         images = backend.asarray(digits.images[part])
         labels = backend.asarray(digits.labels[part])  # type: ignore[index]
         Z = inference.logits(theta, settings.sizes, settings.activation, images, settings.is_exact)
@@ -52,6 +59,10 @@ def evaluate(
                 count = float(digits.weights[part].sum())
             loss += float(network.cross_entropy(Z, Y, weights)) * count
         right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
+    if communicator is not None:
+        sums = np.array([loss, right])
+        communicator.all_reduce(sums)
+        loss, right = sums.tolist()
     total = len(digits) if digits.weights is None else float(digits.weights.sum())
     return loss / total, right / len(digits)
 

@@ -16,14 +16,14 @@ from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
 
 
-def workers(saved: Checkpoint | None, backend: Backend) -> int | None:
+def workers(saved: Checkpoint | None, backend: Backend, ranks: int = 1) -> int | None:
     """How many workers share a step: on the same machine as many as before.
 
     This holds even if the process may now use fewer cores, since the number of workers decides how
-    sums are rounded. None, so that the trainer chooses, for a new run, on another machine, and for
-    an exact run, whose sums are not rounded.
+    sums are rounded. None, so that the trainer chooses, for a new run, on another machine, with
+    another number of ranks, and for an exact run, whose sums are not rounded.
     """
-    if saved is None or saved.settings.is_exact or machine(backend) != saved.machine:
+    if saved is None or saved.settings.is_exact or machine(backend, ranks) != saved.machine:
         return None
     return saved.workers
 

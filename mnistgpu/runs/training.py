@@ -10,6 +10,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.backend import Backend
 from mnistgpu.data import weighting
+from mnistgpu.engine.gradient import Communicator
 from mnistgpu.engine.memory import explained
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
@@ -33,11 +34,13 @@ def train(
     callbacks: Sequence[Callback] = (),
     stop: Stop | None = None,
     resumed: Checkpoint | None = None,
+    communicator: Communicator | None = None,
 ) -> Outcome:
     """Train a network and evaluate it, once, on the test set.
 
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
-    begins where the checkpoint `resumed` was saved, if one is given.
+    begins where the checkpoint `resumed` was saved, if one is given. With a communicator this is
+    one of several ranks, which must all call it alike: `stop` then asks all of them at one step.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
     StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
@@ -45,7 +48,9 @@ def train(
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
     if dataset.validation is not None:
         held_out = dataset.validation
-    trainer = Trainer(settings, training, backend, resume.workers(resumed, backend))
+    ranks = 1 if communicator is None else communicator.size
+    workers = resume.workers(resumed, backend, ranks)
+    trainer = Trainer(settings, training, backend, workers, communicator)
     held_out = weighting.weighted(held_out, training, settings.class_weight, settings.sizes[-1])
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop
@@ -99,7 +104,7 @@ def train(
                     time.perf_counter() - started,
                     mean_loss,
                     float(progress.right) / progress.seen,
-                    *evaluate(theta, settings, held_out, backend),
+                    *evaluate(theta, settings, held_out, backend, communicator),
                     trainer.learning_rate,
                 )
                 progress.add_row(row)
@@ -139,8 +144,8 @@ def train(
         if progress.best_theta is not None:
             theta = backend.asarray(progress.best_theta)
         health.check_finite(theta, trainer.taken, settings)
-        validation_accuracy = evaluate(theta, settings, held_out, backend)[1]
-        train_accuracy = evaluate(theta, settings, training, backend)[1]
+        validation_accuracy = evaluate(theta, settings, held_out, backend, communicator)[1]
+        train_accuracy = evaluate(theta, settings, training, backend, communicator)[1]
     accuracies = {
         "train_accuracy": train_accuracy,
         "validation_accuracy": None if held_out is None else validation_accuracy,

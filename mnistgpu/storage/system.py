@@ -181,7 +181,18 @@ def cores() -> int:
     """The processors this process may use, or whose time a container lets it have."""
     allowed = affinity()
     count = (os.cpu_count() or 1) if allowed is None else len(allowed)
-    return max(1, min(count, quota() or count))
+    return max(1, min(count, quota() or count, *_most_cores))
+
+
+_most_cores: list[int] = []  # the least of them counts
+
+
+def be_a_rank(count: int) -> None:
+    """This process is a rank of MPI from here on: at most so many `cores` are its own.
+
+    It must not fork either, since what is forked after MPI has begun shares its connections.
+    """
+    _most_cores.append(count)
 
 
 @functools.cache
@@ -309,7 +320,12 @@ def can_fork() -> bool:
 
     macOS's frameworks do not survive a fork, and Windows has none.
     """
-    return sys.platform == "linux" and os.path.isdir(OPEN_FILES) and hasattr(os, "fork")
+    return (
+        not _most_cores
+        and sys.platform == "linux"
+        and os.path.isdir(OPEN_FILES)
+        and hasattr(os, "fork")
+    )
 
 
 def semaphore() -> Any:

@@ -22,9 +22,9 @@ NAMES = {
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
     "fit": "X y * recipe deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch ranks **settings",
     "resume": "run X y * deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch **settings",
+    "on_interrupt checkpoint_every force snapshots watch ranks **settings",
     "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
     "**settings",
     "verify": "run X y * test validation backend steps progress",

@@ -155,7 +155,7 @@ def test_a_run_that_is_not_finished(arrays, tmp_path):
 def test_a_run_goes_on_on_another_machine_with_the_same_bits(arrays, tmp_path, monkeypatch, capsys):
     path = stopped(arrays, tmp_path / "run")
     machine = {"backend": "numpy", "device": "another", "numpy": "9.9"}
-    monkeypatch.setattr(checkpoint, "machine", lambda backend: machine)
+    monkeypatch.setattr(checkpoint, "machine", lambda backend, ranks=1: machine)
     whole = mnistgpu.resume(path, *arrays, progress=True)
     said = capsys.readouterr().out
     assert "rounding  from here on" not in said

@@ -65,10 +65,10 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (1860, 740, []),
-        (1861, 740, ["engine/"]),
-        (100, 741, ["engine/cpu/"]),
-        (2000, 800, ["engine/", "engine/cpu/"]),
+        (2140, 760, []),
+        (2141, 760, ["engine/"]),
+        (100, 761, ["engine/cpu/"]),
+        (2300, 800, ["engine/", "engine/cpu/"]),
     ],
 )
 def test_a_room_over_its_limit_fails_the_check(tmp_path, engine, cpu, broken):

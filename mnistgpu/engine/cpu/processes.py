@@ -20,7 +20,7 @@ from mnistgpu.engine.gradient import is_plain
 from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import RunError
-from mnistgpu.storage.system import cores, in_main_thread
+from mnistgpu.storage.system import can_fork, cores, in_main_thread
 
 # The least work of a process for which sharing a step pays: multiply-adds of its largest product,
 # and units of each layer if these are shared. Measured with two processes on two cores. MOST limits
@@ -34,8 +34,11 @@ PAUSE, OFTEN = 0.001, 0.1
 def number_of_processes(trainer: Trainer) -> int:
     """How many processes share the steps of this trainer; 1 if they are not shared.
 
-    That is always 1 outside the main thread of a program, see `system.in_main_thread`.
+    That is always 1 outside the main thread of a program, see `system.in_main_thread`, and for a
+    rank, since a process that has begun MPI must not be forked.
     """
+    if trainer.communicator is not None or not can_fork():
+        return 1
     engine, settings = trainer.engine, trainer.settings
     shards, batch_rows = len(engine.shards), trainer.batches.size
     # a limit on norms needs all weights into a unit or the whole gradient: no rank has them
