@@ -47,6 +47,7 @@ _NAMES = {
     "Model": "api.model",
     "load": "api.model",
     "save": "api.model",
+    "export": "api.exporting",
     "evaluate": "api.studies",
     "compare": "api.studies",
     "committee": "api.studies",

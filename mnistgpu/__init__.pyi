@@ -1,5 +1,6 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
@@ -50,6 +51,7 @@ __all__ = [
     "doctor",
     "draw",
     "evaluate",
+    "export",
     "fit",
     "list_runs",
     "load",

@@ -20,6 +20,7 @@ from mnistgpu.data.classes import DIGITS
 from mnistgpu.data.levels import RECOGNISED
 from mnistgpu.data.splitting import number_of
 from mnistgpu.errors import DataError, Note, UsageError, warn
+from mnistgpu.interop import hub
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -227,9 +228,11 @@ def network_of(given: Any) -> Model | Committee:
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
             trained, _, how_far = stopped.read(path, reading.load_data)
-            warnings.warn(how_far, stacklevel=3)
+            warnings.warn(stopped.sentence(path, how_far), stacklevel=3)
             return trained
-        return committee.load(path)
+        found_there = committee.load(path)
+        hub.check(path, found_there)
+        return found_there
     given = getattr(given, "model", given)  # of a Run
     found: Model | Committee | None = getattr(given, "trained", None)
     if found is None:

@@ -213,7 +213,7 @@ def plot(
 
     if stopped.is_stopped(directory):
         trained, rows, how_far = stopped.read(directory, reading.load_data)
-        warnings.warn(how_far, stacklevel=2)
+        warnings.warn(stopped.sentence(directory, how_far), stacklevel=2)
         columns = history.as_columns(rows)
     else:
         trained = models.load(directory)

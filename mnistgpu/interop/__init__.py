@@ -3,4 +3,8 @@
 Nothing here is needed to train, save or answer, and no other room than the front door and the
 command line imports it. What a file needs beyond the package's own libraries is an extra of
 pyproject.toml and is imported where it is used.
+
+To export a network, `exported.py` (read it first) gathers what all files hold; `onnx_file.py`,
+`plain_files.py` and `c_header.py` give it their form, and `hub.py` with `card.py` makes a folder
+for the Hugging Face Hub. The page that answers by itself is in `web/alone.py`.
 """
