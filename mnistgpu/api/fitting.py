@@ -20,6 +20,7 @@ from mnistgpu.api.inputs import (
     data_of_run,
     directory_of,
     settings_and_data,
+    start_of,
     with_validation,
 )
 from mnistgpu.api.job import Job, display_of
@@ -83,7 +84,8 @@ def fit(
     watch: open a page that shows the network while it learns; needs the extra `web`. Instead of
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
-        Without layers, the first and the last layer of the recipe follow the data.
+        Without layers, the first and the last layer of the recipe follow the data. from_run may
+        also be a Model or a Run: the network to begin with, of which `freeze` layers stay.
 
     With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
     Outside the main thread of a program (also in the workers of joblib and process pools) no signal
@@ -98,20 +100,27 @@ def fit(
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     every, display = parse_every(checkpoint_every), display_of(progress)
+    start = start_of(renamed(settings).get("from_run"))
+    if start is not None:
+        settings = {**renamed(settings), "from_run": start}
     made, dataset = settings_and_data(
         X, y, recipe, deform, settings, test, validation, display.shows_bars
     )
     chosen = backend_of(backend)
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
-    job = Job(made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch)
+    parameters = None if start is None else start.parameters(made, dataset)
+    notes = [] if start is None else [start.line(made)]
+    job = Job(
+        made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch, parameters
+    )
     if out is None:
-        return job.run()
+        return job.run(notes=notes)
     path = directory_of(out)
     with run_directory.writing(path):
         run_directory.create(path, made, dataset, force)
         saving = Checkpointing(path, dataset.path, dataset.digest, every)
-        done = job.run(path, saving)
+        done = job.run(path, saving, notes=notes)
     return replace(done, go_on=partial(resume, path, dataset))
 
 

@@ -26,6 +26,7 @@ from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.runs import checkpoint, checks, stopped
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.starting import Start
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
@@ -143,7 +144,10 @@ def settings_and_data(
     Without either it is the number of the recipe, but no more than a tenth of the training images.
     """
     changes, pair = with_validation(changes, validation)
-    settings = recipes.settings_of(recipe, deform, changes)
+    start, begun = start_of(changes.get("from_run")), None
+    if start is not None:
+        changes, begun = {**changes, "from_run": start.name}, start.settings(recipe)
+    settings = recipes.settings_of(recipe, deform, changes, begun)
     dataset = training_data(X, y, settings.orientation, test, pair, bar)
     if "layers" not in changes:
         settings, dataset = following(settings, dataset)
@@ -157,7 +161,26 @@ def settings_and_data(
         held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
     if settings.rotation_1_7 is not None and dataset.train.classes:
         settings, dataset = without_digits(settings, dataset)
+    if start is not None:
+        start.check(settings, dataset)
+        if note := start.note(settings, dataset):
+            dataset = noted(dataset, note)
     return settings.changed(validation=held_out), dataset
+
+
+def start_of(given: Any) -> Start | None:
+    """The network to begin with that a path, a Model or a Run stands for; None if none is given.
+
+    UsageError for a committee.
+    """
+    if given is None or isinstance(given, Start):
+        return given
+    trained = network_of(given)
+    place = given if is_path(given) else getattr(given, "directory", None)
+    name = repr(trained) if place is None else os.fspath(place)
+    if isinstance(trained, Committee):
+        raise UsageError(f"--from {name}: a committee has no layers of its own; name one member")
+    return Start(trained, name)
 
 
 def following(settings: Settings, dataset: Dataset) -> tuple[Settings, Dataset]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mnistgpu.api.inputs import check_switches, remember
 from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
@@ -52,9 +54,10 @@ class Job:
         on_interrupt: str | None,
         snapshots: bool,
         watch: bool | Mapping[str, Any],
+        start: np.ndarray | None = None,  # the parameters to begin with
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks = callbacks
+        self.callbacks, self.start = callbacks, start
         self.stop = Stop() if stop is None else stop
         if on_interrupt not in (None, "raise", "return"):
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -99,6 +102,7 @@ class Job:
                         [*callbacks, *self.callbacks],
                         self.stop,
                         resumed,
+                        self.start,
                     )
                 stopped = self.stop.stopped_after is not None
                 if path is not None and not stopped:

@@ -15,7 +15,7 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import StoppedError
 from mnistgpu.runs import health, resume
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
-from mnistgpu.runs.checkpoint import Checkpoint
+from mnistgpu.runs.checkpoint import START, Checkpoint
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.digests import Digests, next_mark
 from mnistgpu.runs.history import Progress, Row
@@ -32,11 +32,13 @@ def train(
     callbacks: Sequence[Callback] = (),
     stop: Stop | None = None,
     resumed: Checkpoint | None = None,
+    start: np.ndarray | None = None,
 ) -> Outcome:
     """Train a network and evaluate it, once, on the test set.
 
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
-    begins where the checkpoint `resumed` was saved, if one is given.
+    begins where the checkpoint `resumed` was saved, if one is given; else with the plain network of
+    the parameters `start`, if these are given.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
     StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
@@ -44,7 +46,9 @@ def train(
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
     if dataset.validation is not None:
         held_out = dataset.validation
-    trainer = Trainer(settings, training, backend, resume.workers(resumed, backend))
+    if resumed is not None:
+        start = resumed.vectors.get(START)
+    trainer = Trainer(settings, training, backend, resume.workers(resumed, backend), start)
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop
     if settings.is_exact:
