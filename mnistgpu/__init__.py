@@ -63,6 +63,7 @@ _NAMES = {
     "Digits": "data",
     "load_data": "api.reading",
     "Callback": "runs.callbacks",
+    "LayerStatistics": "runs.layer_statistics",
     "Stop": "runs.stop",
     "MnistGpuError": "errors",
     "UsageError": "errors",

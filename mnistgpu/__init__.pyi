@@ -23,6 +23,7 @@ from mnistgpu.errors import (
 )
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.layer_statistics import LayerStatistics
 from mnistgpu.runs.listing import list_runs
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
@@ -35,6 +36,7 @@ __all__ = [
     "Dataset",
     "Digits",
     "DivergedError",
+    "LayerStatistics",
     "MnistGpuError",
     "Model",
     "OutOfMemoryError",

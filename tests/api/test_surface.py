@@ -14,7 +14,7 @@ import mnistgpu
 NAMES = {
     "functions": "fit resume sweep verify load save export evaluate compare committee lr_find "
     "plot submit draw list_runs doctor load_data",
-    "classes": "Run Model Settings Dataset Digits Callback Stop",
+    "classes": "Run Model Settings Dataset Digits Callback LayerStatistics Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
     "others": "__version__ RECIPES",
