@@ -1,5 +1,6 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
@@ -23,6 +24,7 @@ from mnistgpu.errors import (
 from mnistgpu.interop.sklearn import MnistGpuClassifier
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.layer_statistics import LayerStatistics
 from mnistgpu.runs.listing import list_runs
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
@@ -35,6 +37,7 @@ __all__ = [
     "Dataset",
     "Digits",
     "DivergedError",
+    "LayerStatistics",
     "MnistGpuClassifier",
     "MnistGpuError",
     "Model",
@@ -52,6 +55,7 @@ __all__ = [
     "doctor",
     "draw",
     "evaluate",
+    "export",
     "fit",
     "list_runs",
     "load",

@@ -344,6 +344,37 @@ def committee(
 
 
 @app.command()
+def export(
+    run: RunArgument,
+    path: Annotated[
+        Path,
+        typer.Argument(help="File that ends in .onnx, .npz, .json, .h or .html; or a folder."),
+    ],
+    hub: Annotated[
+        bool, option("--hub", help="Write a folder as the Hugging Face Hub has it.")
+    ] = False,
+    input: Annotated[
+        str | None,
+        option(
+            help="Of .onnx: uint8, for images as those of the training, or float, from 0 to 1.",
+            default="uint8",
+        ),
+    ] = None,
+    data: DataOption = None,
+    force: Annotated[bool, option("--force", help="Replace an older export.")] = False,
+    version: VersionOption = False,
+) -> None:
+    """Write a trained network for other programs: ONNX, arrays, C, a page, a folder for the Hub.
+
+    An .html file is a page on which one draws a digit and which answers without any network. With
+    --hub, --data is what the accuracy in the model card is measured on.
+    """
+    from mnistgpu.commands import exporting
+
+    exporting.export(run, path, hub, input, data, force)
+
+
+@app.command()
 def compare(
     first: RunArgument,
     second: RunArgument,

@@ -116,14 +116,18 @@ def named(name: str) -> Recipe:
 
 
 def settings_of(
-    recipe: str | None = None, deform: str | None = None, changes: Mapping[str, Any] | None = None
+    recipe: str | None = None,
+    deform: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    begun: Settings | None = None,
 ) -> Settings:
     """The settings of a recipe (None: classic), with named deformations and these changes.
 
+    begun: the settings to begin with instead of those of the recipe.
     Another optimiser than that of the recipe has its customary learning rate if none is given: the
     rate of the recipe suits its own alone.
     """
-    begun = named("classic" if recipe is None else recipe).settings
+    begun = begun or named("classic" if recipe is None else recipe).settings
     given = renamed(with_preset(deform, changes or {}))
     made = begun.changed(**given)
     if made.optimizer != begun.optimizer and "learning_rate" not in given:

@@ -261,6 +261,16 @@ class Settings:
         0.0, "Share of the steps, at the end, without deformations.", number(0, 1)
     )
 
+    from_run: str | None = setting(
+        None,
+        "Begin with the trained network of a run directory or model file instead of first weights; "
+        "its settings hold where no other are given, and other classes get a new last layer.",
+        flags=("--from",),
+    )
+    freeze: int = setting(
+        0, "With --from: keep so many of its first layers as they are.", whole(0, 100)
+    )
+
     orientation: str = setting(
         "by-name",
         "How files of --data store images: {names}. by-name turns those of EMNIST upright.",
@@ -275,6 +285,8 @@ class Settings:
         elif self.iterations is None:
             raise UsageError("give --iterations or --epochs")
         _ = self.sizes
+        if self.freeze and self.from_run is None:
+            raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
         if self.learning_rate * self.weight_decay >= 1:
             raise UsageError(
                 f"--weight-decay {self.weight_decay:g} times --alpha {self.learning_rate:g} must "

@@ -20,6 +20,7 @@ from mnistgpu.api.inputs import (
     data_of_run,
     directory_of,
     settings_and_data,
+    start_of,
     with_validation,
 )
 from mnistgpu.api.job import (
@@ -101,7 +102,8 @@ def fit(
     ranks: shares every step with the other processes that mpiexec has started, which must make the
         same call; "mpi", or "self" for this process alone. Rank 0 alone writes and prints.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
-        Without layers, the first and the last layer of the recipe follow the data.
+        Without layers, the first and the last layer of the recipe follow the data. from_run may
+        also be a Model or a Run: the network to begin with, of which `freeze` layers stay.
 
     With `out`, Ctrl-C saves the run before KeyboardInterrupt is raised; `resume` goes on with it.
     Outside the main thread of a program (also in the workers of joblib and process pools) no signal
@@ -117,7 +119,10 @@ def fit(
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
-    same = settings | {"recipe": recipe, "deform": deform}
+    start = in_front(shared, lambda: start_of(renamed(settings).get("from_run")))
+    if start is not None:
+        settings = {**renamed(settings), "from_run": start}
+    same = settings | {"recipe": recipe, "deform": deform, "from_run": start and start.name}
     check_alike(shared, X, y, settings=same, backends=getattr(backend, "name", backend))
     bar = display.shows_bars
     made, dataset = in_front(
@@ -130,16 +135,28 @@ def fit(
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
     check_shared(made, chosen, shared)
+    parameters = None if start is None else start.parameters(made, dataset)
+    notes = [] if start is None else [start.line(made)]
     job = Job(
-        made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch, shared
+        made,
+        dataset,
+        chosen,
+        display,
+        callbacks,
+        stop,
+        on_interrupt,
+        snapshots,
+        watch,
+        shared,
+        parameters,
     )
     if out is None:
-        return job.run()
+        return job.run(notes=notes)
     path = directory_of(out)
     with contextlib.ExitStack() as held:
         in_front(shared, lambda: new_directory(held, path, made, dataset, force))
         saving = Checkpointing(path, dataset.path, dataset.digest, every)
-        done = job.run(path, saving)
+        done = job.run(path, saving, notes=notes)
     return replace(done, go_on=partial(resume, path, dataset))
 
 

@@ -21,11 +21,13 @@ from mnistgpu.data.levels import RECOGNISED
 from mnistgpu.data.splitting import number_of
 from mnistgpu.data.weighting import with_weights
 from mnistgpu.errors import DataError, Note, UsageError, warn
+from mnistgpu.interop import hub
 from mnistgpu.models import committee
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.runs import checkpoint, checks, stopped
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.starting import Start
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
@@ -146,7 +148,10 @@ def settings_and_data(
     Without either it is the number of the recipe, but no more than a tenth of the training images.
     """
     changes, pair = with_validation(changes, validation)
-    settings = recipes.settings_of(recipe, deform, changes)
+    start, begun = start_of(changes.get("from_run")), None
+    if start is not None:
+        changes, begun = {**changes, "from_run": start.name}, start.settings(recipe)
+    settings = recipes.settings_of(recipe, deform, changes, begun)
     dataset = training_data(X, y, settings.orientation, test, pair, bar)
     dataset = with_weights(dataset, sample_weight)
     if "layers" not in changes:
@@ -161,7 +166,26 @@ def settings_and_data(
         held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
     if settings.rotation_1_7 is not None and dataset.train.classes:
         settings, dataset = without_digits(settings, dataset)
+    if start is not None:
+        start.check(settings, dataset)
+        if note := start.note(settings, dataset):
+            dataset = noted(dataset, note)
     return settings.changed(validation=held_out), dataset
+
+
+def start_of(given: Any) -> Start | None:
+    """The network to begin with that a path, a Model or a Run stands for; None if none is given.
+
+    UsageError for a committee.
+    """
+    if given is None or isinstance(given, Start):
+        return given
+    trained = network_of(given)
+    place = given if is_path(given) else getattr(given, "directory", None)
+    name = repr(trained) if place is None else os.fspath(place)
+    if isinstance(trained, Committee):
+        raise UsageError(f"--from {name}: a committee has no layers of its own; name one member")
+    return Start(trained, name)
 
 
 def following(settings: Settings, dataset: Dataset) -> tuple[Settings, Dataset]:
@@ -232,9 +256,11 @@ def network_of(given: Any) -> Model | Committee:
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
             trained, _, how_far = stopped.read(path, reading.load_data)
-            warnings.warn(how_far, stacklevel=3)
+            warnings.warn(stopped.sentence(path, how_far), stacklevel=3)
             return trained
-        return committee.load(path)
+        found_there = committee.load(path)
+        hub.check(path, found_there)
+        return found_there
     given = getattr(given, "model", given)  # of a Run
     found: Model | Committee | None = getattr(given, "trained", None)
     if found is None:

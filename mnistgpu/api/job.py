@@ -60,9 +60,10 @@ class Job:
         snapshots: bool,
         watch: bool | Mapping[str, Any],
         ranks: Ranks | None = None,
+        start: np.ndarray | None = None,  # the parameters to begin with
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks = callbacks
+        self.callbacks, self.start = callbacks, start
         self.stop = Stop() if stop is None else stop
         if on_interrupt not in (None, "raise", "return"):
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -120,6 +121,7 @@ class Job:
                         stop,
                         resumed,
                         ranks,
+                        self.start,
                     )
                 stopped = stop.stopped_after is not None
                 if path is not None and not stopped:

@@ -18,6 +18,7 @@ from mnistgpu.api.inputs import (
     is_path,
     network_of,
     settings_and_data,
+    start_of,
     warn_of,
 )
 from mnistgpu.api.model import Model
@@ -31,7 +32,7 @@ from mnistgpu.models import committee as committees
 from mnistgpu.models import model as models
 from mnistgpu.reports import comparison, evaluation, html_report, submission
 from mnistgpu.runs import history, lr_finder, run_directory, stopped, watching
-from mnistgpu.settings import from_dict
+from mnistgpu.settings import from_dict, renamed
 from mnistgpu.storage import files
 
 
@@ -158,8 +159,13 @@ def lr_find(
         if path.exists() and not force:
             raise UsageError(f"--out {out}: the file exists; choose another or add --force")
         files.check_ours("--out", path, ".png", files.PNG_MARK)
+    start = start_of(renamed(settings).get("from_run"))
+    if start is not None:
+        settings = {**renamed(settings), "from_run": start}
     made, dataset = settings_and_data(X, y, recipe, deform, settings, None, validation)
-    curve = lr_finder.find(made, dataset, backend_of(backend), steps=int(steps))
+    parameters = None if start is None else start.parameters(made, dataset)
+    chosen = backend_of(backend)
+    curve = lr_finder.find(made, dataset, chosen, steps=int(steps), start=parameters)
     if out is not None:
         from mnistgpu.reports import plots, study_plots
 
@@ -213,7 +219,7 @@ def plot(
 
     if stopped.is_stopped(directory):
         trained, rows, how_far = stopped.read(directory, reading.load_data)
-        warnings.warn(how_far, stacklevel=2)
+        warnings.warn(stopped.sentence(directory, how_far), stacklevel=2)
         columns = history.as_columns(rows)
     else:
         trained = models.load(directory)

@@ -170,6 +170,11 @@ class Inputs:
         if self.mean is not None:
             X -= self.mean.T
 
+    def fold(self, params: list[network.Layer]) -> list[network.Layer]:
+        """The inverse of `unfold`, where no pixel is left out."""
+        (W, b), *others = params
+        return [(W, b if self.mean is None else b + W @ self.mean), *others]
+
     def unfold(self, params: list[network.Layer], pixels: int) -> list[network.Layer]:
         """The same network on all pixels: W_1 (X - mean) + b_1 = W_1 X + (b_1 - W_1 mean)."""
         W, b = params[0]

@@ -98,6 +98,7 @@ class Trainer:
         backend: Backend,
         workers: int | None = None,
         communicator: Communicator | None = None,
+        start: np.ndarray | None = None,
     ):
         labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
         counted = weighted(digits, digits, settings.class_weight, settings.sizes[-1]).weights
@@ -115,6 +116,8 @@ class Trainer:
         self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
         inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
         sizes = (inputs.pixels, *settings.sizes[1:])
+        # the parameters of the plain network, on all pixels, to begin with; None for first weights
+        self.start, self.inputs = start, inputs
         self.theta = self.first_parameters(sizes)
         self.params = network.layers(self.theta, sizes)
         self.communicator = communicator  # of the ranks that share the steps, if there are any
@@ -126,6 +129,8 @@ class Trainer:
 
             self.engine = DistributedEngine(communicator, *of_engine, weights=weights)
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
+        # so many numbers of theta, those of the first layers, stay as they are
+        self.frozen = network.parameter_count(sizes[: settings.freeze + 1])
         self.state = self.optimizer.start(self.theta)
         if settings.ema is not None:
             self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
@@ -178,15 +183,18 @@ class Trainer:
         """Change everything that a step changes. The gradient's values are overwritten."""
         settings = self.settings
         weights_kept, statistics_kept, statistics_new, *of_optimizer = numbers
+        moving = self.params[settings.freeze :]
+        if self.frozen:  # every optimiser leaves numbers alone whose gradients have all been 0
+            gradient[: self.frozen] = 0.0
         if settings.batch_norm:
             self.engine.follow_statistics(statistics_kept, statistics_new)
         if settings.clip_norm is not None:
             regularize.clip(gradient, settings.clip_norm, self.total)
         if settings.weight_decay > 0:
-            regularize.decay(self.params, weights_kept)
+            regularize.decay(moving, weights_kept)
         self.optimizer.apply(self.theta, gradient, self.state, tuple(of_optimizer))
         if settings.max_norm is not None:
-            regularize.limit_norms(self.params, settings.max_norm, self.total)
+            regularize.limit_norms(moving, settings.max_norm, self.total)
         if settings.ema is not None:
             average = self.state["average"]
             average *= settings.ema
@@ -234,6 +242,9 @@ class Trainer:
 
     def first_parameters(self, sizes: tuple[int, ...]) -> Array:
         """theta before the first step of the run."""
+        if self.start is not None:
+            theta = self.backend.asarray(self.start)
+            return network.flatten(self.inputs.fold(network.layers(theta, self.settings.sizes)))
         key, settings = counter_rng.fold_in(self.key, counter_rng.INIT), self.settings
         gain = ACTIVATIONS[settings.activation].gain
         # those of float32, which are multiples of 2^-24 or products of two numbers

@@ -35,6 +35,7 @@ FILE = "checkpoint.safetensors"
 FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 2
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
+START = "start"  # the vector of the network that a run with --from has begun with
 # Entries of Backend.describe, and whether processes share the steps: these decide the bits
 MACHINE = ("backend", "device", "numpy", "cupy", "steps")
 
@@ -62,6 +63,8 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     """
     vectors = trainer.vectors()
     health.check_range(trainer)
+    if trainer.start is not None:
+        vectors[START] = trainer.start
     return Checkpoint(
         trainer.settings,
         data,
@@ -231,6 +234,8 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
         arrays["second"] = replace(vector, least=0.0)
     if used.ema is not None:
         arrays["average"] = vector
+    if used.from_run is not None:
+        arrays[START] = Expected((network.parameter_count(used.sizes),), (used.dtype,))
     if used.batch_norm:
         for layer, n in enumerate(sizes[1:-1]):
             arrays[f"mean.{layer}"] = Expected((n, 1), (used.dtype,))

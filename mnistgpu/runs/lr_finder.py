@@ -41,9 +41,11 @@ def find(
     lowest: float = 1e-5,
     highest: float = 10.0,
     steps: int = 100,
+    start: np.ndarray | None = None,
 ) -> Curve:
     """Train for up to `steps` steps while the rate grows from lowest to highest, by one factor.
 
+    start: the parameters to begin with, as for `training.train`.
     Raises DivergedError if the loss is not finite at the lowest rate, RunError if it is lowest at
     an end of the range, since then a rate beyond that end may be better.
     """
@@ -52,7 +54,7 @@ def find(
     rising = settings.changed(
         iterations=steps, schedule="constant", warmup=0.0, early_stopping=None, clean_ending=0.0
     )
-    trainer = Trainer(rising, training, backend)
+    trainer = Trainer(rising, training, backend, start=start)
     rates: list[float] = []
     losses: list[float] = []
     running = 0.0

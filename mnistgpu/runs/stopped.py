@@ -15,6 +15,7 @@ from mnistgpu.models.model import FILE as MODEL
 from mnistgpu.models.model import Model
 from mnistgpu.runs import checkpoint, resume
 from mnistgpu.runs.history import Row
+from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
 
@@ -26,7 +27,7 @@ def is_stopped(directory: Path) -> bool:
 def read(
     directory: Path, load: Callable[[str | None, str], data.Dataset] = data.load
 ) -> tuple[Model, list[Row], str]:
-    """The network of a checkpoint, the history so far, and a sentence that says how far it is.
+    """The network of a checkpoint, the history so far, and "after N of M iterations".
 
     The digits that the run is trained on are read, since they decide which pixels the network sees
     and what is subtracted from them. load: reads those at a path (None: the embedded MNIST).
@@ -55,5 +56,19 @@ def read(
         dataset.train.classes,
         dataset.train.levels,
     )
-    how_far = f"after {saved.taken:,} of {trainer.steps:,} iterations"
-    return model, progress.history, f"{directory}: not finished; its network is that {how_far}"
+    return model, progress.history, f"after {saved.taken:,} of {trainer.steps:,} iterations"
+
+
+def sentence(directory: Path, how_far: str) -> str:
+    """What is said of such a network; how_far: as `read` gives it."""
+    return f"{directory}: not finished; its network is that {how_far}"
+
+
+def of_run(taken: int, settings: Settings, dataset: data.Dataset | None) -> str:
+    """How far a run is that was stopped in this program, after so many steps."""
+    steps = settings.iterations
+    if steps is None and dataset is not None:
+        training, _ = data.split(dataset.train, settings.validation, settings.seed)
+        per_epoch = -(-len(training) // (settings.batch_size or len(training)))
+        steps = (settings.epochs or 0) * per_epoch
+    return f"after {taken:,}" + ("" if steps is None else f" of {steps:,}") + " iterations"

@@ -17,7 +17,7 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import StoppedError
 from mnistgpu.runs import health, resume
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
-from mnistgpu.runs.checkpoint import Checkpoint
+from mnistgpu.runs.checkpoint import START, Checkpoint
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.digests import Digests, next_mark
 from mnistgpu.runs.history import Progress, Row
@@ -35,12 +35,14 @@ def train(
     stop: Stop | None = None,
     resumed: Checkpoint | None = None,
     communicator: Communicator | None = None,
+    start: np.ndarray | None = None,
 ) -> Outcome:
     """Train a network and evaluate it, once, on the test set.
 
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
-    begins where the checkpoint `resumed` was saved, if one is given. With a communicator this is
-    one of several ranks, which must all call it alike: `stop` then asks all of them at one step.
+    begins where the checkpoint `resumed` was saved, if one is given; else with the plain network of
+    the parameters `start`, if these are given. With a communicator this is one of several ranks,
+    which must all call it alike: `stop` then asks all of them at one step.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
     StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
@@ -48,9 +50,11 @@ def train(
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
     if dataset.validation is not None:
         held_out = dataset.validation
+    if resumed is not None:
+        start = resumed.vectors.get(START)
     ranks = 1 if communicator is None else communicator.size
     workers = resume.workers(resumed, backend, ranks)
-    trainer = Trainer(settings, training, backend, workers, communicator)
+    trainer = Trainer(settings, training, backend, workers, communicator, start)
     held_out = weighting.weighted(held_out, training, settings.class_weight, settings.sizes[-1])
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop

@@ -9,7 +9,7 @@ const smallPen = small.getContext("2d", { willReadFrequently: true });
 
 // A stroke is a list of [x, y, width], each a fraction of the sheet's side.
 let strokes = [], stroke = null;
-let about = { classes: 10, keep: null, image_shape: [28, 28], silent: [] };
+let about = { classes: 10, names: [], keep: null, image_shape: [28, 28], silent: [] };
 let invitation = "";             // shown below the labels when there is no other message
 let keeping = false;             // whether a drawing is being sent to the folder
 const cursor = { x: .5, y: .5, shown: false, down: false };
@@ -70,6 +70,16 @@ function pixels() {
 // The token of the page's own address, which the server asks for where other machines reach it.
 const TOKEN = { "X-Mnistgpu-Token": new URLSearchParams(location.search).get("token") ?? "" };
 
+// Who answers: the server of `mnistgpu draw`, or `alone.js` in a page of `mnistgpu export`.
+const network = window.networkInPage ?? {
+  predict: () => post("predict"),
+  async about() {
+    const response = await fetch("about", { headers: TOKEN }), facts = await response.json();
+    if (!response.ok) throw new Error(facts.error);
+    return facts;
+  },
+};
+
 async function post(path, extra) {
   const body = JSON.stringify({ rows: SENT, columns: SENT, pixels: pixels(), ...extra });
   const response = await fetch(path,
@@ -88,7 +98,7 @@ async function ask() {
   while (changed) {
     changed = false;
     try {
-      show(strokes.length ? await post("predict") : { digit: null });
+      show(strokes.length ? await network.predict(SENT, pixels()) : { digit: null });
     } catch (error) {
       showError(error);
     }
@@ -100,11 +110,13 @@ function percent(share) { return (100 * share).toFixed(share > .9995 || share < 
 
 function show(answer) {
   const none = answer.digit === null;
-  $("digit").textContent = none ? "?" : answer.digit;
+  const name = none ? "?" : about.names[answer.digit];
+  $("digit").textContent = name;
+  $("digit").classList.toggle("word", name.length > 2);
   $("digit").classList.toggle("none", none);
   const shares = none ? Array(about.classes).fill(0) : answer.probabilities;
   const order = shares.map((_, i) => i).sort((a, b) => shares[b] - shares[a]);
-  $("spoken").textContent = none ? "" : `${answer.digit}, `;   // the large digit is hidden from screen readers
+  $("spoken").textContent = none ? "" : `${name}, `;   // the large digit is hidden from screen readers
   $("words").textContent = none ? "Nothing drawn yet" : sentence(shares, order);
   shares.forEach((share, i) => {
     const bar = $("bars").children[i], best = !none && i === order[0];
@@ -120,7 +132,7 @@ function show(answer) {
 
 function sentence(shares, order) {
   const sure = shares[order[0]], words = `${percent(sure)} sure`;
-  return shares[order[1]] > .1 ? `${words}, or is it ${order[1]}?` : words;
+  return shares[order[1]] > .1 ? `${words}, or is it ${about.names[order[1]]}?` : words;
 }
 
 function paint(target, values, columns, rgba) {
@@ -161,7 +173,7 @@ async function keep(label) {
   try {
     const answer = await request;
     const many = answer.kept === 1 ? "1 drawing" : `${answer.kept} drawings`;
-    say(`Kept as a ${label}; ${many} in ${answer.path}`);
+    say(`Kept as a ${about.names[label]}; ${many} in ${answer.path}`);
   } catch (error) {
     strokes = sent.concat(strokes);
     changedDrawing();
@@ -237,9 +249,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changedDra
 new ResizeObserver(redraw).observe(canvas);
 
 async function start() {
-  const response = await fetch("about", { headers: TOKEN });
-  about = await response.json();
-  if (!response.ok) throw new Error(about.error);
+  about = await network.about();
+  document.body.classList.toggle("alone", !!window.networkInPage);
   const members = about.members > 1 ? `, the mean of ${about.members} networks` : "";
   $("about").textContent =
     `${about.name}: ${about.layers}, ${about.parameters.toLocaleString("en")} parameters${members}`;
@@ -254,11 +265,12 @@ async function start() {
   for (let i = 0; i < about.classes; i++) {
     const bar = document.createElement("div");
     bar.className = "bar";
-    bar.innerHTML = `<small></small><div class="track"><div class="fill"></div></div><b>${i}</b>`;
+    bar.innerHTML = `<small></small><div class="track"><div class="fill"></div></div><b></b>`;
+    bar.querySelector("b").textContent = about.names[i];
     $("bars").append(bar);
     const button = document.createElement("button");
-    button.textContent = i;
-    button.setAttribute("aria-label", `Keep as ${i}`);
+    button.textContent = about.names[i];
+    button.setAttribute("aria-label", `Keep as ${about.names[i]}`);
     button.onclick = () => keep(i);
     $("labels").append(button);
   }

@@ -21,6 +21,7 @@ from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models import model
 from mnistgpu.models.committee import Committee
 from mnistgpu.pictures import preparing
+from mnistgpu.web.about import MOST_UNITS, described
 from mnistgpu.web.door import Door
 from mnistgpu.web.guard import (
     Guard,
@@ -39,7 +40,6 @@ PAGE = Path(__file__).with_name("draw.html")
 SCRIPT = Path(__file__).with_name("draw.js")
 NEEDS_TOKEN = frozenset({"/about", "/predict", "/keep"})
 LARGEST_SIDE = 200  # pixels of a drawing; the page sends 64
-MOST_UNITS = 1024  # shown of a hidden layer
 
 
 def make_app(
@@ -53,7 +53,7 @@ def make_app(
     kept: where drawings are kept; without it they are refused. door: who may use it.
     """
     html, script = PAGE.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
-    facts = described(trained, name, kept)
+    facts = described(trained, name, None if kept is None else str(kept.path))
 
     async def page(request: Request) -> HTMLResponse:
         return HTMLResponse(html)
@@ -98,21 +98,6 @@ def make_app(
         ],
         exception_handlers={RefusedError: refused, HTTPException: not_here},
     )
-
-
-def described(trained: model.Model | Committee, name: str, kept: Kept | None) -> dict[str, Any]:
-    """Facts about the network that the page shows."""
-    first = trained.members[0] if isinstance(trained, Committee) else trained
-    return {
-        "name": name,
-        "layers": "-".join(map(str, first.sizes)),
-        "parameters": network.parameter_count(first.sizes),
-        "members": len(trained.members) if isinstance(trained, Committee) else 1,
-        "classes": trained.sizes[-1],
-        "most_units": MOST_UNITS,
-        "image_shape": list(trained.image_shape),
-        "keep": None if kept is None else str(kept.path),
-    }
 
 
 def drawing(body: Any) -> np.ndarray:

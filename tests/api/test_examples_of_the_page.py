@@ -25,7 +25,7 @@ def test_the_examples_run_as_written(tmp_path, monkeypatch, capsys, arrays):
     assert printed[0].endswith("('one', 'two', 'zero') ['zero']\n")
     assert "data      X: grey levels are read as 1 (paper) to 0 (ink)\n" in printed[0]
     assert printed[1].startswith("<Run 784-192-96-10: test accuracy 0.97")
-    assert printed[7].splitlines()[-1] == "7"  # load("shipped").read("photo.jpg")
+    assert printed[8].splitlines()[-1] == "7"  # load("shipped").read("photo.jpg")
     assert any("the same: the digest is" in text for text in printed)
     assert any("did you mean adam?" in text for text in printed)
     assert "<Digits embedded MNIST, train: 60,000 images of 28x28, labelled>" in "".join(printed)

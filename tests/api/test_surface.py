@@ -12,9 +12,9 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume sweep verify load save evaluate compare committee lr_find plot submit "
-    "draw list_runs doctor load_data",
-    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback Stop",
+    "functions": "fit resume sweep verify load save export evaluate compare committee lr_find "
+    "plot submit draw list_runs doctor load_data",
+    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
     "others": "__version__ RECIPES",
@@ -30,6 +30,7 @@ SIGNATURES = {
     "verify": "run X y * test validation backend steps progress",
     "load": "path * backend",
     "save": "given path * force",
+    "export": "model path X y * input hub force",
     "evaluate": "model X y * report robustness backend made_by",
     "compare": "first second X y * backend",
     "committee": "models * maps out force backend",

@@ -149,3 +149,21 @@ def test_watch_it_learn(tmp_path):
     printed = run("watch_it_learn.py", "--iterations", 6, "--layers", "784-9-10", cwd=tmp_path)
     assert "6 snapshots in learning.gif" in printed
     assert (tmp_path / "learning.gif").read_bytes()[:6] == b"GIF89a"
+
+
+def test_loggers(tmp_path):
+    printed = run("loggers.py", "--out", "logs", "--epochs", 1, cwd=tmp_path)
+    assert "layer 3: norm" in printed
+    curves = pd.read_csv(tmp_path / "logs" / "history.csv")
+    assert curves["validation_accuracy"].iloc[-1] > 0.9
+
+
+@pytest.mark.slow
+def test_a_logger_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is missing")
+    run("loggers.py", "--out", "logs", "--epochs", 1, "--tensorboard", cwd=tmp_path)
+    from tensorboard.backend.event_processing import event_accumulator
+
+    events = event_accumulator.EventAccumulator(str(tmp_path / "logs"), {"tensors": 0})
+    events.Reload()
+    assert {"train/loss", "validation/accuracy", "update_ratio/1"} <= set(events.Tags()["tensors"])

@@ -60,6 +60,7 @@ class DataParallel:
         own, slice_ = copy.copy(self.trainer), self.slice_of(self.group.rank)
         own.state = {name: vector[slice_] for name, vector in self.vectors.items()}
         own.theta = own.state.pop("theta")
+        own.frozen = max(0, own.frozen - slice_.start)
         own.engine = RankEngine(self)
         own.params = []  # a slice has no weights: settings that need them are not shared
 

@@ -202,6 +202,8 @@ class RankSteps:
         trainer.state = dict(vectors)
         trainer.theta = trainer.state.pop("theta")
         trainer.params = rank_layers(trainer.theta, shapes)
+        kept = trainer.params[: trainer.settings.freeze]
+        trainer.frozen = sum(W.size + b.size for W, b in kept)
         self.gradient = np.empty_like(trainer.theta)
         self.gradients = rank_layers(self.gradient, shapes)
         self.matmul = matmul_in(trainer.settings.precision, np)

@@ -1,0 +1,165 @@
+"""Folders for the Hugging Face Hub: what its own library reads, and what mnistgpu reads back."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+import yaml
+from helpers import runs
+from helpers.mnist import read_idx
+from helpers.networks import committee, made
+
+import mnistgpu
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images = read_idx("t10k-images-idx3-ubyte", 300)
+    return images, read_idx("t10k-labels-idx1-ubyte", 300)
+
+
+@pytest.fixture
+def folder(tmp_path, digits):
+    """The shipped network as a folder, with its accuracy on 300 digits."""
+    return mnistgpu.export("shipped", tmp_path / "my-digits", *digits, hub=True)
+
+
+def test_it_is_read_back_and_answers_the_same(folder, digits):
+    shipped, found = mnistgpu.load("shipped"), mnistgpu.load(folder)
+    assert found == shipped
+    assert np.array_equal(found.predict(digits[0]), shipped.predict(digits[0]))
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_hugging_faces_own_library_accepts_the_card(folder, digits):
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is missing")
+    card = hub.ModelCard.load(folder / "README.md")  # an error for a head that it would refuse
+    (found,) = card.data.eval_results
+    right = int(np.sum(mnistgpu.load("shipped").predict(digits[0]) == digits[1]))
+    assert (found.metric_type, found.metric_value) == ("accuracy", right / 300)
+    assert (found.task_type, found.dataset_type) == ("image-classification", "x")
+    assert card.data.library_name == "mnistgpu"
+    assert card.data.model_name == "my-digits"
+
+
+def test_the_card_says_what_one_must_know(folder):
+    text = (folder / "README.md").read_text()
+    record = yaml.safe_load(text.split("---")[1])
+    assert record["model-index"][0]["results"][0]["dataset"]["name"] == "X"
+    digest = mnistgpu.load("shipped").trained.data_digest
+    for part in ("of 300 right; 95% interval", digest, "expected calibration error", "## Limits"):
+        assert part in text
+    command = next(line for line in text.splitlines() if line.startswith("python -m"))
+    assert "--layers 784-256-128-10 --init he --epochs 100" in command
+
+
+def test_the_command_of_the_card_trains_with_the_same_settings(tmp_path, digits):
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    flags = ["--layers", "784-12-10", "--iterations", "3", "--center", "--seed", "7", "--quiet"]
+    runs.run_here(*flags, "--data", "small", "--out", "first", cwd=tmp_path)
+    mnistgpu.export(tmp_path / "first", tmp_path / "hub", hub=True)
+    text = (tmp_path / "hub" / "README.md").read_text()
+    said = next(line for line in text.splitlines() if line.startswith("python -m")).split()
+    assert runs.run_here(*said[3:], "--out", "again", "--quiet", cwd=tmp_path).returncode == 0
+    assert mnistgpu.load(tmp_path / "again") == mnistgpu.load(tmp_path / "first")
+    assert "of 300 right" in text
+    assert str(tmp_path) not in text  # nothing of this machine
+
+
+def test_a_committee(tmp_path, digits):
+    together = committee()
+    found = mnistgpu.load(mnistgpu.export(together, tmp_path / "c", *digits, hub=True))
+    assert np.array_equal(
+        found.predict_proba(digits[0]), mnistgpu.Model(together).predict_proba(digits[0])
+    )
+    assert "committee of 3" in (tmp_path / "c" / "README.md").read_text()
+
+
+def test_without_data_the_card_says_so(tmp_path):
+    with pytest.warns(UserWarning, match="the card has no accuracy: .*nothing says where"):
+        mnistgpu.export(made(), tmp_path / "x", hub=True)
+    text = (tmp_path / "x" / "README.md").read_text()
+    assert "Not measured: " in text
+    assert "model-index" not in text
+
+
+def edit_config(folder, change):
+    record = json.loads((folder / "config.json").read_text())
+    change(record)
+    (folder / "config.json").write_text(json.dumps(record, indent=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda r: r["id2label"].update({"3": "8"}), "'id2label' is not that of the network"),
+        (lambda r: r["members"][0].update(layers=[784, 10]), "'members' is not that of the"),
+        (lambda r: r.update(image_shape=[14, 56]), "'image_shape' is not that of the"),
+        (lambda r: r.pop("calibration"), "'calibration' is not that of the network"),
+        (lambda r: r.update(format_version=2), "format_version is 2, and this mnistgpu knows 1"),
+    ],
+)
+def test_an_edited_config_is_refused(folder, change, sentence):
+    edit_config(folder, change)
+    with pytest.raises(mnistgpu.DataError, match=sentence):
+        mnistgpu.load(folder)
+
+
+def test_an_edited_model_and_a_broken_config_are_refused(folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(mnistgpu.DataError, match="does not have the digest in its header"):
+        mnistgpu.load(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(mnistgpu.DataError, match="no model here"):
+        mnistgpu.load(folder)
+
+
+def test_a_config_that_is_no_json_is_refused(folder):
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text[:-10])
+    with pytest.raises(mnistgpu.DataError, match="not valid JSON"):
+        mnistgpu.load(folder)
+
+
+def test_an_edited_readme_and_a_foreign_config_do_no_harm(folder, tmp_path):
+    (folder / "README.md").write_text("# mine\n")
+    assert mnistgpu.load(folder) == mnistgpu.load("shipped")
+    (folder / "config.json").write_text('{"of": "another program"}')
+    assert mnistgpu.load(folder) == mnistgpu.load("shipped")
+
+
+def test_nothing_of_others_is_replaced(folder, digits):
+    with pytest.raises(mnistgpu.UsageError, match="exists; choose another or add --force"):
+        mnistgpu.export(made(), folder, *digits, hub=True)
+    assert mnistgpu.load(folder) == mnistgpu.load("shipped")
+    mnistgpu.export(made(), folder, *digits, hub=True, force=True)
+    assert mnistgpu.load(folder).trained == made()
+    (folder / "README.md").write_text("# mine\n")
+    with pytest.raises(mnistgpu.UsageError, match=r"README.md: the file exists and is not one"):
+        mnistgpu.export("shipped", folder, *digits, hub=True, force=True)
+    assert mnistgpu.load(folder).trained == made()
+    with pytest.raises(mnistgpu.UsageError, match="a network is there"):
+        mnistgpu.export(committee(), folder, *digits, hub=True, force=True)
+
+
+def test_a_run_is_no_place_for_a_folder(tmp_path, digits):
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(mnistgpu.UsageError, match="a run is there; choose another folder"):
+        mnistgpu.export("shipped", tmp_path, *digits, hub=True, force=True)
+
+
+def test_no_network_is_touched(tmp_path, digits, monkeypatch):
+    def refused(*_):
+        raise AssertionError("a connection was made")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    mnistgpu.load(mnistgpu.export("shipped", tmp_path / "x", *digits, hub=True))
