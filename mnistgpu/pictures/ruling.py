@@ -93,9 +93,14 @@ def ruled_parts(found: np.ndarray, thin: np.ndarray, thickest: float) -> np.ndar
     # pieces of one line, between which a digit stands, become one part
     wider = cv2.dilate(found, np.ones((5, 1), np.uint8))
     bridged = cv2.morphologyEx(wider, cv2.MORPH_CLOSE, np.ones((1, max(3, width // 3)), np.uint8))
-    count, names, stats, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
-    area = np.bincount(names[found > 0], minlength=count).astype(np.float64)
-    long = stats[:, cv2.CC_STAT_WIDTH]
+    count, names = cv2.connectedComponents(bridged, connectivity=8)
+    own = names[found > 0]
+    area = np.bincount(own, minlength=count).astype(np.float64)
+    # of the pieces themselves: near the picture's edge the bridge goes on to the edge
+    first, last = np.full(count, width), np.zeros(count, np.int64)
+    np.minimum.at(first, own, np.nonzero(found)[1])
+    np.maximum.at(last, own, np.nonzero(found)[1])
+    long = np.maximum(last - first + 1, 0)
     is_thin = area <= thickest * long
     is_thin[0] = False
     across = is_thin & (long >= ACROSS * width)
@@ -106,8 +111,8 @@ def ruled_parts(found: np.ndarray, thin: np.ndarray, thickest: float) -> np.ndar
     for name in np.flatnonzero(kept):
         rows, columns = np.nonzero((names == name) & (found > 0))
         fall, start = np.polyfit(columns, rows, 1)
-        first, last = ((x, round(start + fall * x)) for x in (0, width - 1))
-        cv2.line(near, first, last, 1, max(3, round(area[name] / long[name]) + 2))
+        left, right = ((x, round(start + fall * x)) for x in (0, width - 1))
+        cv2.line(near, left, right, 1, max(3, round(area[name] / long[name]) + 2))
     rules |= near & thin
     return rules
 

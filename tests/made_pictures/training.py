@@ -6,8 +6,6 @@ random, so that the network learns to give every digit the same probability ther
 Mazeika and Dietterich 2019, "Deep anomaly detection with outlier exposure").
 """
 
-from functools import cache
-
 import numpy as np
 from helpers.mnist import read_idx
 
@@ -16,47 +14,6 @@ from made_pictures.half import pick
 from mnistgpu.pictures.preparing import prepare
 
 HELD_OUT = 2_000  # of MNIST's training images, at their end: for the calibration
-STYLES = {  # forms of digits that are common beside those of the tuning half
-    1: [[[(0.5, 0.05), (0.5, 0.35), (0.5, 0.65), (0.5, 0.95)]]],
-    2: [
-        [
-            [(0.22, 0.25), (0.45, 0.05), (0.72, 0.2), (0.6, 0.5), (0.3, 0.85), (0.2, 0.88)],
-            [(0.2, 0.88), (0.27, 0.76), (0.42, 0.82), (0.6, 0.93), (0.85, 0.85)],
-        ],
-        [
-            [(0.24, 0.2), (0.5, 0.05), (0.74, 0.22), (0.6, 0.5), (0.22, 0.94)],
-            [(0.22, 0.94), (0.5, 0.94), (0.8, 0.94)],
-        ],
-    ],
-    3: [
-        [
-            [(0.22, 0.07), (0.5, 0.07), (0.76, 0.07)],
-            [(0.76, 0.07), (0.6, 0.25), (0.45, 0.4)],
-            [(0.45, 0.4), (0.7, 0.45), (0.78, 0.68), (0.55, 0.94), (0.2, 0.84)],
-        ]
-    ],
-    4: [
-        [
-            [(0.25, 0.06), (0.23, 0.3), (0.22, 0.52)],
-            [(0.22, 0.52), (0.5, 0.52), (0.74, 0.52)],
-            [(0.72, 0.06), (0.72, 0.5), (0.72, 0.95)],
-        ]
-    ],
-    6: [[[(0.7, 0.06), (0.5, 0.3), (0.3, 0.6), (0.35, 0.9), (0.62, 0.92), (0.72, 0.7),
-          (0.5, 0.56), (0.3, 0.68)]]],
-    7: [[[(0.2, 0.2), (0.2, 0.07), (0.5, 0.07), (0.8, 0.07)], [(0.8, 0.07), (0.58, 0.5),
-          (0.42, 0.95)]]],
-    9: [
-        [
-            [(0.7, 0.3), (0.5, 0.08), (0.28, 0.28), (0.45, 0.5), (0.7, 0.32)],
-            [(0.7, 0.1), (0.69, 0.5), (0.68, 0.95)],
-        ],
-        [
-            [(0.72, 0.28), (0.5, 0.06), (0.26, 0.28), (0.46, 0.52), (0.72, 0.3)],
-            [(0.72, 0.3), (0.74, 0.6), (0.6, 0.9), (0.28, 0.9)],
-        ],
-    ],
-}  # fmt: skip
 
 
 def mnist() -> tuple[np.ndarray, np.ndarray]:
@@ -65,32 +22,11 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
     return images, read_idx("train-labels-idx1-ubyte", 60_000)
 
 
-class Hand(tuning.Spline):
-    """The tuning half's first hand, which knows more forms of a digit."""
-
-    def __call__(self, rng: np.random.Generator, char: str, height: int) -> np.ndarray:
-        if int(char) in STYLES and rng.random() < 0.4:
-            return self.drawn(rng, pick(rng, STYLES[int(char)]), height)
-        return super().__call__(rng, char, height)
-
-
-@cache
-def fonts() -> list[glyphs.Font]:
-    """The tuning half's fonts that are seen in training, and those of Debian's packages fonts-bwht
-    (four of six), fonts-inconsolata, fonts-lato, fonts-ocr-b and fonts-quicksand."""
-    more = glyphs.fonts_of_debian(
-        "BecauseWeBuild", "BecauseWeConnect", "BecauseWeCreate", "BecauseWeLearn", "Inconsolata",
-        "Lato-Regular", "Lato-LightItalic", "Lato-Heavy", "Quicksand",
-    )  # fmt: skip
-    ocr = [font for font in glyphs.fonts_of_debian("OCRB") if font.path.stem[4:] in ("", "L", "S")]
-    return [*tuning.seen_fonts(), *more, *ocr]
-
-
 def written(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Digits (count, 784) of the tuning half's hands and fonts, and their labels."""
     images, labels = np.empty((count, 784), np.uint8), rng.integers(0, 10, count)
     for i, label in enumerate(labels):
-        writer = Hand(rng) if rng.random() < 0.55 else pick(rng, fonts())
+        writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.seen_fonts())
         images[i] = prepare(writer(rng, str(label), int(rng.integers(60, 130))))
     return images, labels
 
@@ -102,14 +38,14 @@ def no_digits(rng: np.random.Generator, count: int, digits: np.ndarray, labels: 
     for i in range(count):
         kind = rng.choice(5, p=[0.25, 0.15, 0.15, 0.25, 0.2])
         if kind == 0:
-            ink = pick(rng, fonts())(rng, pick(rng, glyphs.LETTERS), 100)
+            ink = pick(rng, tuning.seen_fonts())(rng, pick(rng, glyphs.LETTERS), 100)
         elif kind == 1:
             ink = tuning.scribble(rng, 100)
         elif kind == 2:
             if rng.random() < 0.5:
                 ink = digits[rng.choice(turnable)].reshape(28, 28).astype(np.float32)
             else:
-                ink = Hand(rng)(rng, pick(rng, "23457"), 100)
+                ink = tuning.Spline(rng)(rng, pick(rng, "23457"), 100)
             ink = np.rot90(ink, pick(rng, (1, 3)))
         elif kind == 3:
             ink = two(rng, digits)
@@ -123,7 +59,7 @@ def glyph(rng: np.random.Generator, digits: np.ndarray) -> np.ndarray:
     """A digit (h, w) of MNIST or of the tuning half, cropped, about 20 pixels high."""
     if rng.random() < 0.5:
         return glyphs.cropped(digits[rng.integers(len(digits))].reshape(28, 28) / np.float32(255.0))
-    writer = Hand(rng) if rng.random() < 0.55 else pick(rng, fonts())
+    writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.seen_fonts())
     return glyphs.of_height(writer(rng, str(rng.integers(10)), 60), 20)
 
 

@@ -201,3 +201,11 @@ def test_a_thin_digit_in_a_form_has_no_blank_beside_it():
     assert separators.between(digits, [], 100.0, True) == ["", "", "", "", ""]
     moved = [*digits[:3], *(piece(each.ink, 0, each.box[1] + 130) for each in digits[3:])]
     assert separators.between(moved, [], 100.0, True) == ["", "", "", " ", ""]
+
+
+@pytest.mark.parametrize(("tall", "mark"), [(0.98, ""), (1.04, ""), (1.15, "/"), (1.3, "/")])
+def test_a_leaning_1_is_as_high_as_the_digits_and_a_slash_is_higher(tall, mark):
+    high = round(150 * tall)
+    ink = np.zeros((high, 90), np.uint8)
+    cv2.line(ink, (80, 6), (10, high - 7), 255, 12)
+    assert separators.kind_of(piece(ink), 150.0, 0.0) == mark

@@ -100,6 +100,18 @@ def test_a_few_strokes_are_no_ruling():
         assert np.array_equal(found, ink)
 
 
+@pytest.mark.parametrize("far", [5, 60, 150])
+@pytest.mark.parametrize("turned", [0, 2])
+def test_the_stems_of_a_number_are_no_ruling(far, turned):
+    """However near the picture's edge three 1s stand, they are no longer than they are."""
+    ink = np.zeros((SIZE, SIZE), np.float32)
+    for i in range(3):
+        ink[SIZE - far - 130 : SIZE - far, 100 + 150 * i : 104 + 150 * i] = 255
+    ink = np.ascontiguousarray(np.rot90(ink, turned))
+    _, removed = ruling.without_ruling(ink)
+    assert not removed.any()
+
+
 def test_a_lattice_of_dots_goes():
     dots = np.zeros((SIZE, SIZE), np.float32)
     for y in range(10, SIZE, 35):
