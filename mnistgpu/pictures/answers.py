@@ -14,6 +14,7 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY, Backend
 from mnistgpu.data import levels
 from mnistgpu.errors import Note, warn
+from mnistgpu.models.calibration import energy_of
 from mnistgpu.pictures import decode, images
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SURE, UNSURE, NO_DIGIT = "sure", "unsure", "not a digit"
 DOUBT = 0.7  # a digit less probable than this is unsure
+NEARLY = 0.3  # of energy below the threshold: there an image begins to be unlike a digit
 BELIEVED = 0.02  # the most that an image unlike the training's counts when numbers are cut
 
 
@@ -158,12 +160,21 @@ def judged(
 
 
 def belief(trained: Model | Committee, backend: Backend) -> Callable[[np.ndarray], np.ndarray]:
-    """How far the network believes that each of several images is a digit: for `numbers`."""
+    """How far the network believes that each of several images is a digit: for `numbers`.
+
+    Near the energy above which an image is no digit the belief falls steadily: a piece of a digit
+    that is cut is often just below it.
+    """
+    calibration = getattr(trained, "calibration", None)
 
     def believe(found: np.ndarray) -> np.ndarray:
-        probabilities, known = judged(trained, found, backend)
-        most: np.ndarray = probabilities.max(axis=0)
-        return np.where(known, most, BELIEVED * most)
+        own = backend.to_numpy(trained.probabilities(found, backend))
+        if calibration is None:
+            return np.asarray(own.max(axis=0))
+        most: np.ndarray = calibration.calibrated(own).max(axis=0)
+        over = (energy_of(own) - calibration.energy) / NEARLY + 1.0
+        believed: np.ndarray = most * BELIEVED ** np.clip(over, 0.0, 1.0)
+        return believed
 
     return believe
 

@@ -9,10 +9,11 @@ import numpy as np
 NEAR = 0.12  # parts closer than this share of the tallest are strokes of one digit
 NEAR_BELOW = 0.25  # the same for a part above another, such as the bar of a 5
 SMALL = 0.35  # a part shorter than this share of the tallest is not a digit by itself
-WIDEST = 1.35  # of its height: no digit is wider
+WIDEST = 1.5  # of its height: no digit is wider
 DUST = 0.05  # of the tallest: smaller parts are no commas
 STACKED = 0.6  # of the narrower one: parts that overlap so far stand above each other
 BESIDE = 0.2  # digits on one line overlap by this share of the smaller height
+STRAY = 0.35  # of a digit's height: a dot is at most so far below or above it
 MOST_PARTS = 256  # considered; a picture with more shows a texture, not writing
 
 
@@ -22,6 +23,7 @@ class Digit(NamedTuple):
     top: int
     left: int
     below: int  # the row after its last
+    right: int  # the column after its last
     parts: np.ndarray
 
 
@@ -119,26 +121,51 @@ def lines_of(groups: list[np.ndarray], boxes: np.ndarray) -> list[list[np.ndarra
     """Groups of boxes line by line, each line from left to right.
 
     Handwritten lines slant and digits stray from them, so only neighbours are level: from left to
-    right, each digit joins the line whose last digit it overlaps most in height.
+    right, each digit joins the line whose last digit it overlaps most in height. Then what is too
+    small for a digit, such as a dot, joins the line whose digits it is beside, or near.
     """
     digits = [
         Digit(
             top=int(boxes[group, 0].min()),
             left=int(boxes[group, 1].min()),
             below=int(boxes[group, 2].max()),
+            right=int(boxes[group, 3].max()),
             parts=group,
         )
         for group in groups
     ]
+    digits.sort(key=lambda digit: digit.left)
+    least = SMALL * max((size_of(digit) for digit in digits), default=0)
     lines: list[list[Digit]] = []
-    for digit in sorted(digits, key=lambda digit: digit.left):
+    for digit in (digit for digit in digits if size_of(digit) >= least):
         shares = [beside(line[-1], digit) for line in lines]
         if max(shares, default=0.0) >= BESIDE:
             lines[int(np.argmax(shares))].append(digit)
         else:
             lines.append([digit])
+    alone = []
+    for dot in (digit for digit in digits if size_of(digit) < least):
+        away = [distance_of(dot, line) for line in lines]
+        if min(away, default=np.inf) <= STRAY:
+            lines[int(np.argmin(away))].append(dot)
+        else:
+            alone.append([dot])
+    lines += alone
     lines.sort(key=lambda line: line[0].top + line[0].below)
-    return [[digit.parts for digit in line] for line in lines]
+    ordered = (sorted(line, key=lambda digit: digit.left) for line in lines)
+    return [[digit.parts for digit in line] for line in ordered]
+
+
+def size_of(digit: Digit) -> int:
+    """The longer side of a digit's box."""
+    return max(digit.below - digit.top, digit.right - digit.left)
+
+
+def distance_of(dot: Digit, line: list[Digit]) -> float:
+    """How far a dot is above or below the nearest digit of a line, in heights of that digit."""
+    near = min(line, key=lambda digit: max(digit.left - dot.right, dot.left - digit.right, 0))
+    high = near.below - near.top
+    return max(near.top - dot.below, dot.top - near.below, 0) / max(high, 1)
 
 
 def beside(a: Digit, b: Digit) -> float:

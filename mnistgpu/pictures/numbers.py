@@ -33,6 +33,8 @@ MOST_PIECES = 16  # of one digit: as many as there may be in its width
 CUT = 1.2  # the cost of a cut, in units of log probability
 CUT_INK = 3.0  # the same for a line's height of ink that it crosses
 GAP = 8.0  # the cost of a line's height of blank between two pieces of a digit
+FRAGMENT = 2.0  # the cost of a shape that a cut parts from the rest of its digit
+SLIVER = 0.05  # of a piece's ink: a smaller shape was left by a cut beside its best place
 USUAL = 0.9  # of the line's height: most digits are at most so wide
 WIDER = 4.0  # the cost of a line's height more
 LEAST = 1e-4  # a probability below this counts as this
@@ -71,18 +73,22 @@ def digits_of_line(
 
     high: the height of the line's digits in pixels. price: how many times the usual a cut costs.
     """
-    pieces = [piece for part in parts for piece in cut(part, high)]
+    own = [cut(part, high) for part in parts]
+    pieces = [piece for group in own for piece in group]
+    part_of = [i for i, group in enumerate(own) for _ in group]
     spans = [
         (first, after)
         for first in range(len(pieces))
         for after in range(first + 1, min(first + MOST_PIECES, len(pieces)) + 1)
         if after == first + 1 or may_be_one(pieces[first:after], high)
     ]
+    broken = [fragments(pieces, part_of, first, after) for first, after in spans]
     joined = [union(pieces[first:after]) for first, after in spans]
     believed = believe(np.stack([prepare(piece.ink) for piece in joined]))
     scores = np.log(np.maximum(believed, LEAST))
     for i, (first, after) in enumerate(spans):
         scores[i] -= price * pieces[first].cut
+        scores[i] -= FRAGMENT * broken[i]
         scores[i] -= WIDER * max(0.0, joined[i].ink.shape[1] / high - USUAL)
         scores[i] -= sum(GAP * gap(a, b) / high for a, b in pairwise(pieces[first:after]))
     # the best way to read the first n pieces, for each n
@@ -97,6 +103,30 @@ def digits_of_line(
         found.append(joined[last[at]])
         at = spans[last[at]][0]
     return found[::-1], best[-1]
+
+
+def fragments(pieces: list[Piece], part_of: list[int], first: int, after: int) -> int:
+    """How many more connected shapes than one each cut part has, within pieces first to after.
+
+    A neighbour that is cut away leaves a digit whole; a cut through a digit leaves an arc and a bar
+    that do not touch. part_of (pieces,): the part that each piece was cut from. Slivers do not
+    count.
+    """
+    import cv2
+
+    found = 0
+    for part in (part_of[first], part_of[after - 1]):
+        own = [i for i, other in enumerate(part_of) if other == part]
+        within = [i for i in own if first <= i < after]
+        if len(within) == len(own):
+            continue
+        ink = union([pieces[i] for i in within]).ink
+        _, _, stats, _ = cv2.connectedComponentsWithStats((ink > 0).astype(np.uint8))
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        found += int(np.count_nonzero(areas > SLIVER * areas.sum())) - 1
+        if part_of[first] == part_of[after - 1]:
+            break
+    return found
 
 
 def may_be_one(pieces: list[Piece], high: float) -> bool:

@@ -17,6 +17,7 @@ FILLED = 0.8  # of such a piece is ink
 ACROSS = 0.6  # of the paper's side: a line this long is a rule, however many there are
 REPEATED = 0.3  # the same, where there are three or more
 THICK = 0.012  # of the longest side: what is thicker is no printed line
+FAINTEST = 6.0  # levels between a printed line and what is above and below it
 FRAME_INK = 0.5  # of its own area is ink in a frame, at most
 FRAME_FULL = 0.85  # of its smallest rectangle is inside a frame, at least
 DOTS = 15  # so many small parts alike are a pattern
@@ -41,21 +42,21 @@ def take_lines(ink: np.ndarray) -> None:
     height, width = ink.shape
     scale = min(1.0, HALF / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    mask = (ink > 0).astype(np.uint8)
-    half = (cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA) > 90).astype(np.uint8)
-    # without what is thicker than a printed line, such as strokes that cross it
+    half = cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
+    # without what is thicker than a printed line: strokes that cross it, shadows that it is in
     most = max(2, round(THICK * max(size)))
     thick = cv2.morphologyEx(half, cv2.MORPH_OPEN, np.ones((most + 1 | 1, 1), np.uint8))
-    found = long_runs(half & (1 - thick), max(12, round(LONG * max(size))))
+    thin = (half - thick > FAINTEST).astype(np.uint8)
+    found = long_runs(thin, max(12, round(LONG * max(size))))
     if not found.any():
         return
-    rules = ruled_parts(found, max(1.5, THICK * max(size)))
+    rules = ruled_parts(found, thin, max(1.5, THICK * max(size)))
     if not rules.any():
         return
     line = cv2.resize(rules, (width, height), interpolation=cv2.INTER_NEAREST)
     grow = max(1, round(1 / scale))
-    line = cv2.dilate(line, np.ones((2 * grow + 1, 1), np.uint8)) & mask
-    erase(ink, line > 0)
+    line = cv2.dilate(line, np.ones((2 * grow + 1, 1), np.uint8)) > 0
+    erase(ink, line & (ink > 0))
 
 
 def long_runs(mask: np.ndarray, length: int) -> np.ndarray:
@@ -80,23 +81,39 @@ def long_runs(mask: np.ndarray, length: int) -> np.ndarray:
     return found
 
 
-def ruled_parts(found: np.ndarray, thickest: float) -> np.ndarray:
-    """Of straight pieces (h, w) of 0 and 1 those that are rules: long, thin, perhaps repeated."""
+def ruled_parts(found: np.ndarray, thin: np.ndarray, thickest: float) -> np.ndarray:
+    """Of straight pieces (h, w) of 0 and 1 those that are rules: long, thin, perhaps repeated.
+
+    A rule goes on in a straight line where it is in `thin` (h, w), all thin ink: where it is faint,
+    or between strokes that cross it, its pieces are too short to be found alone.
+    """
     import cv2
 
     width = found.shape[1]
     # pieces of one line, between which a digit stands, become one part
     wider = cv2.dilate(found, np.ones((5, 1), np.uint8))
     bridged = cv2.morphologyEx(wider, cv2.MORPH_CLOSE, np.ones((1, max(3, width // 3)), np.uint8))
-    count, names, stats, _ = cv2.connectedComponentsWithStats(bridged, connectivity=8)
-    area = np.bincount(names[found > 0], minlength=count).astype(np.float64)
-    long = stats[:, cv2.CC_STAT_WIDTH]
-    thin = area <= thickest * long
-    thin[0] = False
-    across = thin & (long >= ACROSS * width)
-    repeated = thin & (long >= REPEATED * width)
+    count, names = cv2.connectedComponents(bridged, connectivity=8)
+    own = names[found > 0]
+    area = np.bincount(own, minlength=count).astype(np.float64)
+    # of the pieces themselves: near the picture's edge the bridge goes on to the edge
+    first, last = np.full(count, width), np.zeros(count, np.int64)
+    np.minimum.at(first, own, np.nonzero(found)[1])
+    np.maximum.at(last, own, np.nonzero(found)[1])
+    long = np.maximum(last - first + 1, 0)
+    is_thin = area <= thickest * long
+    is_thin[0] = False
+    across = is_thin & (long >= ACROSS * width)
+    repeated = is_thin & (long >= REPEATED * width)
     kept = repeated if int(repeated.sum()) >= 3 else across
     rules: np.ndarray = (kept[names] & (found > 0)).astype(np.uint8)
+    near = np.zeros_like(rules)
+    for name in np.flatnonzero(kept):
+        rows, columns = np.nonzero((names == name) & (found > 0))
+        fall, start = np.polyfit(columns, rows, 1)
+        left, right = ((x, round(start + fall * x)) for x in (0, width - 1))
+        cv2.line(near, left, right, 1, max(3, round(area[name] / long[name]) + 2))
+    rules |= near & thin
     return rules
 
 

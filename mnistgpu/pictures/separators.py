@@ -14,9 +14,10 @@ SMALL = 0.4  # of the digits' height: a separator other than a slash is at most 
 SHORT = 0.35  # of the digits' height: shorter parts are strokes of a digit, or dust
 LEAN = 0.3  # columns a row: a slash leans to the right by more, a 1 by less
 STRAIGHT = 0.06  # of its height: how far a slash's ink is from a straight line, at most
-TALL = 1.02  # of the digits' height: a slash is at least so high
+TALL = 1.08  # of the digits' height: a slash is at least so high
 BLANK = 0.9  # of the digits' height: a gap wider than this may be a blank
 WIDER = 2.2  # times the usual gap: a blank is wider
+STEP = 1.3  # times the usual distance of middles: in a form's boxes a thin digit leaves wide gaps
 
 Mark = tuple[float, str]  # the column in which a separator stands, and what it is
 
@@ -78,10 +79,13 @@ def is_slash(ink: np.ndarray) -> bool:
     rows, columns = np.nonzero(ink)
     if len(rows) < 3 or np.ptp(rows) == 0:
         return False
-    lean, start = np.polyfit(rows, columns, 1)
-    middle = np.array([columns[rows == row].mean() for row in np.unique(rows)])
-    away = middle - (lean * np.unique(rows) + start)
-    thick = len(rows) / np.ptp(rows)
+    each = np.unique(rows)
+    first, last = (
+        np.array([way(columns[rows == row]) for row in each]) for way in (np.min, np.max)
+    )
+    lean, start = np.polyfit(each, (first + last) / 2, 1)
+    away = (first + last) / 2 - (lean * each + start)
+    thick = float(np.quantile(last - first + 1, 0.9))  # of an italic 8 it is the width of its rings
     return bool(
         lean < -LEAN
         and np.abs(away).max() <= STRAIGHT * ink.shape[0] + thick / 2
@@ -92,11 +96,13 @@ def is_slash(ink: np.ndarray) -> bool:
 def between(digits: list[Piece], marks: list[Mark], high: float, first: bool) -> list[str]:
     """What stands before each digit of a line; first: whether the line is the picture's first."""
     gaps = [max(0, b.box[1] - a.box[3]) for a, b in pairwise(digits)]
+    steps = [centre(b) - centre(a) for a, b in pairwise(digits)]
     blank = max(BLANK * high, WIDER * float(np.quantile(gaps, 0.25))) if gaps else np.inf
+    step = STEP * float(np.median(steps)) if len(steps) > 1 else 0.0
     found = ["" if first else "\n"]
-    for (left, right), gap in zip(pairwise(digits), gaps, strict=True):
+    for (left, right), gap, away in zip(pairwise(digits), gaps, steps, strict=True):
         own = [mark for at, mark in marks if centre(left) < at <= centre(right)]
-        found.append("".join(own) or (" " if gap > blank else ""))
+        found.append("".join(own) or (" " if gap > blank and away > step else ""))
     return found
 
 

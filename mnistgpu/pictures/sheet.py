@@ -17,10 +17,16 @@ THIN = 13  # pixels of the copy: strokes thinner than half of it are taken out b
 STEP = 18  # levels between neighbouring pixels: more is an edge of the sheet, less is light
 LEAST = 0.03  # a sheet's least share of the picture
 CONVEX = 0.92  # its least share of its own convex hull
+BITTEN = 0.7  # the same of a bright sheet with four straight sides and writing near its edge
+SEEN = 0.7  # of the hull's outline, at least, is then an edge of the region
 BENT = 0.015  # of the outline: how far a straight side may be bent
+SQUARE = 0.96  # the least share of a quadrilateral that a sheet with round corners fills
 MOST_CORNERS = 6  # of a sheet, one or two of whose corners the picture's edge cuts
 UNLIKE = 20  # levels between the sheet and what is around it, at least
 WRITTEN = 18  # levels between ink and paper, at least
+DEEPEST = 0.45  # of the light at least is left in a shadow
+HUE = 0.012  # the most by which a shadow changes a colour's shares of red, green and blue
+MOST_WRITTEN = 0.4  # of a sheet is ink; what a bold 0 encloses is more of it
 INSET = 0.02  # of a sheet's sides is left out at each edge: a torn or shaded edge
 SMALLEST_PICTURE = 100  # pixels; smaller pictures are cut-outs, with no table in them
 
@@ -95,36 +101,93 @@ def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> 
     grown = cv2.dilate(region, square)
     contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     contour = max(contours, key=cv2.contourArea)
-    filled = cv2.drawContours(np.zeros_like(region), [contour], -1, 1, -1)
-    area = int(filled.sum())
     hull: np.ndarray = cv2.convexHull(contour)[:, 0]
-    if not LEAST * region.size <= area <= 0.985 * region.size:
-        return None
     solid = cv2.fillConvexPoly(np.zeros_like(region), hull, 1)
-    if area < CONVEX * int(solid.sum()) or not has_straight_sides(hull):
+    area = int(solid.sum())
+    if not LEAST * region.size <= area <= 0.985 * region.size or not has_straight_sides(hull):
         return None
-    around = cv2.dilate(filled, square, iterations=8) - cv2.dilate(filled, square, iterations=4)
+    own = cv2.drawContours(np.zeros_like(region), [contour], -1, 1, -1)
+    bitten = int(own.sum()) < CONVEX * area
+    if bitten and not (int(own.sum()) >= BITTEN * area and has_four_sides(hull)):
+        return None
+    at_edge = (hull <= 1).any() or (hull >= np.array(region.shape[::-1]) - 2).any()
+    if bitten and (at_edge or seen(contour, hull) < SEEN):
+        return None
+    if at_edge:
+        solid = own
+    around = cv2.dilate(solid, square, iterations=8) - cv2.dilate(solid, square, iterations=4)
     if not around.any():
         return None
     paper = np.median(smooth[region > 0], axis=0)
     beside = np.median(smooth[around > 0], axis=0)
-    if np.max(np.abs(paper - beside)) < UNLIKE:
+    if np.max(np.abs(paper - beside)) < UNLIKE or (bitten and paper.sum() < beside.sum()):
         return None
     # what is written lies well inside: a dark edge of the sheet is not writing
     edge = max(3, round(0.04 * np.sqrt(area)))
-    framed = cv2.copyMakeBorder(filled, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.erode(framed, square, iterations=edge)[1:-1, 1:-1] > 0
     unlike = np.abs(small.astype(np.int16) - local_paper(smooth, region)).max(axis=2)
-    written = int(np.count_nonzero((unlike > WRITTEN) & inside))
-    return hull if written >= max(8, 0.001 * area) else None
+    marks = (unlike > WRITTEN) & inside
+    written = int(np.count_nonzero(marks))
+    if not max(8, 0.001 * area) <= written <= MOST_WRITTEN * area:
+        return None
+    if bitten and np.max(np.abs(np.median(small[marks], axis=0) - beside)) < UNLIKE:
+        return None  # a bold digit, between whose strokes is what is around it
+    if is_shade(paper, beside) and goes_on(small, inside, cv2.dilate(solid, square, iterations=4)):
+        return None
+    return hull
+
+
+def is_shade(paper: np.ndarray, beside: np.ndarray) -> bool:
+    """Whether two colours (3,) may be those of one paper in the light and in a shadow."""
+    share = np.sort([paper.sum(), beside.sum()])
+    hues = paper / max(paper.sum(), 1.0), beside / max(beside.sum(), 1.0)
+    return bool(share[0] > DEEPEST * share[1] and np.abs(hues[0] - hues[1]).max() < HUE)
+
+
+def goes_on(small: np.ndarray, inside: np.ndarray, sheet: np.ndarray) -> bool:
+    """Whether a picture (h, w, 3) has ink outside a sheet (h, w), too, about as dark as inside."""
+    import cv2
+
+    grey = small.mean(axis=2).astype(np.float32)
+    paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((41, 41), np.uint8))
+    ink = 1.0 - grey / np.maximum(paper, 1.0)
+    outside = sheet == 0
+    if not outside.any() or not inside.any():
+        return False
+    return bool(np.quantile(ink[outside], 0.998) > 0.75 * np.quantile(ink[inside], 0.998))
+
+
+def seen(contour: np.ndarray, hull: np.ndarray) -> float:
+    """The share of a convex outline (n, 2) that is near the contour (m, 1, 2) of its region."""
+    import cv2
+
+    edge = np.zeros((contour.max(axis=(0, 1)) + 2)[::-1], np.uint8)
+    cv2.polylines(edge, [hull], True, 1)
+    near = cv2.drawContours(np.zeros_like(edge), [contour], -1, 1, 3)
+    return float(np.mean(near[edge > 0]))
 
 
 def has_straight_sides(hull: np.ndarray) -> bool:
-    """Whether a convex outline (n, 2) has few corners, unlike a bold 0 or 8."""
+    """Whether a convex outline (n, 2) has few corners, unlike a bold 0 or 8.
+
+    The corners of a small sheet are round in the copy: then its four sides decide.
+    """
     import cv2
 
     corners = cv2.approxPolyDP(hull, BENT * cv2.arcLength(hull, True), True)
-    return len(corners) <= MOST_CORNERS
+    return len(corners) <= MOST_CORNERS or has_four_sides(hull)
+
+
+def has_four_sides(hull: np.ndarray) -> bool:
+    """Whether a convex outline (n, 2) is a quadrilateral but for round corners."""
+    import cv2
+
+    four = four_corners(hull)
+    if four is None:
+        return False
+    share = cv2.contourArea(hull) / max(cv2.contourArea(four.astype(np.float32)), 1.0)
+    return bool(SQUARE <= share <= 1.0 / SQUARE)
 
 
 def local_paper(smooth: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -137,6 +200,22 @@ def local_paper(smooth: np.ndarray, region: np.ndarray) -> np.ndarray:
     return paper
 
 
+def four_corners(hull: np.ndarray) -> np.ndarray | None:
+    """The corners (4, 2) of the quadrilateral that is most like a convex outline (n, 2), or None.
+
+    They are where the lines through its sides meet.
+    """
+    import cv2
+
+    hull = hull.astype(np.float32)
+    length = cv2.arcLength(hull, True)
+    for loose in np.linspace(0.01, 0.06, 11):
+        corners = cv2.approxPolyDP(hull, loose * length, True)[:, 0].astype(np.float64)
+        if len(corners) <= 4:
+            break
+    return sharpened(corners, hull.astype(np.float64)) if len(corners) == 4 else None
+
+
 def corners_of(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     """The four corners (4, 2) of a sheet, clockwise from the upper left one.
 
@@ -144,15 +223,10 @@ def corners_of(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None
     """
     import cv2
 
+    corners = four_corners(outline)
     hull = outline.astype(np.float32)
-    length = cv2.arcLength(hull, True)
-    for loose in np.linspace(0.01, 0.06, 11):
-        corners = cv2.approxPolyDP(hull, loose * length, True)[:, 0].astype(np.float64)
-        if len(corners) <= 4:
-            break
-    if len(corners) != 4:
+    if corners is None:
         return None
-    corners = sharpened(corners, outline)
     if cv2.contourArea(corners.astype(np.float32)) < 0.93 * cv2.contourArea(hull):
         return None
     if np.any(corners < 1) or np.any(corners > np.array(shape[1::-1]) - 2):

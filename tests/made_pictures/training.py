@@ -26,7 +26,7 @@ def written(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarra
     """Digits (count, 784) of the tuning half's hands and fonts, and their labels."""
     images, labels = np.empty((count, 784), np.uint8), rng.integers(0, 10, count)
     for i, label in enumerate(labels):
-        writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.fonts())
+        writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.seen_fonts())
         images[i] = prepare(writer(rng, str(label), int(rng.integers(60, 130))))
     return images, labels
 
@@ -38,7 +38,7 @@ def no_digits(rng: np.random.Generator, count: int, digits: np.ndarray, labels: 
     for i in range(count):
         kind = rng.choice(5, p=[0.25, 0.15, 0.15, 0.25, 0.2])
         if kind == 0:
-            ink = pick(rng, tuning.fonts())(rng, pick(rng, glyphs.LETTERS), 100)
+            ink = pick(rng, tuning.seen_fonts())(rng, pick(rng, glyphs.LETTERS), 100)
         elif kind == 1:
             ink = tuning.scribble(rng, 100)
         elif kind == 2:
@@ -59,7 +59,7 @@ def glyph(rng: np.random.Generator, digits: np.ndarray) -> np.ndarray:
     """A digit (h, w) of MNIST or of the tuning half, cropped, about 20 pixels high."""
     if rng.random() < 0.5:
         return glyphs.cropped(digits[rng.integers(len(digits))].reshape(28, 28) / np.float32(255.0))
-    writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.fonts())
+    writer = tuning.Spline(rng) if rng.random() < 0.6 else pick(rng, tuning.seen_fonts())
     return glyphs.of_height(writer(rng, str(rng.integers(10)), 60), 20)
 
 

@@ -71,14 +71,56 @@ def scribble(rng: np.random.Generator, height: int) -> np.ndarray:
     return Spline(rng).drawn(rng, [points], height)
 
 
+class Brush(Spline):
+    """A hand with a brush, thinner at the ends of a stroke, that cuts corners.
+
+    The shipped model is not trained with it.
+    """
+
+    def drawn(self, rng: np.random.Generator, lines, height: int) -> np.ndarray:
+        side = max(160, 2 * height)
+        canvas = np.zeros((2 * side, 2 * side), np.uint8)
+        for line in lines:
+            points = np.array(line) + rng.normal(0.0, 0.022, (len(line), 2))
+            points[:, 0] = (points[:, 0] - 0.5) * self.aspect + self.slant * (0.5 - points[:, 1])
+            points[:, 0] += 0.5
+            smooth = corners_cut(corners_cut(corners_cut(points)))
+            smooth = np.round((smooth * side + side / 2) * 16).astype(np.int32)
+            along = np.linspace(0.0, 1.0, len(smooth) - 1)
+            widths = self.width * side * (0.55 + 0.7 * np.sin(np.pi * along) ** 0.7)
+            for start, end, width in zip(smooth, smooth[1:], widths, strict=False):
+                pair = [np.array([start, end])]
+                cv2.polylines(canvas, pair, False, 255, max(2, round(width)), cv2.LINE_AA, 4)
+        return glyphs.of_height(canvas.astype(np.float32) / 255.0, height)
+
+
+def corners_cut(points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) with each corner cut (Chaikin 1974), which keeps the ends."""
+    between = [0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]]
+    cut = np.stack(between, axis=1).reshape(-1, 2)
+    return np.vstack([points[:1], cut[1:-1], points[-1:]])
+
+
+def pen(rng: np.random.Generator) -> Spline:
+    return Spline(rng) if rng.random() < 0.6 else Brush(rng)
+
+
 @cache
-def fonts() -> list[glyphs.Font]:
+def seen_fonts() -> list[glyphs.Font]:
     """DejaVu, which comes with Matplotlib, and handwriting and print of Debian's packages
     fonts-dkg-handwriting, fonts-humor-sans and fonts-liberation."""
     return [
         *glyphs.fonts_of_matplotlib("DejaVuSans", "DejaVuSerif"),
         *glyphs.fonts_of_debian("dkg", "Humor", "Liberation"),
     ]
+
+
+@cache
+def fonts() -> list[glyphs.Font]:
+    """The fonts seen in training, and those of Debian's fonts-bwht, fonts-klee and
+    fonts-tomsontalks that are not, if they are installed."""
+    unseen = ("BecauseWeMentor", "BecauseWeOrganize", "Klee", "Tomson")
+    return [*seen_fonts(), *glyphs.fonts_of_debian(*unseen)]
 
 
 @cache
@@ -94,7 +136,7 @@ def half() -> Half:
     writer = glyphs.Enlarged(images / np.float32(255.0), labels, 0.45)
     return Half(
         name="tuning",
-        pens=Spline,
+        pens=pen,
         fonts=lambda rng: pick(rng, fonts()),
         images=lambda rng: writer,
         mnist=images,
@@ -107,6 +149,8 @@ def half() -> Half:
             lambda rng, h, w: camera.wood(rng, h, w, (70, 45, 30), 0.12),
             lambda rng, h, w: camera.wood(rng, h, w, (150, 105, 65), 0.10),
             lambda rng, h, w: camera.plain(rng, h, w, (40, 42, 46), 0.0),
+            lambda rng, h, w: stone(rng, h, w, (135, 130, 122)),
+            lambda rng, h, w: woven(rng, h, w, (60, 80, 110)),
         ),
         lights=(
             lambda rng, h, w: camera.slope(rng, h, w, 0.3),
@@ -120,5 +164,49 @@ def half() -> Half:
                 camera.shadow_edge(rng, h, w, 0.3, 0.02) * camera.slope(rng, h, w, 0.2)
             ),
             lambda rng, h, w: camera.shadow_edge(rng, h, w, 0.4, 0.04),
+            lambda rng, h, w: arm(rng, h, w, 0.38),
+            lambda rng, h, w: head(rng, h, w, 0.4) * camera.slope(rng, h, w, 0.2),
         ),
     )
+
+
+def stone(rng: np.random.Generator, height: int, width: int, colour: camera.Colour):
+    """A table of speckled stone (H, W, 3): grains of three sizes."""
+    grains = np.zeros((height, width), np.float32)
+    for size, share in ((1.5, 0.5), (4.0, 0.5), (40.0, 0.6)):
+        small = rng.normal(0.0, 1.0, (round(height / size), round(width / size)))
+        grains += share * cv2.resize(small.astype(np.float32), (width, height))
+    return np.array(colour, np.float32) * (1.0 + 0.09 * grains[:, :, None])
+
+
+def woven(rng: np.random.Generator, height: int, width: int, colour: camera.Colour):
+    """A mat (H, W, 3) of threads that cross."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    pitch = rng.uniform(5.0, 11.0)
+    threads = np.sin(2 * np.pi * y / pitch) * np.sin(2 * np.pi * x / pitch)
+    return np.array(colour, np.float32) * (1.0 + 0.13 * threads[:, :, None])
+
+
+def arm(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
+    """The shadow of an arm: a band, with one edge softer than the other."""
+    y, x = camera.grid(height, width)
+    turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.2)
+    across = np.cos(turn) * x + np.sin(turn) * y - away
+    half, soft = rng.uniform(0.1, 0.2), rng.uniform(0.008, 0.03)
+    near = 1.0 / (1.0 + np.exp(-(across + half) / soft))
+    far = 1.0 / (1.0 + np.exp((across - half) / (3 * soft)))
+    return 1.0 - strength * near * far
+
+
+def head(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
+    """The shadow of a head and its shoulders, from below or from a side."""
+    y, x = camera.grid(height, width)
+    if rng.random() < 0.5:
+        y, x = x, y
+    soft = rng.uniform(0.02, 0.06)
+    at, high = rng.uniform(-0.25, 0.25), rng.uniform(-0.1, 0.25)
+    far = np.hypot(x - at, y - high) - 0.17
+    wide = np.abs(x - at) - 0.33 + 0.25 * (0.4 - y)
+    below = np.maximum(high + 0.2 - y, wide)
+    away = np.minimum(far, below)
+    return 1.0 - strength / (1.0 + np.exp(np.clip(away / soft, -50, 50)))

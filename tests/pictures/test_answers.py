@@ -7,8 +7,9 @@ import pytest
 from helpers.pictures import drawing
 from PIL import Image
 
+from mnistgpu.backend import NUMPY
 from mnistgpu.data.levels import OURS
-from mnistgpu.models.calibration import Calibration
+from mnistgpu.models.calibration import Calibration, energy_of
 from mnistgpu.pictures import answers
 
 
@@ -60,6 +61,21 @@ def test_probabilities_are_at_the_temperature(picture):
     (answer,) = answers.answers(own, [picture])
     roots = np.sqrt(own.shares)
     np.testing.assert_allclose(answer.probabilities, roots / roots.sum(), rtol=1e-5)
+
+
+def test_belief_falls_where_an_image_begins_to_be_unlike_a_digit():
+    """So a cut does not depend on which side of the threshold a piece of a digit is."""
+    own = np.array(shares(p4=0.9, p9=0.09), np.float32)
+    energy = float(energy_of(own[:, None])[0])
+    image = np.zeros((1, 784), np.uint8)
+    found = [
+        float(answers.belief(Saying(own, Calibration(1.0, energy + away)), NUMPY)(image)[0])
+        for away in (1.0, 0.25, 0.15, 0.0, -1.0)
+    ]
+    assert found[0] == pytest.approx(0.9, rel=1e-5)
+    assert found[0] > found[1] > found[2] > found[3]
+    assert found[4] == pytest.approx(0.9 * answers.BELIEVED, rel=1e-5)
+    assert answers.belief(Saying(own), NUMPY)(image)[0] == pytest.approx(0.9)
 
 
 def test_a_shape_that_the_edge_cuts_is_said_so(tmp_path):

@@ -140,3 +140,77 @@ def test_lines_are_kept_in_the_text(shipped):
     page = np.vstack([np.pad(row, ((0, 0), (0, wide - row.shape[1]))) for row in rows])
     found = images.find(255 - page, many=True, believe=answers.belief(shipped, NUMPY))
     assert found.before == ["", "", "\n", ""]
+
+
+def test_a_cut_that_leaves_an_arc_and_a_bar_costs_more():
+    """Each half of a 0 that is cut is in one piece; half of a wide 2 is an arc and a bar."""
+    bars = np.zeros((100, 90), np.uint8)
+    bars[:20], bars[80:], bars[:, 40:50] = 255, 255, 255
+    parts = [piece(bars[:, :35], 0, 0), piece(bars[:, 35:55], 0, 35), piece(bars[:, 55:], 0, 55)]
+    spans = [
+        numbers.fragments(parts, [0, 0, 0], *span) for span in ((0, 1), (0, 2), (0, 3), (2, 3))
+    ]
+    assert spans == [1, 0, 0, 1]
+    assert numbers.fragments([*parts, parts[0]], [0, 0, 0, 1], 2, 4) == 1
+    sliver = bars.copy()[:, :55]
+    sliver[20:80, :40] = 0
+    sliver[:20, :35] = 0
+    sliver[5:8, 2:5] = 255  # a shape smaller than a twentieth was left by a cut beside its place
+    assert numbers.fragments([piece(sliver), parts[2]], [0, 0], 0, 1) == 0
+
+
+def test_a_wide_digit_is_not_cut_into_fragments():
+    """Each part of a wide 2 may look like a digit: an arc above a bar is none all the same."""
+    ink = np.zeros((100, 145), np.uint8)
+    ink[:6], ink[94:] = 255, 255
+    cv2.line(ink, (130, 4), (15, 96), 255, 6)
+
+    def believe(found):
+        return np.full(len(found), 0.9)
+
+    two, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
+    assert len(two) == 1
+    pair = np.zeros((100, 145), np.uint8)  # two rings that touch are cut
+    for middle in (36, 108):
+        cv2.ellipse(pair, (middle, 50), (32, 44), 0, 0, 360, 255, 10)
+    pair[48:52, 66:78] = 255
+    two, _ = numbers.digits_of_line([piece(pair)], 100.0, believe, lambda ink: np.zeros(1))
+    assert len(two) == 2
+
+
+def test_a_slanting_8_is_no_slash():
+    """The middle of each of its rows is on a slanting line, too."""
+    ink = np.zeros((160, 200), np.uint8)
+    for middle in ((125, 45), (80, 115)):
+        cv2.ellipse(ink, middle, (26, 42), 32, 0, 360, 255, 8)
+    assert not separators.is_slash(ink)
+
+
+@pytest.mark.parametrize("low", [-12, 0, 25])
+def test_dots_keep_to_their_line(low, shipped):
+    """A dot begins no line of its own, whether it is beside the digits or a little below them."""
+    page = line_of([3, 7, 2, 0, 2, 5], 50)
+    tops, ends = np.flatnonzero(page.any(axis=0)), []
+    ends = tops[np.flatnonzero(np.diff(tops) > 1)]
+    for end in ends[:2]:
+        cv2.circle(page, (int(end) + 25, 60 + len(cropped(2)) + low), 9, 255, -1)
+    found = images.find(255 - page, many=True, believe=answers.belief(shipped, NUMPY))
+    assert found.before == ["", ".", ".", "", "", ""]
+
+
+def test_a_thin_digit_in_a_form_has_no_blank_beside_it():
+    """The digits of a form are as far from each other, whatever their widths are."""
+    wide = [piece(np.ones((100, 140)), 0, left) for left in (0, 180, 540, 720)]
+    thin = [piece(np.ones((100, 20)), 0, 420)]
+    digits = sorted(wide + thin, key=lambda each: each.box[1])
+    assert separators.between(digits, [], 100.0, True) == ["", "", "", "", ""]
+    moved = [*digits[:3], *(piece(each.ink, 0, each.box[1] + 130) for each in digits[3:])]
+    assert separators.between(moved, [], 100.0, True) == ["", "", "", " ", ""]
+
+
+@pytest.mark.parametrize(("tall", "mark"), [(0.98, ""), (1.04, ""), (1.15, "/"), (1.3, "/")])
+def test_a_leaning_1_is_as_high_as_the_digits_and_a_slash_is_higher(tall, mark):
+    high = round(150 * tall)
+    ink = np.zeros((high, 90), np.uint8)
+    cv2.line(ink, (80, 6), (10, high - 7), 255, 12)
+    assert separators.kind_of(piece(ink), 150.0, 0.0) == mark

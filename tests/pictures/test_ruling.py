@@ -57,6 +57,32 @@ def test_a_thin_stroke_across_lines_stays_whole(slope):
     assert stats[1:parts, cv2.CC_STAT_AREA].max() > 0.9 * np.count_nonzero(stroke)
 
 
+@pytest.mark.parametrize("vertical", [False, True])
+def test_a_line_goes_on_where_it_is_faint(vertical):
+    """Of some lines only short pieces are dark enough, between strokes and at the end."""
+    rules = lines(60, 48, 2, 0.03)
+    faint = np.zeros(SIZE, bool)
+    for start in range(230, SIZE, 85):
+        faint[start : start + 40] = True
+    rules[:, faint] = 0
+    rules = np.ascontiguousarray(rules.T) if vertical else rules
+    lost, left = lost_and_left(digit_ink(), rules)
+    assert lost < 0.03
+    assert left < 0.06
+
+
+@pytest.mark.parametrize("depth", [25, 45])
+def test_lines_go_in_what_is_left_of_a_shadow(depth):
+    """Lines do not join a shadow to the digit."""
+    rules, shadow = lines(90, 48, 2, 0.02), np.zeros((SIZE, SIZE), np.float32)
+    shadow[:, :230] = shadow[:, 430:] = depth
+    found, _ = ruling.without_ruling(np.maximum(digit_ink(), np.maximum(rules, shadow)))
+    between = np.zeros((SIZE, SIZE), bool)
+    between[:, 235:425] = True
+    assert np.mean(found[between & (rules > 0) & (digit_ink() == 0)] > 0) < 0.06
+    assert np.mean(found[digit_ink() > 128] == 0) < 0.03
+
+
 @pytest.mark.parametrize("pitch", [30, 55])
 def test_squares_go(pitch):
     squares = np.maximum(lines(70, pitch, 2, 0.02), lines(70, pitch, 2, 0.02, vertical=True))
@@ -72,6 +98,18 @@ def test_a_few_strokes_are_no_ruling():
         found, removed = ruling.without_ruling(ink)
         assert not removed.any()
         assert np.array_equal(found, ink)
+
+
+@pytest.mark.parametrize("far", [5, 60, 150])
+@pytest.mark.parametrize("turned", [0, 2])
+def test_the_stems_of_a_number_are_no_ruling(far, turned):
+    """However near the picture's edge three 1s stand, they are no longer than they are."""
+    ink = np.zeros((SIZE, SIZE), np.float32)
+    for i in range(3):
+        ink[SIZE - far - 130 : SIZE - far, 100 + 150 * i : 104 + 150 * i] = 255
+    ink = np.ascontiguousarray(np.rot90(ink, turned))
+    _, removed = ruling.without_ruling(ink)
+    assert not removed.any()
 
 
 def test_a_lattice_of_dots_goes():

@@ -106,3 +106,41 @@ def test_a_round_spot_is_no_sheet():
     for at in (280, 340):
         spot[190:290:1, at : at + 25] = 235
     assert sheet.outline_of(spot) is None
+
+
+@pytest.mark.parametrize("place", [(60, 110), (4, 150), (100, 215)])
+@pytest.mark.parametrize("width", [0.04, 0.12])
+def test_a_small_note_with_writing_near_its_edge(place, width, shipped):
+    """The corners of a small note are round in the copy, and bold writing parts its paper."""
+    note = camera.Sheet.blank(300, 400, (240, 238, 230), (30, 30, 40))
+    note.add(drawing(8, 170, width) / np.float32(255.0), *place)
+    corners = np.array([(350, 60), (590, 80), (580, 255), (340, 230)], float)
+    levels = camera.placed(note.colours, np.full((720, 960, 3), TABLE, np.float32), corners)
+    levels = np.clip(levels, 0, 255).astype(np.uint8)
+    found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
+    assert np.abs(found - corners).max() < 0.012 * 960
+    assert shipped.predict(images.find(levels).images).tolist() == [8]
+
+
+@pytest.mark.parametrize("width", [0.06, 0.1, 0.15])
+def test_what_a_0_encloses_is_no_sheet_in_a_shadow_either(width):
+    """The edge of a shadow inside a bold 0 is no writing on a sheet."""
+    levels = np.full((480, 640), 240.0)
+    levels[80:380, 150:450] -= 210.0 * drawing(0, 300, width) / 255.0
+    y, x = np.mgrid[:480, :640]
+    levels *= 1.0 - 0.4 / (1.0 + np.exp((y + 0.3 * x - 320) / 6.0))
+    assert sheet.outline_of(levels.astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize("digit_at", [(60, 60), (200, 280), (260, 420)])
+def test_a_shadow_with_a_sharp_edge_is_no_table(digit_at, shipped):
+    """Nothing is cut out if writing goes on beyond the edge of what is brighter."""
+    levels = np.full((480, 640, 3), (246, 240, 210), np.float32)
+    top, left = digit_at
+    pen = drawing(7, 180, 0.07)[:, :, None] / np.float32(255.0)
+    levels[top : top + 180, left : left + 180] *= 1.0 - 0.85 * pen
+    for row in range(20, 480, 45):  # lines, which are writing on a sheet
+        levels[row : row + 2] *= 0.8
+    y, x = np.mgrid[:480, :640]
+    levels *= (1.0 - 0.35 * (y + 0.8 * x > 480))[:, :, None]
+    assert shipped.predict(images.find(levels.astype(np.uint8)).images).tolist() == [7]
