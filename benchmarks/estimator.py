@@ -68,8 +68,8 @@ def mnist(seed: int) -> list[np.ndarray]:
 TASKS = [
     Task("MNIST", mnist, (100,), 10, 3),
     Task("digits", table(load_digits), (100,), 100, 10),
-    Task("wine", table(load_wine), (100,), 200, 10),
-    Task("breast cancer", table(load_breast_cancer), (100,), 200, 10),
+    Task("wine", table(load_wine), (100,), 200, 20),
+    Task("breast cancer", table(load_breast_cancer), (100,), 200, 20),
 ]
 
 
