@@ -226,12 +226,13 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             of_val = arrays.numbered(y_val, self.classes_)
             of_class = arrays.weights_of(None, self.class_weight, y_val, self.classes_)
             validation = arrays.digits_of(X_val, of_val, of_class, *how, "X_val", alone=True)
-        dataset = Dataset(train, None, "X", validation)
+        self._is_grey = rows.dtype == np.uint8
+        kind = Dataset if self._is_grey else arrays.Features
+        dataset = kind(train, None, "X", validation)
         check_fit(settings, dataset)
         check_backend(settings, chosen)
         y, before = self.classes_[numbers], self._learnt if goes_on else None
         learning = Learning(self, X, y, weights, settings, shape, before)
-        self._is_grey = rows.dtype == np.uint8
         display = display_for_output() if self.verbose else Warnings()
         if epochs is not None and not self.verbose:
             display = Display()  # a part of the rows may well lack classes, or look untypical

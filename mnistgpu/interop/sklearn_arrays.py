@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from mnistgpu.backend import Array, Backend, on_device_of
-from mnistgpu.data import Digits
+from mnistgpu.data import Dataset, Digits
 from mnistgpu.data.conversion import on_host
 from mnistgpu.errors import DataError, ShapeError, UsageError
 
@@ -186,6 +186,14 @@ def digits_of(
     rows = X if X.dtype == np.uint8 else X.astype(dtype, copy=False)
     rows = np.ascontiguousarray(rows)
     return Digits(rows, numbers, name, image_shape, names, weights=weights)
+
+
+class Features(Dataset):
+    """A set of features. No model file says what it was trained on, so it needs no digest, which
+    would take as long as part of an epoch.
+    """
+
+    digest = ""
 
 
 def rows_to_answer(X: Any, grey: bool, exact: bool, dtype: str, backend: Backend) -> Array:

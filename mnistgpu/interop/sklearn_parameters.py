@@ -13,7 +13,7 @@ OWN = ("layers", "seed", "class_weight", "test_share", "orientation")
 KNOBS = {knob.name: knob for knob in fields(Settings) if knob.name not in OWN}
 # Where a classifier of tables begins elsewhere than the tutorial's network: as MLPClassifier does
 DEFAULTS = {name: knob.default for name, knob in KNOBS.items()} | {
-    "init": "he",
+    "init": "glorot",
     "optimizer": "adam",
     "learning_rate": 0.001,
     "epochs": 200,

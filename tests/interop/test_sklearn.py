@@ -67,7 +67,7 @@ def test_weights_by_hand_give_the_answers(wine):
 
 def test_the_network_is_that_of_the_command_line(tmp_path):
     folder = runs.write_small_set(tmp_path)
-    given = "--layers 784-12-10 --epochs 2 --batch-size 50 --optimizer adam --lr 0.01 --init he"
+    given = "--layers 784-12-10 --epochs 2 --batch-size 50 --optimizer adam --lr 0.01 --init glorot"
     more = "--seed 3 --validation 100 --hidden-dropout 0.1 --class-weight balanced"
     done = runs.run("--data", folder, *given.split(), *more.split(), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
