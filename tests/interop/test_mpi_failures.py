@@ -172,3 +172,17 @@ def test_a_second_job_in_the_same_directory_is_refused(few, tmp_path):
     job.send_signal(signal.SIGINT)
     job.communicate(timeout=60)
     assert job.returncode == 130
+
+
+def test_a_signal_to_one_rank_saves_and_ends_all_after_the_same_step(few, tmp_path):
+    out = tmp_path / "run"
+    job = start(3, *endless(few, out))
+    wait_for(out / checkpoint.FILE, job)
+    every = processes_of(job, 3)
+    before = checkpoint.load(out).taken
+    os.kill(every[1], signal.SIGTERM)
+    said = ended(job)
+    assert job.returncode == 143
+    assert said.count("stopped by a signal to another rank after iteration") == 1
+    assert checkpoint.load(out).taken >= before
+    assert processes.have_ended(every, WITHIN)
