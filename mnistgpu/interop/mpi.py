@@ -31,6 +31,7 @@ from mnistgpu.interop import mpi_watch
 from mnistgpu.interop.mpi_ranks import MpiRanks, Ranks
 from mnistgpu.storage import system
 
+MOST_NAMED = 16  # ranks whose processes are listed
 COMMUNICATORS = ("mpi", "nccl", "self")
 RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -150,17 +151,20 @@ def begin() -> MpiRanks:
         token, addresses = comm.bcast(None)
         watch = mpi_watch.Other(comm.rank, comm.size, comm.Abort, token, addresses)
         reached = watch.connected
-    every = comm.allgather((reached, local.rank == 0))
-    hosts = sum(is_first for _, is_first in every)
+    process = f"{os.getpid()} on {MPI.Get_processor_name()}"
+    every = comm.allgather((reached, local.rank == 0, process))
+    hosts = sum(is_first for _, is_first, _ in every)
     where = "one machine" if hosts == 1 else f"{hosts} machines"
     note = f"on {where}, {system.cores()} {'thread' if system.cores() == 1 else 'threads'} in each"
-    if unheard := [rank for rank, (heard, _) in enumerate(every) if not heard]:
+    if unheard := [rank for rank, (heard, *_) in enumerate(every) if not heard]:
         note += (
             f"; rank {unheard[0]} cannot reach rank 0 over TCP, so only the launcher notices if it "
             "is silent"
         )
     watch.start()
-    _world = MpiRanks(comm, local, watch, note)
+    # a launcher that is faster than the watch names a killed rank by its process
+    named = ", ".join(process for *_, process in every[:MOST_NAMED])
+    _world = MpiRanks(comm, local, watch, [note, f"processes {named}, by their ranks"])
     end_with_program(_world)
     return _world
 

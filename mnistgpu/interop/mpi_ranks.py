@@ -92,10 +92,10 @@ class MpiRanks(Ranks):
 
     name = "mpi"
 
-    def __init__(self, comm: Any, local: Any, watch: mpi_watch.Watch, note: str):
-        """local: the communicator of the ranks of this machine."""
+    def __init__(self, comm: Any, local: Any, watch: mpi_watch.Watch, notes: list[str]):
+        """local: the communicator of this machine's ranks. notes: lines that say who they are."""
         super().__init__(comm.rank, comm.size)
-        self.comm, self.watch, self._note = comm, watch, note
+        self.comm, self.watch, self._notes = comm, watch, notes
         self.local_rank, self.local_size = local.rank, local.size
         self.wanted: str | None = None  # the name of a communicator
         self._gpu: Any = None  # what adds up vectors of GPUs
@@ -208,7 +208,9 @@ class MpiRanks(Ranks):
 
     def described(self) -> list[str]:
         """See `Ranks`."""
-        lines = [f"ranks     {self.size}, by the communicator {self.name}; {self._note}"]
+        note, *more = self._notes
+        lines = [f"ranks     {self.size}, by the communicator {self.name}; {note}"]
+        lines += [f"ranks     {each}" for each in more]
         return lines if self._gpu is None else [*lines, f"ranks     sums are {self._gpu.how}"]
 
 

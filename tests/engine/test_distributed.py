@@ -22,9 +22,9 @@ def few(digits):
     return data.Digits(images[:IMAGES], labels[:IMAGES], "train")
 
 
-def trained(settings, digits, communicator=None):
+def trained(settings, digits, communicator=None, workers=1):
     """All vectors and the sums at each row, after the steps of a trainer in the fastest form."""
-    trainer = Trainer(settings, digits, NUMPY, 1, communicator)
+    trainer = Trainer(settings, digits, NUMPY, workers, communicator)
     with trainer.engine.running(), stepping.stepping(trainer, processes=1) as step:
         sums = sums_at_rows(trainer, step)
     return trainer.vectors(), sums
@@ -65,6 +65,16 @@ def test_more_ranks_than_the_last_batch_has_images_or_groups(size, batch, few):
     for found, sums in on_ranks(size, lambda rank: trained(settings, few, rank)):
         assert far(found, expected) < 1e-3
         assert [row[2] for row in sums] == [row[2] for row in rows]
+
+
+@pytest.mark.parametrize("name", ["dropout and noise", "batch norm", "exact, disturbed"])
+def test_ranks_of_several_threads(name, few):
+    settings = BASE.changed(**CASES[name])
+    expected, _ = trained(settings, few)
+    for found, _ in on_ranks(2, lambda rank: trained(settings, few, rank, workers=2)):
+        if settings.is_exact:
+            assert all(np.array_equal(found[key], expected[key]) for key in expected)
+        assert far(found, expected) < 2e-3
 
 
 def test_no_rank_has_much_more_than_its_share(few):

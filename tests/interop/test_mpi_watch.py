@@ -46,7 +46,7 @@ def job(monkeypatch, capfd):
             time.sleep(0.01)
         return first, others
 
-    def why(seconds=5.0):
+    def why(seconds=20.0):
         return capfd.readouterr().err if aborted.wait(seconds) else ""
 
     made.why, made.aborted, made.read = why, aborted, lambda: capfd.readouterr().err
