@@ -1,0 +1,202 @@
+"""Pages of the site from what GitHub shows in other ways: an extension of Sphinx.
+
+- `start.md`, `explanation.md`, `changelog.md` and `contributing.md` say on GitHub where their text
+  is; on the site they hold it.
+- Links that leave docs/ lead to the page that has the file, or to the file on GitHub.
+- Lines such as `X, y: what they are` in docstrings become numpydoc's list of parameters.
+- Formulas are MathML, which browsers show without a script.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.utils.math import latex2mathml
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+HOME = "https://github.com/mnistgpu/mnistgpu"
+LINK = re.compile(r"(?<=\]\()(?!https?://|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+FENCED = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
+
+# Examples that run while the site is built, and their arguments. The others need data of yours,
+# a GPU or minutes.
+OUT = Path(tempfile.gettempdir()) / f"mnistgpu-site-{os.getpid()}"
+ARGUMENTS = {
+    "eight_equations": ["--iterations", "50", "--images", "10000"],
+    "deformations": ["--out", str(OUT / "deformations.png")],
+    "own_digit": [str(ROOT / "tests" / "golden" / "photo-7.jpg")],
+}
+RUN = "(/path/|" + "|".join(rf"{name}\.py" for name in ARGUMENTS) + ")"
+
+
+def readme_part(name: str) -> str:
+    """What `start` and `explanation` hold of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, heading, rest = text.partition("## The explanation\n")
+    explanation, _, site_map = rest.partition("## Map\n")
+    if not (heading and site_map):
+        raise ValueError("README.md has no longer the headings that the site cuts it at")
+    if name == "start":
+        return f"{before}## Map\n{site_map}".replace("# mnistgpu\n", "# Start\n", 1)
+    return re.sub("^##", "#", heading + explanation, flags=re.MULTILINE)
+
+
+# Pages whose text is elsewhere: the file, from which its links count, and the text.
+ELSEWHERE = {
+    "start": ("README.md", lambda: readme_part("start")),
+    "explanation": ("README.md", lambda: readme_part("explanation")),
+    "changelog": ("CHANGELOG.md", lambda: (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")),
+    "contributing": (
+        "CONTRIBUTING.md",
+        lambda: (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+    ),
+}
+PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+
+
+def page_text(docname: str, text: str) -> str:
+    """The Markdown of a page, with its text from elsewhere and its links as the site has them."""
+    source = f"docs/{docname}.md"
+    if docname in ELSEWHERE:
+        source, read = ELSEWHERE[docname]
+        text = read()
+    folder = (ROOT / source).parent
+    parts = FENCED.split(text)
+    parts[::2] = [
+        LINK.sub(lambda link: target_on_the_site(folder, link[1], link[2] or ""), part)
+        for part in parts[::2]
+    ]
+    return "".join(parts)
+
+
+def target_on_the_site(folder: Path, path: str, anchor: str) -> str:
+    """Where a link from a file in `folder` leads on the site."""
+    there = (folder / path).resolve()
+    if not there.is_relative_to(ROOT) or not there.exists():
+        return path + anchor  # Sphinx warns of it
+    name = there.relative_to(ROOT).as_posix()
+    if name == "README.md":
+        return "explanation.md" + anchor if anchor == "#the-explanation" else "start.md" + anchor
+    if name in PAGES:
+        return PAGES[name] + anchor
+    if there.is_relative_to(DOCS) and there != DOCS:
+        return there.relative_to(DOCS).as_posix() + anchor
+    if re.fullmatch(r"examples/(path/)?\w+\.py", name) and there.stem != "notebook":
+        return f"gallery/{name.removeprefix('examples/').removesuffix('.py')}.rst"
+    return f"{HOME}/{'tree' if there.is_dir() else 'blob'}/main/{name}{anchor}"
+
+
+def read_page(app: Any, docname: str, source: list[str]) -> None:
+    """Sphinx's event source-read: change the text of a page before it is parsed."""
+    if docname.startswith("gallery/"):
+        source[0] = with_title(source[0])
+    elif (DOCS / f"{docname}.md").exists():
+        source[0] = page_text(docname, source[0])
+
+
+def with_title(text: str) -> str:
+    """An example's page with its first sentence, up to a colon, as the title.
+
+    Docstrings of examples begin with a sentence, where sphinx-gallery expects a heading.
+    """
+    if "sphx-glr-example-title" not in text:
+        return text
+    label = re.search(r"^\.\. _sphx_glr_\S+:\n\n", text, re.MULTILINE)
+    assert label is not None
+    head, body = text[: label.end()], text[label.end() :].lstrip("\n")
+    sentence, _, rest = body.partition("\n\n")
+    title = " ".join(sentence.split()).rstrip(".")
+    return f"{head}{title}\n{'=' * len(title)}\n\n{as_code(rest)}"
+
+
+def as_code(text: str) -> str:
+    """The first line `Run:  command` of an example as a block of code."""
+    return re.sub(
+        r"^Run: +(.+)$", r".. code-block:: sh\n\n    \1", text, count=1, flags=re.MULTILINE
+    )
+
+
+class Arguments:
+    """The command line of each example that runs, for sphinx-gallery."""
+
+    def __call__(self, gallery_conf: Any, script_vars: dict[str, Any]) -> list[str]:
+        OUT.mkdir(exist_ok=True)
+        tree = ast.parse(Path(script_vars["src_file"]).read_text(encoding="utf-8"))
+        script_vars["example_globals"]["__doc__"] = ast.get_docstring(tree)  # for argparse
+        return ARGUMENTS.get(Path(script_vars["src_file"]).stem, [])
+
+    def __repr__(self) -> str:
+        return "Arguments"  # no address, so that Sphinx sees an unchanged configuration
+
+
+def written_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: Any) -> str:
+    """A scraper of sphinx-gallery: show the pictures that an example has written."""
+    from sphinx_gallery.scrapers import figure_rst
+
+    shown = []
+    for picture in sorted(OUT.glob("*.png")):
+        shown.append(next(block_vars["image_path_iterator"]))
+        Path(shown[-1]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(picture, shown[-1])
+    return figure_rst(shown, gallery_conf["src_dir"])
+
+
+def list_parameters(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Sphinx's event autodoc-process-docstring: `X, y: text` becomes numpydoc's section."""
+    try:
+        known = set(inspect.signature(obj).parameters)
+    except (TypeError, ValueError):
+        return
+    lines[:] = with_sections(lines, known)
+
+
+def with_sections(lines: list[str], known: set[str]) -> list[str]:
+    """Docstring lines with a section Parameters in place of the lines that explain `known`."""
+    entry = re.compile(r"(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*): (?P<text>.+)")
+    before: list[str] = []
+    entries: list[str] = []
+    after: list[str] = []
+    inside = False
+    for line in lines:
+        found = entry.fullmatch(line)
+        if found and {each.strip(" *") for each in found["names"].split(",")} <= known:
+            entries += [found["names"], f"    {found['text']}"]
+            inside = True
+        elif inside and line.startswith("    "):
+            entries.append(f"    {line.strip()}")
+        else:
+            inside = False
+            (after if entries else before).append(line)
+    if not entries:
+        return lines
+    notes = ["", "Notes", "-----", *after] if any(line.strip() for line in after) else []
+    return [*before, "", "Parameters", "----------", *entries, *notes]
+
+
+def visit_inline_math(self: Any, node: nodes.math) -> None:
+    self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def visit_block_math(self: Any, node: nodes.math_block) -> None:
+    self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Connect all of it to Sphinx."""
+    app.connect("source-read", read_page)
+    app.connect("autodoc-process-docstring", list_parameters, priority=100)  # before numpydoc
+    app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
