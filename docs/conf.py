@@ -29,12 +29,11 @@ extensions = [
 ]
 exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.zip", "gallery/**/*.json"]
 suppress_warnings = ["config.cache"]  # functions in sphinx_gallery_conf
-nitpicky = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # as GitHub does
-myst_links_external_new_tab = False
 
+smartquotes = False  # "fast" in a docstring is a string of Python
 default_role = "code"  # docstrings write names in single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # shapes and meanings stand in the text

@@ -14,7 +14,6 @@ import inspect
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,13 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 HOME = "https://github.com/mnistgpu/mnistgpu"
 LINK = re.compile(r"(?<=\]\()(?!https?://|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+ENTRY = re.compile(r"(\w+(?:, \w+)*): ")
+AGAIN = re.compile(r"(?<=\.) (?=\w+(?:, \w+)*: )")
 FENCED = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 
 # Examples that run while the site is built, and their arguments. The others need data of yours,
 # a GPU or minutes.
-OUT = Path(tempfile.gettempdir()) / f"mnistgpu-site-{os.getpid()}"
+OUT = DOCS / "gallery" / "written"  # what they write
 ARGUMENTS = {
     "eight_equations": ["--iterations", "50", "--images", "10000"],
     "deformations": ["--out", str(OUT / "deformations.png")],
@@ -80,7 +81,7 @@ def page_text(docname: str, text: str) -> str:
 
 def target_on_the_site(folder: Path, path: str, anchor: str) -> str:
     """Where a link from a file in `folder` leads on the site."""
-    there = (folder / path).resolve()
+    there = Path(os.path.normpath(folder / path))
     if not there.is_relative_to(ROOT) or not there.exists():
         return path + anchor  # Sphinx warns of it
     name = there.relative_to(ROOT).as_posix()
@@ -98,7 +99,7 @@ def target_on_the_site(folder: Path, path: str, anchor: str) -> str:
 def read_page(app: Any, docname: str, source: list[str]) -> None:
     """Sphinx's event source-read: change the text of a page before it is parsed."""
     if docname.startswith("gallery/"):
-        source[0] = with_title(source[0])
+        source[0] = with_title(source[0]).replace(f"{OUT}{os.sep}", "")
     elif (DOCS / f"{docname}.md").exists():
         source[0] = page_text(docname, source[0])
 
@@ -108,14 +109,16 @@ def with_title(text: str) -> str:
 
     Docstrings of examples begin with a sentence, where sphinx-gallery expects a heading.
     """
-    if "sphx-glr-example-title" not in text:
+    label = re.search(r"^\.\. _sphx_glr_\S+\.py:\n\n", text, re.MULTILINE)
+    if label is None:  # the page that lists the examples
         return text
-    label = re.search(r"^\.\. _sphx_glr_\S+:\n\n", text, re.MULTILINE)
-    assert label is not None
     head, body = text[: label.end()], text[label.end() :].lstrip("\n")
     sentence, _, rest = body.partition("\n\n")
-    title = " ".join(sentence.split()).rstrip(".")
-    return f"{head}{title}\n{'=' * len(title)}\n\n{as_code(rest)}"
+    title, _, more = " ".join(sentence.split()).partition(": ")
+    title = title.rstrip(".")
+    if more:
+        more = f"{more[0].upper()}{more[1:]}\n\n"
+    return f"{head}{title}\n{'=' * len(title)}\n\n{more}{as_code(rest)}"
 
 
 def as_code(text: str) -> str:
@@ -129,7 +132,7 @@ class Arguments:
     """The command line of each example that runs, for sphinx-gallery."""
 
     def __call__(self, gallery_conf: Any, script_vars: dict[str, Any]) -> list[str]:
-        OUT.mkdir(exist_ok=True)
+        OUT.mkdir(parents=True, exist_ok=True)
         tree = ast.parse(Path(script_vars["src_file"]).read_text(encoding="utf-8"))
         script_vars["example_globals"]["__doc__"] = ast.get_docstring(tree)  # for argparse
         return ARGUMENTS.get(Path(script_vars["src_file"]).stem, [])
@@ -163,25 +166,33 @@ def list_parameters(
 
 def with_sections(lines: list[str], known: set[str]) -> list[str]:
     """Docstring lines with a section Parameters in place of the lines that explain `known`."""
-    entry = re.compile(r"(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*): (?P<text>.+)")
     before: list[str] = []
     entries: list[str] = []
     after: list[str] = []
     inside = False
     for line in lines:
-        found = entry.fullmatch(line)
-        if found and {each.strip(" *") for each in found["names"].split(",")} <= known:
-            entries += [found["names"], f"    {found['text']}"]
-            inside = True
-        elif inside and line.startswith("    "):
-            entries.append(f"    {line.strip()}")
-        else:
+        pieces = AGAIN.split(line.strip())  # "run: the directory. out: another"
+        if inside and not line.startswith("    "):
             inside = False
+        if inside or (not line.startswith(" ") and names_of(pieces[0], known)):
+            for piece in pieces:
+                names = names_of(piece, known)
+                text = piece[len(names) + 2 :] if names else piece
+                entries += [names, f"    {text}"] if names else [f"    {text}"]
+            inside = True
+        else:
             (after if entries else before).append(line)
     if not entries:
         return lines
     notes = ["", "Notes", "-----", *after] if any(line.strip() for line in after) else []
     return [*before, "", "Parameters", "----------", *entries, *notes]
+
+
+def names_of(text: str, known: set[str]) -> str:
+    """`X, y` of "X, y: what they are" if these are arguments, else nothing."""
+    found = ENTRY.match(text)
+    names = found[1] if found else ""
+    return names if {each.strip() for each in names.split(",")} <= known else ""
 
 
 def visit_inline_math(self: Any, node: nodes.math) -> None:

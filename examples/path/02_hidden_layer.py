@@ -47,15 +47,15 @@ W2, b2 = uniform(10, hidden), uniform(10, 1)
 # Each step: forward, backward, update.
 
 for step in range(1, 101):
-    Z1 = W1 @ X + b1  #                           (hidden, m)
-    A1 = np.maximum(Z1, 0)  #                     ReLU
-    Z2 = W2 @ A1 + b2  #                          (10, m)
+    Z1 = W1 @ X + b1  # (hidden, m)
+    A1 = np.maximum(Z1, 0)  # ReLU
+    Z2 = W2 @ A1 + b2  # (10, m)
     A2 = softmax(Z2)
 
-    dZ2 = (A2 - Y) / m  #                         (10, m)
-    dW2 = dZ2 @ A1.T  #                           (10, hidden)
-    dZ1 = W2.T @ dZ2 * (Z1 > 0)  #                back through the weights, and through ReLU
-    dW1 = dZ1 @ X.T  #                            (hidden, 784)
+    dZ2 = (A2 - Y) / m  # (10, m)
+    dW2 = dZ2 @ A1.T  # (10, hidden)
+    dZ1 = W2.T @ dZ2 * (Z1 > 0)  # back through the weights, and through ReLU
+    dW1 = dZ1 @ X.T  # (hidden, 784)
 
     W1 -= alpha * dW1
     b1 -= alpha * dZ1.sum(axis=1, keepdims=True)

@@ -97,12 +97,14 @@ def test_links_in_code_stay_as_they_are(site_pages):
 
 
 def test_lines_about_arguments_become_a_list(site_pages):
-    lines = ["Train.", "", "X, y: images", "    and labels.", "out: a path.", "", "Raises: never."]
-    shown = site_pages.with_sections(lines, {"X", "y", "out"})
-    start = shown.index("Parameters")
-    assert shown[start + 2 : start + 6] == ["X, y", "    images", "    and labels.", "out"]
-    assert shown[-1] == "Raises: never."
-    assert site_pages.with_sections(lines, set()) == lines
+    lines = ["Train.", "", "X, y: images", "    and labels. out: a path. Note: it is new.", ""]
+    end = ["Raises: never."]
+    shown = site_pages.with_sections(lines + end, {"X", "y", "out"})
+    start = shown.index("Parameters") + 2
+    listed = ["X, y", "    images", "    and labels.", "out", "    a path.", "    Note: it is new."]
+    assert shown[start : start + 6] == listed
+    assert shown[-1:] == end
+    assert site_pages.with_sections(lines + end, set()) == lines + end
 
 
 def test_the_readme_is_cut_at_its_headings(site_pages):
