@@ -1,4 +1,4 @@
-"""Build the site of the documentation: every warning is an error.
+"""Build the site of the documentation anew: every warning is an error, and quick examples run.
 
 Run:  python docs/build.py [--out docs/_build]
 
@@ -6,6 +6,7 @@ Needs the extra `docs`: pip install -e '.[docs]'
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--out", type=Path, default=DOCS / "_build")
 arguments = parser.parse_args()
 options = ["-W", "--keep-going", "-q", "-E", "-a", "-b", "html", "-d", arguments.out / "doctrees"]
+shutil.rmtree(DOCS / "gallery", ignore_errors=True)  # so that no output is that of older code
 command = [sys.executable, "-m", "sphinx", *options, DOCS, arguments.out / "html"]
 status = subprocess.run([str(part) for part in command]).returncode
 if status == 0:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,11 +37,22 @@ def site():
         return
     for name in ("sphinx", "myst_parser", "pydata_sphinx_theme", "numpydoc", "sphinx_gallery"):
         pytest.importorskip(name, reason=f"{name} is missing: pip install -e '.[docs]'")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, DOCS / "build.py", "--out", folder]
-        done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as name:  # of its own: other processes may build as well
+        folder = Path(name).resolve()
+        generated = shutil.ignore_patterns("gallery", "_build", "__pycache__")
+        for path in ROOT.iterdir():
+            if path in (DOCS, ROOT / "examples"):
+                shutil.copytree(path, folder / path.name, ignore=generated)
+            elif path.name != ".git":
+                (folder / path.name).symlink_to(path)
+        done = subprocess.run(
+            [sys.executable, folder / "docs" / "build.py"],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
-        yield Path(folder) / "html"
+        yield folder / "docs" / "_build" / "html"
 
 
 def test_every_page_is_in_the_contents():
