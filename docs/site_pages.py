@@ -17,9 +17,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
-from docutils.utils.math import latex2mathml
-
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 HOME = "https://github.com/mnistgpu/mnistgpu"
@@ -195,13 +192,12 @@ def names_of(text: str, known: set[str]) -> str:
     return names if {each.strip() for each in names.split(",")} <= known else ""
 
 
-def visit_inline_math(self: Any, node: nodes.math) -> None:
-    self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=False))
-    raise nodes.SkipNode
+def visit_math(self: Any, node: Any) -> None:
+    """A formula, within a line or alone, as MathML."""
+    from docutils import nodes  # here, so that the tests of the text need no docutils
+    from docutils.utils.math.latex2mathml import tex2mathml
 
-
-def visit_block_math(self: Any, node: nodes.math_block) -> None:
-    self.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
+    self.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
     raise nodes.SkipNode
 
 
@@ -209,5 +205,5 @@ def setup(app: Any) -> dict[str, bool]:
     """Connect all of it to Sphinx."""
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", list_parameters, priority=100)  # before numpydoc
-    app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """The site of the documentation: its pages are whole, links lead somewhere, phones can read it."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -21,12 +22,11 @@ IN_SIGHT = ["index.html", "start.html", "explanation.html", "path.html", "recipe
 
 @pytest.fixture(scope="session")
 def site_pages():
-    """The extension of Sphinx that makes the pages."""
-    pytest.importorskip("docutils", reason="docutils is missing: pip install -e '.[docs]'")
-    sys.path.append(str(DOCS))
-    import site_pages
-
-    return site_pages
+    """The extension of Sphinx that makes the pages; its folder stays out of the import path."""
+    spec = importlib.util.spec_from_file_location("site_pages", DOCS / "site_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
