@@ -137,13 +137,10 @@ def resume(
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
 
-    run: the directory.
-    X, y, test, validation: the data of the run, if it was begun with arrays; otherwise they are
-        read from where they were.
-    out: another directory to go on in.
-    settings: of these only `iterations` or `epochs` may change.
-
-    The rest is as for `fit`, and the backend is that of the run by default.
+    run: the directory. X, y, test, validation: the data of the run, if it was begun with arrays;
+        otherwise they are read from where they were. Of the settings only `iterations` or `epochs`
+        may change. out: another directory to go on in. The rest is as for `fit`, and the backend is
+        that of the run by default.
 
     Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
     """
