@@ -31,7 +31,14 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
 LISTS = Path(__file__).parent / "errors"
-COPIED = ("mnistgpu", "tests", "pyproject.toml")  # everything else is linked
+COPIED = (
+    "mnistgpu",
+    "tests",
+    "docs",
+    "examples",
+    "release",
+    "pyproject.toml",
+)  # the rest is linked
 SECONDS = 120  # for the test of one error
 SUITE_SECONDS = 1800
 
@@ -74,7 +81,7 @@ def copy_of(root: Path, error: Error | None = None) -> Iterator[Path]:
             if path.name not in COPIED and not path.name.startswith("."):
                 (copy / path.name).symlink_to(path)
             elif path.is_dir() and path.name in COPIED:
-                caches = shutil.ignore_patterns("__pycache__")
+                caches = shutil.ignore_patterns("__pycache__", "_build", "gallery")
                 shutil.copytree(path, copy / path.name, ignore=caches)
             elif path.name in COPIED:
                 shutil.copy(path, copy)

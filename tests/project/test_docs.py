@@ -31,6 +31,13 @@ def test_links_lead_somewhere(document):
         assert (document.parent / target).exists(), target
 
 
+def test_every_document_with_python_in_it_is_read_by_a_test():
+    tests = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    for document in DOCUMENTS:
+        if "```python" in document.read_text():
+            assert any(f'"{document.name}"' in text for text in tests), document.name
+
+
 def test_the_code_of_the_explanation_is_the_code_of_the_example():
     example = (ROOT / "examples" / "eight_equations.py").read_text()
     lines = {line.partition("#")[0].strip() for line in example.splitlines()}
