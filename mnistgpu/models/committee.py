@@ -177,6 +177,7 @@ def save(
     check_free(path, force)
     files.make_directory(path)
     with lock.only_writer(path):
+        files.remove_leftovers(path, (FILE, "member-*.safetensors"))
         names = [
             f"member-{i}-{digest(member)}.safetensors"
             for i, member in enumerate(committee.members, 1)

@@ -11,6 +11,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,13 @@ def remove(path: Path) -> None:
 def remove_leftovers(directory: Path, names: Iterable[str]) -> None:
     """Remove the temporary files of a `replace_bytes` whose program was killed.
 
-    Their names end in eight letters and digits of `tempfile`, unlike those of an editor (.swp).
+    names: of the files, or patterns such as "member-*". The names of temporary files end in eight
+    letters and digits of `tempfile`, unlike those of an editor (.swp).
     """
     for name in names:
         for leftover in directory.glob(f".{name}.*"):
-            if re.fullmatch("[a-z0-9_]{8}", leftover.name.removeprefix(f".{name}.")):
+            replaced, _, ending = leftover.name[1:].rpartition(".")
+            if re.fullmatch("[a-z0-9_]{8}", ending) and fnmatchcase(replaced, name):
                 remove(leftover)
 
 
