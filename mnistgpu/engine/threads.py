@@ -10,6 +10,7 @@ import contextlib
 import functools
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,24 +51,35 @@ def limit_blas(count: int) -> None:
 
 def blas_architecture() -> str:
     """The processor for which NumPy's OpenBLAS chose its kernels, as "SkylakeX"; "" if unknown."""
-    found = [] if _blas() is None else _blas().info()
-    names = [each["architecture"] for each in found if each["internal_api"] == "openblas"]
+    names = [each["architecture"] for each in _found() if each["internal_api"] == "openblas"]
     return next(iter(names), "")
 
 
 def blas_name() -> str:
     """NumPy's BLAS by name, version and kernels, as "openblas 0.3.30 (SkylakeX)"."""
-    found = [] if _blas() is None else _blas().info()
     names = [
         " ".join(
             str(part)
             for part in (each["internal_api"], each["version"], f"({each.get('architecture')})")
             if part not in (None, "(None)")
         )
-        for each in found
-        if each["user_api"] == "blas"
+        for each in _found()
     ]
     return next(iter(names), "the BLAS of NumPy")
+
+
+def _found() -> list[dict[str, Any]]:
+    """What is known of each BLAS in this process, NumPy's own first.
+
+    OpenCV and SciPy bring one each, which a wheel keeps in a folder named after its package.
+    """
+    every = [] if _blas() is None else _blas().info()
+
+    def is_of_others(each: dict[str, Any]) -> bool:
+        folder = Path(each["filepath"]).parent
+        return not (folder.name.startswith("numpy") or folder.parent.name == "numpy")
+
+    return sorted((each for each in every if each["user_api"] == "blas"), key=is_of_others)
 
 
 @functools.cache

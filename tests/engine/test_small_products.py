@@ -1,7 +1,11 @@
 """Products in pieces: the same numbers as the whole, and pieces as small as the kernels need."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
+from helpers import processes
 
 from mnistgpu.engine.products import precision as products
 from mnistgpu.engine.products import small
@@ -101,3 +105,27 @@ def test_pieces_are_for_processors_that_have_the_kernels(monkeypatch):
         assert products.matmul_in("float64", np) is np.matmul
     monkeypatch.undo()
     small.pays.cache_clear()
+
+
+OTHERS_FIRST = """
+import {first}
+from mnistgpu.engine import threads
+from mnistgpu.engine.products import small
+print(threads.blas_name(), threads.blas_architecture(), small.pays())
+"""
+
+
+def test_the_blas_of_opencv_is_not_that_of_numpy():
+    """OpenCV and SciPy load a BLAS of their own, whose kernels say nothing about NumPy's.
+
+    threadpoolctl lists them in the order of a set, which the seed of Python's hashes decides.
+    """
+    found = [
+        processes.run(
+            [sys.executable, "-c", OTHERS_FIRST.format(first=first)],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+        )
+        for first, seed in (("numpy", 0), *(("cv2, scipy.linalg", seed) for seed in range(6)))
+    ]
+    assert {done.stderr for done in found} == {""}
+    assert len({done.stdout for done in found}) == 1

@@ -1,12 +1,14 @@
 """Commands whose calls to the system fail, and what must hold afterwards; see inject.py."""
 
 import json
+from unittest import mock
 
 import numpy as np
 from helpers import command, runs
 from PIL import Image
 
 from mnistgpu import data
+from mnistgpu.engine import stepping
 from mnistgpu.models import committee, model
 from mnistgpu.reports import submission
 from mnistgpu.runs import checkpoint, run_directory
@@ -134,16 +136,17 @@ def whole_or_missing(path):
 
 
 class Processes(Train):
-    """The same, whose step two processes share."""
+    """The same, whose steps two processes share."""
+
+    more = ("--layers", "784-64-10")
 
     def act(self, folder):
-        from mnistgpu.engine import threads
-
-        cores, threads.cores = threads.cores, lambda: 2
-        try:
+        with mock.patch.object(stepping, "number_of_processes", return_value=2):
             return super().act(folder)
-        finally:
-            threads.cores = cores
+
+    def goes_on(self, folder):
+        with mock.patch.object(stepping, "number_of_processes", return_value=2):
+            super().goes_on(folder)
 
 
 class Resume(Train):
