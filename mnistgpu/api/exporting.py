@@ -91,6 +91,8 @@ def export(
         raise UsageError(
             f"--input must be {names}, not {input!r}{did_you_mean(input, exported.INPUTS)}"
         )
+    if place.is_dir():
+        raise UsageError(f"{place}: is a folder; give the name of a file")
     if place.exists() and not force:
         raise UsageError(f"{place}: the file exists; choose another or add --force")
     files.check_ours("path", place, place.suffix.lower(), form.mark)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mnistgpu.errors import printable
 from mnistgpu.knobs import flags_of
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -73,7 +74,8 @@ def text(trained: Model | Committee, facts: Facts) -> str:
         "## Training\n",
         training(members, facts),
     ]
-    return "\n".join(sections)
+    # a name of a file may have bytes that are no text
+    return "\n".join(map(printable, "\n".join(sections).split("\n")))
 
 
 def head(facts: Facts) -> str:

@@ -111,6 +111,23 @@ def test_an_edited_config_is_refused(folder, change, sentence):
         mnistgpu.load(folder)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda record: json.dumps(record, separators=(",", ":")).encode(),
+        lambda record: json.dumps(record, indent=2).encode("utf-16"),  # as PowerShell does
+        lambda record: json.dumps({"x": "y" * 70_000} | record).encode(),
+        lambda record: json.dumps({**record, "format": "mine"}).encode(),
+    ],
+)
+def test_an_edited_config_in_another_form_is_refused(folder, written):
+    record = json.loads((folder / "config.json").read_text())
+    record["id2label"]["3"] = "8"
+    (folder / "config.json").write_bytes(written(record))
+    with pytest.raises(mnistgpu.DataError, match="is not that of the network beside it"):
+        mnistgpu.load(folder)
+
+
 def test_an_edited_model_and_a_broken_config_are_refused(folder):
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-5] ^= 1
@@ -132,8 +149,9 @@ def test_a_config_that_is_no_json_is_refused(folder):
 def test_an_edited_readme_and_a_foreign_config_do_no_harm(folder, tmp_path):
     (folder / "README.md").write_text("# mine\n")
     assert mnistgpu.load(folder) == mnistgpu.load("shipped")
-    (folder / "config.json").write_text('{"of": "another program"}')
-    assert mnistgpu.load(folder) == mnistgpu.load("shipped")
+    for text in ('{"of": "another program"}', "[1]", "no JSON", '{"format": "other"}', ""):
+        (folder / "config.json").write_text(text)
+        assert mnistgpu.load(folder) == mnistgpu.load("shipped")
 
 
 def test_nothing_of_others_is_replaced(folder, digits):
