@@ -72,6 +72,46 @@ def test_the_command_of_the_card_trains_with_the_same_settings(tmp_path, digits)
     assert str(tmp_path) not in text  # nothing of this machine
 
 
+def card(network, folder):
+    """The model card of a network, in which no accuracy can be measured."""
+    with pytest.warns(UserWarning, match="the card has no accuracy"):
+        mnistgpu.export(network, folder, hub=True)
+    return (folder / "README.md").read_text()
+
+
+def test_the_command_of_the_card_says_when_other_data_are_needed(folder, tmp_path, digits):
+    """Without --data it would train on MNIST, and not give the same bits."""
+    assert "DATA stands for what it was trained on." in (folder / "README.md").read_text()
+    run = mnistgpu.fit(*digits, layers="784-12-10", iterations=2, validation=0)
+    text = card(run, tmp_path / "of-arrays")
+    assert "--iterations 2 --validation 0 --data DATA\n" in text
+    assert "Not measured: it was trained on every image of arrays, so none of them tells" in text
+
+
+def test_the_command_of_a_model_file_of_mnist_needs_no_data(tmp_path, digits):
+    digest = mnistgpu.load_data().digest
+    mnistgpu.export(made(data_digest=digest), tmp_path / "x", *digits, hub=True)
+    text = (tmp_path / "x" / "README.md").read_text()
+    assert "Trained on embedded MNIST." in text
+    assert "--data" not in text
+
+
+def test_the_card_names_no_folders_of_this_machine(tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    monkeypatch.chdir(tmp_path)
+    small = tmp_path / "small"
+    mnistgpu.fit(small, layers="784-12-10", iterations=2, out="a")
+    mnistgpu.fit(small, from_run=str(tmp_path / "a"), iterations=2, out="b")
+    small.rename(tmp_path / "gone")
+    text = card("b", tmp_path / "hub")
+    assert str(tmp_path) not in text
+    assert (
+        "Not measured: small: is not there any more, and the network was trained on it.\n" in text
+    )
+    assert "--from a --data small\n" in text
+
+
 def test_a_committee(tmp_path, digits):
     together = committee()
     found = mnistgpu.load(mnistgpu.export(together, tmp_path / "c", *digits, hub=True))
