@@ -133,9 +133,7 @@ def to_folder(model: Any, path: AnyPath, X: Any, y: Any, force: bool) -> Path:
     place = directory_of(path)
     trained, how_far = network_and_how_far(model)
     hub.check_free(place, trained, force)
-    if isinstance(trained, Committee):
-        exported.of(trained, how_far)  # refuses what could not be exported as a file either
-    found = card.Facts(place.name, None, stopped=how_far)
+    exported.of(trained, how_far)  # refuses what could not be exported as a file either
     digests = {each.data_digest for each in members_of(trained)}
     origin = origin_of(model, *digests) if len(digests) == 1 else None
     if origin is None and digests == {(mnist := data.load()).digest}:

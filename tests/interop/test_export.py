@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,6 +178,20 @@ def test_wrong_calls_get_one_sentence(tmp_path, arguments, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["m.json", "m.h", "m.html", "m.npz", "m"])
+def test_parameters_that_are_not_finite_are_refused(tmp_path, name):
+    """JSON and C have no form of nan, and an older export stays as it is."""
+    hub = name == "m"
+    digits = (np.zeros((2, 28, 28), np.uint8), [0, 1]) if hub else ()
+    mnistgpu.export(made(), tmp_path / name, *digits, hub=hub)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    theta = made().theta.copy()
+    theta[5] = np.nan
+    with pytest.raises(mnistgpu.RunError, match="the parameters are not finite"):
+        mnistgpu.export(replace(made(), theta=theta), tmp_path / name, *digits, hub=hub, force=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "m.json").mkdir()
     for force in (False, True):
@@ -185,8 +200,6 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_a_committee_that_deforms_is_refused(tmp_path):
-    from dataclasses import replace
-
     settings = made().settings | {"rotation": 5.0}
     member = replace(made(), settings=settings)
     together = replace(committee(), members=(member, member), maps=4)
