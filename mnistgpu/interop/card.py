@@ -217,7 +217,8 @@ def training(members: Sequence[Model], facts: Facts) -> str:
     lines, where = [], facts.data_path
     if not where and not facts.data.startswith(EMBEDDED):  # on which it would train without --data
         where = "DATA"
-        lines.append("DATA stands for what it was trained on.\n")
+        if any(each.settings for each in members):
+            lines.append("DATA stands for what it was trained on.\n")
     for each in members:
         if not each.settings:
             lines.append("The settings of the training were not kept.")
@@ -234,7 +235,8 @@ def training(members: Sequence[Model], facts: Facts) -> str:
 
 def command(trained: Model, data_path: str = "") -> str:
     """The command line that trains a network with these settings."""
-    used, usual, parts = from_dict(trained.settings, "model"), Settings(), []
+    used, usual = from_dict(trained.settings, "model"), Settings()
+    parts: list[str] = []
     for knob in fields(Settings):
         value: Any = getattr(used, knob.name)
         if value == getattr(usual, knob.name) or value is None:
@@ -242,6 +244,7 @@ def command(trained: Model, data_path: str = "") -> str:
         flag = flags_of(knob)[0]
         if knob.name == "from_run":  # no more than the name, as of the data
             value = Path(value).name
+            parts.insert(0, "--recipe classic")  # else the settings of that network hold
         if isinstance(value, bool):
             parts.append(flag if value else f"--no-{flag.removeprefix('--')}")
         else:

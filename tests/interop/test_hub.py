@@ -72,6 +72,22 @@ def test_the_command_of_the_card_trains_with_the_same_settings(tmp_path, digits)
     assert str(tmp_path) not in text  # nothing of this machine
 
 
+def test_the_command_of_a_run_that_began_with_a_network(tmp_path):
+    """The settings of that network would hold where the command says nothing."""
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    small, a, b = tmp_path / "small", tmp_path / "a", tmp_path / "b"
+    others = {"optimizer": "adam", "center": True, "batch_size": 50}
+    mnistgpu.fit(small, layers="784-12-10", iterations=3, out=a, **others)
+    mnistgpu.fit(small, recipe="classic", from_run=str(a), iterations=3, seed=3, out=b)
+    mnistgpu.export(tmp_path / "b", tmp_path / "hub", hub=True)
+    text = (tmp_path / "hub" / "README.md").read_text()
+    said = next(line for line in text.splitlines() if line.startswith("python -m")).split()
+    assert runs.run_here(*said[3:], "--out", "again", "--quiet", cwd=tmp_path).returncode == 0
+    again = mnistgpu.load(tmp_path / "again")
+    assert again.trained.digest == mnistgpu.load(b).trained.digest
+
+
 def card(network, folder):
     """The model card of a network, in which no accuracy can be measured."""
     with pytest.warns(UserWarning, match="the card has no accuracy"):
