@@ -22,7 +22,7 @@ class CsvLogger(mnistgpu.Callback):
         self.path = path
 
     def begin(self, trainer, progress, stop):
-        self.file = self.path.open("w", newline="")
+        self.file = self.path.open("x", newline="")
         self.writer = None
 
     def row(self, row, theta):
@@ -71,6 +71,10 @@ parser.add_argument("--tensorboard", action="store_true")
 arguments = parser.parse_args()
 errors.said_in_one_sentence()
 
+if not arguments.out.is_dir() and arguments.out.exists():
+    parser.error(f"--out {arguments.out}: is a file; name a folder")
+if (arguments.out / "history.csv").exists():  # a run has one, too
+    parser.error(f"--out {arguments.out}: history.csv is there already; name another folder")
 arguments.out.mkdir(parents=True, exist_ok=True)
 statistics = mnistgpu.LayerStatistics()  # called before the loggers that read it
 callbacks = [statistics, CsvLogger(arguments.out / "history.csv")]

@@ -11,9 +11,10 @@ compared, weight by weight.
 import numpy as np
 
 import mnistgpu
-from mnistgpu import counter_rng, network
+from mnistgpu import counter_rng, errors, network
 from mnistgpu.maths.optimizers import OPTIMIZERS
 
+errors.said_in_one_sentence()
 digits = mnistgpu.load_data()
 images, labels = digits.train.images[:10_000], digits.train.labels[:10_000]
 sizes, batch_size, epochs, alpha, seed = (784, 64, 10), 100, 3, 0.003, 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mnistgpu import data
 from mnistgpu.api import reading
 from mnistgpu.api.inputs import AnyPath, check_switches, directory_of, is_path, network_of
 from mnistgpu.api.own_data import digits_to_judge, members_of, name_of, origin_of
@@ -17,6 +18,7 @@ from mnistgpu.interop.exported import Exported
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.runs import stopped
+from mnistgpu.runs.origin import Origin
 from mnistgpu.storage import files
 from mnistgpu.web import about, alone
 
@@ -91,6 +93,8 @@ def export(
         raise UsageError(
             f"--input must be {names}, not {input!r}{did_you_mean(input, exported.INPUTS)}"
         )
+    if place.is_dir():
+        raise UsageError(f"{place}: is a folder; give the name of a file")
     if place.exists() and not force:
         raise UsageError(f"{place}: the file exists; choose another or add --force")
     files.check_ours("path", place, place.suffix.lower(), form.mark)
@@ -129,16 +133,19 @@ def to_folder(model: Any, path: AnyPath, X: Any, y: Any, force: bool) -> Path:
     place = directory_of(path)
     trained, how_far = network_and_how_far(model)
     hub.check_free(place, trained, force)
-    if isinstance(trained, Committee):
-        exported.of(trained, how_far)  # refuses what could not be exported as a file either
-    found = card.Facts(place.name, None, stopped=how_far)
+    exported.of(trained, how_far)  # refuses what could not be exported as a file either
     digests = {each.data_digest for each in members_of(trained)}
     origin = origin_of(model, *digests) if len(digests) == 1 else None
+    if origin is None and digests == {(mnist := data.load()).digest}:
+        origin = Origin.of(mnist)
     source = data_path = ""
     if origin is not None:  # no more than the name: the folders above it are of this machine
         source = Path(origin.source).name
         data_path = Path(origin.path).name if origin.path else ""
     measured, unmeasured = measure(model, trained, X, y)
+    for whole in (origin.path, origin.source) if origin is not None else ():
+        if whole is not None:
+            unmeasured = unmeasured.replace(whole, Path(whole).name)
     found = card.Facts(place.name, measured, unmeasured, source, data_path, how_far)
     hub.write(place, trained, card.text(trained, found), how_far)
     return place
@@ -156,7 +163,9 @@ def measure(
         if X is not None:
             raise
         warnings.warn(f"the card has no accuracy: {error}", stacklevel=4)
-        return None, str(error).replace(name_of(given), "the network")
+        who, why = name_of(given), str(error).partition("; ")[0]  # after it: what to do here
+        why = why.removeprefix(f"{who}: ").replace(f" {who} was", " the network was")
+        return None, f"it {why}" if why.startswith("was ") else why
     found = evaluation.evaluate(trained, digits, NUMPY, robustness=False)
     return (
         card.Measured(

@@ -22,7 +22,8 @@ from mnistgpu.interop.exported import (
 )
 from mnistgpu.maths.activations import LEAK, SCALE, SLOPE
 
-MARK: bytes = b"mnistgpu_probabilities"
+# The first words: a program that includes the header has the names of its functions too.
+MARK: bytes = b"/* A trained network of mnistgpu, for any C99"
 A_LINE = 8  # numbers
 MOST_PARAMETERS = 20_000_000  # 240 MB of text, about as much as a compiler takes
 ROOT = math.sqrt(2.0 / math.pi)
@@ -207,5 +208,6 @@ def literal(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """A text that cannot end a comment, nor begin another in it."""
-    return text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/").replace("\n", " ")
+    """A text on one line that cannot end a comment, nor begin another in it."""
+    plain = "".join(each if each.isprintable() else "?" for each in text)
+    return plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *")

@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from mnistgpu.errors import printable
 from mnistgpu.knobs import flags_of
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
@@ -41,7 +43,8 @@ class Facts:
     """What a card says that the network itself does not know.
 
     measured: None, if there is nothing to measure it on; `unmeasured` then says why.
-    data, data_path: what the training set is called, and where it was; "" if unknown.
+    data: what the training set is called; "" if unknown. data_path: the name of its file or folder;
+        "" for the embedded MNIST, for arrays, and if it is unknown.
     stopped: how far a run was that was not finished.
     """
 
@@ -73,7 +76,8 @@ def text(trained: Model | Committee, facts: Facts) -> str:
         "## Training\n",
         training(members, facts),
     ]
-    return "\n".join(sections)
+    # a name of a file may have bytes that are no text
+    return "\n".join(map(printable, "\n".join(sections).split("\n")))
 
 
 def head(facts: Facts) -> str:
@@ -210,12 +214,16 @@ def limits(first: Model, facts: Facts) -> str:
 
 def training(members: Sequence[Model], facts: Facts) -> str:
     """The command that trains it again."""
-    lines = []
+    lines, where = [], facts.data_path
+    if not where and not facts.data.startswith(EMBEDDED):  # on which it would train without --data
+        where = "DATA"
+        if any(each.settings for each in members):
+            lines.append("DATA stands for what it was trained on.\n")
     for each in members:
         if not each.settings:
             lines.append("The settings of the training were not kept.")
             continue
-        lines.append(f"```sh\n{command(each, facts.data_path)}\n```")
+        lines.append(f"```sh\n{command(each, where)}\n```")
     exact = all(each.is_exact for each in members)
     lines.append(
         "\nIt gives the same bits on every machine: compare the digest in `config.json`."
@@ -227,12 +235,16 @@ def training(members: Sequence[Model], facts: Facts) -> str:
 
 def command(trained: Model, data_path: str = "") -> str:
     """The command line that trains a network with these settings."""
-    used, usual, parts = from_dict(trained.settings, "model"), Settings(), []
+    used, usual = from_dict(trained.settings, "model"), Settings()
+    parts: list[str] = []
     for knob in fields(Settings):
         value: Any = getattr(used, knob.name)
         if value == getattr(usual, knob.name) or value is None:
             continue
         flag = flags_of(knob)[0]
+        if knob.name == "from_run":  # no more than the name, as of the data
+            value = Path(value).name
+            parts.insert(0, "--recipe classic")  # else the settings of that network hold
         if isinstance(value, bool):
             parts.append(flag if value else f"--no-{flag.removeprefix('--')}")
         else:

@@ -14,7 +14,7 @@ import numpy as np
 from mnistgpu import __version__
 from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.engine import exact_inference
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import RunError, UsageError
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.network import Layer
@@ -92,7 +92,8 @@ def of(trained: Model | Committee, stopped: str = "") -> Exported:
     """The network or committee with its facts.
 
     stopped: how far the run was, such as "after 200 of 1,000 iterations"; "" if it was finished.
-    UsageError for a committee that deforms its images, which no other program does.
+    UsageError for a committee that deforms its images, which no other program does; RunError for
+    parameters that are not finite.
     """
     members: tuple[Model, ...]
     if isinstance(trained, Committee):
@@ -104,6 +105,10 @@ def of(trained: Model | Committee, stopped: str = "") -> Exported:
         members = trained.members
     else:
         members = (trained,)
+    if not all(np.isfinite(each.theta).all() for each in members):
+        raise RunError(
+            "not exported, because the parameters are not finite; train with a smaller --alpha"
+        )
     first = members[0]
     facts = {
         "format": FORMAT,

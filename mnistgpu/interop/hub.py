@@ -98,9 +98,16 @@ def write(path: Path, trained: Model | Committee, card: str, stopped: str = "") 
 def check(path: Path, trained: Model | Committee) -> None:
     """DataError if a config.json of this program lies there and contradicts the network."""
     place = path / CONFIG
-    if not files.is_file(place) or not files.has_mark(place, MARK):
+    if not files.is_file(place):
         return
-    told = files.read_json(place)
+    try:
+        told = files.read_json(place)
+    except DataError:
+        if files.has_mark(place, FORMAT.encode()):
+            raise
+        return  # of another program
+    if told.get("format") != FORMAT and told.get("library_name") != "mnistgpu":
+        return
     version = told.get("format_version")
     if type(version) is not int or version > FORMAT_VERSION:
         raise DataError(

@@ -21,8 +21,10 @@ from mnistgpu.interop.exported import (
 )
 from mnistgpu.maths.activations import LEAK, SCALE, SLOPE
 
-MARK: bytes = b"mnistgpu"  # the producer's name, with which the file begins
 OPSET, IR_VERSION = 17, 8
+# The first fields of the file, ir_version and producer_name. What another tool makes of it, such as
+# a quantised network, has the name of the graph too, but another producer.
+MARK: bytes = bytes([0x08, IR_VERSION, 0x12, len("mnistgpu")]) + b"mnistgpu"
 MOST_BYTES = 2**31 - 2**20  # a protobuf holds no more
 
 

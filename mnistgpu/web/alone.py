@@ -22,7 +22,10 @@ HERE = Path(__file__).parent
 MARK: bytes = b'<meta name="generator" content="mnistgpu'
 MOST_PARAMETERS = 30_000_000  # 160 MB of page
 # nothing may be loaded or sent
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "form-action 'none'; base-uri 'none'"  # of which default-src says nothing
+)
 
 
 def page(

@@ -90,3 +90,9 @@ def test_names_that_could_end_a_string_or_a_comment(images, tmp_path):
     model = made(classes=names)
     mnistgpu.export(model, tmp_path / "model.h")
     check_equal(built(tmp_path), model, images)
+
+
+def test_a_backslash_ends_no_comment(images, tmp_path):
+    model = made(classes=("*\\", "\\*", "*\\ int x = ", "d", "e", "f", "g", "h", "i", "j"))
+    mnistgpu.export(model, tmp_path / "model.h")
+    check_equal(built(tmp_path), model, images)

@@ -1,7 +1,9 @@
 """`mnistgpu export` and `mnistgpu.export`: what is refused, what is replaced, and stopped runs."""
 
 import json
+import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,6 +124,39 @@ def test_nothing_is_replaced_without_force_and_nothing_of_others_with_it(tmp_pat
     assert path.read_bytes() == b"the work of a year"
 
 
+def test_files_made_of_an_export_are_not_replaced(tmp_path):
+    header = tmp_path / "read.h"
+    header.write_text('#include "digits.h"\n/* asks mnistgpu_probabilities(pixels, shares) */\n')
+    with pytest.raises(mnistgpu.UsageError, match="is not one this program made"):
+        mnistgpu.export(made(), header, force=True)
+
+
+def test_an_onnx_model_by_another_tool_is_not_replaced(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = mnistgpu.export(made(), tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.producer_name = "onnx.quantize"
+    onnx.save(model, path)
+    with pytest.raises(mnistgpu.UsageError, match="is not one this program made"):
+        mnistgpu.export(made(), path, force=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text there")
+@pytest.mark.parametrize("name", [b"caf\xe9.h", b"caf\xe9.html", b"caf\xe9"])
+def test_a_name_that_is_no_text(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    path.unlink()
+    X, y = np.zeros((2, 28, 28), np.uint8), [0, 1]
+    hub = path.suffix == ""
+    mnistgpu.export(made(), path, *((X, y) if hub else ()), hub=hub)
+    text = (path / "README.md" if hub else path).read_text(encoding="utf-8")
+    assert "caf" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -143,9 +178,28 @@ def test_wrong_calls_get_one_sentence(tmp_path, arguments, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_committee_that_deforms_is_refused(tmp_path):
-    from dataclasses import replace
+@pytest.mark.parametrize("name", ["m.json", "m.h", "m.html", "m.npz", "m"])
+def test_parameters_that_are_not_finite_are_refused(tmp_path, name):
+    """JSON and C have no form of nan, and an older export stays as it is."""
+    hub = name == "m"
+    digits = (np.zeros((2, 28, 28), np.uint8), [0, 1]) if hub else ()
+    mnistgpu.export(made(), tmp_path / name, *digits, hub=hub)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    theta = made().theta.copy()
+    theta[5] = np.nan
+    with pytest.raises(mnistgpu.RunError, match="the parameters are not finite"):
+        mnistgpu.export(replace(made(), theta=theta), tmp_path / name, *digits, hub=hub, force=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "m.json").mkdir()
+    for force in (False, True):
+        with pytest.raises(mnistgpu.UsageError, match="is a folder; give the name of a file"):
+            mnistgpu.export(made(), tmp_path / "m.json", force=force)
+
+
+def test_a_committee_that_deforms_is_refused(tmp_path):
     settings = made().settings | {"rotation": 5.0}
     member = replace(made(), settings=settings)
     together = replace(committee(), members=(member, member), maps=4)

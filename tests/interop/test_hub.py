@@ -72,6 +72,62 @@ def test_the_command_of_the_card_trains_with_the_same_settings(tmp_path, digits)
     assert str(tmp_path) not in text  # nothing of this machine
 
 
+def test_the_command_of_a_run_that_began_with_a_network(tmp_path):
+    """The settings of that network would hold where the command says nothing."""
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    small, a, b = tmp_path / "small", tmp_path / "a", tmp_path / "b"
+    others = {"optimizer": "adam", "center": True, "batch_size": 50}
+    mnistgpu.fit(small, layers="784-12-10", iterations=3, out=a, **others)
+    mnistgpu.fit(small, recipe="classic", from_run=str(a), iterations=3, seed=3, out=b)
+    mnistgpu.export(tmp_path / "b", tmp_path / "hub", hub=True)
+    text = (tmp_path / "hub" / "README.md").read_text()
+    said = next(line for line in text.splitlines() if line.startswith("python -m")).split()
+    assert runs.run_here(*said[3:], "--out", "again", "--quiet", cwd=tmp_path).returncode == 0
+    again = mnistgpu.load(tmp_path / "again")
+    assert again.trained.digest == mnistgpu.load(b).trained.digest
+
+
+def card(network, folder):
+    """The model card of a network, in which no accuracy can be measured."""
+    with pytest.warns(UserWarning, match="the card has no accuracy"):
+        mnistgpu.export(network, folder, hub=True)
+    return (folder / "README.md").read_text()
+
+
+def test_the_command_of_the_card_says_when_other_data_are_needed(folder, tmp_path, digits):
+    """Without --data it would train on MNIST, and not give the same bits."""
+    assert "DATA stands for what it was trained on." in (folder / "README.md").read_text()
+    run = mnistgpu.fit(*digits, layers="784-12-10", iterations=2, validation=0)
+    text = card(run, tmp_path / "of-arrays")
+    assert "--iterations 2 --validation 0 --data DATA\n" in text
+    assert "Not measured: it was trained on every image of arrays, so none of them tells" in text
+
+
+def test_the_command_of_a_model_file_of_mnist_needs_no_data(tmp_path, digits):
+    digest = mnistgpu.load_data().digest
+    mnistgpu.export(made(data_digest=digest), tmp_path / "x", *digits, hub=True)
+    text = (tmp_path / "x" / "README.md").read_text()
+    assert "Trained on embedded MNIST." in text
+    assert "--data" not in text
+
+
+def test_the_card_names_no_folders_of_this_machine(tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    monkeypatch.chdir(tmp_path)
+    small = tmp_path / "small"
+    mnistgpu.fit(small, layers="784-12-10", iterations=2, out="a")
+    mnistgpu.fit(small, from_run=str(tmp_path / "a"), iterations=2, out="b")
+    small.rename(tmp_path / "gone")
+    text = card("b", tmp_path / "hub")
+    assert str(tmp_path) not in text
+    assert (
+        "Not measured: small: is not there any more, and the network was trained on it.\n" in text
+    )
+    assert "--from a --data small\n" in text
+
+
 def test_a_committee(tmp_path, digits):
     together = committee()
     found = mnistgpu.load(mnistgpu.export(together, tmp_path / "c", *digits, hub=True))
@@ -111,6 +167,23 @@ def test_an_edited_config_is_refused(folder, change, sentence):
         mnistgpu.load(folder)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda record: json.dumps(record, separators=(",", ":")).encode(),
+        lambda record: json.dumps(record, indent=2).encode("utf-16"),  # as PowerShell does
+        lambda record: json.dumps({"x": "y" * 70_000} | record).encode(),
+        lambda record: json.dumps({**record, "format": "mine"}).encode(),
+    ],
+)
+def test_an_edited_config_in_another_form_is_refused(folder, written):
+    record = json.loads((folder / "config.json").read_text())
+    record["id2label"]["3"] = "8"
+    (folder / "config.json").write_bytes(written(record))
+    with pytest.raises(mnistgpu.DataError, match="is not that of the network beside it"):
+        mnistgpu.load(folder)
+
+
 def test_an_edited_model_and_a_broken_config_are_refused(folder):
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-5] ^= 1
@@ -132,8 +205,9 @@ def test_a_config_that_is_no_json_is_refused(folder):
 def test_an_edited_readme_and_a_foreign_config_do_no_harm(folder, tmp_path):
     (folder / "README.md").write_text("# mine\n")
     assert mnistgpu.load(folder) == mnistgpu.load("shipped")
-    (folder / "config.json").write_text('{"of": "another program"}')
-    assert mnistgpu.load(folder) == mnistgpu.load("shipped")
+    for text in ('{"of": "another program"}', "[1]", "no JSON", '{"format": "other"}', ""):
+        (folder / "config.json").write_text(text)
+        assert mnistgpu.load(folder) == mnistgpu.load("shipped")
 
 
 def test_nothing_of_others_is_replaced(folder, digits):

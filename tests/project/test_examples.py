@@ -11,14 +11,19 @@ from helpers.mnist import ROOT
 from helpers.picture_folders import save, write_classes
 
 
-def run(name, *arguments, cwd):
-    """Run an example; what it printed."""
-    done = processes.run(
+def started(name, *arguments, cwd):
+    """Run an example to its end, whatever that is."""
+    return processes.run(
         [sys.executable, ROOT / "examples" / name, *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         timeout=300,
     )
+
+
+def run(name, *arguments, cwd):
+    """Run an example; what it printed."""
+    done = started(name, *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -156,6 +161,13 @@ def test_loggers(tmp_path):
     assert "layer 3: norm" in printed
     curves = pd.read_csv(tmp_path / "logs" / "history.csv")
     assert curves["validation_accuracy"].iloc[-1] > 0.9
+    before = (tmp_path / "logs" / "history.csv").read_bytes()
+    (tmp_path / "file").touch()
+    for out, sentence in (("logs", "history.csv is there already"), ("file", "is a file")):
+        done = started("loggers.py", "--out", out, cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"loggers.py: error: --out {out}: {sentence}" in done.stderr
+    assert (tmp_path / "logs" / "history.csv").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -179,6 +179,28 @@ def test_names_of_classes_are_shown_as_they_are(browser, tmp_path):
     assert watched.complaints == []
 
 
+SENDING = """async () => {
+  const blocked = [];
+  addEventListener("securitypolicyviolation", event => blocked.push(event.effectiveDirective));
+  await fetch("http://example.invalid/").catch(() => null);
+  new Image().src = "http://example.invalid/x.png";
+  const form = document.createElement("form");
+  form.action = "http://example.invalid/";
+  document.body.append(form);
+  form.submit();
+  const base = document.createElement("base");
+  base.href = "http://example.invalid/";
+  document.head.append(base);
+  await new Promise(done => setTimeout(done, 200));
+  return blocked.sort();
+}"""
+
+
+def test_the_browser_forbids_the_page_to_send(browser, tmp_path):
+    page = opened(browser, mnistgpu.export(made(), tmp_path / "page.html"))[1]
+    assert page.evaluate(SENDING) == ["base-uri", "connect-src", "form-action", "img-src"]
+
+
 def test_what_a_page_cannot_hold_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(alone, "MOST_PARAMETERS", 100)
     with pytest.raises(mnistgpu.UsageError, match="too many for a page, which may have 100"):
