@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -40,6 +41,7 @@ from mnistgpu.storage import files
 
 MOST = 1000  # runs, without a word that so many are meant
 ALL = slice(None)
+UNFIT = re.compile(r'[\\/:*?"<>|,\s]+')  # not for names of directories, on some system
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 
 
@@ -156,7 +158,14 @@ class Sweep:
             check_backend(made, self.backend)
             path = folder / directory_name(values)
             self.planned.append(Planned(path, values, made, dataset.digest))
+        places: set[Path] = set()
         for planned in self.planned:
+            if planned.path in places:
+                raise UsageError(
+                    f"{planned.path}: would be the directory of two runs, since two values differ "
+                    "only in characters such as / and :, which no name can have; rename one of them"
+                )
+            places.add(planned.path)
             check_same(planned)
 
     def runs(
@@ -259,9 +268,13 @@ def value_of(name: str, given: Any) -> Any:
 
 
 def directory_name(values: Mapping[str, Any]) -> str:
-    """The name of a run's directory, such as alpha-0.1_seed-2, from the settings that differ."""
+    """The name of a run's directory, such as alpha-0.1_seed-2, from the settings that differ.
+
+    What cannot stand in a name on every system, as in a path or in weights of classes, becomes "-".
+    """
     return "_".join(
-        f"{short_name(KNOBS[name])}-{listing.shown(value)}" for name, value in values.items()
+        f"{short_name(KNOBS[name])}-{UNFIT.sub('-', listing.shown(value)).strip('-')}"
+        for name, value in values.items()
     )
 
 

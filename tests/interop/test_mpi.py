@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -238,6 +239,21 @@ def test_a_sweep_that_is_stopped_saves_every_run_and_goes_on(few, tmp_path):
     for seed in (0, 1):
         assert checkpoint.load(tmp_path / f"seed-{seed}").taken > 0
     assert not (tmp_path / "seed-2").exists()
+
+
+def test_a_rank_without_a_run_left_ends_with_those_that_are_stopped(few, tmp_path):
+    """It waits for the others in MPI, where it does not see Ctrl-C."""
+    how = (*SWEEP, "--data", few, "--epochs", "1,100000", "--out", tmp_path)
+    job = start(2, *how, "--checkpoint-every", "1epochs", program=("-m", "mnistgpu.cli"))
+    wait_for(tmp_path / "epochs-1" / "report.png", job)
+    wait_for(tmp_path / "epochs-100000" / checkpoint.FILE, job)
+    time.sleep(0.5)
+    job.send_signal(2)
+    printed, errors = job.communicate(timeout=60)
+    assert job.returncode == 130, errors
+    assert errors.count("run 2 of 2") == errors.count("go on with: ") == 1
+    assert printed.count("finished") == 1
+    assert checkpoint.load(tmp_path / "epochs-100000").taken > 0
 
 
 def test_other_commands_are_refused_on_ranks(tmp_path):
