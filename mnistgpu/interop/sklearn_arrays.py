@@ -11,7 +11,6 @@ import contextlib
 import math
 import operator
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -170,7 +169,8 @@ def weights_of(
         of_class = np.ones(len(classes))
         for label, weight in class_weight.items():
             at = np.flatnonzero(classes == label)
-            if len(at) == 0 or not isinstance(weight, Real) or not (0 <= weight < math.inf):
+            is_number = isinstance(weight, (int, float, np.number))
+            if len(at) == 0 or not is_number or not (0 <= weight < math.inf):
                 raise UsageError(
                     f"class_weight: {{{label!r}: {weight!r}}} must be one of the classes "
                     f"{', '.join(map(str, classes[:10]))} and a number of at least 0"
