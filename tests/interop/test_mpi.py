@@ -197,6 +197,29 @@ def test_a_script_of_ones_own(few, tmp_path):
     assert "error: rank 1 has failed: ValueError: a mistake in a script" in done.stderr
 
 
+CALLBACK = """
+import os, sys, mnistgpu
+class End(mnistgpu.Callback):
+    def begin(self, trainer, progress, stop):
+        self.stop = stop
+    def row(self, row, theta):
+        if os.environ["PMI_RANK"] == "0" and row.epoch >= 2:
+            self.stop.finish()
+run = mnistgpu.fit(sys.argv[1], epochs=5, batch_size=100, ranks="mpi", callbacks=[End()])
+open(sys.argv[2] + os.environ["PMI_RANK"], "w").write(f"{run.history[-1].epoch} {run.digest}")
+"""
+
+
+def test_a_callback_of_one_rank_finishes_the_run_on_all(few, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(CALLBACK)
+    done = run(2, few, tmp_path / "rank-", program=(script,))
+    assert done.returncode == 0, done.stderr
+    found = [(tmp_path / f"rank-{rank}").read_text() for rank in range(2)]
+    assert found[0] == found[1]
+    assert found[0].startswith("2.0 ")
+
+
 def test_no_rank_starts_a_process_of_its_own(tmp_path):
     """Fork after MPI has begun is unsafe; `strong` would share its steps with forked workers."""
     out = tmp_path / "run"
