@@ -29,6 +29,7 @@ from mnistgpu.api.inputs import (
 )
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
+from mnistgpu.data.weighting import with_weights
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
 from mnistgpu.knobs import check_value, short_name
@@ -54,6 +55,7 @@ def sweep(
     deform: str | None = None,
     test: Any = None,
     validation: Any = None,
+    sample_weight: Any = None,
     backend: str | Backend | None = None,
     progress: bool | Display | None = False,
     stop: Stop | None = None,
@@ -75,7 +77,7 @@ def sweep(
 
     Raises what `fit` raises, and UsageError if a directory holds a run with other settings or data.
     """
-    work = Sweep(X, y, out, recipe, deform, test, validation, backend, yes, settings)
+    work = Sweep(X, y, out, recipe, deform, test, validation, backend, yes, settings, sample_weight)
     trained = []
     for done in work.runs(progress, stop, checkpoint_every):
         if done.run is None:
@@ -126,6 +128,7 @@ class Sweep:
         backend: str | Backend | None,
         yes: bool,
         settings: Mapping[str, Any],
+        sample_weight: Any = None,
     ):
         check_switches(yes=yes)
         folder = directory_of(out)
@@ -150,7 +153,7 @@ class Sweep:
         ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
         if len(ways) > 1:
             raise UsageError("orientation: all runs of a sweep read the same data; give it once")
-        self.dataset = training_data(X, y, ways.pop(), test, pair)
+        self.dataset = with_weights(training_data(X, y, ways.pop(), test, pair), sample_weight)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
             made, dataset = settings_and_data(self.dataset, None, recipe, deform, changes)

@@ -59,6 +59,19 @@ def test_the_scale_of_weights_means_nothing(arrays, class_weight):
         np.testing.assert_array_equal(*losses)
 
 
+def test_sweep_and_lr_find_take_weights_of_images(arrays, tmp_path):
+    """Those of class_weight, written for each image."""
+    weights = np.where(arrays[1] == 7, 20.0, 1.0)
+    search = {"steps": 30, "layers": "784-12-10", "init": "he", "batch_size": 50}
+    by_image = mnistgpu.lr_find(*arrays, sample_weight=weights, **search)
+    assert by_image == mnistgpu.lr_find(*arrays, class_weight={7: 20}, **search)
+    assert by_image != mnistgpu.lr_find(*arrays, **search)
+    how = SMALL | {"epochs": 1, "alpha": [0.1, 0.2]}
+    runs = mnistgpu.sweep(*arrays, out=tmp_path / "s", sample_weight=weights, **how)
+    expected = mnistgpu.fit(*arrays, class_weight={7: 20}, **SMALL | {"epochs": 1, "alpha": 0.2})
+    assert runs[1].digest == expected.digest
+
+
 def test_images_of_weight_zero_are_left_out_and_said(arrays):
     images, labels = arrays
     weights = np.where(np.arange(900) < 100, 0.0, 1.0)
