@@ -125,7 +125,7 @@ def data_of_run(
         raise DataError(
             f"{dataset.source}: not the data that {directory} was trained on (their digest is "
             f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
-            "Python as X and y)"
+            "Python as X and y, with their sample_weight if they had one)"
         )
     return dataset
 

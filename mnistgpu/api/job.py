@@ -90,10 +90,11 @@ class Job:
         """
         settings, dataset, display = self.settings, self.dataset, self.display
         callbacks: list[Callback] = [display]
+        last: list[Callback] = []
         stop, ranks = self.stop, self.ranks
         if ranks is not None:
-            stop, first = ranks.callbacks(self.stop)
-            callbacks = [*first, display]
+            stop, first, final = ranks.callbacks(self.stop)
+            callbacks, last = [first, display], [final]
             notes = [*ranks.described(), *notes]
             if ranks.rank > 0:
                 path = saving = None
@@ -117,7 +118,7 @@ class Job:
                         settings,
                         dataset,
                         self.backend,
-                        [*callbacks, *self.callbacks],
+                        [*callbacks, *self.callbacks, *last],
                         stop,
                         resumed,
                         ranks,

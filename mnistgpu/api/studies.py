@@ -137,6 +137,7 @@ def lr_find(
     recipe: str | None = None,
     deform: str | None = None,
     validation: Any = None,
+    sample_weight: Any = None,
     backend: str | Backend | None = None,
     steps: int = 100,
     out: AnyPath | None = None,
@@ -162,7 +163,9 @@ def lr_find(
     start = start_of(renamed(settings).get("from_run"))
     if start is not None:
         settings = {**renamed(settings), "from_run": start}
-    made, dataset = settings_and_data(X, y, recipe, deform, settings, None, validation)
+    made, dataset = settings_and_data(
+        X, y, recipe, deform, settings, None, validation, sample_weight=sample_weight
+    )
     parameters = None if start is None else start.parameters(made, dataset)
     chosen = backend_of(backend)
     curve = lr_finder.find(made, dataset, chosen, steps=int(steps), start=parameters)

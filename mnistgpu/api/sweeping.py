@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -28,6 +29,7 @@ from mnistgpu.api.inputs import (
 )
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
+from mnistgpu.data.weighting import with_weights
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
 from mnistgpu.knobs import check_value, short_name
@@ -40,6 +42,7 @@ from mnistgpu.storage import files
 
 MOST = 1000  # runs, without a word that so many are meant
 ALL = slice(None)
+UNFIT = re.compile(r'[\\/:*?"<>|,\s]+')  # not for names of directories, on some system
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 
 
@@ -52,6 +55,7 @@ def sweep(
     deform: str | None = None,
     test: Any = None,
     validation: Any = None,
+    sample_weight: Any = None,
     backend: str | Backend | None = None,
     progress: bool | Display | None = False,
     stop: Stop | None = None,
@@ -73,7 +77,7 @@ def sweep(
 
     Raises what `fit` raises, and UsageError if a directory holds a run with other settings or data.
     """
-    work = Sweep(X, y, out, recipe, deform, test, validation, backend, yes, settings)
+    work = Sweep(X, y, out, recipe, deform, test, validation, backend, yes, settings, sample_weight)
     trained = []
     for done in work.runs(progress, stop, checkpoint_every):
         if done.run is None:
@@ -124,6 +128,7 @@ class Sweep:
         backend: str | Backend | None,
         yes: bool,
         settings: Mapping[str, Any],
+        sample_weight: Any = None,
     ):
         check_switches(yes=yes)
         folder = directory_of(out)
@@ -148,7 +153,7 @@ class Sweep:
         ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
         if len(ways) > 1:
             raise UsageError("orientation: all runs of a sweep read the same data; give it once")
-        self.dataset = training_data(X, y, ways.pop(), test, pair)
+        self.dataset = with_weights(training_data(X, y, ways.pop(), test, pair), sample_weight)
         self.planned = []
         for values, changes in zip(combinations, self.changes, strict=True):
             made, dataset = settings_and_data(self.dataset, None, recipe, deform, changes)
@@ -156,7 +161,14 @@ class Sweep:
             check_backend(made, self.backend)
             path = folder / directory_name(values)
             self.planned.append(Planned(path, values, made, dataset.digest))
+        places: set[Path] = set()
         for planned in self.planned:
+            if planned.path in places:
+                raise UsageError(
+                    f"{planned.path}: would be the directory of two runs, since two values differ "
+                    "only in characters such as / and :, which no name can have; rename one of them"
+                )
+            places.add(planned.path)
             check_same(planned)
 
     def runs(
@@ -259,9 +271,13 @@ def value_of(name: str, given: Any) -> Any:
 
 
 def directory_name(values: Mapping[str, Any]) -> str:
-    """The name of a run's directory, such as alpha-0.1_seed-2, from the settings that differ."""
+    """The name of a run's directory, such as alpha-0.1_seed-2, from the settings that differ.
+
+    What cannot stand in a name on every system, as in a path or in weights of classes, becomes "-".
+    """
     return "_".join(
-        f"{short_name(KNOBS[name])}-{listing.shown(value)}" for name, value in values.items()
+        f"{short_name(KNOBS[name])}-{UNFIT.sub('-', listing.shown(value)).strip('-')}"
+        for name, value in values.items()
     )
 
 

@@ -81,6 +81,7 @@ def sweep(
             ranks.everyone(None)  # have looked at the directories before the first run begins
             own = slice(ranks.rank, None, ranks.size)
         finished: list[Finished] = []
+        stopped: list[tuple[str, int]] = []  # sentence and exit status
         try:
             for row, done in zip(
                 rows[own], work.runs(progress, stop, checkpoint_every, own), strict=True
@@ -89,13 +90,20 @@ def sweep(
                 finished.append(Finished(table_line([*row, *figures(done)], columns), problem))
                 finished[-1].show()
         except StoppedError as interruption:
-            if ranks is not None:
-                ranks.agree_to_stop()
-            leave(f"{interruption}; go on with: {command_line()}", interruption.exit_status)
-        every = [finished] if ranks is None else ranks.everyone(finished)
+            stopped = [(str(interruption), interruption.exit_status)]
+        every = [finished]
+        if ranks is not None:  # those that have no run left wait here, and end with the others
+            told = ranks.everyone((finished, stopped))
+            every = [theirs for theirs, _ in told]
+            stopped += [each for _, theirs in told for each in theirs]
         for others in every[1:]:
             for each in others:
                 each.show()
+        if stopped:
+            if ranks is not None:
+                ranks.agree_to_stop()
+            sentence, status = stopped[0]
+            leave(f"{sentence}; go on with: {command_line()}", status)
         failed = sum(each.problem != "" for one in every for each in one)
     print(
         f"all of {len(rows):,} runs; `mnistgpu runs {printable(str(out))}` sorts them by accuracy"
@@ -135,7 +143,10 @@ def values_of(name: str, text: str) -> list[Any]:
     convert = {"int": int, "float": float, "str": str, "bool": lambda item: SWITCH[item.lower()]}
     words = {"int": "whole numbers", "float": "numbers", "str": "names", "bool": "yes and no"}
     found: list[Any] = []
-    for item in map(str.strip, text.split(",")):
+    items = text.split(",")
+    if name == "class_weight":
+        items = with_lists(items)
+    for item in map(str.strip, items):
         try:
             if not item:
                 raise ValueError
@@ -146,4 +157,15 @@ def values_of(name: str, text: str) -> list[Any]:
                 f"{flags_of(knob)[0]} must be a list of {words[kinds[0]]} with commas between "
                 f"them, not {text!r}"
             ) from None
+    return found
+
+
+def with_lists(items: list[str]) -> list[str]:
+    """The values of --class-weight: neighbours such as 0:2 and 7:2.5 are one list of weights."""
+    found: list[str] = []
+    for item in items:
+        if found and ":" in item and ":" in found[-1]:
+            found[-1] += f",{item}"
+        else:
+            found.append(item)
     return found

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mnistgpu.data.digits import Dataset, Digits
 
 NONE, BALANCED = "none", "balanced"
+MOST_APART = 1e30  # the largest weight divided by the smallest, which a float32 still holds
 
 AnyDigits = TypeVar("AnyDigits", "Digits", "Digits | None")
 
@@ -67,7 +68,7 @@ def of_classes(class_weight: str, digits: Digits, outputs: int) -> np.ndarray | 
         return None
     labels = np.asarray(digits.labels)
     if class_weight == BALANCED:
-        sums = np.bincount(labels, digits.weights, minlength=outputs)
+        sums = np.bincount(labels, scaled(digits.weights), minlength=outputs)
         present = np.count_nonzero(sums)
         return np.where(sums > 0, sums.sum() / (present * np.where(sums > 0, sums, 1.0)), 1.0)
     weights, places = np.ones(outputs), named(digits, outputs)
@@ -105,6 +106,33 @@ def weighted(digits: AnyDigits, training: Digits, class_weight: str, outputs: in
     if digits.weights is not None:
         weights = weights * digits.weights
     return replace(digits, weights=weights)
+
+
+def scaled(weights: np.ndarray | None) -> np.ndarray | None:
+    """The weights (N,) times the power of 2 that makes the largest one about 1.
+
+    Only ratios of weights count, and so they have sums in every type of numbers; bits stay.
+    """
+    import numpy as np
+
+    if weights is None:
+        return None
+    near_1: np.ndarray = np.ldexp(weights, -np.frexp(weights.max())[1])
+    return near_1
+
+
+def check(digits: Digits, class_weight: str, outputs: int) -> None:
+    """UsageError for an unknown class, DataError for weights that no sum can hold together."""
+    counted = weighted(digits, digits, class_weight, outputs).weights
+    if counted is None:
+        return
+    low, high = float(counted.min()), float(counted.max())
+    if not 0 < high / MOST_APART <= low <= high < math.inf:
+        raise DataError(
+            f"{digits.source}: the weights of the images, times those of their classes, reach from "
+            f"{low:g} to {high:g}; the largest may be {MOST_APART:g} times the smallest, so choose "
+            "them closer together, or 0 to leave images out"
+        )
 
 
 def with_weights(dataset: Dataset, sample_weight: Any) -> Dataset:

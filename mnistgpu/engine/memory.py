@@ -42,7 +42,7 @@ def explained(train: Train) -> Train:
             if not is_out_of_memory(error):
                 raise
             images = len(dataset.train) - number_of(settings.validation, len(dataset.train))
-            message = sentence(settings, images, free, backend)
+            message = sentence(settings, images, free, backend, dataset.train.images.itemsize)
         raise OutOfMemoryError(message)
 
     return cast(Train, explaining)
@@ -54,16 +54,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(name in text for name in FAILED_ALLOCATIONS)
 
 
-def sentence(settings: Settings, images: int, free: int | None, backend: Backend) -> str:
+def sentence(
+    settings: Settings, images: int, free: int | None, backend: Backend, pixel: int = 1
+) -> str:
     """What did not fit where, and the largest batch size, a power of 2, that would."""
     batch = settings.batch_size or images
     device = backend.describe()["device"]
     there = f"; {free / 2**30:.1f} GiB were free when the run began" if free is not None else ""
     start = f"out of memory on {device}{there}"
     smaller = [2**i for i in range(31) if 2**i < batch]
-    fits = [size for size in smaller if free is None or needed(settings, images, size) <= free]
+    fits = [n for n in smaller if free is None or needed(settings, images, n, pixel) <= free]
     if settings.graph and free is not None and not fits:
-        if needed(replace(settings, graph=False), images, batch) <= free:
+        if needed(replace(settings, graph=False), images, batch, pixel) <= free:
             return f"{start}: replayed steps need memory of their own; leave --graph out"
     if not fits:
         return (
@@ -83,8 +85,11 @@ def free_bytes(backend: Backend) -> int | None:
     return system.free_memory()
 
 
-def needed(settings: Settings, images: int, batch_size: int) -> int:
-    """Bytes for the data, parameters, steps of so many images and evaluations, on a GPU."""
+def needed(settings: Settings, images: int, batch_size: int, pixel: int = 1) -> int:
+    """Bytes for the data, parameters, steps of so many images and evaluations, on a GPU.
+
+    pixel: bytes of each; features have more than one.
+    """
     rows = min(batch_size, rows_of_a_shard(settings, batch_size, on_cpu=False))
     sizes_of_shards = 2 if rows < images else 1  # the buffers of full and of last ones stay
     steps = sizes_of_shards * rows * bytes_of_an_image(settings) + of_comparison(settings)
@@ -92,7 +97,8 @@ def needed(settings: Settings, images: int, batch_size: int) -> int:
         steps += rows * bytes_of_an_image(settings)
     if settings.graph or settings.precision == "bf16":
         steps += WORKSPACE_BYTES
-    return fixed(settings, images) + steps + of_evaluation(settings, images)
+    wider = (pixel - 1) * settings.sizes[0] * (3 * images + 2 * sizes_of_shards * rows)
+    return fixed(settings, images) + steps + of_evaluation(settings, images) + wider
 
 
 def of_comparison(settings: Settings) -> int:

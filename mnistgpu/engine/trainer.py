@@ -12,7 +12,7 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
-from mnistgpu.data.weighting import weighted
+from mnistgpu.data.weighting import scaled, weighted
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import (
     Communicator,
@@ -101,7 +101,8 @@ class Trainer:
         start: np.ndarray | None = None,
     ):
         labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
-        counted = weighted(digits, digits, settings.class_weight, settings.sizes[-1]).weights
+        with_classes = weighted(digits, digits, settings.class_weight, settings.sizes[-1])
+        counted = scaled(with_classes.weights)
         weights = None if counted is None else backend.asarray(counted)
         self.settings, self.backend = settings, backend
         self.key = counter_rng.key(settings.seed, like=labels)

@@ -72,10 +72,12 @@ class Ranks(Alone):
     def kept(self, words: Callable[[], str]) -> None:
         """Say with these words what is left of the run, if a rank ends the job."""
 
-    def callbacks(self, asked: Stop) -> tuple[Stop, list[Callback]]:
-        """The Stop for `train`, which follows `asked` on whichever rank; and what does that."""
+    def callbacks(self, asked: Stop) -> tuple[Stop, Callback, Callback]:
+        """The Stop for `train`, which follows `asked` on whichever rank; and what does that: the
+        first and the last of the callbacks.
+        """
         agreed = Stop()
-        return agreed, [Agreement(self, asked, agreed)]
+        return agreed, Agreement(self, asked, agreed), LastRow(self, agreed)
 
     def profile(self, seconds: float) -> str:
         """How the time of the steps was spent, on the average of all ranks."""
@@ -247,6 +249,17 @@ class Agreement(Callback):
                 f"{row.iteration:,}: a machine has computed something wrong, or not all have the "
                 "same NumPy and processor; resume the run without it"
             )
+
+
+class LastRow(Callback):
+    """Ends the run on every rank after the row in which a callback of one has asked for it."""
+
+    def __init__(self, ranks: Ranks, agreed: Stop):
+        self.ranks, self.agreed = ranks, agreed
+
+    def row(self, row: Row, theta: Array) -> None:
+        if self.ranks.gathered(np.array([self.agreed.finishing])).any():
+            self.agreed.finish()
 
 
 def short(text: str) -> str:

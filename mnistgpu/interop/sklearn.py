@@ -25,7 +25,7 @@ from mnistgpu.data import Dataset
 from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DataError, RunError, UsageError, did_you_mean
-from mnistgpu.interop.sklearn_parameters import DEFAULTS, with_parameters
+from mnistgpu.interop.sklearn_parameters import DEFAULTS, kept_if_it_fails, with_parameters
 from mnistgpu.models.model import Model
 from mnistgpu.runs import training
 from mnistgpu.runs.checks import check_fit
@@ -150,8 +150,16 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
 
         X : (n_samples, n_features). y : (n_samples,) labels. sample_weight : (n_samples,) of at
         least 0; rows of weight 0 are left out. X_val, y_val : rows for the validation, instead of
-        a share of X. Raises ValueError for what cannot be learnt.
+        a share of X. Raises ValueError for what cannot be learnt; the classifier is then as before.
         """
+        with kept_if_it_fails(self):
+            self._fit(X, y, sample_weight, X_val, y_val)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
+        if (X_val is None) != (y_val is None):
+            missing = "X_val" if X_val is None else "y_val"
+            raise UsageError(f"{missing}: is missing; give both X_val and y_val, or neither")
         X, y = arrays.checked(self, X, y=y)
         labels = arrays.to_host(y, "y")
         classes = arrays.classes_of(labels)
@@ -167,7 +175,6 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             X_val, y_val = arrays.checked(self, X_val, y=y_val, reset=False)
             held_out = arrays.to_host(X_val, "X_val"), arrays.to_host(y_val, "y_val")
         self._train(X, numbers, weights, goes_on, held_out)
-        return self
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
@@ -185,6 +192,11 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             raise UsageError(
                 "partial_fit sees no whole set to balance: give class_weight={label: weight, ...}"
             )
+        with kept_if_it_fails(self):
+            self._fit_part(X, y, classes, sample_weight)
+        return self
+
+    def _fit_part(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> None:
         first = not hasattr(self, "_learnt")
         X, y = arrays.checked(self, X, y=y, reset=first)
         labels = arrays.to_host(y, "y")
@@ -198,7 +210,6 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         numbers = arrays.numbered(labels, self.classes_)
         weights = arrays.weights_of(sample_weight, self.class_weight, labels, self.classes_)
         self._train(X, numbers, weights, not first, None, epochs=1)
-        return self
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def _train(
@@ -213,7 +224,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         """Train on checked rows, and keep what is learnt."""
         rows, names = arrays.to_host(X, "X"), arrays.names_of(self.classes_)
         chosen = self._backend_for(X)
-        shape = self._image_shape(rows.shape[1])
+        shape = arrays.image_shape_of(self.image_shape, rows.shape[1])
         count = len(rows) if weights is None else int(np.count_nonzero(weights))
         settings = self._settings(count, rows.shape[1], epochs, held_out is not None)
         how = names, shape, settings.dtype
@@ -223,7 +234,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             X_val, y_val = held_out
             if (X_val.dtype == np.uint8) != (rows.dtype == np.uint8):
                 raise DataError("X_val: must be of the type of X, both uint8 or both floats")
-            of_val = arrays.numbered(y_val, self.classes_)
+            of_val = arrays.numbered(y_val, self.classes_, "y_val")
             of_class = arrays.weights_of(None, self.class_weight, y_val, self.classes_)
             validation = arrays.digits_of(X_val, of_val, of_class, *how, "X_val", alone=True)
         self._is_grey = rows.dtype == np.uint8
@@ -289,18 +300,6 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         if isinstance(self.random_state, (int, np.integer)):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _image_shape(self, features: int) -> tuple[int, int]:
-        """Height and width of an image of so many pixels; UsageError if they do not fit."""
-        if self.image_shape is None:
-            side = math.isqrt(features)
-            return (side, side) if side * side == features else (1, features)
-        height, width = self.image_shape
-        if height * width != features:
-            raise UsageError(
-                f"image_shape: {height}x{width} is not {features}, the number of features of X"
-            )
-        return int(height), int(width)
 
     def _backend_for(self, X: Any) -> Backend:
         """Where it computes: as the parameter says, else where X is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,14 +90,14 @@ def kinds_of(X: Any) -> list[Any]:
     return [xp.float64, xp.float32, xp.uint8]
 
 
-def numbered(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def numbered(y: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
     """Labels (N,) as numbers of the sorted classes; DataError for one that is none of them."""
     numbers = np.searchsorted(classes, y)
     numbers[numbers == len(classes)] = 0
     unknown = classes[numbers] != y
     if unknown.any():
         raise DataError(
-            f"y: label {y[np.argmax(unknown)]} is none of the classes "
+            f"{name}: label {y[np.argmax(unknown)]} is none of the classes "
             f"{', '.join(map(str, classes[:10]))}; give all of them when fitting begins"
         )
     return numbers.astype(np.uint8 if len(classes) <= MOST_UINT8 else np.int64)
@@ -120,6 +121,25 @@ def names_of(classes: np.ndarray) -> tuple[str | int, ...]:
     if whole and np.array_equal(classes, np.arange(len(classes))):
         return ()
     return tuple(int(each) if whole else str(each) for each in classes)
+
+
+def image_shape_of(given: Any, features: int) -> tuple[int, int]:
+    """Height and width of an image of so many pixels; UsageError if they do not fit."""
+    if given is None:
+        side = math.isqrt(features)
+        return (side, side) if side * side == features else (1, features)
+    try:
+        height, width = map(operator.index, given)
+    except (TypeError, ValueError):
+        raise UsageError(
+            "image_shape: must be the height and the width of an image, such as (28, 28), not "
+            f"{given!r}"
+        ) from None
+    if min(height, width) < 1 or height * width != features:
+        raise UsageError(
+            f"image_shape: {height}x{width} is not {features}, the number of features of X"
+        )
+    return height, width
 
 
 def weights_of(
@@ -149,7 +169,8 @@ def weights_of(
         of_class = np.ones(len(classes))
         for label, weight in class_weight.items():
             at = np.flatnonzero(classes == label)
-            if len(at) == 0 or not (0 <= weight < math.inf):
+            is_number = isinstance(weight, (int, float, np.number))
+            if len(at) == 0 or not is_number or not (0 <= weight < math.inf):
                 raise UsageError(
                     f"class_weight: {{{label!r}: {weight!r}}} must be one of the classes "
                     f"{', '.join(map(str, classes[:10]))} and a number of at least 0"
@@ -173,15 +194,17 @@ def digits_of(
 ) -> Digits:
     """The rows to train on, without those of weight 0.
 
-    DataError if fewer than two classes stay, unless a class may be `alone`.
+    DataError if fewer than two classes stay, unless a class may be `alone`, and if no row does.
     """
     if weights is not None and not weights.all():
         kept = weights > 0
         X, numbers, weights = X[kept], numbers[kept], weights[kept]
+        if len(X) == 0:
+            raise DataError(f"{name}: every row has the weight 0; give some of them a larger one")
         if not alone and len(np.unique(numbers)) < 2:
             raise DataError(
-                "sample_weight: leaves fewer than 2 classes of a weight above 0; a classifier "
-                "needs at least 2 classes to tell apart"
+                "sample_weight and class_weight leave fewer than 2 classes of a weight above 0; a "
+                "classifier needs at least 2 classes to tell apart"
             )
     rows = X if X.dtype == np.uint8 else X.astype(dtype, copy=False)
     rows = np.ascontiguousarray(rows)

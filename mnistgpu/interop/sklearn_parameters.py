@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import textwrap
+from collections.abc import Iterator
 from dataclasses import fields
 
 from mnistgpu.settings import Settings
 
-# What has another name or form in the estimator, and what belongs to files
-OWN = ("layers", "seed", "class_weight", "test_share", "orientation")
+# What has another name or form in the estimator, and what belongs to files and runs
+OWN = ("layers", "seed", "class_weight", "test_share", "orientation", "from_run", "freeze")
 KNOBS = {knob.name: knob for knob in fields(Settings) if knob.name not in OWN}
 # Where a classifier of tables begins elsewhere than the tutorial's network: as MLPClassifier does
 DEFAULTS = {name: knob.default for name, knob in KNOBS.items()} | {
@@ -32,6 +34,18 @@ TEXTS = {
     "answer by the best network.",
 }
 WIDTH = 92
+
+
+@contextlib.contextmanager
+def kept_if_it_fails(estimator: object) -> Iterator[None]:
+    """Within it, an error or Ctrl-C leaves what is fitted: labels and network are of one fit."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def with_parameters(estimator: type) -> None:

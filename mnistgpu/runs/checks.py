@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mnistgpu import data
+from mnistgpu.data import weighting
 from mnistgpu.data.classes import DIGITS, shown
 from mnistgpu.data.splitting import number_of
-from mnistgpu.data.weighting import NONE, of_classes
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
 from mnistgpu.engine.inputs import inked
@@ -61,9 +61,9 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
             f"--validation {settings.validation} leaves nothing to train on: {dataset.source} has "
             f"{len(dataset.train)} training images; hold out fewer, or none with --validation 0"
         )
-    of_classes(settings.class_weight, dataset.train, last)  # which refuses unknown classes
+    weighting.check(dataset.train, settings.class_weight, last)
     if settings.is_exact:
-        if settings.class_weight != NONE or dataset.train.weights is not None:
+        if settings.class_weight != weighting.NONE or dataset.train.weights is not None:
             raise UsageError(
                 "--precision exact has no weights, whose products with other numbers would be "
                 "rounded; leave out --class-weight and sample_weight, or choose another --precision"

@@ -10,6 +10,7 @@ import numpy as np
 
 from mnistgpu import __version__, data, network
 from mnistgpu.backend import Array, Backend
+from mnistgpu.data import weighting
 from mnistgpu.engine import exact_inference, inference
 from mnistgpu.engine.gradient import Communicator
 from mnistgpu.engine.trainer import Trainer
@@ -42,7 +43,7 @@ def evaluate(
     """
     if digits is None:
         return math.nan, math.nan
-    loss = right = 0.0
+    loss, right, of_images = 0.0, 0.0, weighting.scaled(digits.weights)
     own = slice(0, len(digits)) if communicator is None else communicator.part(len(digits))
     for start in range(own.start, own.stop, inference.AT_ONCE):
         part = slice(start, min(start + inference.AT_ONCE, own.stop))
@@ -54,16 +55,16 @@ def evaluate(
         else:
             Y = network.one_hot(labels, settings.sizes[-1], settings.dtype)
             weights, count = None, float(len(labels))
-            if digits.weights is not None:
-                weights = backend.asarray(digits.weights[part].astype(settings.dtype))
-                count = float(digits.weights[part].sum())
+            if of_images is not None:
+                weights = backend.asarray(of_images[part].astype(settings.dtype))
+                count = float(of_images[part].sum())
             loss += float(network.cross_entropy(Z, Y, weights)) * count
         right += float(backend.xp.count_nonzero(backend.xp.argmax(Z, axis=0) == labels))
     if communicator is not None:
         sums = np.array([loss, right])
         communicator.all_reduce(sums)
         loss, right = sums.tolist()
-    total = len(digits) if digits.weights is None else float(digits.weights.sum())
+    total = len(digits) if of_images is None else float(of_images.sum())
     return loss / total, right / len(digits)
 
 

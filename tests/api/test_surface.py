@@ -25,8 +25,8 @@ SIGNATURES = {
     "on_interrupt checkpoint_every force snapshots watch ranks **settings",
     "resume": "run X y * deform test validation sample_weight backend out progress callbacks stop "
     "on_interrupt checkpoint_every force snapshots watch ranks **settings",
-    "sweep": "X y * out recipe deform test validation backend progress stop checkpoint_every yes "
-    "**settings",
+    "sweep": "X y * out recipe deform test validation sample_weight backend progress stop "
+    "checkpoint_every yes **settings",
     "verify": "run X y * test validation backend steps progress",
     "load": "path * backend",
     "save": "given path * force",
@@ -34,7 +34,7 @@ SIGNATURES = {
     "evaluate": "model X y * report robustness backend made_by",
     "compare": "first second X y * backend",
     "committee": "models * maps out force backend",
-    "lr_find": "X y * recipe deform validation backend steps out force **settings",
+    "lr_find": "X y * recipe deform validation sample_weight backend steps out force **settings",
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
     "draw": "model * keep host port allow_hosts browser",

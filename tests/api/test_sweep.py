@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,6 +160,22 @@ def test_kinds_of_lists_and_names(arrays, tmp_path):
         (0.5, 3, None)
     }
     assert {run.settings.validation for run in runs} == {50, 100}
+
+
+def test_paths_and_weights_of_classes_make_names_for_every_system(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 1):
+        mnistgpu.fit(*arrays, out=f"old/{seed}", seed=seed, iterations=2)
+    how = {"iterations": 2, "class_weight": ["none", {0: 1, 7: 2.5}]}
+    given = [str(tmp_path / "old" / "0"), "old/1"]
+    runs = mnistgpu.sweep(*arrays, out="new", from_run=given, **how)
+    assert sorted(path.name for path in Path("new").iterdir()) == sorted(
+        run.directory.name for run in runs
+    )
+    assert runs[-1].directory.name == "class-weight-0-1-7-2.5_from-old-1"
+    assert runs[-1].settings.class_weight == "0:1,7:2.5"
+    with pytest.raises(mnistgpu.UsageError, match="would be the directory of two runs"):
+        mnistgpu.sweep(*arrays, out="new", from_run=["old/1", "old//1"], **how)
 
 
 def test_test_and_validation_images_of_their_own(arrays, tmp_path):

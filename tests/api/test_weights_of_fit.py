@@ -46,6 +46,32 @@ def test_the_validation_loss_is_the_weighted_mean_of_its_images(arrays):
     assert run.history[-1].validation_accuracy == pytest.approx(right)
 
 
+@pytest.mark.parametrize("class_weight", ["none", "balanced", "7:2"])
+def test_the_scale_of_weights_means_nothing(arrays, class_weight):
+    """A float32 could hold neither these weights nor their sums."""
+    weights = 1.0 + arrays[1]
+    how = SMALL | {"class_weight": class_weight}
+    expected = mnistgpu.fit(*arrays, sample_weight=weights, **how)
+    for scale in (2.0**-300, 2.0**1018):
+        found = mnistgpu.fit(*arrays, sample_weight=scale * weights, **how)
+        assert found.digest == expected.digest
+        losses = [[row.validation_loss for row in run.history] for run in (found, expected)]
+        np.testing.assert_array_equal(*losses)
+
+
+def test_sweep_and_lr_find_take_weights_of_images(arrays, tmp_path):
+    """Those of class_weight, written for each image."""
+    weights = np.where(arrays[1] == 7, 20.0, 1.0)
+    search = {"steps": 30, "layers": "784-12-10", "init": "he", "batch_size": 50}
+    by_image = mnistgpu.lr_find(*arrays, sample_weight=weights, **search)
+    assert by_image == mnistgpu.lr_find(*arrays, class_weight={7: 20}, **search)
+    assert by_image != mnistgpu.lr_find(*arrays, **search)
+    how = SMALL | {"epochs": 1, "alpha": [0.1, 0.2]}
+    runs = mnistgpu.sweep(*arrays, out=tmp_path / "s", sample_weight=weights, **how)
+    expected = mnistgpu.fit(*arrays, class_weight={7: 20}, **SMALL | {"epochs": 1, "alpha": 0.2})
+    assert runs[1].digest == expected.digest
+
+
 def test_images_of_weight_zero_are_left_out_and_said(arrays):
     images, labels = arrays
     weights = np.where(np.arange(900) < 100, 0.0, 1.0)
@@ -60,7 +86,7 @@ def test_a_stopped_run_goes_on_with_its_weights_alone(arrays, tmp_path):
     how = SMALL | {"epochs": 4}
     whole = mnistgpu.fit(images, labels, sample_weight=weights, **how)
     mnistgpu.fit(images, labels, sample_weight=weights, out=tmp_path / "a", **SMALL)
-    with pytest.raises(mnistgpu.DataError, match="not the data that"):
+    with pytest.raises(mnistgpu.DataError, match=r"not the data that .* with their sample_weight"):
         mnistgpu.resume(tmp_path / "a", images, labels, epochs=4, out=tmp_path / "b")
     run = mnistgpu.resume(
         tmp_path / "a", images, labels, sample_weight=weights, epochs=4, out=tmp_path / "b"
@@ -77,6 +103,7 @@ def test_a_stopped_run_goes_on_with_its_weights_alone(arrays, tmp_path):
         (np.where(np.arange(900) == 5, -1.0, 1.0), "the weight of image 5 is -1"),
         (np.zeros(900), "all weights are 0"),
         (["much"] * 900, "sample_weight: must be numbers"),
+        (np.where(np.arange(900) == 5, 1e31, 1.0), r"reach from 1 to 1e\+31; the largest may be"),
     ],
 )
 def test_wrong_weights_are_refused(arrays, weights, says):

@@ -8,6 +8,8 @@ from helpers import processes, runs
 from helpers.command import run, run_here
 from helpers.terminal import frames
 
+import mnistgpu
+from mnistgpu.commands.sweeping import values_of
 from mnistgpu.runs import checkpoint, run_directory
 
 LISTS = ("--layers", "784-8-10,784-10", "--alpha", "0.1, 0.3", "--validation", 100)
@@ -115,6 +117,17 @@ def test_what_was_stopped_is_resumed_by_the_same_command(small_set, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     name = "model.safetensors"
     assert (out / "seed-0" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_comma_between_weights_of_classes_is_part_of_their_list():
+    for text, values in (
+        ("none,balanced", ["none", "balanced"]),
+        ("0:1,7:2.5", ["0:1,7:2.5"]),  # as for mnistgpu train
+        ("none,0:1, 7:2.5,balanced,3:2", ["none", "0:1, 7:2.5", "balanced", "3:2"]),
+    ):
+        assert values_of("class_weight", text) == values
+    with pytest.raises(mnistgpu.UsageError, match="--class-weight must be a list"):
+        values_of("class_weight", "0:1,,7:2")
 
 
 @pytest.mark.parametrize(

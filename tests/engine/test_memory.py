@@ -102,13 +102,13 @@ def test_a_run_on_a_gpu_takes_no_more_than_estimated(changes, graph):
     assert held.most < estimate < 4 * held.most
 
 
-def small_gpu(monkeypatch, settings, free, images=900):
+def small_gpu(monkeypatch, settings, free, pixel=1, images=900):
     """Let NumPy raise as an allocator does that has `free` bytes."""
     right = Engine.gradient
 
     def gradient(self, rows, *others):
         count = rows.stop if isinstance(rows, slice) else rows.shape[0]
-        if memory.needed(settings, images, count) > free:
+        if memory.needed(settings, images, count, pixel) > free:
             raise MemoryError("Out of memory allocating 1,073,741,824 bytes (allocated so far: 0).")
         return right(self, rows, *others)
 
@@ -138,6 +138,19 @@ def test_the_batch_size_that_is_named_fits(monkeypatch, dataset):
     assert isinstance(e.value, RunError)
     assert e.value.exit_status == 1
     training.train(settings.changed(batch_size=256), dataset, NUMPY)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_features_need_the_memory_of_their_type(monkeypatch, dataset):
+    """Four bytes for each instead of one: 512 rows would fit if they were images."""
+    rows = dataset.train.images.astype(np.float32)
+    features = replace(dataset, train=replace(dataset.train, images=rows))
+    settings = SETTINGS.changed(batch_size=900, iterations=3)
+    free = memory.needed(settings, 900, 300, rows.itemsize)
+    assert memory.needed(settings, 900, 512) < free
+    small_gpu(monkeypatch, settings, free, rows.itemsize)
+    with pytest.raises(OutOfMemoryError, match="--batch-size 256 would fit"):
+        training.train(settings, features, NUMPY)
 
 
 @pytest.mark.usefixtures("one_process")

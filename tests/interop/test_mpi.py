@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -196,6 +197,29 @@ def test_a_script_of_ones_own(few, tmp_path):
     assert "error: rank 1 has failed: ValueError: a mistake in a script" in done.stderr
 
 
+CALLBACK = """
+import os, sys, mnistgpu
+class End(mnistgpu.Callback):
+    def begin(self, trainer, progress, stop):
+        self.stop = stop
+    def row(self, row, theta):
+        if os.environ["PMI_RANK"] == "0" and row.epoch >= 2:
+            self.stop.finish()
+run = mnistgpu.fit(sys.argv[1], epochs=5, batch_size=100, ranks="mpi", callbacks=[End()])
+open(sys.argv[2] + os.environ["PMI_RANK"], "w").write(f"{run.history[-1].epoch} {run.digest}")
+"""
+
+
+def test_a_callback_of_one_rank_finishes_the_run_on_all(few, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(CALLBACK)
+    done = run(2, few, tmp_path / "rank-", program=(script,))
+    assert done.returncode == 0, done.stderr
+    found = [(tmp_path / f"rank-{rank}").read_text() for rank in range(2)]
+    assert found[0] == found[1]
+    assert found[0].startswith("2.0 ")
+
+
 def test_no_rank_starts_a_process_of_its_own(tmp_path):
     """Fork after MPI has begun is unsafe; `strong` would share its steps with forked workers."""
     out = tmp_path / "run"
@@ -238,6 +262,21 @@ def test_a_sweep_that_is_stopped_saves_every_run_and_goes_on(few, tmp_path):
     for seed in (0, 1):
         assert checkpoint.load(tmp_path / f"seed-{seed}").taken > 0
     assert not (tmp_path / "seed-2").exists()
+
+
+def test_a_rank_without_a_run_left_ends_with_those_that_are_stopped(few, tmp_path):
+    """It waits for the others in MPI, where it does not see Ctrl-C."""
+    how = (*SWEEP, "--data", few, "--epochs", "1,100000", "--out", tmp_path)
+    job = start(2, *how, "--checkpoint-every", "1epochs", program=("-m", "mnistgpu.cli"))
+    wait_for(tmp_path / "epochs-1" / "report.png", job)
+    wait_for(tmp_path / "epochs-100000" / checkpoint.FILE, job)
+    time.sleep(0.5)
+    job.send_signal(2)
+    printed, errors = job.communicate(timeout=60)
+    assert job.returncode == 130, errors
+    assert errors.count("run 2 of 2") == errors.count("go on with: ") == 1
+    assert printed.count("finished") == 1
+    assert checkpoint.load(tmp_path / "epochs-100000").taken > 0
 
 
 def test_other_commands_are_refused_on_ranks(tmp_path):

@@ -223,6 +223,9 @@ def test_wrong_settings_and_other_features_are_refused(wine):
         ({"rotation": 10.0}, "deform images, but X has features"),
         ({"precision": "exact"}, "needs whole grey levels, but X has features"),
         ({"image_shape": (3, 3)}, "image_shape: 3x3 is not 13"),
+        ({"image_shape": 13}, "image_shape: must be the height and the width of an image"),
+        ({"image_shape": (-1, -13)}, "image_shape: -1x-13 is not 13"),
+        ({"class_weight": {0: "much"}}, "class_weight: {0: 'much'} must be one of the classes"),
         ({"hidden_layer_sizes": None}, "hidden_layer_sizes: must be whole numbers"),
         ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes: must be whole numbers"),
         ({"batch_size": "auto"}, "--batch-size must be"),
@@ -234,6 +237,7 @@ def test_wrong_settings_and_other_features_are_refused(wine):
     for wrong, says in (
         ({"class_weight": "balanced"}, "sees no whole set to balance"),
         ({"early_stopping": 3}, "partial_fit holds nothing out"),
+        ({"class_weight": {0: 0, 1: 0, 2: 0}}, "X: every row has the weight 0"),
     ):
         with pytest.raises(ValueError, match=says):
             MnistGpuClassifier(**QUICK | wrong).partial_fit(X, y, [0, 1, 2])
