@@ -47,7 +47,12 @@ def job(monkeypatch, capfd):
         return first, others
 
     def why(seconds=20.0):
-        return capfd.readouterr().err if aborted.wait(seconds) else ""
+        """What was said until the job was ended, by whichever rank was first."""
+        end, said = time.monotonic() + seconds, ""
+        while time.monotonic() < end and not ("error: " in said and aborted.is_set()):
+            time.sleep(0.02)
+            said += capfd.readouterr().err
+        return said
 
     made.why, made.aborted, made.read = why, aborted, lambda: capfd.readouterr().err
     yield made
