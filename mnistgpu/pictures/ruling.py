@@ -110,7 +110,9 @@ def ruled_parts(found: np.ndarray, thin: np.ndarray, thickest: float) -> np.ndar
     near = np.zeros_like(rules)
     for name in np.flatnonzero(kept):
         rows, columns = np.nonzero((names == name) & (found > 0))
-        fall, start = np.polyfit(columns, rows, 1)
+        fall, start = 0.0, rows.mean()
+        if np.ptp(columns):  # pieces of one column have no slope
+            fall, start = np.polyfit(columns, rows, 1)
         left, right = ((x, round(start + fall * x)) for x in (0, width - 1))
         cv2.line(near, left, right, 1, max(3, round(area[name] / long[name]) + 2))
     rules |= near & thin

@@ -167,7 +167,7 @@ def test_an_image_is_built_and_answers(target):
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """The wheel and the sdist, made by `python -m build`."""
-    pytest.importorskip("build", reason="build is missing: pip install build")
+    pytest.importorskip("build.__main__", reason="build is missing: pip install build")
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", folder, ROOT)
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
