@@ -4,11 +4,13 @@ import re
 import shutil
 
 import numpy as np
+import pytest
 from helpers.mnist import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_examples_run_as_written(tmp_path, monkeypatch, capsys, arrays):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "tests" / "golden" / "photo-7.jpg", "photo.jpg")

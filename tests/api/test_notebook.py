@@ -42,6 +42,7 @@ def text_of(outputs):
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_examples(tmp_path):
     notebook = jupytext.read(ROOT / "examples" / "notebook.py")
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
@@ -74,6 +75,7 @@ def press_stop(directory):
     return press
 
 
+@pytest.mark.slow
 def test_the_stop_button_keeps_what_was_learnt(tmp_path):
     run = tmp_path / "run"
     outputs = executed(

@@ -66,6 +66,7 @@ def run(system, *commands, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("system", "encoding"), [("windows", "cp1252"), ("macos", "utf-8")])
 def test_every_command_works(data, tmp_path, system, encoding):
     first, second = "Läufe/one run", "Läufe/two"

@@ -65,6 +65,7 @@ def test_the_longer_recipes_shortened(mnist, name):
     assert training.train(settings, mnist, NUMPY).results["test_accuracy"] > 0.97
 
 
+@pytest.mark.slow
 def test_record_shortened(digits):
     """Ciresan's largest net takes two epochs of few images: finite, learning, to be gone on with.
 

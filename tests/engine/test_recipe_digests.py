@@ -48,6 +48,7 @@ def test_the_first_steps_of_a_recipe_have_the_same_bits(found, name):
     assert found[name] == PINNED[name]
 
 
+@pytest.mark.slow
 def test_two_workers_change_rounding_alone():
     apart = output("--two-workers", "classic", "fast", "accurate", "strong")
     for name in ("classic", "fast", "accurate", "strong"):

@@ -42,6 +42,7 @@ def test_the_benchmark_on_a_tiny_size(tmp_path):
         assert f"| {title} |" in summary
 
 
+@pytest.mark.slow
 def test_a_section_alone_is_measured_and_not_saved():
     saved = [path.stat().st_mtime_ns for path in sorted((ROOT / "benchmarks/results").iterdir())]
     printed = benchmark("--tiny", "--only", "recipes")

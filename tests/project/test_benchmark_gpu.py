@@ -160,6 +160,7 @@ def test_no_part_takes_the_time_that_is_kept_for_another(gpu, checks, minutes):
         assert name in names
 
 
+@pytest.mark.slow
 def test_what_a_part_has_started_ends_with_it(gpu, monkeypatch, tmp_path):
     script, note = tmp_path / "hangs.py", tmp_path / "pid"
     script.write_text(

@@ -150,6 +150,7 @@ def test_your_own_digits(tmp_path, digits):
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_watch_it_learn(tmp_path):
     printed = run("watch_it_learn.py", "--iterations", 6, "--layers", "784-9-10", cwd=tmp_path)
     assert "6 snapshots in learning.gif" in printed

@@ -33,6 +33,7 @@ def printed(folder, *options):
     return processes.run([*command, *options], cwd=folder, env=environment).stdout
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_said_once_by_several_processes(tmp_path):
     pytest.importorskip("xdist", reason="pytest-xdist is missing")
     output = printed(tmp_path, "-n", 2)

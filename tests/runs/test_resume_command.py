@@ -18,6 +18,7 @@ from mnistgpu.errors import DataError
 from mnistgpu.runs import checkpoint, run_directory
 
 
+@pytest.mark.slow
 def test_finished_is_finished(uninterrupted, tmp_path, options):
     path = tmp_path / "run"
     shutil.copytree(uninterrupted, path)

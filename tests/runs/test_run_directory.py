@@ -141,6 +141,7 @@ def test_a_run_that_diverges_late_keeps_its_last_good_checkpoint(options, tmp_pa
     assert np.isfinite(saved.vectors["theta"]).all()
 
 
+@pytest.mark.slow
 def test_runs_that_begin_together_have_directories_of_their_own(options, tmp_path):
     """Eight of them, of which some begin in the same second."""
     begun_together = [start(*options, "--iterations", 2, cwd=tmp_path) for _ in range(8)]

@@ -99,6 +99,7 @@ def test_data_that_are_gone_or_others_are_refused(data, tmp_path):
         mnistgpu.load(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_every_command_takes_it(data, tmp_path):
     path, table = tmp_path / "run", tmp_path / "test.csv"
     process = runs.begun(path, "--data", data, "--layers", "784-12-10", "--iterations", runs.LONG)

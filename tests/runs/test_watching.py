@@ -165,6 +165,7 @@ def get(address):
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_the_page_in_a_browser(tmp_path):
     with launched() as browser:
         process, address = begun(tmp_path, "--epochs", 12)

@@ -144,6 +144,7 @@ def draw_with_mouse(page, digit):
         page.mouse.up()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
 def test_one_draws_and_it_answers(browser, tmp_path, size, scheme):
     path = mnistgpu.export("shipped", tmp_path / "digits.html")

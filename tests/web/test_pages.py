@@ -106,7 +106,9 @@ def test_every_digit_by_mouse(browser, served):
     assert watched.complaints == []
 
 
-@pytest.mark.parametrize("digit", list(HAND))
+@pytest.mark.parametrize(
+    "digit", [each if each == 5 else pytest.param(each, marks=pytest.mark.slow) for each in HAND]
+)
 def test_on_a_phone_by_touch(browser, served, digit):
     watched, page = opened(browser, served[0], size="phone", has_touch=True, is_mobile=True)
     sheet = page.locator("#canvas").bounding_box()
@@ -273,6 +275,7 @@ def test_screen_readers_get_the_digit_and_its_probability_together(browser, serv
     assert page.get_attribute("#digit", "aria-hidden") == "true"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["small phone", "phone on its side", "small phone on its side"])
 def test_on_small_screens_all_is_within_reach(browser, served, size):
     watched, page = opened(browser, served[0], size=size, has_touch=True, is_mobile=True)

@@ -264,6 +264,7 @@ STEPS = 400
 OFTEN = ("--checkpoint-every", "0s")  # after each step, which makes the run long enough to disturb
 
 
+@pytest.mark.slow
 def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
     """Ctrl-C goes to all processes of a terminal; a step that several take is taken to its end."""
     whole, path = tmp_path / "whole", tmp_path / "run"
@@ -283,6 +284,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path):
         assert np.array_equal(checkpoint.load(path).vectors[name], values), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(system.cores() < 2, reason="one core: no other process to share with")
 def test_a_run_whose_other_process_is_killed_says_so_and_can_be_resumed(tmp_path):
     path = tmp_path / "run"
