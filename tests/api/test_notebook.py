@@ -104,6 +104,7 @@ def test_the_stop_button_keeps_what_was_learnt(tmp_path):
     assert (run / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_in_a_script_the_stop_button_ends_the_loop(tmp_path):
     outputs = executed(
         "import mnistgpu\ndigits = mnistgpu.load_data().train",
@@ -118,6 +119,7 @@ def test_in_a_script_the_stop_button_ends_the_loop(tmp_path):
     assert re.search(r"of 1,000,000; go on with mnistgpu\.resume\('run'\)", text_of(outputs[1]))
 
 
+@pytest.mark.slow
 def test_figures_are_shown_also_where_matplotlib_was_not_set_up(tmp_path):
     outputs = executed(
         "import mnistgpu\ndigits = mnistgpu.load_data().train\n"

@@ -70,6 +70,7 @@ def test_what_a_run_leaves(finished):
         assert picture.width > 800
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 def test_a_live_bar_on_a_terminal(tmp_path):
     ours, theirs = os.openpty()

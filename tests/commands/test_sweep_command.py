@@ -104,6 +104,7 @@ def test_ctrl_c_saves_the_current_run_and_the_same_command_goes_on(small_set, tm
     assert not (out / "seed-1").exists()
 
 
+@pytest.mark.slow
 def test_what_was_stopped_is_resumed_by_the_same_command(small_set, tmp_path):
     out = tmp_path / "s"
     options = ("--data", small_set, "--validation", 100, "--batch-size", 20, "--iterations", 300)

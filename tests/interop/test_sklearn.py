@@ -250,6 +250,7 @@ def test_wrong_settings_and_other_features_are_refused(wine):
         _ = fitted.model_
 
 
+@pytest.mark.slow
 def test_inside_the_tools_of_scikit_learn(wine):
     X, y = wine
     quick = MnistGpuClassifier(**QUICK | {"epochs": 15})

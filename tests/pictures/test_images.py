@@ -126,6 +126,7 @@ def test_exif_rotation(orientation, kind):
 # The same digit, however it was drawn
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     digit=st.integers(0, 9),

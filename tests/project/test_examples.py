@@ -157,6 +157,7 @@ def test_watch_it_learn(tmp_path):
     assert (tmp_path / "learning.gif").read_bytes()[:6] == b"GIF89a"
 
 
+@pytest.mark.slow
 def test_loggers(tmp_path):
     printed = run("loggers.py", "--out", "logs", "--epochs", 1, cwd=tmp_path)
     assert "layer 3: norm" in printed

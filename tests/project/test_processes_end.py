@@ -53,6 +53,7 @@ def left(folder):
     return [int(process) for process, _ in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", [[], BACKGROUND], ids=["terminal", "background"])
 def test_a_test_that_fails_leaves_no_process(tmp_path, shell):
     output, _ = begun(tmp_path, *shell).communicate(timeout=60)
@@ -60,6 +61,7 @@ def test_a_test_that_fails_leaves_no_process(tmp_path, shell):
     assert have_ended(left(tmp_path), seconds=0.5)
 
 
+@pytest.mark.slow
 def test_a_test_that_is_stopped_leaves_no_process(tmp_path):
     (tmp_path / "waits").touch()
     process = begun(tmp_path)
@@ -71,6 +73,7 @@ def test_a_test_that_is_stopped_leaves_no_process(tmp_path):
     assert have_ended(left(tmp_path), seconds=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_test_that_is_killed_leaves_no_process(tmp_path, number):
     """But for a child of its process, which in this project ends by itself."""

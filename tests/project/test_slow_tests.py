@@ -41,12 +41,14 @@ def test_what_was_left_out_is_said_once_by_several_processes(tmp_path):
     assert output.count(SENTENCE) == 1
 
 
+@pytest.mark.slow
 def test_where_nothing_slow_was_left_out_nothing_is_said(tmp_path):
     output = printed(tmp_path, "-m", "slow")
     assert "3 passed, 2 deselected" in output
     assert "left out" not in output
 
 
+@pytest.mark.slow
 def test_what_k_leaves_out_is_not_counted(tmp_path):
     output = printed(tmp_path, "-k", "slowly and 1 or quickly")
     assert "1 passed" in output

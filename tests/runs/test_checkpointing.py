@@ -61,6 +61,7 @@ def test_times_of_checkpoints():
     assert parse_every("never").seconds == math.inf
 
 
+@pytest.mark.slow
 def test_every_checkpoint_of_a_run_that_diverges_loads(dataset, tmp_path):
     """Sums, scores and parameters overflow at different steps: none may replace what was good."""
     chance, steep = random.Random(0), {"batch_size": 50, "epochs": 2, "warmup": 0.9}

@@ -195,6 +195,7 @@ def test_the_page_in_a_browser(tmp_path):
     assert (tmp_path / "run" / watching.FILE).exists()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_that_was_stopped(tmp_path):
     with launched() as browser:
         process, address = begun(tmp_path, "--iterations", 40_000)
@@ -228,6 +229,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_of_the_page_either(tmp_path):
     """Not even that the page of a finished run waits for a browser."""
     arguments = (*RUN, "--iterations", 2, "--watch", "--quiet", "--out", tmp_path / "run")
@@ -245,6 +247,7 @@ def status_of_refusal(request):
         return refusal.value.code
 
 
+@pytest.mark.slow
 def test_the_page_by_hand(tmp_path):
     process, address = begun(tmp_path, "--epochs", 4)
     first = get(f"{address}state")

@@ -151,6 +151,7 @@ def test_what_is_no_http(address):
         assert client.recv(100)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
 
 
+@pytest.mark.slow
 def test_slow_clients_are_hung_up_on(trained, monkeypatch):
     monkeypatch.setattr(guard, "PATIENCE", 0.5)
     bound = server.listen("127.0.0.1", 0)
