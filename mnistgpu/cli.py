@@ -21,7 +21,7 @@ from mnistgpu.commands.flags import (
 )
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
-from mnistgpu.train import ranks_started, start, train_command
+from mnistgpu.train import chosen_ranks, start, train_command
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -301,11 +301,7 @@ def sweep(
     """
     from mnistgpu.commands import sweeping
 
-    ranks = None
-    if ranks_started() > 1:
-        from mnistgpu.interop import mpi
-
-        ranks = mpi.chosen(None)
+    ranks = chosen_ranks()
     if not sweeping.sweep(lists, recipe, deform, data, backend, out, checkpoint_every, yes, ranks):
         raise typer.Exit(1)
 

@@ -124,11 +124,7 @@ def train(
         return display(quiet, log, note)
 
     stop = Stop()
-    ranks = None
-    if ranks_started() > 1 or communicator is not None or profile or rank_timeout is not None:
-        from mnistgpu.interop import mpi
-
-        ranks = mpi.chosen(communicator, rank_timeout, profile)
+    ranks = chosen_ranks(communicator, rank_timeout, profile)
     options: dict[str, Any] = {
         "ranks": ranks,
         "deform": deform,
@@ -256,6 +252,20 @@ def start(app: typer.Typer, shared: Sequence[str] = ()) -> None:
 
         mpi.run(functools.partial(run_app, app), shared)
     run_app(app)
+
+
+def chosen_ranks(
+    communicator: str | None = None, timeout: float | None = None, profile: bool = False
+) -> Any:
+    """The ranks that share the work, see `mpi.chosen`; None for one process, which loads no MPI.
+
+    UsageError for flags that need ranks where there are none.
+    """
+    if ranks_started() == 1 and communicator is None and timeout is None and not profile:
+        return None
+    from mnistgpu.interop import mpi
+
+    return mpi.chosen(communicator, timeout, profile)
 
 
 def ranks_started() -> int:

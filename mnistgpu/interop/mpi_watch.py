@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,7 @@ class End:
     words: str
 
 
-class Watch:
+class Watch(ABC):
     """What both kinds share. `abort` ends the job on all ranks, by MPI."""
 
     def __init__(self, rank: int, size: int, abort: Callable[[int], object]):
@@ -55,12 +56,13 @@ class Watch:
         self.thread = threading.Thread(target=self._watch, name="signs of life", daemon=True)
         self.thread.start()
 
+    @abstractmethod
     def end(self, end: End) -> None:
         """This rank has ended; returns when all have. The job is ended if another rank has not."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _watch(self) -> None:
-        raise NotImplementedError
+        """Look, until the end of the job, for ranks that are dead or silent."""
 
     def stop_job(self, reason: str, status: int = 1) -> None:
         """Print why the job ends, and end it on all ranks; never returns to the training."""

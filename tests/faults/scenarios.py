@@ -1,6 +1,7 @@
 """Commands whose calls to the system fail, and what must hold afterwards; see inject.py."""
 
 import json
+from abc import ABC, abstractmethod
 from unittest import mock
 
 import numpy as np
@@ -65,8 +66,11 @@ def strangers(folder):
     return sorted(path.name for path in folder.iterdir() if path.name not in known)
 
 
-class Scenario:
-    """A command, and what is true after it whatever has failed."""
+class Scenario(ABC):
+    """A command, and what is true after it whatever has failed.
+
+    `survives(folder)`, where there is one, says what is true after a power cut.
+    """
 
     def __init__(self, name):
         self.name = name
@@ -76,21 +80,17 @@ class Scenario:
         (folder / "set").mkdir()
         runs.write_small_set(folder / "set")
 
+    @abstractmethod
     def act(self, folder):
         """Run the command; returns its exit status and its error output."""
-        raise NotImplementedError
 
     def remember(self, folder):
         """Keep what the command leaves when nothing fails."""
         self.new = content(folder / "run")
 
+    @abstractmethod
     def check(self, folder, status):
         """AssertionError if a promise is broken after a call has failed."""
-        raise NotImplementedError
-
-    def survives(self, folder):
-        """AssertionError if a promise is broken after power was lost."""
-        raise NotImplementedError
 
 
 class Train(Scenario):
