@@ -362,7 +362,7 @@ def export(
 ) -> None:
     """Write a trained network for other programs: ONNX, arrays, C, a page, a folder for the Hub.
 
-    An .html file is a page on which one draws a digit and which answers without any network. With
+    An .html file is a page on which one draws a digit and which answers without internet. With
     --hub, --data is what the accuracy in the model card is measured on.
     """
     from mnistgpu.commands import exporting

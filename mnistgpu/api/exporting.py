@@ -67,7 +67,7 @@ def export(
         .npz    plain arrays of NumPy
         .json   the same numbers for everything else
         .h      a C header with functions that answer
-        .html   a page on which one draws a digit, and which answers without any network
+        .html   a page on which one draws a digit, and which answers without internet
     input: of .onnx: "uint8" (by default), for images as those of the training, or "float", for
         floats from 0 to 1.
     hub: write a folder as the Hugging Face Hub has it: model.safetensors, config.json and a model

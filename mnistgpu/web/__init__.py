@@ -4,5 +4,6 @@ Read `draw.py` first: it serves the drawing page, `draw.html` with the script `d
 saves drawings for training. `watch.py` serves `watch.html`. Both run on `server.py`; `door.py` says
 who may use them, and `guard.py` refuses foreign and harmful requests. Only this folder needs the
 extra `web` (starlette, uvicorn and segno). `alone.py` makes one file of the drawing page, which
-answers by `alone.js` and needs neither the extra nor a server.
+answers by `alone.js` and needs neither the extra nor a server. `about.py` says what both forms of
+it are told about the network.
 """

@@ -1,4 +1,4 @@
-"""The drawing page as one file that needs no server and no network: its own answers.
+"""The drawing page as one file that needs no server and no internet: it answers by itself.
 
 `draw.html` and `draw.js` are those of the served page; `alone.js` answers instead of the server.
 """
@@ -33,7 +33,7 @@ def page(
     members: Sequence[tuple[str, Sequence[Layer]]],
     facts: Mapping[str, str],
 ) -> str:
-    """The page. about: what the served page asks its server for, see `draw.described`.
+    """The page. about: what the served page asks its server for, see `about.described`.
 
     members: the activation and the layers of each network, whose mean probabilities are the answer.
     facts: what the file says about itself, by name. UsageError for an activation that `alone.js`

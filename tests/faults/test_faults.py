@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from faults import inject, power, writers
+from faults.scenarios import SCENARIOS
 
 pytestmark = [
     pytest.mark.slow,
@@ -16,7 +17,6 @@ pytestmark = [
 SAMPLE = os.environ.get("MNISTGPU_FAULTS", "12")  # calls of each scenario; 0: all of them
 ORDERS = os.environ.get("MNISTGPU_ORDERS", "200")  # of two writers
 SEED = os.environ.get("MNISTGPU_SEED", "1")
-NAMES = ("train", "processes", "resume", "force", "committee", "submit", "keep", "report")
 
 
 def started(program, folder, *arguments):
@@ -28,7 +28,7 @@ def started(program, folder, *arguments):
         pytest.skip(f"no compiler makes the library that lets calls fail ({error})")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_whichever_call_fails_every_promise_holds(name, tmp_path):
     done = started(inject.__file__, tmp_path, name, "--sample", SAMPLE, "--seed", SEED)
     print(done.stdout)
@@ -50,7 +50,9 @@ def test_after_a_power_cut_every_promise_holds(tmp_path):
     print(done.stdout)
     assert done.returncode == 0, done.stdout
     assert ", 0 promises broken" in done.stdout
-    assert started(power.__file__, tmp_path, "careless").returncode == 1
+    careless = started(power.__file__, tmp_path, "careless")
+    assert careless.returncode == 1
+    assert ", 3 promises broken" in careless.stdout
 
 
 def test_two_writers_in_many_orders(tmp_path):

@@ -188,7 +188,7 @@ def test_files_and_metadata_of_both(built):
         assert any(each.startswith(f"mnistgpu/{name}") for each in names), name
     assert not any(each.startswith(("tests/", "docs/", "benchmarks/")) for each in names)
     tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
