@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from mnistgpu.api import reading
 from mnistgpu.api.inputs import AnyPath, check_switches, directory_of, is_path, network_of
 from mnistgpu.api.own_data import digits_to_judge, members_of, name_of, origin_of
 from mnistgpu.backend import NUMPY
-from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.errors import DataError, UsageError, did_you_mean, warn
 from mnistgpu.interop import c_header, card, exported, hub, onnx_file, plain_files
 from mnistgpu.interop.exported import Exported
 from mnistgpu.models.committee import Committee
@@ -119,12 +118,12 @@ def network_and_how_far(given: Any) -> tuple[Model | Committee, str]:
     """The network of `network_of`, and how far its run is: "" if it was finished."""
     if is_path(given) and str(given) != "shipped" and stopped.is_stopped(Path(given)):
         trained, _, how_far = stopped.read(Path(given), reading.load_data)
-        warnings.warn(stopped.sentence(Path(given), how_far), stacklevel=3)
+        warn(stopped.sentence(Path(given), how_far))
         return trained, how_far
     how_far = ""
     if getattr(given, "stopped", False):
         how_far = stopped.of_run(given.results["iterations"], given.settings, given.dataset)
-        warnings.warn(f"{given!r}: not finished; its network is that {how_far}", stacklevel=3)
+        warn(stopped.sentence(repr(given), how_far))
     return network_of(given), how_far
 
 
@@ -162,7 +161,7 @@ def measure(
     except DataError as error:
         if X is not None:
             raise
-        warnings.warn(f"the card has no accuracy: {error}", stacklevel=4)
+        warn(f"the card has no accuracy: {error}")
         who, why = name_of(given), str(error).partition("; ")[0]  # after it: what to do here
         why = why.removeprefix(f"{who}: ").replace(f" {who} was", " the network was")
         return None, f"it {why}" if why.startswith("was ") else why

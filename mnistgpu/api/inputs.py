@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -219,7 +218,10 @@ def without_digits(settings: Settings, dataset: Dataset) -> tuple[Settings, Data
 
 def noted(dataset: Dataset, note: str) -> Dataset:
     """The set with one more sentence that is said of it."""
-    return replace(dataset, train=replace(dataset.train, notes=(*dataset.train.notes, note)))
+    train = replace(dataset.train, notes=(*dataset.train.notes, note))
+    if "digest" in vars(dataset.train):  # computed already; notes are no part of it
+        vars(train)["digest"] = dataset.train.digest
+    return replace(dataset, train=train)
 
 
 def with_validation(changes: Mapping[str, Any], validation: Any) -> tuple[dict[str, Any], Any]:
@@ -256,7 +258,7 @@ def network_of(given: Any) -> Model | Committee:
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
             trained, _, how_far = stopped.read(path, reading.load_data)
-            warnings.warn(stopped.sentence(path, how_far), stacklevel=3)
+            warn(stopped.sentence(path, how_far))
             return trained
         found_there = committee.load(path)
         hub.check(path, found_there)

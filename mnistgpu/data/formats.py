@@ -26,9 +26,13 @@ MENDS = {  # formats that are not read, and how to save their content so that it
     ".mat": f"read it with scipy.io.loadmat, and save with {AS_NPZ}",
     **dict.fromkeys((".h5", ".hdf5"), f"read it with h5py, and save with {AS_NPZ}"),
     ".arff": f"read it with scipy.io.arff.loadarff, and save with pandas.{AS_TABLE}",
-    **dict.fromkeys((".xls", ".xlsx", ".ods"), f"read it with pandas.read_excel, and {AS_TABLE}"),
+    **dict.fromkeys(
+        (".xls", ".xlsx", ".ods"), f"read it with pandas.read_excel, and save with {AS_TABLE}"
+    ),
     ".feather": f"read it with pandas.read_feather, and save with {AS_TABLE}",
-    **dict.fromkeys((".json", ".jsonl"), f"read it with pandas.read_json, and {AS_TABLE}"),
+    **dict.fromkeys(
+        (".json", ".jsonl"), f"read it with pandas.read_json, and save with {AS_TABLE}"
+    ),
     **dict.fromkeys((".xz", ".bz2", ".zst", ".7z", ".rar", ".tar", ".tgz"), UNPACK),
 }
 BEGINNINGS = {

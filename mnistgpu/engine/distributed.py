@@ -103,8 +103,7 @@ class DistributedEngine(Engine):
     def cut(self, rows: Array | slice) -> list[range]:
         """Where each of this rank's workers' shards begin; none if there are too few for it."""
         starts = range(0, images_in(rows), self.shard_rows)
-        rank, size = self.communicator.rank, self.communicator.size
-        own = starts[len(starts) * rank // size : len(starts) * (rank + 1) // size]
+        own = starts[self.communicator.part(len(starts))]
         share = max(1, -(-len(own) // len(self.shards)))
         return [own[i : i + share] for i in range(0, len(own), share)]
 

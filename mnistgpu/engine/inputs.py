@@ -114,9 +114,9 @@ class Inputs:
         return array_namespace(images).take(images, self.selected, axis=1)
 
     def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
-        """A shard's rows (m, pixels) uint8, as `crop` left them, to A_0 / factor (n_0, m).
+        """A shard's rows (m, pixels), as `crop` left them, to A_0 / factor (n_0, m).
 
-        They stay uint8 if they are multiplied `in_bytes`.
+        Grey levels stay uint8 if they are multiplied `in_bytes`.
 
         `chance` decides deformation, noise and dropout. Each is done in the order in which the
         numbers lie in memory: images as columns after a deformation, as rows without one.
@@ -163,7 +163,7 @@ class Inputs:
         return array_namespace(images).take(images, self.selected, axis=1)
 
     def fill(self, X: np.ndarray, images: np.ndarray) -> None:
-        """Write images (m, pixels) uint8 into X (m, n_0): `columns` as rows, if none is random."""
+        """Write images (m, pixels) into X (m, n_0): `columns` as rows, if none is random."""
         np.copyto(X, images)
         if self.factor != self.scale:
             X *= self.scale

@@ -102,7 +102,7 @@ class Shard:
             self.statistics.append((X.shape[1], buffers.statistics()))
 
     def finish(self, gradient: Array, begin: int, images: int) -> None:
-        """Turn a gradient, summed over all shards of a batch, into the mean: it is that already.
+        """Make the mean of a gradient summed over all shards of a batch; here it is that already.
 
         gradient: all of it, or the part from parameter `begin` on; images: of the batch.
         """

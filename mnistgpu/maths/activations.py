@@ -51,7 +51,7 @@ def leaky_relu_derivative(Z: Array, A: Array) -> Array:
 
 
 def tanh(Z: Array) -> Array:
-    """The hyperbolic tangent, as the library of Z has it. Those that follow can take another."""
+    """The hyperbolic tangent, as the library of Z has it; the functions below can take another."""
     value: Array = array_namespace(Z).tanh(Z)
     return value
 

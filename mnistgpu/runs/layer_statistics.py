@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mnistgpu import network
 from mnistgpu.backend import Array
+from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.runs.callbacks import Callback
@@ -79,7 +80,7 @@ class LayerStatistics(Callback):
         xp = self.backend.xp
         if self.images.shape[1] != W.shape[1] and self.selected is not None:
             W = xp.take(W, self.selected, axis=1)  # the images have these pixels alone
-        X = xp.astype(self.images, W.dtype).T / 255.0
+        X = xp.astype(self.images, W.dtype).T * scale_of(self.images)
         A, _ = network.forward([(W, b), *others], X, ACTIVATIONS[self.settings.activation].value)
         return [
             int(xp.count_nonzero(xp.max(hidden, axis=1) == xp.min(hidden, axis=1)))

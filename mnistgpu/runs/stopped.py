@@ -9,6 +9,7 @@ import numpy as np
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError
 from mnistgpu.models.model import FILE as MODEL
@@ -59,16 +60,15 @@ def read(
     return model, progress.history, f"after {saved.taken:,} of {trainer.steps:,} iterations"
 
 
-def sentence(directory: Path, how_far: str) -> str:
-    """What is said of such a network; how_far: as `read` gives it."""
-    return f"{directory}: not finished; its network is that {how_far}"
+def sentence(who: object, how_far: str) -> str:
+    """What is said of such a network. who: what messages call it; how_far: as `read` gives it."""
+    return f"{who}: not finished; its network is that {how_far}"
 
 
 def of_run(taken: int, settings: Settings, dataset: data.Dataset | None) -> str:
     """How far a run is that was stopped in this program, after so many steps."""
     steps = settings.iterations
     if steps is None and dataset is not None:
-        training, _ = data.split(dataset.train, settings.validation, settings.seed)
-        per_epoch = -(-len(training) // (settings.batch_size or len(training)))
-        steps = (settings.epochs or 0) * per_epoch
+        left = len(dataset.train) - number_of(settings.validation, len(dataset.train))
+        steps = (settings.epochs or 0) * -(-left // (settings.batch_size or left))
     return f"after {taken:,}" + ("" if steps is None else f" of {steps:,}") + " iterations"

@@ -318,7 +318,7 @@ def processor() -> str:
 def can_fork() -> bool:
     """Whether processes can be forked that go on computing: on Linux.
 
-    macOS's frameworks do not survive a fork, and Windows has none.
+    macOS's frameworks do not survive a fork, Windows has none, and a rank of MPI must not.
     """
     return (
         not _most_cores
