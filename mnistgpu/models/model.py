@@ -28,6 +28,7 @@ from mnistgpu.storage import files, tensor_file
 FILE = "model.safetensors"  # in a run directory
 FORMAT = "mnistgpu-model"
 FORMAT_VERSION = 1
+EXPORTED = (".h", ".html", ".json", ".npz", ".onnx")  # no model files, see `load`
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +152,11 @@ def load(path: Path) -> Model:
     path = Path(path)
     if os.path.isdir(path):
         path = path / FILE
+    if path.suffix in EXPORTED:
+        raise DataError(
+            f"{path}: no model file (.safetensors); what `mnistgpu export` writes is not read "
+            "back, so give the run that was exported"
+        )
     if not files.is_file(path):
         raise DataError(
             f"{path}: no model here; give a run directory that `mnistgpu train` has finished, or "

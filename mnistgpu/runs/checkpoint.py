@@ -69,7 +69,7 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
         trainer.settings,
         data,
         data_digest,
-        machine(trainer.backend, 1 if trainer.communicator is None else trainer.communicator.size),
+        machine(trainer.backend, trainer.communicator and trainer.communicator.size),
         max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,
@@ -78,10 +78,13 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     )
 
 
-def machine(backend: Backend, ranks: int = 1) -> dict[str, str]:
-    """What decides how numbers are rounded: equal machines give equal bits."""
+def machine(backend: Backend, ranks: int | None = None) -> dict[str, str]:
+    """What decides how numbers are rounded: equal machines give equal bits.
+
+    ranks: how many share the steps; None without a communicator, whose one rank steps otherwise.
+    """
     facts = backend.describe()
-    if ranks > 1:
+    if ranks is not None:
         facts["steps"] = f"steps on {ranks} ranks"
     elif backend.name == "numpy":
         facts["steps"] = (

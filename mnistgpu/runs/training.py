@@ -52,8 +52,7 @@ def train(
         held_out = dataset.validation
     if resumed is not None:
         start = resumed.vectors.get(START)
-    ranks = 1 if communicator is None else communicator.size
-    workers = resume.workers(resumed, backend, ranks)
+    workers = resume.workers(resumed, backend, communicator and communicator.size)
     trainer = Trainer(settings, training, backend, workers, communicator, start)
     held_out = weighting.weighted(held_out, training, settings.class_weight, settings.sizes[-1])
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)

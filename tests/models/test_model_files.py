@@ -63,3 +63,10 @@ def test_a_file_without_a_digest_is_refused(tmp_path):
     path.write_bytes(len(head).to_bytes(8, "little") + head + content[8 + length :])
     with pytest.raises(DataError, match="its content does not have the digest in its header"):
         model.load(path)
+
+
+@pytest.mark.parametrize("name", ["net.json", "net.html", "net.npz", "net.onnx", "net.h"])
+def test_what_export_wrote_is_not_called_a_torn_model(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}" * 100)
+    with pytest.raises(DataError, match="what `mnistgpu export` writes is not read back"):
+        model.load(tmp_path / name)
