@@ -3,6 +3,7 @@
 import base64
 import json
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -234,6 +235,34 @@ def test_settings_that_do_not_fit_the_images_are_said_with_the_run(few, tmp_path
     experiment = experiments.read(small(tmp_path, "plain.test_loss", text=text))
     with pytest.raises(DataError, match=r"small.toml: \[runs.high\] --batch-size 401 is more than"):
         experiments.run(experiment, 0, few)
+
+
+@pytest.mark.parametrize(
+    ("count", "has_test", "has_validation", "parts"),
+    [
+        (2000, True, False, (400, 200, 500)),
+        (300, True, False, (270, 30, 500)),
+        (300, False, False, (270, 30, 30)),
+        (300, True, True, (300, 500, 500)),
+    ],
+)
+def test_other_sets_have_a_validation_and_a_test_too(
+    few, tmp_path, count, has_test, has_validation, parts
+):
+    """Two networks side by side may learn from any set, with any settings."""
+    train = replace(few.train, images=few.train.images[:count], labels=few.train.labels[:count])
+    validation = few.test if has_validation else None
+    given = data.Dataset(train, few.test if has_test else None, "mine", validation)
+    experiment = experiments.read(small(tmp_path, "plain.test_accuracy"))
+    plain, high = (
+        run._replace(settings=run.settings.changed(validation=50)) for run in experiment.runs
+    )
+    result = experiments.run(replace(experiment, runs=(plain, high)), 0, given)
+    seen = result.runs[0].dataset
+    assert tuple(map(len, (seen.train, seen.validation, seen.test))) == parts
+    if not has_validation:  # no image is in both
+        np.testing.assert_array_equal(seen.validation.images, train.images[-parts[1] :])
+    assert result.as_dict()["beside"]["images"] == parts[2]
 
 
 def test_check_says_what_does_not_hold(few, tmp_path, monkeypatch):
