@@ -66,6 +66,7 @@ _NAMES = {
     "Callback": "runs.callbacks",
     "LayerStatistics": "runs.layer_statistics",
     "Stop": "runs.stop",
+    "Steering": "runs.steering",
     "MnistGpuError": "errors",
     "UsageError": "errors",
     "DataError": "errors",

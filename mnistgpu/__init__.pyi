@@ -26,6 +26,7 @@ from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.layer_statistics import LayerStatistics
 from mnistgpu.runs.listing import list_runs
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -46,6 +47,7 @@ __all__ = [
     "RunError",
     "Settings",
     "ShapeError",
+    "Steering",
     "Stop",
     "StoppedError",
     "UsageError",

@@ -101,7 +101,9 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
     now, taken, why = after(trainer, step, 0)[0], trainer.taken, ""
     first, shared = trainer.first_arrays(), trainer.shared
     steps = CHECKED_STEPS if trainer.batches.per_epoch > 1 else 1  # one of a full batch takes long
-    for begin in range(0, min(2 * steps, trainer.steps), steps):
+    earliest = max(0, -trainer.batches.shift.ahead)  # that has a place in the epochs
+    last = min(earliest + 2 * steps, trainer.steps)
+    for begin in range(earliest, last, steps):
         count = min(steps, trainer.steps - begin)
         engine.shards, trainer.shared = plain, None
         trainer.restore(first, begin)

@@ -74,6 +74,13 @@ class LayerStatistics(Callback):
             )
         self.before = row.iteration, xp.asarray(theta) + 0.0
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """Forget the rows of steps that were undone."""
+        self.settings = trainer.settings
+        kept = [row for row in self.rows if row.iteration <= trainer.taken]
+        if len(kept) < len(self.rows):
+            self.rows[:], self.before = kept, None
+
     def dead_units(self, layers: list[network.Layer]) -> list[int]:
         """How many units of each hidden layer say the same for every image."""
         (W, b), *others = layers
