@@ -50,6 +50,7 @@ _NAMES = {
     "export": "api.exporting",
     "evaluate": "api.studies",
     "compare": "api.studies",
+    "explain": "api.explaining",
     "committee": "api.studies",
     "lr_find": "api.studies",
     "plot": "api.studies",

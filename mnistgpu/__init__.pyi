@@ -1,5 +1,6 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
@@ -57,6 +58,7 @@ __all__ = [
     "doctor",
     "draw",
     "evaluate",
+    "explain",
     "export",
     "fit",
     "list_runs",
