@@ -17,7 +17,8 @@ from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
-BESIDE = ("data", "data_path", "data_digest", "events")  # what a settings.json holds besides the settings
+# what a settings.json holds besides the settings
+BESIDE = ("data", "data_path", "data_digest", "events")
 LENGTHS = {"iterations", "epochs"}  # one of them says how long a run is
 
 

@@ -95,10 +95,12 @@ class Loop:
             self.look_ahead()  # the run went back to an earlier step
         else:
             self.stretch.close()
+            rate = trainer.learning_rate
             trainer.change(settings, shift, events.workers.get(events.newest(taken)))
             if trainer.batches.place(taken) % trainer.batches.per_epoch == 0:
                 self.progress.begin_epoch()
             self.begin_stretch()
+            trainer.learning_rate = rate  # of the last step, and not of those that were compared
         self.progress.finished = taken >= trainer.steps
         for callback in self.callbacks:
             callback.changed(trainer, self.progress)
@@ -120,6 +122,7 @@ class Loop:
                 if self.steering is None or not self.steering.roll_back(error):
                     raise
                 self.change()
+                self.steer(False)
             if self.trainer.taken == self.until:
                 self.change()
             if self.stop.interrupting and not self.progress.finished and self.interrupted():

@@ -17,7 +17,7 @@ from mnistgpu.errors import DivergedError, UsageError
 from mnistgpu.models.model import Model
 from mnistgpu.runs.events import flag_of, shown
 from mnistgpu.runs.history import Progress, Row
-from mnistgpu.runs.points import Points
+from mnistgpu.runs.points import Point, Points
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -182,8 +182,7 @@ class Steered:
             if not guilty or point is None:
                 return False
             what, _, _ = str(error).partition(", probably because")
-            self._points.go_back(point, trainer, progress)
-            self._wait_again()
+            self._go_back(point)
             self._say(
                 "",
                 f"{what}, after the change of {' and of '.join(guilty)}: it is taken back, and the "
@@ -217,6 +216,12 @@ class Steered:
         else:
             self._paused, self._steps_left, self._to_place = steps is not None, steps or 0, None
         return False
+
+    def _go_back(self, point: Point) -> None:
+        """Put the run into the state of a point, and wait there."""
+        self._points.go_back(point, self._run(), self._progress)
+        self._taken = point.taken
+        self._wait_again()
 
     def _wait_again(self) -> bool:
         """Wait from now on."""

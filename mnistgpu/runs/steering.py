@@ -110,7 +110,7 @@ class Steering(Steered):
     def undo(self, step: int, by: str = "") -> None:
         """Go back to a kept point, before any change that was made there; then wait."""
         with self._changed:
-            trainer = self._run()
+            self._run()
             if step not in self._points.kept:
                 raise UsageError(
                     f"no point is kept after step {step}; those after "
@@ -121,8 +121,7 @@ class Steering(Steered):
             point = self._points.before(step)
             if point is None:  # another page went back further before
                 return False
-            self._points.go_back(point, trainer, self._progress)
-            self._wait_again()
+            self._go_back(point)
             self._say(by, f"the run is back at iteration {point.taken:,}")
             return True
 
