@@ -83,7 +83,8 @@ class Steered:
         self._changed = threading.Condition()
         self._version = self._number = 0
         self._paused, self._steps_left = paused, 0  # steps that a paused run may take
-        self._taken = 0  # steps when it was last looked at
+        # steps so far: a trainer takes others while the forms of steps are compared
+        self._taken = 0
         self._to_place: int | None = None  # at which a run pauses, for `one_epoch`
         self._slow: float | None = None  # steps a second
         self._due = self._look_due = 0.0  # when the next step, the next view may be
@@ -137,12 +138,13 @@ class Steered:
 
     def between(self, at_row: bool) -> bool:
         """Do what was asked for, and wait if the run is to wait; whether the run has changed."""
-        progress = self._progress
+        progress, taken = self._progress, self._run().taken
+        stepped, self._taken = taken != self._taken, taken
         if not (self._attention or at_row or progress.finished):
             return False
         changed, self._fresh = False, False
-        if self._run().taken != self._taken:
-            self._taken, self._steps_left = self._run().taken, max(0, self._steps_left - 1)
+        if stepped:
+            self._steps_left = max(0, self._steps_left - 1)
         with self._changed:
             if at_row:
                 self._keep()
@@ -314,5 +316,5 @@ class Steered:
         if self._progress.finished:
             return HOLDING
         if self._paused and not self._steps_left:
-            return WAITING if self._trainer.taken == 0 else PAUSED
+            return WAITING if self._taken == 0 else PAUSED
         return RUNNING

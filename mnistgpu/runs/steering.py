@@ -98,7 +98,7 @@ class Steering(Steered):
         with self._changed:
             trainer = self._run()
             self._check(check_change(trainer.settings, name, value))
-            if trainer.taken >= trainer.steps and name not in LENGTHS:
+            if self._taken >= trainer.steps and name not in LENGTHS:
                 raise UsageError(
                     "the run is at its end, so no step follows that a change could have an effect "
                     "on; learn one epoch more first, or begin again"
@@ -204,10 +204,10 @@ class Steering(Steered):
             events, settings, batches = self._progress.events, trainer.settings, trainer.batches
             rate = trainer.learning_rate
             return found | {
-                "taken": trainer.taken,
+                "taken": self._taken,
                 "steps": trainer.steps,
                 "per_epoch": batches.per_epoch,
-                "epoch": batches.place(trainer.taken) / batches.per_epoch,
+                "epoch": batches.place(self._taken) / batches.per_epoch,
                 "slow": self._slow,
                 "learning_rate": rate if np.isfinite(rate) else None,
                 "loss": self._loss,
