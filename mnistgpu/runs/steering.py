@@ -43,6 +43,11 @@ class Steering(Steered):
     When a run has ended, the same object may steer the next one.
     """
 
+    def ready(self, timeout: float = 60.0) -> bool:
+        """Wait until a run has begun; whether one has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._trainer is not None, timeout)
+
     def start(self, by: str = "") -> None:
         """Go on without a pause."""
         self._ask(lambda: self._go(by))

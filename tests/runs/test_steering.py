@@ -344,6 +344,7 @@ def test_one_steering_serves_run_after_run(dataset):
 def test_a_request_before_the_run_is_refused():
     steering = Steering()
     assert steering.state()["status"] == "preparing"
+    assert not steering.ready(0.01)
     with pytest.raises(UsageError, match="has not begun yet"):
         steering.start()
     with pytest.raises(UsageError, match="has not begun yet"):
