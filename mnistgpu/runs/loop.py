@@ -44,6 +44,7 @@ class Loop:
         self.warned: list[str] = []  # of units
         self.judged = False  # whether the accuracy was
         self.said: set[str] = set()
+        self.compared: set[tuple[object, ...]] = set()  # forms of steps, see `stepping`
 
     def warn(self, sentence: str) -> None:
         """Tell all callbacks, once."""
@@ -76,7 +77,8 @@ class Loop:
         """Begin to take steps with the settings of the trainer."""
         trainer, events = self.trainer, self.events
         self.stretch.enter_context(trainer.engine.running())
-        self.step = self.stretch.enter_context(stepping(trainer, self.warn))
+        steps = stepping(trainer, self.warn, compared=self.compared)
+        self.step = self.stretch.enter_context(steps)
         shared_by = max(len(trainer.engine.shards), trainer.processes)
         events.workers[events.newest(trainer.taken)] = shared_by
         self.look_ahead()

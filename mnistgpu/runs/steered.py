@@ -145,6 +145,8 @@ class Steered:
         changed, self._fresh = False, False
         if stepped:
             self._steps_left = max(0, self._steps_left - 1)
+            if self.one_by_one:
+                self._note_change()
         with self._changed:
             if at_row:
                 self._keep()
