@@ -23,6 +23,10 @@ from mnistgpu.settings import Settings
 
 AT_MOST = 0.1  # seconds after which a waiting run looks whether a signal has come
 SAID = 100  # sentences that are kept
+NOT_ON_RANKS = (
+    "a run that several ranks share cannot be steered, since each would have to be; steer it in "
+    "one process, and repeat it on the ranks with --events"
+)
 SHARE = 0.04  # of the training's time that a view may take
 PREPARING, WAITING, RUNNING = "preparing", "waiting", "running"
 PAUSED, HOLDING, ENDED = "paused", "holding", "ended"
@@ -110,10 +114,7 @@ class Steered:
         UsageError if several ranks share the run.
         """
         if trainer.communicator is not None:
-            raise UsageError(
-                "a run that several ranks share cannot be steered, since each would have to be; "
-                "steer it in one process, and repeat it on the ranks with --events"
-            )
+            raise UsageError(NOT_ON_RANKS)
         with self._changed:
             self._trainer, self._progress, self._stop, self._check = trainer, progress, stop, check
             self._points, self._newest, self._requests = Points(), {}, deque()

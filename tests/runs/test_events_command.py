@@ -77,6 +77,7 @@ def test_the_command_repeats_the_run_to_the_same_bits(steered, tmp_path):
     done = run("--events", steered / "events.json", "--out", tmp_path / "again")
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 events, after iteration 3 to 12" in done.stdout
+    assert "changed   alpha from 0.25 to 0.05 after iteration 3" in done.stdout
     assert digest(tmp_path / "again") == digest(steered)
     assert (tmp_path / "again/events.json").read_bytes() == (steered / "events.json").read_bytes()
 

@@ -8,6 +8,7 @@ import pytest
 from helpers.callbacks import Recorder
 from helpers.resuming import SMALL
 
+import mnistgpu
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DivergedError, StoppedError, UsageError
 from mnistgpu.models.model import digest_of
@@ -15,6 +16,7 @@ from mnistgpu.runs import training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.events import Event
 from mnistgpu.runs.points import Points
+from mnistgpu.runs.progress import Guarded, Lines, Several
 from mnistgpu.runs.steering import Steering, changeable
 from mnistgpu.runs.stop import Stop
 
@@ -385,3 +387,25 @@ def test_what_may_change_follows_from_the_settings():
     assert "momentum" in changeable(SMALL.changed(optimizer="nesterov"))
     assert "epochs" in changeable(SMALL)
     assert "epochs" not in changeable(SMALL.changed(schedule="linear"))
+
+
+def test_what_is_printed_says_what_was_changed_and_undone(dataset, capsys):
+    with Steered(dataset, paused=True, callbacks=[Guarded(Several(Lines()), Stop())]) as run:
+        run.steering.one_epoch()
+        run.is_paused_at(8)
+        run.steering.change("learning_rate", 0.05)
+        run.steering.change("l2", 0.01)
+        run.steering.one_step()
+        run.is_paused_at(9)
+        run.steering.undo(8)
+        run.is_paused_at(8)
+    printed = capsys.readouterr().out
+    assert "changed   alpha from 0.1 to 0.05 after iteration 8\n" in printed
+    assert printed.count("changed   l2 from 0 to 0.01 after iteration 8\n") == 1
+    assert "back      to iteration 8, before changes that were undone\n" in printed
+
+
+def test_a_run_of_ranks_is_not_steered(small_set):
+    pytest.importorskip("mpi4py", exc_type=ImportError)
+    with pytest.raises(UsageError, match="several ranks share cannot be steered"):
+        mnistgpu.fit(small_set, ranks="self", steering=Steering())
