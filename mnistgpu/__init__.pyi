@@ -1,5 +1,6 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
@@ -26,6 +27,7 @@ from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.layer_statistics import LayerStatistics
 from mnistgpu.runs.listing import list_runs
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -46,6 +48,7 @@ __all__ = [
     "RunError",
     "Settings",
     "ShapeError",
+    "Steering",
     "Stop",
     "StoppedError",
     "UsageError",
@@ -55,6 +58,7 @@ __all__ = [
     "doctor",
     "draw",
     "evaluate",
+    "explain",
     "export",
     "fit",
     "list_runs",

@@ -21,7 +21,7 @@ from mnistgpu.knobs import COUNT_OR_SHARE, Check, check_value, number, one_of, s
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
-from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
+from mnistgpu.maths.optimizers import MOMENTUM, OPTIMIZERS, SCHEDULES
 from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
@@ -166,6 +166,11 @@ class Settings:
         number(0, open_low=True),
         ("--alpha", "--lr"),
     )
+    momentum: float = setting(
+        MOMENTUM,
+        "Share of the velocity that each step keeps, of the optimisers momentum and nesterov.",
+        number(0, 1),
+    )
     schedule: str = setting(
         "constant", "Schedule of the learning rate: {names}.", one_of(SCHEDULES)
     )
@@ -287,6 +292,12 @@ class Settings:
         _ = self.sizes
         if self.freeze and self.from_run is None:
             raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
+        if self.momentum != MOMENTUM and not OPTIMIZERS[self.optimizer].has_momentum:
+            own = " and ".join(name for name, each in OPTIMIZERS.items() if each.has_momentum)
+            raise UsageError(
+                f"--momentum {self.momentum:g} is for the optimisers {own}, and --optimizer "
+                f"{self.optimizer} has no such number; leave it out, or choose one of them"
+            )
         if self.learning_rate * self.weight_decay >= 1:
             raise UsageError(
                 f"--weight-decay {self.weight_decay:g} times --alpha {self.learning_rate:g} must "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnistgpu import backend as backends
 from mnistgpu.api import run as runs_of
+from mnistgpu.api.given_events import events_of, introduced, with_settings_of
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
@@ -27,6 +28,7 @@ from mnistgpu.api.job import (
     Job,
     check_alike,
     check_shared,
+    check_steered,
     device_of,
     display_of,
     in_front,
@@ -43,6 +45,7 @@ from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
 from mnistgpu.runs.progress import Display
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
@@ -71,6 +74,8 @@ def fit(
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
     ranks: str | Ranks | None = None,
+    events: AnyPath | Sequence[Any] | None = None,
+    steering: Steering | None = None,
     **settings: Any,
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
@@ -101,6 +106,10 @@ def fit(
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     ranks: shares every step with the other processes that mpiexec has started, which must make the
         same call; "mpi", or "self" for this process alone. Rank 0 alone writes and prints.
+    events: changes of settings on the way, which repeat a run that was steered by hand: the path of
+        its events.json, or a list such as [{"step": 120, "name": "learning_rate", "new": 0.1}].
+        Without other settings and data, those that the file names are meant.
+    steering: lets another thread change the run on the way, see `mnistgpu.Steering`.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
         Without layers, the first and the last layer of the recipe follow the data. from_run may
         also be a Model or a Run: the network to begin with, of which `freeze` layers stay.
@@ -113,12 +122,18 @@ def fit(
     backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
     """
     check_switches(force=force, snapshots=snapshots)
-    check_callers(callbacks, stop)
+    check_callers(callbacks, stop, steering)
     check_watch(watch)
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
+    given = in_front(shared, lambda: events_of(events))
+    if given.settings is not None:
+        settings = with_settings_of(given, recipe, deform, settings)
+    if X is None and y is None:
+        X = given.data_path
     start = in_front(shared, lambda: start_of(renamed(settings).get("from_run")))
     if start is not None:
         settings = {**renamed(settings), "from_run": start}
@@ -135,8 +150,11 @@ def fit(
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
     check_shared(made, chosen, shared)
+    machine = checkpoint.machine(chosen, 1 if shared is None else shared.size)
+    changes = given.events(made, dataset, machine)
     parameters = None if start is None else start.parameters(made, dataset)
     notes = [] if start is None else [start.line(made)]
+    notes += introduced(given, changes, machine)
     job = Job(
         made,
         dataset,
@@ -149,6 +167,8 @@ def fit(
         watch,
         shared,
         parameters,
+        changes,
+        steering,
     )
     if out is None:
         return job.run(notes=notes)
@@ -180,6 +200,7 @@ def resume(
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
     ranks: str | Ranks | None = None,
+    steering: Steering | None = None,
     **settings: Any,
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
@@ -194,10 +215,11 @@ def resume(
     if settings.pop("recipe", None) is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
     check_switches(force=force, snapshots=snapshots)
-    check_callers(callbacks, stop)
+    check_callers(callbacks, stop, steering)
     check_watch(watch)
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
     path = directory if out is None else directory_of(out)
@@ -229,7 +251,17 @@ def resume(
             then, now = (", ".join(facts.values()) for facts in (saved.machine, here))
             notes.append(f"rounding  from here on as on {now}; the run was begun on {then}")
         job = Job(
-            made, dataset, chosen, display, callbacks, stop, on_interrupt, snapshots, watch, shared
+            made,
+            dataset,
+            chosen,
+            display,
+            callbacks,
+            stop,
+            on_interrupt,
+            snapshots,
+            watch,
+            shared,
+            steering=steering,
         )
         done = job.run(path, saving, saved, notes)
     return replace(done, go_on=partial(resume, path, dataset))

@@ -83,7 +83,8 @@ class StepGraph:
 
     def begins(self, taken: int) -> bool:
         """Whether a window of alike steps begins after `taken` steps."""
-        trainer, within = self.trainer, taken % self.trainer.row_every
+        trainer = self.trainer
+        within = trainer.batches.place(taken) % trainer.row_every
         fits = within % self.length == 0 and within + self.length <= self.alike
         last = taken + self.length - 1
         return fits and last < trainer.steps and trainer.deforms(taken) == trainer.deforms(last)
