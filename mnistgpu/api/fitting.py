@@ -244,7 +244,7 @@ def resume(
             in_front(shared, lambda: new_directory(held, path, made, dataset, force))
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
-        here = checkpoint.machine(chosen, shared and shared.size)
+        here = checkpoint.machine(chosen, None if shared is None else shared.size)
         if here != saved.machine and made.is_exact:
             notes.append("rounding  none that depends on the machine: the digest stays the same")
         elif here != saved.machine:

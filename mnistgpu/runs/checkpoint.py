@@ -65,13 +65,14 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     """
     vectors = trainer.vectors()
     health.check_range(trainer)
+    ranks = None if trainer.communicator is None else trainer.communicator.size
     if trainer.start is not None:
         vectors[START] = trainer.start
     return Checkpoint(
         progress.events.begun,
         data,
         data_digest,
-        machine(trainer.backend, trainer.communicator and trainer.communicator.size),
+        machine(trainer.backend, ranks),
         max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,

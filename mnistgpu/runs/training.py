@@ -70,7 +70,8 @@ def train(
         trainer = Trainer(events.settings(0), training, backend, workers, communicator, start)
         progress = Progress(events=events)
     else:
-        workers = resume.workers(resumed, backend, communicator and communicator.size)
+        ranks = None if communicator is None else communicator.size
+        workers = resume.workers(resumed, backend, ranks)
         trainer, progress = resume.trainer_of(
             resumed, settings, training, backend, workers, communicator
         )
