@@ -15,6 +15,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.data.mapped import MappedImages, pieces_of, total_of
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
@@ -42,12 +43,12 @@ class Chance(NamedTuple):
     deform: bool = True
 
 
-def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
+def inked(images: Array, min_ink: float) -> np.ndarray:
     """The indices of the pixels with ink in more than this share of images (N, pixels).
 
     UsageError if there are none.
     """
-    counts = np.count_nonzero(images, axis=0)
+    counts = sum(np.count_nonzero(piece, axis=0) for piece in pieces_of(images))
     keep = np.flatnonzero(counts > min_ink * len(images))
     if len(keep) == 0:
         raise UsageError(
@@ -66,7 +67,7 @@ class Inputs:
     """
 
     def __init__(
-        self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
+        self, images: Array, settings: Settings, image_shape: tuple[int, int], like: Array
     ):
         xp, where = array_namespace(like), on_device_of(like)
         self.settings, self.image_shape = settings, image_shape
@@ -102,7 +103,7 @@ class Inputs:
         unscaled = self.in_bytes or (plain and xp.__name__ == "numpy")
         self.factor = self.scale if unscaled else 1.0
         if settings.center:
-            mean = images.mean(axis=0, dtype=np.float64)[keep]
+            mean = (total_of(images) / len(images))[keep]
             if self.scale != 1.0:
                 mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
@@ -111,6 +112,8 @@ class Inputs:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""
         if self.selected is None or self.deforming:
             return images
+        if isinstance(images, MappedImages):
+            return images.with_pixels(self.keep)
         return array_namespace(images).take(images, self.selected, axis=1)
 
     def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:

@@ -12,7 +12,9 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
+from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
+from mnistgpu.data.windows import Windows, windows_of
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import (
     Communicator,
@@ -47,11 +49,19 @@ class Shared(Protocol):
 class Batches:
     """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
-    With `labels` (images,) the 1s and 7s of a batch are its last rows.
+    With `labels` (images,) the 1s and 7s of a batch are its last rows. With `windows` these say
+    which rows are shuffled with each other.
     """
 
-    def __init__(self, key: Key, images: int, batch_size: int | None, labels: Array | None = None):
-        self.images, self.size = images, batch_size or images
+    def __init__(
+        self,
+        key: Key,
+        images: int,
+        batch_size: int | None,
+        labels: Array | None = None,
+        windows: Windows | None = None,
+    ):
+        self.images, self.size, self.windows = images, batch_size or images, windows
         self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
         self.key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
@@ -71,18 +81,25 @@ class Batches:
         if self.size == self.images:
             return slice(0, self.images)
         epoch, batch = divmod(step, self.per_epoch)
-        return self.order(epoch)[batch * self.size : (batch + count) * self.size]
+        begin, end = batch * self.size, min((batch + count) * self.size, self.images)
+        if self.windows is None:
+            return self.order(epoch)[begin:end]
+        return self.sorted(self.windows.rows(counter_rng.fold_in(self.key, epoch), begin, end))
 
     def order(self, epoch: int) -> Array:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
             key = counter_rng.fold_in(self.key, epoch)
-            order = counter_rng.permutation(key, self.images)
-            if self._labels is not None:
-                labels = array_namespace(order).take(self._labels, order)
-                order = augment.ones_and_sevens_last(order, labels, self.size)
-            self._epoch, self._order = epoch, order
+            self._epoch, self._order = epoch, None  # so that no two orders are held
+            self._order = self.sorted(counter_rng.permutation(key, self.images))
         return self._order
+
+    def sorted(self, rows: Array) -> Array:
+        """Rows of whole batches, with the 1s and 7s of each at its end if that is wanted."""
+        if self._labels is None:
+            return rows
+        labels = array_namespace(rows).take(self._labels, rows)
+        return augment.ones_and_sevens_last(rows, labels, self.size)
 
 
 class Trainer:
@@ -100,14 +117,15 @@ class Trainer:
         communicator: Communicator | None = None,
         start: np.ndarray | None = None,
     ):
-        labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
+        labels, images = backend.asarray(digits.labels), there(digits.images, backend)
         with_classes = weighted(digits, digits, settings.class_weight, settings.sizes[-1])
         counted = scaled(with_classes.weights)
         weights = None if counted is None else backend.asarray(counted)
         self.settings, self.backend = settings, backend
         self.key = counter_rng.key(settings.seed, like=labels)
         sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
-        self.batches = Batches(self.key, len(digits), size, labels if sorts else None)
+        windows = windows_of(digits.images, images)
+        self.batches = Batches(self.key, len(digits), size, labels if sorts else None, windows)
         if sorts and size == len(digits):  # a full batch has the order of the data
             every = array_namespace(labels).arange(size, **on_device_of(labels))
             order = augment.ones_and_sevens_last(every, labels, size)
