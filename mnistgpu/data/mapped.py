@@ -41,6 +41,7 @@ class MappedImages:
         self._each = len(self._files[0])
         self._reopen = reopen
         self._pixels = self._files[0].shape[1]  # of an image in its file
+        self._items = [self._wholes(array) for array in self._files]
         self._selected: np.ndarray | None = None
         self.shape = sum(map(len, self._files)), self._pixels
         for path, array in zip(paths, self._files, strict=True):
@@ -100,18 +101,25 @@ class MappedImages:
 
         `numpy.take` calls this, so its arguments are the same.
         """
-        found = out if self._selected is None else None
-        if found is None:
-            found = np.empty((len(rows), self._pixels), np.uint8)
-        file, place = np.divmod(rows, self._each)
+        if len(rows) and rows.max() >= len(self):
+            raise IndexError(f"image {rows.max()} of {len(self)}")
+        direct = out is not None and self._selected is None and out.flags.c_contiguous
+        found = out if direct else np.empty((len(rows), self._pixels), np.uint8)
+        assert found is not None
+        wholes, (file, place) = self._wholes(found), np.divmod(rows, self._each)
         for i in np.flatnonzero(np.bincount(file)).tolist():
             own = np.flatnonzero(file == i)
-            found[own] = self._files[i][place[own]]
-        if self._selected is None:
+            wholes[own] = self._items[i].take(place.take(own), mode="clip")
+        if self._selected is not None:
+            found = np.take(found, self._selected, axis=1)
+        if out is None or direct:
             return found
-        if out is None:
-            return np.take(found, self._selected, axis=1)
-        return np.take(found, self._selected, axis=1, out=out, mode="clip")
+        out[...] = found
+        return out
+
+    def _wholes(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (m, pixels) as (m,) items, which NumPy copies in half the time."""
+        return rows.view(f"V{self._pixels}").reshape(-1)
 
     def with_pixels(self, selected: np.ndarray) -> MappedImages:
         """The same images with these pixels (n,) alone."""

@@ -68,6 +68,12 @@ def test_numpy_takes_rows_of_it(images, array):
     assert np.array_equal(out, array[rows])
 
 
+def test_there_are_no_more(images):
+    for rows in ([1300], [0, 1535], [5000], [-1301]):
+        with pytest.raises((IndexError, ValueError)):
+            images[rows]
+
+
 def test_some_pixels_of_it(images, array):
     keep = np.array([3, 400, 401, 500])
     some, rows = images.with_pixels(keep), np.array([1000, 0, 600])
@@ -78,6 +84,9 @@ def test_some_pixels_of_it(images, array):
     out = np.zeros((3, 4), np.uint8)
     np.take(some, rows, axis=0, out=out, mode="clip")
     assert np.array_equal(out, array[rows][:, keep])
+    spread = np.zeros((3, 784, 2), np.uint8)[:, :, 0]
+    np.take(images, rows, axis=0, out=spread, mode="clip")
+    assert np.array_equal(spread, array[rows])
 
 
 def test_a_whole_set_is_never_read_by_accident(images):
