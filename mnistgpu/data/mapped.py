@@ -2,7 +2,8 @@
 
 `MappedImages` stands where an array (N, pixels) of uint8 would, and is only ever indexed: by the
 rows of a batch, or by a slice for whatever looks at all images once. The system maps the files into
-memory and may forget what it has read, so a process needs no memory for the whole set.
+memory and may forget what it has read, so a process needs no memory for the whole set. What is
+taken image by image is copied from there in blocks first (`hold`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,28 @@ from mnistgpu.storage import files
 AT_ONCE = 2**14  # images of one piece of a slice, or of what looks at all of them
 
 
+class Held:
+    """Blocks of images that are in memory: those of two windows, one half of the memory each."""
+
+    def __init__(self, count: int, pixels: int, block: int, together: int):
+        self.block, self.together, self.half = block, together, 0
+        self.images = np.empty((2 * together * block, pixels), np.uint8)
+        self.slots = np.full(-(-count // block), -1)  # of each block in `images`; -1 of others
+
+    def next_half(self) -> range:
+        """The slots of the older window, which loses them."""
+        self.half = self.together - self.half
+        slots = range(self.half, self.half + self.together)
+        self.slots[(self.slots >= slots.start) & (self.slots < slots.stop)] = -1
+        return slots
+
+    def places(self, rows: np.ndarray) -> np.ndarray | None:
+        """Where these rows are in `images`; None if not all of them are."""
+        block, within = np.divmod(rows, self.block)
+        slots = self.slots.take(block)
+        return None if slots.min(initial=0) < 0 else slots * self.block + within
+
+
 class MappedImages:
     """Images (N, pixels) uint8 in npy files; all files but the last have equally many.
 
@@ -42,6 +65,7 @@ class MappedImages:
         self._reopen = reopen
         self._pixels = self._files[0].shape[1]  # of an image in its file
         self._items = [self._wholes(array) for array in self._files]
+        self._held: list[Held] = []  # one, once there is any; shared with copies of this object
         self._selected: np.ndarray | None = None
         self.shape = sum(map(len, self._files)), self._pixels
         for path, array in zip(paths, self._files, strict=True):
@@ -106,10 +130,15 @@ class MappedImages:
         direct = out is not None and self._selected is None and out.flags.c_contiguous
         found = out if direct else np.empty((len(rows), self._pixels), np.uint8)
         assert found is not None
-        wholes, (file, place) = self._wholes(found), np.divmod(rows, self._each)
-        for i in np.flatnonzero(np.bincount(file)).tolist():
-            own = np.flatnonzero(file == i)
-            wholes[own] = self._items[i].take(place.take(own), mode="clip")
+        wholes = self._wholes(found)
+        places = self._held[0].places(rows) if self._held else None
+        if places is not None:
+            self._wholes(self._held[0].images).take(places, out=wholes, mode="clip")
+        else:
+            file, place = np.divmod(rows, self._each)
+            for i in np.flatnonzero(np.bincount(file)).tolist():
+                own = np.flatnonzero(file == i)
+                wholes[own] = self._items[i].take(place.take(own), mode="clip")
         if self._selected is not None:
             found = np.take(found, self._selected, axis=1)
         if out is None or direct:
@@ -132,13 +161,31 @@ class MappedImages:
         for start in range(0, len(self), AT_ONCE):
             yield self[start : start + AT_ONCE]
 
+    def hold(self, begins: Sequence[int], block: int, together: int) -> None:
+        """Copy the blocks of a window into memory, so many images each, for `take`.
+
+        They replace those of the window before the last. begins: the first image of each, a
+        multiple of `block`. A window has so many blocks `together`, or fewer.
+        """
+        if not self._held:
+            self._held.append(Held(len(self), self._pixels, block, together))
+        held = self._held[0]
+        for slot, begin in zip(held.next_half(), begins, strict=False):
+            stop = min(begin + block, len(self))
+            self._copy(begin, stop, held.images[slot * block :][: stop - begin])
+            held.slots[begin // block] = slot
+
     def _read(self, start: int, stop: int) -> np.ndarray:
         out = np.empty((max(0, stop - start), self._pixels), np.uint8)
+        self._copy(start, stop, out)
+        return out if self._selected is None else np.take(out, self._selected, axis=1)
+
+    def _copy(self, start: int, stop: int, out: np.ndarray) -> None:
+        """Write rows start to stop into `out`, and take them out of this process' memory."""
         for file, first, last in self._parts(start, stop):
             begin = file * self._each + first - start
             out[begin : begin + last - first] = self._files[file][first:last]
-        self.forget(start, stop)
-        return out if self._selected is None else np.take(out, self._selected, axis=1)
+        self._advise(start, stop, "MADV_DONTNEED")
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Files, each with the first and the last of its rows, that rows start to stop lie in."""
@@ -151,10 +198,6 @@ class MappedImages:
     def expect(self, start: int, stop: int) -> None:
         """Let the system begin to read rows that are needed soon, and go on meanwhile."""
         self._advise(start, stop, "MADV_WILLNEED")
-
-    def forget(self, start: int, stop: int) -> None:
-        """Take rows that are not needed soon out of this process' memory."""
-        self._advise(start, stop, "MADV_DONTNEED")
 
     def _advise(self, start: int, stop: int, name: str) -> None:
         advice = getattr(mmap, name, None)

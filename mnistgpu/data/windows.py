@@ -9,8 +9,6 @@ nothing holds an order of all images.
 
 from __future__ import annotations
 
-import numpy as np
-
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
@@ -47,7 +45,7 @@ class Windows:
             left = self.count - window * LENGTH  # fewer than in its blocks, if the last is short
             every = every[: min(left, every.shape[0])]
             order = counter_rng.permutation(counter_rng.fold_in(key, window), every.shape[0])
-            self.make_room(key, window)
+            self.make_room(begins, self.begins(key, window + 1))
             self._places[which] = xp.take(every, order)
         return self._places[which]
 
@@ -62,20 +60,17 @@ class Windows:
         first, count = window * TOGETHER, blocks.shape[0]
         return blocks[min(first, count) : min(first + TOGETHER, count)] * BLOCK
 
-    def make_room(self, key: Key, window: int) -> None:
-        """Forget all windows but the newest, and let the system read the next one meanwhile."""
-        while len(self._places) > 1:
-            old = self._places.pop(next(iter(self._places)))
-            if self.mapped is not None:
-                for block in np.unique(old // BLOCK).tolist():
-                    self.mapped.forget(*self.within(block * BLOCK))
-        if self.mapped is not None:
-            for begin in self.begins(key, window + 1).tolist():
-                self.mapped.expect(*self.within(begin))
+    def make_room(self, begins: Array, following: Array) -> None:
+        """Hold the newest two windows, and let the system read the next one meanwhile.
 
-    def within(self, begin: int) -> tuple[int, int]:
-        """Where the block that begins there begins and ends."""
-        return begin, min(begin + BLOCK, self.count)
+        begins: where the blocks of the window begin that is asked for; following: of the one after.
+        """
+        while len(self._places) > 1:
+            del self._places[next(iter(self._places))]
+        if self.mapped is not None:
+            self.mapped.hold(begins.tolist(), BLOCK, TOGETHER)
+            for begin in following.tolist():
+                self.mapped.expect(begin, min(begin + BLOCK, self.count))
 
 
 def windows_of(given: Array, there: Array) -> Windows | None:

@@ -89,6 +89,36 @@ def test_some_pixels_of_it(images, array):
     assert np.array_equal(spread, array[rows])
 
 
+@pytest.fixture
+def own(folder):
+    """Images that no other test has changed."""
+    return data.load(folder).train.images
+
+
+def test_what_is_held_is_taken_from_memory_and_all_else_from_the_files(own, array, monkeypatch):
+    """Of windows of two blocks of 256 images; the last block has 20."""
+    random = np.random.default_rng(0)
+    keep = np.array([3, 400, 401, 500])
+    some = own.with_pixels(keep)
+    windows = ([256, 1024], [0, 1280], [512], [768, 256], [1280, 0])
+    for number, begins in enumerate(windows):
+        own.hold(begins, 256, 2)
+        now = [*begins, *windows[number - 1]] if number else begins
+        held = np.concatenate([np.arange(begin, min(begin + 256, 1300)) for begin in now])
+        for rows in (random.choice(held, 100), random.integers(0, 1300, 300), held[:0]):
+            assert np.array_equal(own.take(rows), array[rows])
+            assert np.array_equal(some.take(rows), array[rows][:, keep])
+        with monkeypatch.context() as patch:
+            patch.setattr(own, "_items", None)  # the files
+            own.take(random.choice(held, 100))
+            gone = np.setdiff1d(np.arange(1300), held)
+            with pytest.raises(TypeError):
+                own.take(gone[:1])
+    out = np.zeros((3, 784), np.uint8)
+    np.take(own, np.array([5, 1299, 0]), axis=0, out=out, mode="clip")
+    assert np.array_equal(out, array[[5, 1299, 0]])
+
+
 def test_a_whole_set_is_never_read_by_accident(images):
     with pytest.raises(DataError, match=r"1,300 images stay in their files.* take some of them"):
         np.asarray(images)

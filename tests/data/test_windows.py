@@ -67,32 +67,28 @@ class Noted:
     """What the images are told."""
 
     def __init__(self):
-        self.calls = []
+        self.held, self.expected = [], []
+
+    def hold(self, begins, block, together):
+        assert (block, together) == (BLOCK, TOGETHER)
+        self.held.append(set(begins))
 
     def expect(self, begin, end):
-        self.calls.append(("expect", begin, end))
-
-    def forget(self, begin, end):
-        self.calls.append(("forget", begin, end))
+        assert end == min(begin + BLOCK, COUNT)
+        self.expected.append(begin)
 
 
-def test_a_window_is_read_ahead_and_forgotten_after_the_next():
+def test_a_window_is_held_once_and_the_next_one_read_meanwhile():
     noted = Noted()
     windows = Windows(COUNT, noted)
-    rows = [windows.rows(KEY, i * LENGTH, i * LENGTH + 10) for i in range(2)]
-    assert len(rows) == 2
-
-    def of(kind, calls):
-        return {(begin, end) for name, begin, end in calls if name == kind}
 
     def blocks(window):
         every = order(COUNT)[window * LENGTH : (window + 1) * LENGTH] // BLOCK
-        return {(b * BLOCK, min((b + 1) * BLOCK, COUNT)) for b in np.unique(every).tolist()}
+        return {block * BLOCK for block in np.unique(every).tolist()}
 
-    assert of("expect", noted.calls[:TOGETHER]) == blocks(1)
-    assert of("expect", noted.calls[TOGETHER:]) == blocks(2)
-    assert not of("forget", noted.calls)
-    noted.calls.clear()
-    windows.rows(KEY, 2 * LENGTH, 2 * LENGTH + 10)
-    assert of("forget", noted.calls) == blocks(0)
-    assert not of("expect", noted.calls)  # the epoch has no window after this one
+    for window in range(3):
+        noted.expected.clear()
+        for start in range(window * LENGTH, min(COUNT, window * LENGTH + 5000), 1000):
+            windows.rows(KEY, start, min(COUNT, start + 1000))
+        assert noted.held == [blocks(each) for each in range(window + 1)]
+        assert set(noted.expected) == (blocks(window + 1) if window < 2 else set())
