@@ -138,7 +138,11 @@ def test_what_a_power_cut_has_torn_is_made_again(whole, tmp_path, lost):
     part = path / "train-images-00000.npy.part"
     content = part.read_bytes()
     assert len(content) > 256 * 784
-    left = {"nothing": content, "an end": content[:-1000], "a torn unit": content + bytes(156800)}
+    left = {
+        "nothing": content,
+        "an end": content[:-1000],
+        "a torn unit": content + bytes(256 * 784),
+    }
     part.write_bytes(left[lost])
     assert digest(make(path, 1300)) == DIGEST
     assert not part.exists()

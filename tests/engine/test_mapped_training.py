@@ -93,6 +93,16 @@ def test_several_processes_read_them(folder, changes, monkeypatch):
         assert np.array_equal(from_files[name], array), name
 
 
+def test_ones_and_sevens_are_the_last_of_each_batch(folder):
+    digits = data.load(folder).train
+    changes = {"rotation": 10.0, "rotation_1_7": 5.0, "images_per_map": 8}
+    batches = Trainer(SMALL.changed(**changes), digits, NUMPY).batches
+    for step in (0, 3, 29):
+        limited = np.isin(digits.labels[batches.rows(step)], (1, 7))
+        assert 0 < limited.sum() < 100
+        assert (np.diff(limited.astype(int)) >= 0).all()
+
+
 def test_a_whole_run_learns_and_repeats_its_bits(folder):
     dataset = data.load(folder)
     settings = SMALL.changed(epochs=4, optimizer="adam", learning_rate=0.005)
