@@ -64,6 +64,7 @@ _NAMES = {
     "Dataset": "data",
     "Digits": "data",
     "load_data": "api.reading",
+    "make_data": "api.making",
     "Callback": "runs.callbacks",
     "LayerStatistics": "runs.layer_statistics",
     "Stop": "runs.stop",

@@ -3,6 +3,7 @@
 from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
+from mnistgpu.api.making import make_data
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
@@ -65,6 +66,7 @@ __all__ = [
     "load",
     "load_data",
     "lr_find",
+    "make_data",
     "plot",
     "resume",
     "save",

@@ -8,7 +8,9 @@ device. `finding.py` says which files at a path are which part of a set (`naming
 safely for all. `arrays.py` takes arrays, which `conversion.py` makes of what people hold them in.
 For files and arrays alike `shapes.py` knows the shapes of images, `levels.py` their grey levels,
 and `classes.py` labels. `splitting.py` holds images out, `weighting.py` says how much each counts,
-and `twists.py` changes digits on purpose, for experiments.
+and `twists.py` changes digits on purpose, for experiments. `made.py` reads the large sets of
+`mnistgpu make-data`, whose images stay in their files (`mapped.py`) and are shuffled by
+`windows.py`.
 
 Every file is treated as if it were made to do harm: the outcome is complete data, or a DataError
 that names the file, the place and the remedy. A size that a file claims is compared with the file's

@@ -14,6 +14,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DROPOUT, NOISE
+from mnistgpu.data.mapped import total_of
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.maths import augment, exact, exact_grids
 from mnistgpu.maths.activations import exact_activation
@@ -45,7 +46,7 @@ class ExactInputs(Inputs):
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Array,
         settings: Settings,
         image_shape: tuple[int, int],
         like: Array,
@@ -60,7 +61,7 @@ class ExactInputs(Inputs):
         self.grids = grids_of(settings, self.pixels, len(images))
         self._magic = exact.magic(self.grids.pixel_grid)
         if self.mean is not None:
-            mean = images.mean(axis=0, dtype=np.float64)  # exact until the division
+            mean = total_of(images) / len(images)  # exact until the division
             if self.selected is not None:
                 mean = mean[self.keep]
             self.mean = xp.asarray(exact.to_grid(mean[:, None], self._magic), **where)

@@ -15,6 +15,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.data.mapped import MappedImages, pieces_of, total_of
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
@@ -42,12 +43,12 @@ class Chance(NamedTuple):
     deform: bool = True
 
 
-def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
+def inked(images: Array, min_ink: float) -> np.ndarray:
     """The indices of the pixels with ink in more than this share of images (N, pixels).
 
     UsageError if there are none.
     """
-    counts = np.count_nonzero(images, axis=0)
+    counts = sum(np.count_nonzero(piece, axis=0) for piece in pieces_of(images))
     keep = np.flatnonzero(counts > min_ink * len(images))
     if len(keep) == 0:
         raise UsageError(
@@ -68,7 +69,7 @@ class Inputs:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Array,
         settings: Settings,
         image_shape: tuple[int, int],
         like: Array,
@@ -113,7 +114,7 @@ class Inputs:
         if settings.center and known is not None:
             self.mean = known.mean
         elif settings.center:
-            mean = images.mean(axis=0, dtype=np.float64)[keep]
+            mean = (total_of(images) / len(images))[keep]
             if self.scale != 1.0:
                 mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
@@ -122,6 +123,8 @@ class Inputs:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""
         if self.selected is None or self.deforming:
             return images
+        if isinstance(images, MappedImages):
+            return images.with_pixels(self.keep)
         if self._cropped is None or self._cropped[0] is not images:
             cropped = array_namespace(images).take(images, self.selected, axis=1)
             self._cropped = images, cropped

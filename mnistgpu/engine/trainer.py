@@ -12,7 +12,9 @@ from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
+from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
+from mnistgpu.data.windows import Windows, windows_of
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.gradient import (
     Communicator,
@@ -58,7 +60,8 @@ class Shift(NamedTuple):
 class Batches:
     """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
-    With `labels` (images,) the 1s and 7s of a batch are its last rows.
+    With `labels` (images,) the 1s and 7s of a batch are its last rows. With `windows` these say
+    which rows are shuffled with each other.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Batches:
         images: int,
         batch_size: int | None,
         labels: Array | None = None,
+        windows: Windows | None = None,
         shift: Shift = Shift(),  # noqa: B008  # frozen
     ):
-        self.images, self.size, self.shift = images, batch_size or images, shift
+        self.images, self.size, self.windows = images, batch_size or images, windows
+        self.shift = shift
         self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
         self.key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
@@ -99,18 +104,25 @@ class Batches:
         if self.size == self.images:
             return slice(0, self.images)
         epoch, batch = divmod(self.place(step), self.per_epoch)
-        return self.order(epoch)[batch * self.size : (batch + count) * self.size]
+        begin, end = batch * self.size, min((batch + count) * self.size, self.images)
+        if self.windows is None:
+            return self.order(epoch)[begin:end]
+        return self.sorted(self.windows.rows(counter_rng.fold_in(self.key, epoch), begin, end))
 
     def order(self, epoch: int) -> Array:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
             key = counter_rng.fold_in(self.key, epoch)
-            order = counter_rng.permutation(key, self.images)
-            if self._labels is not None:
-                labels = array_namespace(order).take(self._labels, order)
-                order = augment.ones_and_sevens_last(order, labels, self.size)
-            self._epoch, self._order = epoch, order
+            self._epoch, self._order = epoch, None  # so that no two orders are held
+            self._order = self.sorted(counter_rng.permutation(key, self.images))
         return self._order
+
+    def sorted(self, rows: Array) -> Array:
+        """Rows of whole batches, with the 1s and 7s of each at its end if that is wanted."""
+        if self._labels is None:
+            return rows
+        labels = array_namespace(rows).take(self._labels, rows)
+        return augment.ones_and_sevens_last(rows, labels, self.size)
 
 
 class Trainer:
@@ -151,13 +163,14 @@ class Trainer:
     ) -> None:
         """Make all that follows from settings and data; by default also the first parameters."""
         digits, backend = self.digits, self.backend
-        labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
+        labels, images = backend.asarray(digits.labels), there(digits.images, backend)
         with_classes = weighted(digits, digits, settings.class_weight, settings.sizes[-1])
         counted = scaled(with_classes.weights)
         weights = None if counted is None else backend.asarray(counted)
         self.settings = settings
         sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
-        self.batches = Batches(self.key, len(digits), size, labels if sorts else None, shift)
+        windows, with_places = windows_of(digits.images, images), labels if sorts else None
+        self.batches = Batches(self.key, len(digits), size, with_places, windows, shift)
         if sorts and size == len(digits):  # a full batch has the order of the data
             every = array_namespace(labels).arange(size, **on_device_of(labels))
             order = augment.ones_and_sevens_last(every, labels, size)

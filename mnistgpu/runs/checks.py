@@ -7,6 +7,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.data import weighting
 from mnistgpu.data.classes import DIGITS, shown
+from mnistgpu.data.mapped import MappedImages
 from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
@@ -69,6 +70,8 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "rounded; leave out --class-weight and sample_weight, or choose another --precision"
             )
         grids_of(settings, first, left)
+    if isinstance(dataset.train.images, MappedImages):
+        check_mapped(settings, dataset)
     if settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {left} training images; "
@@ -88,6 +91,16 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     held_out = settings.validation > 0 or dataset.validation is not None
     if settings.early_stopping is not None and not held_out:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
+
+
+def check_mapped(settings: Settings, dataset: data.Dataset) -> None:
+    """UsageError for settings that need all images in memory, where they stay in their files."""
+    count = len(dataset.train)
+    if (settings.batch_size or count) == count:
+        raise UsageError(
+            f"{dataset.source}: its images stay in their files, and are not read all at once for "
+            "full batches; give a --batch-size, such as 256, or a --recipe"
+        )
 
 
 def check_features(settings: Settings) -> None:

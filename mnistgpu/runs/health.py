@@ -12,6 +12,7 @@ import numpy as np
 from mnistgpu import data, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data.classes import shown
+from mnistgpu.data.mapped import pieces_of
 from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
@@ -80,7 +81,7 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
 def of_data(digits: data.Digits) -> list[str]:
     """Warnings about digits from which little can be learnt."""
     warnings = []
-    brightest = int(np.max(digits.images)) if is_grey(digits) else BRIGHT
+    brightest = brightest_of(digits)
     if brightest < BRIGHT:
         warnings.append(
             f"{digits.source}: the brightest pixel is {brightest}, where ink should be 255: pixels "
@@ -95,9 +96,21 @@ def of_data(digits: data.Digits) -> list[str]:
     return warnings
 
 
+def brightest_of(digits: data.Digits) -> int:
+    """The brightest pixel of grey levels, where all are below BRIGHT; BRIGHT of features."""
+    if not is_grey(digits):
+        return BRIGHT
+    brightest = 0
+    for piece in pieces_of(digits.images):
+        brightest = max(brightest, int(np.max(piece)))
+        if brightest >= BRIGHT:
+            break
+    return brightest
+
+
 def is_grey(digits: data.Digits) -> bool:
     """Whether these are images with grey levels, and not rows of features."""
-    return digits.images.dtype == np.uint8
+    return bool(digits.images.dtype == np.uint8)
 
 
 def of_outputs(digits: data.Digits, outputs: int) -> list[str]:
@@ -132,7 +145,7 @@ def of_learning(
     chance = 1.0 / np.count_nonzero(counts)
     if dead:
         cause = "units are dead; see the warning about them"
-    elif is_grey(digits) and int(np.max(digits.images)) < BRIGHT:
+    elif brightest_of(digits) < BRIGHT:
         cause = "the images are nearly blank; scale them to 0 (paper) to 255 (ink)"
     elif right <= chance + margin(chance, count):
         cause = (

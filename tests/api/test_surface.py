@@ -13,7 +13,7 @@ import mnistgpu
 
 NAMES = {
     "functions": "fit resume sweep verify load save export evaluate compare explain committee "
-    "lr_find plot submit draw list_runs doctor load_data",
+    "lr_find plot submit draw list_runs doctor load_data make_data",
     "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop "
     "Steering",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
@@ -43,6 +43,7 @@ SIGNATURES = {
     "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path orientation * bar",
+    "make_data": "out images * deform seed validation shard_images stop on_progress",
     "Model.predict": "self X",
     "Model.predict_proba": "self X",
     "Model.evaluate": "self X y * robustness",
