@@ -136,7 +136,8 @@ def test_a_whole_run_of_three_ranks(precision, digits):
                 assert ours.train_loss == theirs.train_loss
                 assert ours.validation_loss == theirs.validation_loss
         assert found.results["test_accuracy"] == pytest.approx(
-            expected.results["test_accuracy"], abs=0.003  # one image of 399
+            expected.results["test_accuracy"],
+            abs=0.003,  # one image of 399
         )
         assert found.model.theta.tobytes() == every[0].model.theta.tobytes()
     stopped = on_ranks(
