@@ -1,4 +1,4 @@
-"""Print branch coverage by module, and fail where one of those that are mutated has too little.
+"""Print branch coverage by module, and fail if those that are mutated have too little together.
 
     coverage run -m pytest && coverage combine && python tests/mutation/branches.py
 
@@ -14,9 +14,7 @@ from pathlib import Path
 
 from mutants import modules
 
-LEAST = 95.0  # per cent of the branches of a module that is mutated
-FEW = {  # modules with less, and why
-}
+LEAST = 95.0  # per cent of the branches of the modules that are mutated
 
 
 def measured(data):
@@ -37,17 +35,14 @@ def measured(data):
 
 def main():
     found = measured(sys.argv[1] if len(sys.argv) > 1 else ".coverage")
-    of_mutated, failing = set(modules()), []
     for name, (count, taken, share, missing) in sorted(found.items()):
         print(f"{share:6.1f}%  {taken:4} of {count:4}  {name}  {missing[:60]}")
-        if name in of_mutated and share < LEAST and name not in FEW:
-            failing.append(name)
-    for title, names in (("all", found), ("those that are mutated", of_mutated & found.keys())):
-        count, taken = (sum(found[name][i] for name in names) for i in (0, 1))
-        print(f"{100.0 * taken / count:6.1f}%  {taken} of {count}  {title}")
-    for name in failing:
-        print(f"less than {LEAST:g}% of the branches of {name} are tested")
-    return 1 if failing else 0
+    share = 0.0
+    for title, names in (("all", found), ("those that are mutated", modules())):
+        count, taken = (sum(found[name][i] for name in names if name in found) for i in (0, 1))
+        share = 100.0 * taken / count
+        print(f"{share:6.1f}%  {taken} of {count}  {title}")
+    return 1 if share < LEAST else 0
 
 
 if __name__ == "__main__":
