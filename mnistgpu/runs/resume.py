@@ -18,7 +18,7 @@ from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
 
 
-def workers(saved: Checkpoint | None, backend: Backend, ranks: int | None = None) -> int | None:
+def workers(saved: Checkpoint | None, backend: Backend, ranks: int | None) -> int | None:
     """How many workers share a step: on the same machine as many as before.
 
     This holds even if the process may now use fewer cores, since the number of workers decides how
