@@ -52,6 +52,7 @@ EFFECTS = {
     "precision": ("float64", {}, {"type"} | WEIGHTS),
     "optimizer": ("adam", {}, STEP),
     "learning_rate": (0.2, {}, {"rates"} | STEP),
+    "momentum": (0.5, {"optimizer": "momentum"}, {"answers"}),  # from the second step on
     "schedule": ("linear", {}, {"rates", "answers"}),
     "warmup": (0.5, {}, {"rates"} | STEP),
     "weight_decay": (0.5, {}, STEP),
