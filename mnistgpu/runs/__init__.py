@@ -8,7 +8,8 @@ warns of one that learns little. `checkpoint.py` is what a checkpoint file holds
 from it, `stopped.py` its network if it does not. `run_directory.py` writes the other files, among
 them the record of `origin.py`, which says what a run was trained on and reads it again.
 `starting.py` lets a run begin with a trained network, `layer_statistics.py` follows its layers,
-`digests.py` keeps digests of an exact run on its way. `listing.py` lists the runs in a folder,
+`digests.py` keeps digests of an exact run on its way, `twists.py` changes what a run is given on
+purpose. `listing.py` lists the runs in a folder,
 `signals.py` turns Ctrl-C into a request to stop, `progress.py` prints a bar or lines, `notebook.py`
 draws a bar in a notebook, `counting.py` one while pictures are read, `watching.py` keeps what a
 page or an animation shows, and `lr_finder.py` searches a learning rate.
