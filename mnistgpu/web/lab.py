@@ -1,0 +1,197 @@
+"""The lab's page: its server, which says what a run is like and does to it what browsers ask for.
+
+`page/lab.html` is the page, with scripts beside it; `lab_run.py` steers the runs, `at_hand.py`
+opens the network for an image, `trials.py` runs experiments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from mnistgpu.errors import MnistGpuError
+from mnistgpu.recipes import RECIPES
+from mnistgpu.web import controls, experiments, lab_view, server
+from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
+from mnistgpu.web.guard import (
+    RefusedError,
+    file_body,
+    json_body,
+)
+from mnistgpu.web.lab_run import LabRun
+from mnistgpu.web.pages import guarded, page_of, page_routes
+from mnistgpu.web.pair import DIFFERENCES, differences, pair_of
+from mnistgpu.web.refusals import body_of, choice, refusal, text, whole
+from mnistgpu.web.trials import Trials
+
+if TYPE_CHECKING:
+    pass
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class LabPage:
+    """The page of the lab, served by a thread for as long as the `with` lasts."""
+
+    def __init__(self, run: LabRun, place: server.Place, language: str = "en"):
+        self.run, self.place, self.language = run, place, language
+        self.at_hand, self.trials = AtHand(run), Trials(run.dataset)
+        self.experiments, self.left_out = experiments.found(None, language)
+        self.background = server.Background(self.app(), place.bound)
+
+    def __enter__(self) -> LabPage:
+        self.background.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.trials.end()
+        self.background.__exit__()
+
+    def app(self) -> Starlette:
+        """The application: the page, what it asks for, and what it does."""
+        html = page_of("lab", self.language)
+
+        async def state(request: Request) -> JSONResponse:
+            asked = request.query_params
+            after = asked.get("after", "0")
+            if not (after.isascii() and after.isdecimal() and len(after) < 9):
+                raise RefusedError(422, "after must be a whole number of rows, as in state?after=0")
+            browser = asked.get("browser", "")[:60]
+            if browser:
+                self.run.seen(browser)
+            run, brief = asked.get("run", ""), "brief" in asked
+            return JSONResponse(await answered(self.run.state, run, int(after), brief))
+
+        async def photo(request: Request) -> JSONResponse:
+            content = await file_body(request, MOST_PHOTO)
+            return JSONResponse(await answered(self.at_hand.photo, content))
+
+        asks: dict[str, Callable[[], dict[str, Any]]] = {
+            "/about": self.about,
+            "/link": self.run.link,
+            "/trial": self.trials.state,
+            "/edits": self.edits,
+        }
+        does: dict[str, Answer] = {
+            "/do": self.run.do,
+            "/leave": self.leave,
+            "/image": self.at_hand.image,
+            "/mistake": self.at_hand.mistake,
+            "/activations": self.at_hand.activations,
+            "/unit": self.at_hand.unit,
+            "/responds": self.at_hand.responds,
+            "/edit": self.at_hand.edit,
+            "/edit/save": self.at_hand.save,
+            "/layers": self.layers,
+            "/trial/beside": self.beside,
+            "/trial/experiment": self.experiment,
+            "/trial/stop": self.stop_trial,
+        }
+        return guarded(
+            [
+                *page_routes(html),
+                Route("/state", state),
+                Route("/photo", photo, methods=["POST"]),
+                *(Route(path, asked_by(function)) for path, function in asks.items()),
+                *(
+                    Route(path, done_by(function), methods=["POST"])
+                    for path, function in does.items()
+                ),
+            ],
+            self.place.door,
+            html,
+        )
+
+    def about(self) -> dict[str, Any]:
+        """What the page is made from: its controls, and what there is to choose."""
+        return {
+            "groups": controls.groups(),
+            "recipes": list(RECIPES),
+            "images": len(self.run.view.digits),
+            "differences": differences(self.run.settings()),
+            "experiments": [each.as_dict() for each in self.experiments],
+            "experiments_left_out": self.left_out,
+        }
+
+    def leave(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A browser says that it is closed."""
+        self.run.leave(text(body, "browser", 60))
+        return {}
+
+    def edits(self) -> dict[str, Any]:
+        """What is edited."""
+        with self.at_hand.lock:
+            self.at_hand.current()
+            return self.at_hand.edited()
+
+    def layers(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the layers see: of the newest step that was looked at."""
+        count = len(self.run.settings().sizes) - 1
+        view, methods = self.run.view, lab_view.methods()
+        layer = whole(body, "layer", 1, count)
+        method = choice(body, "method", methods) if "method" in body else "pca"
+        view.want_layers(layer)
+        self.run.steering.look()
+        seen = view.seen
+        if seen is None or seen.layers is None or seen.layers["layer"] != layer:
+            return {"step": None}
+        found = {"step": seen.taken, "method": method, "methods": methods, **seen.layers}
+        if method == "tsne":
+            found["points"] = view.neighbours(seen, layer)
+        return found
+
+    def beside(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Train two networks that differ in one thing."""
+        difference = choice(body, "difference", DIFFERENCES)
+        settings = self.run.settings()
+        images = len(self.run.dataset.train)
+        value = text(body, "value", 40)
+        pair = pair_of(settings, difference, value, self.language, images)
+        self.trials.begin("beside", pair, settings.seed, self.run.dataset)
+        return {}
+
+    def experiment(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Run an experiment."""
+        name = text(body, "name", 100)
+        for each in self.experiments:
+            if each.name == name:
+                self.trials.begin("experiment", each, whole(body, "seed", 0, 2**53), None)
+                return {}
+        raise refusal(404, "experiments.unknown", name=name)
+
+    def stop_trial(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Stop an experiment, or the two that are trained side by side."""
+        self.trials.end()
+        return {}
+
+
+async def answered(function: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """What a function answers, called in a thread; what it raises is refused with its sentence."""
+    try:
+        return await run_in_threadpool(function, *given)
+    except MnistGpuError as error:
+        raise RefusedError(422, str(error)) from None
+
+
+def asked_by(function: Callable[[], dict[str, Any]]) -> Callable[[Request], Any]:
+    """The endpoint of a function that answers without changing anything."""
+
+    async def endpoint(request: Request) -> JSONResponse:
+        return JSONResponse(await answered(function))
+
+    return endpoint
+
+
+def done_by(function: Answer) -> Callable[[Request], Any]:
+    """The endpoint of a function that takes the object in a request."""
+
+    async def endpoint(request: Request) -> JSONResponse:
+        return JSONResponse(await answered(function, body_of(await json_body(request))))
+
+    return endpoint
