@@ -7,7 +7,8 @@ opens the network for an image, `trials.py` runs experiments.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -15,24 +16,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from mnistgpu import data
+from mnistgpu.data import Dataset
 from mnistgpu.errors import MnistGpuError
 from mnistgpu.recipes import RECIPES
 from mnistgpu.web import controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
+from mnistgpu.web.experiments import Experiment, Result
 from mnistgpu.web.guard import (
     RefusedError,
     file_body,
     json_body,
 )
-from mnistgpu.web.lab_run import LabRun
+from mnistgpu.web.lab_run import PATIENCE, LabRun
 from mnistgpu.web.pages import guarded, page_of, page_routes
-from mnistgpu.web.pair import DIFFERENCES, differences, pair_of
+from mnistgpu.web.pair import DIFFERENCES, differences, pair_of, trained
 from mnistgpu.web.refusals import body_of, choice, refusal, text, whole
 from mnistgpu.web.trials import Trials
 
-if TYPE_CHECKING:
-    pass
-
+EMBEDDED = "embedded MNIST"  # the source of the digits that come with the package
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -41,7 +43,7 @@ class LabPage:
 
     def __init__(self, run: LabRun, place: server.Place, language: str = "en"):
         self.run, self.place, self.language = run, place, language
-        self.at_hand, self.trials = AtHand(run), Trials(run.dataset)
+        self.at_hand, self.trials = AtHand(run), Trials()
         self.experiments, self.left_out = experiments.found(None, language)
         self.background = server.Background(self.app(), place.bound)
 
@@ -140,6 +142,8 @@ class LabPage:
         self.run.steering.look()
         seen = view.seen
         if seen is None or seen.layers is None or seen.layers["layer"] != layer:
+            seen = self.run.steering.during(view, PATIENCE)  # asked for the first time
+        if seen is None or seen.layers is None:
             return {"step": None}
         found = {"step": seen.taken, "method": method, "methods": methods, **seen.layers}
         if method == "tsne":
@@ -153,7 +157,7 @@ class LabPage:
         images = len(self.run.dataset.train)
         value = text(body, "value", 40)
         pair = pair_of(settings, difference, value, self.language, images)
-        self.trials.begin("beside", pair, settings.seed, self.run.dataset)
+        self.trials.begin("beside", pair, partial(trained, pair, self.run.dataset))
         return {}
 
     def experiment(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -161,9 +165,20 @@ class LabPage:
         name = text(body, "name", 100)
         for each in self.experiments:
             if each.name == name:
-                self.trials.begin("experiment", each, whole(body, "seed", 0, 2**53), None)
+                seed = whole(body, "seed", 0, 2**53)
+
+                def train(callbacks: Any, stop: Any, chosen: Experiment = each) -> Result:
+                    return experiments.run(chosen, seed, self.mnist, callbacks, stop)
+
+                self.trials.begin("experiment", each, train)
                 return {}
         raise refusal(404, "experiments.unknown", name=name)
+
+    @cached_property
+    def mnist(self) -> Dataset:
+        """The images of the experiments: those of the run if these are MNIST's, else read once."""
+        own = self.run.dataset
+        return own if own.path is None and own.source == EMBEDDED else data.load()
 
     def stop_trial(self, body: dict[str, Any]) -> dict[str, Any]:
         """Stop an experiment, or the two that are trained side by side."""

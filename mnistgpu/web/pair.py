@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mnistgpu.data import Dataset
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 from mnistgpu.web import words
 from mnistgpu.web.experiments.experiment import Experiment, Run
+from mnistgpu.web.experiments.running import Result, train_one
 from mnistgpu.web.refusals import refusal
 
 # what may differ, in the order of the page
@@ -30,7 +37,9 @@ def differences(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def pair_of(settings: Settings, difference: str, value: str, language: str, images: int) -> Any:
+def pair_of(
+    settings: Settings, difference: str, value: str, language: str, images: int
+) -> Experiment:
     """The two runs, as an experiment without a question; RefusedError for a wrong value.
 
     images: how many there are to train on. The second run has the same images in the same order,
@@ -64,6 +73,23 @@ def pair_of(settings: Settings, difference: str, value: str, language: str, imag
         language=language,
         path=Path("beside"),
     )
+
+
+def trained(
+    pair: Experiment,
+    dataset: Dataset,
+    callbacks: Callable[[str], Iterable[Callback]],
+    stop: Stop,
+) -> Result:
+    """Train both networks, one after the other, on the images of the page's run, on NumPy.
+
+    callbacks: called with the name of each run before it begins, for what `train` is to call.
+    StoppedError if `stop` asks for it.
+    """
+    begun, seed = time.perf_counter(), pair.runs[0].settings.seed
+    judged = replace(dataset, test=dataset.test or dataset.train)
+    runs = [train_one(each, seed, judged, callbacks(each.name), stop) for each in pair.runs]
+    return Result(pair, seed, tuple(runs), time.perf_counter() - begun)
 
 
 def whole(value: str) -> int:

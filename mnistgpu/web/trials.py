@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mnistgpu.backend import Array
-from mnistgpu.data import Dataset
 from mnistgpu.errors import MnistGpuError, StoppedError
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import COLUMNS, Row
 from mnistgpu.runs.stop import Stop
-from mnistgpu.web import experiments
 from mnistgpu.web.encoded import rows_of
 from mnistgpu.web.experiments import Experiment
 from mnistgpu.web.refusals import refusal
+
+# Trains the networks of a trial, given the callbacks of each run by its name, and a Stop
+Train = Callable[[Callable[[str], Sequence[Callback]], Stop], Result]
 
 
 class Rows(Callback):
@@ -31,8 +32,7 @@ class Rows(Callback):
 class Trials:
     """One trial at a time, in a thread of its own; all browsers see it."""
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.number, self.kind = 0, ""
         self.experiment: Experiment | None = None
@@ -47,8 +47,8 @@ class Trials:
         """Whether a trial goes on."""
         return self.thread is not None and self.thread.is_alive()
 
-    def begin(self, kind: str, experiment: Experiment, seed: int, data: Dataset | None) -> None:
-        """Begin a trial; RefusedError if one goes on. data: None for that of the experiments."""
+    def begin(self, kind: str, experiment: Experiment, train: Train) -> None:
+        """Begin a trial; RefusedError if one goes on. train: carries it out."""
         with self.lock:
             if self.running:
                 raise refusal(409, "trial.other")
@@ -56,22 +56,19 @@ class Trials:
             self.kind, self.experiment = kind, experiment
             self.rows, self.result, self.error = {}, None, None
             self.stop = Stop()
-            arguments = (experiment, seed, data, self.stop)
+            arguments = (train, self.stop)
             self.thread = threading.Thread(target=self.carry_out, args=arguments, daemon=True)
             self.thread.start()
 
-    def carry_out(
-        self, experiment: Experiment, seed: int, data: Dataset | None, stop: Stop
-    ) -> None:
-        """Run the experiment, in the thread of its own."""
+    def carry_out(self, train: Train, stop: Stop) -> None:
+        """Train the networks, in the thread of their own."""
 
         def collected(name: str) -> Sequence[Callback]:
             self.rows[name] = Rows()
             return [self.rows[name]]
 
         try:
-            found = experiments.run(experiment, seed, data, collected, stop)
-            self.result = found.as_dict()
+            self.result = train(collected, stop).as_dict()
         except StoppedError:
             self.error = "stopped"
         except MnistGpuError as error:

@@ -232,7 +232,7 @@ def run(
     for each in experiment.runs:
         further = () if callbacks is None else callbacks(each.name)
         try:
-            trained.append(train_one(each, seed, mnist, further, stop))
+            trained.append(train_one(each, seed, images_of(each, mnist), further, stop))
         except (BackendError, UsageError) as error:
             raise DataError(f"{experiment.path}: [runs.{each.name}] {error}") from None
     return Result(experiment, seed, tuple(trained), time.perf_counter() - started)
@@ -254,11 +254,11 @@ def images_of(run: Run, mnist: Dataset) -> Dataset:
 
 
 def train_one(
-    run: Run, seed: int, mnist: Dataset, callbacks: Iterable[Callback], stop: Stop
+    run: Run, seed: int, dataset: Dataset, callbacks: Iterable[Callback], stop: Stop
 ) -> Trained:
-    """One run of an experiment."""
+    """One run of an experiment, on its images."""
     settings = run.settings.changed(seed=seed)
-    changed, of_twists = twists.applied(run.twists, images_of(run, mnist), seed)
+    changed, of_twists = twists.applied(run.twists, dataset, seed)
     kept = Kept()
     every = [*of_twists, kept, *callbacks]
     try:

@@ -119,11 +119,11 @@ function explained(experiment, result) {
   $("experiment-result").replaceChildren(...parts);
 }
 
-function line({ name, x, y }) {
+function line({ says, x, y }) {
   const drawing = svg();
-  drawing.setAttribute("aria-label", name);
+  drawing.setAttribute("aria-label", says);
   const points = x.map((value, i) => [value, y[i]]).filter(([, value]) => value !== null);
   curves(drawing, [{ name: "first", points }], { end: Math.max(...x), low: 0, high: Math.max(1e-3, ...points.map(p => p[1])),
-    written: v => Math.max(...y) <= 1 ? percent(v, 0) : short(v, 3), unit: name });
-  return drawing;
+    written: v => Math.max(...y) <= 1 ? percent(v, 0) : short(v, 3), unit: "" });
+  return element("figure", {}, drawing, element("figcaption", {}, says));
 }

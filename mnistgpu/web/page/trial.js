@@ -32,16 +32,18 @@ export function curvesOf(svg, now, runs, quantity) {
   }));
 }
 
-export function picture({ pixels, height, width, caption }) {
-  const drawn = element("canvas", { role: "img", "aria-label": caption ?? say("trial.picture") });
+export function picture({ pixels, width, says }) {
+  const caption = element("figcaption", {}, says);
+  if (pixels === null) return element("figure", {}, caption);
+  const drawn = element("canvas", { role: "img", "aria-label": says });
   paint(drawn, bytes(pixels), width, grey);
-  return element("figure", {}, drawn, element("figcaption", {}, caption ?? ""));
+  return element("figure", {}, drawn, caption);
 }
 
 // Where two networks answer differently, with the images.
 export function differing(list, count, beside) {
   count.textContent = say("beside.count", { different: beside.different, images: beside.images,
-    first: beside.first_right, second: beside.second_right, neither: beside.neither });
-  list.replaceChildren(...beside.shown.map(each => picture({ ...each, caption: say("beside.answers",
+    first: beside.counts.first, second: beside.counts.second, neither: beside.counts.neither });
+  list.replaceChildren(...beside.shown.map(each => picture({ ...each, says: say("beside.answers",
     { index: each.index, label: each.label, first: each.answers[0], second: each.answers[1] }) })));
 }
