@@ -28,6 +28,7 @@ from mnistgpu.api.job import (
     Job,
     check_alike,
     check_shared,
+    check_steered,
     device_of,
     display_of,
     in_front,
@@ -127,6 +128,7 @@ def fit(
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
     given = in_front(shared, lambda: events_of(events))
     if given.settings is not None:
         settings = with_settings_of(given, recipe, deform, settings)
@@ -217,6 +219,7 @@ def resume(
     check_watch(watch)
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
     path = directory if out is None else directory_of(out)

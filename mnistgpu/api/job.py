@@ -34,6 +34,7 @@ from mnistgpu.runs.progress import (
     on_terminal,
 )
 from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.steered import NOT_ON_RANKS
 from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.runs.watching import Snapshots
@@ -269,6 +270,12 @@ def check_shared(settings: Settings, backend: Backend, ranks: Ranks | None) -> N
         )
     ranks.alike("backends", backend.name)  # which "auto" may choose in another way
     ranks.check(backend)
+
+
+def check_steered(steering: Steering | None, ranks: Ranks | None) -> None:
+    """UsageError if a run is to be steered that several ranks share."""
+    if steering is not None and ranks is not None:
+        raise UsageError(NOT_ON_RANKS)
 
 
 def check_alike(ranks: Ranks | None, X: Any, y: Any, **others: object) -> None:

@@ -15,7 +15,8 @@ from mnistgpu.storage import files
 from mnistgpu.storage.named_values import line_of, parsed
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
-BESIDE = ("data", "data_path", "data_digest")  # what a settings.json holds besides the settings
+# what a settings.json holds besides the settings
+BESIDE = ("data", "data_path", "data_digest", "events")
 LENGTHS = {"iterations", "epochs"}  # one of them says how long a run is
 
 

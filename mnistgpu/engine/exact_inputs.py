@@ -44,9 +44,14 @@ class ExactInputs(Inputs):
     """See `Inputs`. `grids` are those of the whole step, since they depend on the pixels too."""
 
     def __init__(
-        self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
+        self,
+        images: np.ndarray,
+        settings: Settings,
+        image_shape: tuple[int, int],
+        like: Array,
+        known: Inputs | None = None,
     ):
-        super().__init__(images, settings, image_shape, like)
+        super().__init__(images, settings, image_shape, like, known)
         if self.fields is not None:
             sigma = self.deformation.elastic_sigma
             self.fields = augment.ExactFields(like, image_shape, sigma)

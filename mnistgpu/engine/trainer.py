@@ -21,7 +21,7 @@ from mnistgpu.engine.gradient import (
     statistics_shares,
     weighted_means,
 )
-from mnistgpu.engine.inputs import Keys
+from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -166,9 +166,10 @@ class Trainer:
                 weights = backend.xp.take(weights, order)
         of_epochs = (settings.epochs or 0) * self.batches.per_epoch - shift.ahead
         self.steps = settings.iterations or of_epochs
-        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
+        known: Inputs | None = None if theta is None else self.inputs
+        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels, known)
         sizes = (inputs.pixels, *settings.sizes[1:])
-        self.inputs = inputs
+        self.inputs: Inputs = inputs
         self.theta = self.first_parameters(sizes) if theta is None else theta
         self.params = network.layers(self.theta, sizes)
         of_engine = self.theta, settings, images, labels, inputs, self.batches.size, workers

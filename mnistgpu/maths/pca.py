@@ -29,7 +29,7 @@ def principal_axes(
     centred = X - xp.mean(X, axis=1, keepdims=True)
     whole = float(xp.sum(centred * centred)) / m
     wanted = min(count + BESIDE, n, m)
-    V = counter_rng.normals(counter_rng.key(0, like=X), (n, wanted), str(X.dtype))
+    V = counter_rng.normals(counter_rng.key(0, like=X), (n, wanted), X.dtype)
     if start is not None and start.shape[0] == n:
         known = min(int(start.shape[1]), wanted)
         V = xp.concat([start[:, :known], V[:, known:]], axis=1)
@@ -48,6 +48,9 @@ def principal_axes(
 
 def orthonormal(V: Array) -> Array:
     """Orthonormal columns (n, k) that span those of V, as far as these are independent."""
+    xp = array_namespace(V)
+    longest = xp.max(xp.abs(V), axis=0, keepdims=True)
+    V = V / xp.where(longest > 0, longest, xp.ones_like(longest))
     for _ in range(2):  # the second time removes the rounding of the first
         values, turn = np.linalg.eigh(on_host(V.T @ V))
         largest = max(float(values[-1]), 1e-300)
@@ -63,19 +66,21 @@ def pointed(axes: Array, start: Array | None) -> Array:
     if start is not None and start.shape == axes.shape:
         towards = on_host(xp.sum(axes * start, axis=0))
     else:
-        numbers = on_host(axes)
-        towards = numbers[np.argmax(np.abs(numbers), axis=0), np.arange(numbers.shape[1])]
+        signs = xp.where(axes < 0, -xp.ones_like(axes), xp.ones_like(axes))
+        largest = xp.argmax(xp.abs(axes), axis=0)
+        towards = np.array([float(signs[int(largest[i]), i]) for i in range(axes.shape[1])])
     return axes * like(np.where(towards < 0, -1.0, 1.0)[None, :], axes)
 
 
 def on_host(array: Array) -> np.ndarray:
-    """A small array as float64 on the host. A sync point."""
-    if hasattr(array, "get"):
-        array = array.get()
-    return np.asarray(array, dtype=np.float64)
+    """A small array, a vector or a matrix, as float64 on the host. A sync point."""
+    if array.ndim == 1:
+        return np.array([float(array[i]) for i in range(array.shape[0])])
+    return np.stack([on_host(array[i, :]) for i in range(array.shape[0])])
 
 
 def like(numbers: np.ndarray, array: Array) -> Array:
     """A small array of the host where another lives, in its type."""
     xp = array_namespace(array)
-    return xp.asarray(numbers.astype(str(array.dtype)), **on_device_of(array))
+    made: Array = xp.asarray(numbers.tolist(), dtype=array.dtype, **on_device_of(array))
+    return made

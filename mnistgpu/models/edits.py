@@ -23,7 +23,7 @@ from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 
 NEVER = -1e6  # the logit of a class that is switched off
-CLOSE = 1e-3  # logits closer than this share of the largest may have changed places by rounding
+CLOSE = 1e-3  # two logits closer than this share of them may have changed places by rounding
 LARGEST = 1e6  # factor or shift
 
 
@@ -220,7 +220,7 @@ class Edits:
         Z = self.Z[-1]
         answers = np.argmax(Z, axis=0)
         two = np.partition(Z, -2, axis=0)[-2:]
-        close = np.flatnonzero(two[1] - two[0] <= CLOSE * np.abs(Z).max(axis=0))
+        close = np.flatnonzero(two[1] - two[0] <= CLOSE * np.abs(two).max(axis=0))
         if len(close):
             how = self.original.activation, self.images[close], self.original.is_exact
             answers[close] = np.argmax(inference.of_layers(self.layers, *how), axis=0)

@@ -64,7 +64,8 @@ class Checkpointing(Callback):
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self._due = time.monotonic() + self.every.seconds
-        self._looked_at = trainer.batches.place(trainer.taken)
+        if self.every.epochs is not None:
+            self._looked_at = trainer.batches.place(trainer.taken)
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
         """Save if it is time, and at the end."""

@@ -9,8 +9,8 @@ next place where a batch of the new size begins; a full batch begins with the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mnistgpu.engine.trainer import Shift
@@ -81,6 +81,7 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+@dataclass
 class Events:
     """The events of a run in their order, and the settings that it began with.
 
@@ -88,14 +89,9 @@ class Events:
     The same number gives the same bits on the same machine.
     """
 
-    def __init__(
-        self,
-        begun: Settings,
-        events: Iterable[Event] = (),
-        workers: Mapping[int, int] | None = None,
-    ):
-        self.begun, self.all = begun, list(events)
-        self.workers = dict(workers or {})
+    begun: Settings
+    all: list[Event] = field(default_factory=list)
+    workers: dict[int, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.all)
@@ -202,7 +198,7 @@ def checked(
     records = [
         record_of(event, f"{where}, event {number}") for number, event in enumerate(given, 1)
     ]
-    found = Events(begun, workers=workers)
+    found = Events(begun, workers=dict(workers or {}))
     for number, record in sorted(enumerate(records, 1), key=lambda pair: pair[1]["step"]):
         here, step, name = f"{where}, event {number}", record["step"], record["name"]
         last = found.steps(step - 1, images)

@@ -44,6 +44,7 @@ class Loop:
         self.warned: list[str] = []  # of units
         self.judged = False  # whether the accuracy was
         self.said: set[str] = set()
+        self.compared: set[tuple[object, ...]] = set()  # forms of steps, see `stepping`
 
     def warn(self, sentence: str) -> None:
         """Tell all callbacks, once."""
@@ -76,7 +77,8 @@ class Loop:
         """Begin to take steps with the settings of the trainer."""
         trainer, events = self.trainer, self.events
         self.stretch.enter_context(trainer.engine.running())
-        self.step = self.stretch.enter_context(stepping(trainer, self.warn))
+        steps = stepping(trainer, self.warn, compared=self.compared)
+        self.step = self.stretch.enter_context(steps)
         shared_by = max(len(trainer.engine.shards), trainer.processes)
         events.workers[events.newest(trainer.taken)] = shared_by
         self.look_ahead()
@@ -95,10 +97,12 @@ class Loop:
             self.look_ahead()  # the run went back to an earlier step
         else:
             self.stretch.close()
+            rate = trainer.learning_rate
             trainer.change(settings, shift, events.workers.get(events.newest(taken)))
             if trainer.batches.place(taken) % trainer.batches.per_epoch == 0:
                 self.progress.begin_epoch()
             self.begin_stretch()
+            trainer.learning_rate = rate  # of the last step, and not of those that were compared
         self.progress.finished = taken >= trainer.steps
         for callback in self.callbacks:
             callback.changed(trainer, self.progress)

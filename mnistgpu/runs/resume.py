@@ -43,7 +43,7 @@ def trainer_of(
     settings: those that the run began with, of another length perhaps.
     """
     events = saved.progress.events
-    events = Events(settings, events.all, events.workers)
+    events = Events(settings, list(events.all), dict(events.workers))
     now, shift = events.settings(saved.taken), events.shift(saved.taken, len(digits))
     start = saved.vectors.get(START)
     trainer = Trainer(now, digits, backend, workers, communicator, start, shift)

@@ -17,12 +17,16 @@ from mnistgpu.errors import DivergedError, UsageError
 from mnistgpu.models.model import Model
 from mnistgpu.runs.events import flag_of, shown
 from mnistgpu.runs.history import Progress, Row
-from mnistgpu.runs.points import Points
+from mnistgpu.runs.points import Point, Points
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
 AT_MOST = 0.1  # seconds after which a waiting run looks whether a signal has come
 SAID = 100  # sentences that are kept
+NOT_ON_RANKS = (
+    "a run that several ranks share cannot be steered, since each would have to be; steer it in "
+    "one process, and repeat it on the ranks with --events"
+)
 SHARE = 0.04  # of the training's time that a view may take
 PREPARING, WAITING, RUNNING = "preparing", "waiting", "running"
 PAUSED, HOLDING, ENDED = "paused", "holding", "ended"
@@ -83,7 +87,8 @@ class Steered:
         self._changed = threading.Condition()
         self._version = self._number = 0
         self._paused, self._steps_left = paused, 0  # steps that a paused run may take
-        self._taken = 0  # steps when it was last looked at
+        # steps so far: a trainer takes others while the forms of steps are compared
+        self._taken = 0
         self._to_place: int | None = None  # at which a run pauses, for `one_epoch`
         self._slow: float | None = None  # steps a second
         self._due = self._look_due = 0.0  # when the next step, the next view may be
@@ -109,10 +114,7 @@ class Steered:
         UsageError if several ranks share the run.
         """
         if trainer.communicator is not None:
-            raise UsageError(
-                "a run that several ranks share cannot be steered, since each would have to be; "
-                "steer it in one process, and repeat it on the ranks with --events"
-            )
+            raise UsageError(NOT_ON_RANKS)
         with self._changed:
             self._trainer, self._progress, self._stop, self._check = trainer, progress, stop, check
             self._points, self._newest, self._requests = Points(), {}, deque()
@@ -137,12 +139,15 @@ class Steered:
 
     def between(self, at_row: bool) -> bool:
         """Do what was asked for, and wait if the run is to wait; whether the run has changed."""
-        progress = self._progress
+        progress, taken = self._progress, self._run().taken
+        stepped, self._taken = taken != self._taken, taken
         if not (self._attention or at_row or progress.finished):
             return False
         changed, self._fresh = False, False
-        if self._run().taken != self._taken:
-            self._taken, self._steps_left = self._run().taken, max(0, self._steps_left - 1)
+        if stepped:
+            self._steps_left = max(0, self._steps_left - 1)
+            if self.one_by_one:
+                self._note_change()
         with self._changed:
             if at_row:
                 self._keep()
@@ -182,8 +187,7 @@ class Steered:
             if not guilty or point is None:
                 return False
             what, _, _ = str(error).partition(", probably because")
-            self._points.go_back(point, trainer, progress)
-            self._wait_again()
+            self._go_back(point)
             self._say(
                 "",
                 f"{what}, after the change of {' and of '.join(guilty)}: it is taken back, and the "
@@ -217,6 +221,12 @@ class Steered:
         else:
             self._paused, self._steps_left, self._to_place = steps is not None, steps or 0, None
         return False
+
+    def _go_back(self, point: Point) -> None:
+        """Put the run into the state of a point, and wait there."""
+        self._points.go_back(point, self._run(), self._progress)
+        self._taken = point.taken
+        self._wait_again()
 
     def _wait_again(self) -> bool:
         """Wait from now on."""
@@ -309,5 +319,5 @@ class Steered:
         if self._progress.finished:
             return HOLDING
         if self._paused and not self._steps_left:
-            return WAITING if self._trainer.taken == 0 else PAUSED
+            return WAITING if self._taken == 0 else PAUSED
         return RUNNING

@@ -43,6 +43,11 @@ class Steering(Steered):
     When a run has ended, the same object may steer the next one.
     """
 
+    def ready(self, timeout: float = 60.0) -> bool:
+        """Wait until a run has begun; whether one has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._trainer is not None, timeout)
+
     def start(self, by: str = "") -> None:
         """Go on without a pause."""
         self._ask(lambda: self._go(by))
@@ -102,7 +107,7 @@ class Steering(Steered):
         with self._changed:
             trainer = self._run()
             self._check(check_change(trainer.settings, name, value))
-            if trainer.taken >= trainer.steps and name not in LENGTHS:
+            if self._taken >= trainer.steps and name not in LENGTHS:
                 raise UsageError(
                     "the run is at its end, so no step follows that a change could have an effect "
                     "on; learn one epoch more first, or begin again"
@@ -114,7 +119,7 @@ class Steering(Steered):
     def undo(self, step: int, by: str = "") -> None:
         """Go back to a kept point, before any change that was made there; then wait."""
         with self._changed:
-            trainer = self._run()
+            self._run()
             if step not in self._points.kept:
                 raise UsageError(
                     f"no point is kept after step {step}; those after "
@@ -125,8 +130,7 @@ class Steering(Steered):
             point = self._points.before(step)
             if point is None:  # another page went back further before
                 return False
-            self._points.go_back(point, trainer, self._progress)
-            self._wait_again()
+            self._go_back(point)
             self._say(by, f"the run is back at iteration {point.taken:,}")
             return True
 
@@ -209,10 +213,10 @@ class Steering(Steered):
             events, settings, batches = self._progress.events, trainer.settings, trainer.batches
             rate = trainer.learning_rate
             return found | {
-                "taken": trainer.taken,
+                "taken": self._taken,
                 "steps": trainer.steps,
                 "per_epoch": batches.per_epoch,
-                "epoch": batches.place(trainer.taken) / batches.per_epoch,
+                "epoch": batches.place(self._taken) / batches.per_epoch,
                 "slow": self._slow,
                 "learning_rate": rate if np.isfinite(rate) else None,
                 "loss": self._loss,

@@ -20,9 +20,10 @@ from mnistgpu import data
 from mnistgpu.data import Dataset
 from mnistgpu.errors import MnistGpuError
 from mnistgpu.recipes import RECIPES
+from mnistgpu.runs.stop import Stop
 from mnistgpu.web import controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
-from mnistgpu.web.experiments import Experiment, Result
+from mnistgpu.web.experiments import Result
 from mnistgpu.web.guard import (
     RefusedError,
     file_body,
@@ -32,7 +33,7 @@ from mnistgpu.web.lab_run import PATIENCE, LabRun
 from mnistgpu.web.pages import guarded, page_of, page_routes
 from mnistgpu.web.pair import DIFFERENCES, differences, pair_of, trained
 from mnistgpu.web.refusals import body_of, choice, refusal, text, whole
-from mnistgpu.web.trials import Trials
+from mnistgpu.web.trials import Callbacks, Trials
 
 EMBEDDED = "embedded MNIST"  # the source of the digits that come with the package
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
@@ -162,17 +163,16 @@ class LabPage:
 
     def experiment(self, body: dict[str, Any]) -> dict[str, Any]:
         """Run an experiment."""
-        name = text(body, "name", 100)
-        for each in self.experiments:
-            if each.name == name:
-                seed = whole(body, "seed", 0, 2**53)
+        name, seed = text(body, "name", 100), whole(body, "seed", 0, 2**53)
+        chosen = next((each for each in self.experiments if each.name == name), None)
+        if chosen is None:
+            raise refusal(404, "experiments.unknown", name=name)
 
-                def train(callbacks: Any, stop: Any, chosen: Experiment = each) -> Result:
-                    return experiments.run(chosen, seed, self.mnist, callbacks, stop)
+        def train(callbacks: Callbacks, stop: Stop) -> Result:
+            return experiments.run(chosen, seed, self.mnist, callbacks, stop)
 
-                self.trials.begin("experiment", each, train)
-                return {}
-        raise refusal(404, "experiments.unknown", name=name)
+        self.trials.begin("experiment", chosen, train)
+        return {}
 
     @cached_property
     def mnist(self) -> Dataset:

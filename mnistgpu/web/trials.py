@@ -12,11 +12,11 @@ from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import COLUMNS, Row
 from mnistgpu.runs.stop import Stop
 from mnistgpu.web.encoded import rows_of
-from mnistgpu.web.experiments import Experiment
+from mnistgpu.web.experiments import Experiment, Result
 from mnistgpu.web.refusals import refusal
 
-# Trains the networks of a trial, given the callbacks of each run by its name, and a Stop
-Train = Callable[[Callable[[str], Sequence[Callback]], Stop], Result]
+Callbacks = Callable[[str], Sequence[Callback]]  # those of a run, by its name
+Train = Callable[[Callbacks, Stop], Result]  # trains the networks of a trial
 
 
 class Rows(Callback):

@@ -12,9 +12,10 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume sweep verify load save export evaluate compare committee lr_find "
-    "plot submit draw lab list_runs doctor load_data",
-    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop",
+    "functions": "fit resume sweep verify load save export evaluate compare explain committee "
+    "lr_find plot submit draw lab list_runs doctor load_data",
+    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop "
+    "Steering",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
     "others": "__version__ RECIPES",
@@ -22,9 +23,9 @@ NAMES = {
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
     "fit": "X y * recipe deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch ranks **settings",
+    "on_interrupt checkpoint_every force snapshots watch ranks events steering **settings",
     "resume": "run X y * deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch ranks **settings",
+    "on_interrupt checkpoint_every force snapshots watch ranks steering **settings",
     "sweep": "X y * out recipe deform test validation sample_weight backend progress stop "
     "checkpoint_every yes **settings",
     "verify": "run X y * test validation backend steps progress",
@@ -33,6 +34,7 @@ SIGNATURES = {
     "export": "model path X y * input hub force",
     "evaluate": "model X y * report robustness backend made_by",
     "compare": "first second X y * backend",
+    "explain": "model image * layer unit",
     "committee": "models * maps out force backend",
     "lr_find": "X y * recipe deform validation sample_weight backend steps out force **settings",
     "plot": "run X y * kind out",

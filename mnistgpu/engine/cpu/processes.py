@@ -101,8 +101,7 @@ def shared_steps(trainer: Trainer, size: int) -> Iterator[Step]:
             first = trainer.taken
             # ends at the same steps wherever a run is resumed, so it adds up losses in one order
             within = trainer.batches.place(first) % per_epoch
-            count = shares.together - within % shares.together
-            count = min(count, most, per_epoch - within)
+            count = min(shares.together - within % shares.together, most, per_epoch - within)
             order[:] = first, count, math.nan if rate is None else rate
             interrupted = True
             result = take()
