@@ -54,6 +54,7 @@ def test_without_twists_a_run_is_as_it_is(dataset):
 def test_zero_weights_stay_zero_but_for_the_last_biases(dataset, more):
     outcome, seen = trained(SETTINGS.changed(**more), dataset, {"zero-weights": True})
     assert not seen.first.any()
+    assert not seen.trainer.first_arrays()["theta"].any()  # which fast steps are compared from
     (W, b), (V, c) = outcome.model.layers
     assert not W.any()
     assert not b.any()
@@ -69,6 +70,8 @@ def test_other_first_weights_are_those_of_another_seed_and_the_images_stay(datas
     _, other = trained(settings, dataset, {"other-first-weights": 2})
     _, of_seed = trained(settings.changed(seed=2), dataset, {})
     np.testing.assert_array_equal(other.first, of_seed.first)
+    np.testing.assert_array_equal(other.trainer.first_arrays()["theta"], of_seed.first)
+    assert int(other.trainer.key) == int(plain.trainer.key)
     np.testing.assert_array_equal(other.rows, plain.rows)
     assert (of_seed.rows != plain.rows).any()
 

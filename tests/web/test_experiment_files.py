@@ -1,11 +1,12 @@
 """The files of experiments: those that come with the package, and every mistake in one's own."""
 
+import random
 import re
 import tomllib
 
 import pytest
 
-from mnistgpu.errors import DataError
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs.twists import TWISTS
 from mnistgpu.web import experiments
 from mnistgpu.web.experiments.numbers import CURVES, NUMBERS, PICTURES
@@ -300,6 +301,53 @@ def test_a_folder_gives_what_can_be_used_and_says_what_cannot(tmp_path):
     assert "03-second.toml: has the name of 02-second.toml; choose another" in problems[0]
     assert "04-bad.toml, line 4: right must be the number of a guess" in problems[1]
     assert "05-alone.de.toml: has words of 05-alone.toml, which is not there" in problems[2]
+
+
+def test_folders_without_experiments_are_said(tmp_path):
+    found, (problem,) = experiments.found(tmp_path)
+    assert found == []
+    assert problem == f"{tmp_path}: has no experiments, which are files such as a.toml"
+    with pytest.raises(DataError, match="no such folder; give one with experiments"):
+        experiments.found(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("language", ["../x", "", "German", "d"])
+def test_languages_that_are_none_are_said(tmp_path, language):
+    path = written(tmp_path, GOOD)
+    with pytest.raises(UsageError, match="language: must be two or three letters, such as de"):
+        experiments.read(path, language)
+
+
+def test_any_change_of_a_file_is_read_or_said_in_one_sentence(tmp_path):
+    """Lines doubled, left out, exchanged and cut: never another error."""
+    rng = random.Random(3)
+    lines, sentences = GOOD.splitlines(), []
+    for _ in range(150):
+        changed = list(lines)
+        at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
+        way = rng.randrange(5)
+        if way == 0:
+            changed.insert(at, lines[other])
+        elif way == 1:
+            del changed[at]
+        elif way == 2:
+            changed[at], changed[other] = lines[other], lines[at]
+        elif way == 3:
+            cut = rng.randrange(len(lines[at]) + 1)
+            changed[at] = lines[at][:cut] + rng.choice("[]{}=\"'.-0%\x00") + lines[at][cut:]
+        else:
+            key, equals, _ = lines[at].partition(" = ")
+            value = rng.choice(["1", "-1", "1e999", "nan", "true", "[]", "{}", '""', "[[1]]", "x"])
+            changed[at] = f"{key}{equals}{value}"
+        path = written(tmp_path, "\n".join(changed))
+        try:
+            experiments.read(path)
+        except DataError as error:
+            sentences.append(str(error))
+    assert len(sentences) > 60
+    for sentence in sentences:
+        assert str(tmp_path) in sentence
+        assert "\n" not in sentence
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

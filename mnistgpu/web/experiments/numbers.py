@@ -47,7 +47,7 @@ class Trained:
     @property
     def test(self) -> Digits:
         """The images for the test, changed as the run's twists say."""
-        assert self.dataset.test is not None  # the embedded MNIST has some
+        assert self.dataset.test is not None  # `running.images_of` sees to it
         return self.dataset.test
 
     @cached_property

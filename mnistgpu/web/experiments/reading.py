@@ -64,9 +64,11 @@ def read(path: Path | str, language: str = "en") -> Experiment:
 
     They are in a second file beside it: `name.de.toml` has the German words of `name.toml`, which
     may be in any language itself. DataError, with the line where it is known, for whatever is wrong
-    in either.
+    in either; UsageError for a language that is not written so.
     """
     path = Path(path)
+    if not re.fullmatch("[a-z]{2,3}", language):
+        raise UsageError(f"language: must be two or three letters, such as de, not {language!r}")
     if path.suffix != ".toml" or is_of_language(path):
         raise DataError(
             f"{path}: the name of an experiment must end in .toml and have no other dot; a file "
@@ -97,11 +99,15 @@ def found(
 ) -> tuple[list[Experiment], list[str]]:
     """The experiments in a folder, by the names of their files, and a sentence for each bad file.
 
-    None: those that come with the package.
+    None: those that come with the package. DataError if the folder is not there.
     """
     experiments: dict[str, Experiment] = {}
     problems = []
     folder = HERE if folder is None else Path(folder)
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder; give one with experiments, files such as a.toml"
+        )
     for path in sorted(folder.glob("*.toml")):
         try:
             if is_of_language(path):
@@ -116,6 +122,8 @@ def found(
             experiments[experiment.name] = experiment
         except DataError as error:
             problems.append(str(error))
+    if not experiments and not problems:
+        problems.append(f"{folder}: has no experiments, which are files such as a.toml")
     return list(experiments.values()), problems
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.backend import NUMPY, Array
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.data.digits import read_only
+from mnistgpu.data.splitting import selection
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import BackendError, DataError, DivergedError, UsageError
 from mnistgpu.models.model import Model
@@ -220,7 +220,8 @@ def run(
 ) -> Result:
     """Train the networks of an experiment, one after the other, on NumPy.
 
-    mnist: MNIST as `data.load()` gives it, which is read here by default. callbacks: called with
+    mnist: MNIST as `data.load()` gives it, which is read here by default, or another set for two
+    networks side by side. callbacks: called with
     the name of each run before it begins, for what `train` is to call. stop: ends the experiment
     with StoppedError. A run that diverges is part of the result. DataError if the settings of a run
     do not fit its images.
@@ -238,19 +239,21 @@ def run(
     return Result(experiment, seed, tuple(trained), time.perf_counter() - started)
 
 
-def images_of(run: Run, mnist: Dataset) -> Dataset:
-    """The images of a run: the first ones to train on, the last 1,000 for the validation."""
-    train = mnist.train
-    first, last = (
-        replace(
-            train,
-            images=read_only(train.images[part]),
-            labels=read_only(np.asarray(train.labels)[part]),
-        )
-        for part in (slice(run.images), slice(len(train) - HELD_OUT, None))
-    )
-    source = f"the first {run.images:,} images of {mnist.source}"
-    return replace(mnist, train=replace(first, source=source), validation=last)
+def images_of(run: Run, dataset: Dataset) -> Dataset:
+    """The images of a run: the first ones to train on, the last 1,000 for the validation.
+
+    Of a smaller set than MNIST a tenth is for the validation, unless it has such images already; a
+    set without a test part is tested on these, too.
+    """
+    train, validation = dataset.train, dataset.validation
+    place = np.arange(len(train))
+    end = len(train)
+    if validation is None:
+        end -= min(HELD_OUT, max(1, len(train) // 10))
+        validation = selection(train, place >= end, "held out")
+    first = selection(train, place < min(run.images, end), "to train on")
+    test = validation if dataset.test is None else dataset.test
+    return replace(dataset, train=first, validation=validation, test=test)
 
 
 def train_one(
@@ -258,13 +261,16 @@ def train_one(
 ) -> Trained:
     """One run of an experiment, on its images."""
     settings = run.settings.changed(seed=seed)
+    if dataset.validation is not None:  # none are held out of those to train on
+        settings = settings.changed(validation=0)
     changed, of_twists = twists.applied(run.twists, dataset, seed)
     kept = Kept()
     every = [*of_twists, kept, *callbacks]
     try:
         outcome = train(settings, changed, NUMPY, every, stop)
     except DivergedError as error:
-        left = Model(kept.theta, settings.sizes, activation=settings.activation)
+        shape = changed.train.image_shape
+        left = Model(kept.theta, settings.sizes, shape, settings.activation)
         warnings = [*kept.warnings, str(error)]
         return Trained(settings, changed, left, kept.history, kept.trainer.taken, warnings)
     return Trained(settings, changed, outcome.model, outcome.history, None, kept.warnings)
