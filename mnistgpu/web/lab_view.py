@@ -102,6 +102,7 @@ class View:
         van der Maaten and Hinton 2008. From the same outputs it makes the same picture.
         """
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         with self.lock:
             made_at, points = self.made
@@ -109,7 +110,8 @@ class View:
                 A, Z, _ = self.views(layer).passes(seen.model)
                 columns = Z[-1] if layer == len(Z) else A[layer]
                 outputs = np.asarray(self.backend.to_numpy(columns)).T
-                found = TSNE(init="pca", random_state=0).fit_transform(outputs)
+                with threadpool_limits(1):  # with more it waits for threads where others compute
+                    found = TSNE(init="pca", random_state=0).fit_transform(outputs)
                 points = np.round(found, 3).tolist()
                 self.made = (self.branch, seen.taken, layer), points
             return points

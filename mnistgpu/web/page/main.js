@@ -87,6 +87,8 @@ async function watch() {
 addEventListener("pagehide", () => steers && post("leave", {}, { keepalive: true }).catch(() => {}));
 
 if (steers) {
+  $("train").setAttribute("role", "tabpanel");
+  $("train").setAttribute("aria-labelledby", "tab-train");
   const about = await get("about");
   beginSteering(about);
   beginNeuron(about);

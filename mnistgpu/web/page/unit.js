@@ -23,7 +23,7 @@ function contributions(unit, width) {
     ...[weight, input, product].map(text => element("td", { class: "number" }, text)));
   const heads = ["from", "weight", "input", "product"].map((name, i) =>
     element("th", { class: i ? "number" : null }, say(`unit.${name}`)));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("unit.largest") },
+  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": say("unit.largest") },
     element("table", { id: "contributions" }, element("thead", {}, element("tr", {}, ...heads)),
       element("tbody", {},
         ...unit.largest.map(each => row(place(unit, each, width), short(each.weight), short(each.input), short(each.product))),
