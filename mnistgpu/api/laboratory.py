@@ -24,6 +24,7 @@ from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs.progress import Display
 from mnistgpu.runs.steering import Steering
 from mnistgpu.settings import Settings
+from mnistgpu.storage import files
 
 if TYPE_CHECKING:
     from mnistgpu.web.lab_run import LabRun, Plan
@@ -42,6 +43,7 @@ def lab(
     port: int = 8030,
     allow_hosts: Sequence[str] = (),
     language: str = "en",
+    experiments: AnyPath | None = None,
     browser: bool = True,
     **settings: Any,
 ) -> None:
@@ -50,7 +52,8 @@ def lab(
     X, y, recipe, deform, backend, settings: as for `fit`. run: a run directory to go on with, in
     place of settings; it stays as it is, and the lab goes on in `out`. out: the directory of the
     first run; by default, and for each further one, a new one in runs/. host, port, allow_hosts,
-    browser: as for `draw`. language: of the page, such as "de".
+    browser: as for `draw`. language: of the page, such as "de". experiments: a folder of your own
+    ones, which are shown after those of the package.
     RunError if the extra `web` is not installed, UsageError for a wrong call, or if nothing can be
     served there.
     """
@@ -59,10 +62,12 @@ def lab(
     check_switches(browser=browser)
     server.require_extra()
     from mnistgpu.web import words
-    from mnistgpu.web.lab import LabPage
+    from mnistgpu.web.lab import LabPage, experiments_of
     from mnistgpu.web.lab_run import LabRun, Plan
 
     words.read(language)
+    folder = None if experiments is None else files.path_of(experiments, "--experiments")
+    found = experiments_of(folder, language)
     resumed = None
     if run is None:
         made, dataset = settings_and_data(X, y, recipe, deform, settings, None, None, False, None)
@@ -75,7 +80,7 @@ def lab(
     path = run_directory.new_path() if out is None else directory_of(out)
     plan = Plan(made, path, resume=resumed, own=out is None)
     lab_run = LabRun(plan, dataset, chosen, run_directory.new_path)
-    with LabPage(lab_run, place, language):
+    with LabPage(lab_run, place, language, found):
         print(f"lab at {place.address} (Ctrl-C ends it)", flush=True)
         for line in place.lines():
             print(line, flush=True)
@@ -85,6 +90,16 @@ def lab(
             carry_out(lab_run)
         except KeyboardInterrupt as interruption:
             print(str(interruption) or "ended", flush=True)
+
+
+def check_experiment(path: AnyPath) -> list[str]:
+    """A sentence for everything that an experiment in a file does not show, with three seeds.
+
+    [] if all its claims hold. DataError if it cannot be read.
+    """
+    from mnistgpu.web import experiments
+
+    return experiments.check(files.path_of(path, "--check"))
 
 
 def of_run(run: Path, X: Any, y: Any, changes: dict[str, Any]) -> tuple[Settings, Dataset]:

@@ -70,6 +70,13 @@ def lab(
         Path | None, option(help="Directory of the first run.", default="runs/DATE-TIME")
     ] = None,
     language: Annotated[str, option(help="Of the page: en or de.", default="en")] = "en",
+    experiments: Annotated[
+        Path | None, option(help="Folder of your own experiments (docs/experiments.md).")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        option(help="Only run this experiment with three seeds and say whether its claims hold."),
+    ] = None,
     host: Annotated[str, HOST] = "127.0.0.1",
     port: Annotated[int, port("8030")] = 8030,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
@@ -83,6 +90,12 @@ def lab(
     """
     from mnistgpu.api import laboratory
 
+    if check is not None:
+        problems = laboratory.check_experiment(check)
+        print("\n".join(problems) or f"{check}: every claim holds with the seeds 0, 1 and 2")
+        if problems:
+            raise typer.Exit(1)
+        return
     laboratory.lab(
         data,
         run=run,
@@ -91,6 +104,7 @@ def lab(
         backend=backend,
         out=out,
         language=language,
+        experiments=experiments,
         host=host,
         port=port,
         allow_hosts=allow_host or (),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.stop import Stop
 from mnistgpu.web import controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
-from mnistgpu.web.experiments import Result
+from mnistgpu.web.experiments import Experiment, Result
 from mnistgpu.web.guard import (
     RefusedError,
     file_body,
@@ -37,15 +38,17 @@ from mnistgpu.web.trials import Callbacks, Trials
 
 EMBEDDED = "embedded MNIST"  # the source of the digits that come with the package
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Found = tuple[list[Experiment], list[str]]
 
 
 class LabPage:
     """The page of the lab, served by a thread for as long as the `with` lasts."""
 
-    def __init__(self, run: LabRun, place: server.Place, language: str = "en"):
+    def __init__(self, run: LabRun, place: server.Place, language: str, found: Found):
+        """found: the experiments of the page, see `experiments_of`."""
         self.run, self.place, self.language = run, place, language
         self.at_hand, self.trials = AtHand(run), Trials()
-        self.experiments, self.left_out = experiments.found(None, language)
+        self.experiments, self.left_out = found
         self.background = server.Background(self.app(), place.bound)
 
     def __enter__(self) -> LabPage:
@@ -68,8 +71,9 @@ class LabPage:
             browser = asked.get("browser", "")[:60]
             if browser:
                 self.run.seen(browser)
-            run, brief = asked.get("run", ""), "brief" in asked
-            return JSONResponse(await answered(self.run.state, run, int(after), brief))
+            run, brief, view = asked.get("run", ""), "brief" in asked, asked.get("view", "0")[:9]
+            seen = int(view) if view.isascii() and view.isdecimal() else 0
+            return JSONResponse(await answered(self.run.state, run, int(after), brief, seen))
 
         async def photo(request: Request) -> JSONResponse:
             content = await file_body(request, MOST_PHOTO)
@@ -184,6 +188,18 @@ class LabPage:
         """Stop an experiment, or the two that are trained side by side."""
         self.trials.end()
         return {}
+
+
+def experiments_of(folder: Path | None, language: str) -> Found:
+    """The experiments of the package and those in a folder, and a sentence for each bad file.
+
+    DataError if the folder is not there.
+    """
+    found, problems = experiments.found(None, language)
+    if folder is not None:
+        own, more = experiments.found(folder, language)
+        found, problems = [*found, *own], [*problems, *more]
+    return found, problems
 
 
 async def answered(function: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:

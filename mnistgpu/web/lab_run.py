@@ -181,10 +181,11 @@ class LabRun:
 
     # --- what the page shows
 
-    def state(self, run: str, after: int, brief: bool) -> dict[str, Any]:
+    def state(self, run: str, after: int, brief: bool, view: int = 0) -> dict[str, Any]:
         """The state for a browser that has the first `after` rows of `run`, as JSON types.
 
-        brief: without pictures, for a page that nobody sees.
+        brief: without pictures, for a page that nobody sees. view: the number of those that it has;
+        what does not change comes with the first ones alone.
         """
         with self.lock:
             steering, number, starting = self.steering, self.number, self.starting
@@ -215,8 +216,10 @@ class LabRun:
             "notices": list(self.notices),
             "path": str(self.plan.path),
         }
-        if seen is not None and not brief:
-            found |= seen.pictures
+        if seen is not None and not brief and seen.number != view:
+            once = ("digits",) if view else ()
+            new = {name: each for name, each in seen.pictures.items() if name not in once}
+            found |= {"view": seen.number, **new}
         return found
 
     def tell(self, said: list[dict[str, Any]]) -> None:
@@ -393,8 +396,8 @@ class LabRun:
     def settings(self, which: str = "settings") -> Settings:
         """The settings as they are now, or those that the run has begun with ("begun")."""
         state = self.steering.state()
-        if which not in state:
-            raise refusal(409, "run.starting")
+        if which not in state:  # it has not begun yet
+            return self.plan.settings
         known = {knob.name for knob in fields(Settings)}
         return Settings(**{name: value for name, value in state[which].items() if name in known})
 

@@ -31,6 +31,7 @@ class Seen:
 
     taken: int
     model: Model  # on the host
+    number: int  # of the looks so far
     pictures: dict[str, Any]
     layers: dict[str, Any] | None = None
 
@@ -46,6 +47,7 @@ class View:
         self.backend = backend
         self.watched = Snapshots.of(dataset)
         self.lock = threading.Lock()  # held while t-SNE computes
+        self.looks = 0
         self.forget()
 
     def forget(self) -> None:
@@ -73,7 +75,8 @@ class View:
             self.watched.labels,
             shares,
         )
-        self.seen = Seen(moment.taken, model, found, self.view_of(model))
+        self.looks += 1
+        self.seen = Seen(moment.taken, model, self.looks, found, self.view_of(model))
         return self.seen
 
     def rows(self, after: int) -> list[dict[str, Any]]:

@@ -40,7 +40,8 @@ SIGNATURES = {
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
     "draw": "model * keep host port allow_hosts browser",
-    "lab": "X y * run recipe deform backend out host port allow_hosts language browser **settings",
+    "lab": "X y * run recipe deform backend out host port allow_hosts language "
+    "experiments browser **settings",
     "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path orientation * bar",

@@ -70,7 +70,7 @@ def running(dataset, folder, language="en", **settings):
     """A lab that trains in a thread of this process."""
     from mnistgpu.api import laboratory
     from mnistgpu.web import server
-    from mnistgpu.web.lab import LabPage
+    from mnistgpu.web.lab import LabPage, experiments_of
     from mnistgpu.web.lab_run import LabRun, Plan
 
     numbers = iter(range(1, 1000))
@@ -83,7 +83,8 @@ def running(dataset, folder, language="en", **settings):
     plan = Plan(Settings(**{**SMALL, **settings}), new_path())
     run = LabRun(plan, dataset, backend.select("numpy"), new_path)
     thread = threading.Thread(target=laboratory.carry_out, args=(run,), daemon=True)
-    with LabPage(run, server.open_door("127.0.0.1", 0), language) as page:
+    found = experiments_of(None, language)
+    with LabPage(run, server.open_door("127.0.0.1", 0), language, found) as page:
         thread.start()
         lab = Lab(page, run)
         lab.state()

@@ -3,6 +3,7 @@ import { histogram } from "./charts.js";
 import { attempt } from "./notices.js";
 import { post } from "./server.js";
 import { bytes, canvas, onScheme, paint, signed } from "./tiles.js";
+import { newestPictures } from "./train.js";
 import { $, element, fixed, percent, say, whole } from "./words.js";
 
 const KINDS = ["weights", "gradients", "activations"];
@@ -16,7 +17,7 @@ function colours(count) {
     `hsl(${Math.round(360 * i / count)} 75% ${(dark ? 66 : 30) + (i % 2 ? 6 : -4)}%)`);
 }
 
-export async function refresh(first, state) {
+export async function refresh() {
   if (waits) return;
   waits = true;
   try {
@@ -27,7 +28,7 @@ export async function refresh(first, state) {
       newest = found;
       draw();
     }, error => { $("plane-says").textContent = error.message; });
-    if (state?.units) weights(state);
+    if (newestPictures()) weights(newestPictures());
   } finally {
     waits = false;
   }

@@ -9,7 +9,8 @@ import { begin as beginSteering, steered } from "./steer.js";
 import { header, run, take } from "./train.js";
 import { $, nameOf, say, valueOf } from "./words.js";
 
-const RUNNING = 200, RESTING = 600, HIDDEN = 2000;   // milliseconds between two requests
+// milliseconds from one request to the next, and at least between an answer and the next request
+const RUNNING = 200, WATCHING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
 const steers = document.documentElement.dataset.mode === "lab";
 const pause = time => new Promise(done => setTimeout(done, time));
 const REFRESH = { train: () => {}, neuron: refreshNeuron, layers: refreshLayers,
@@ -64,9 +65,10 @@ function tell(notices) {
 
 async function watch() {
   while (true) {
+    const begun = performance.now();
     try {
       const brief = document.hidden ? "&brief=1" : "";
-      const state = await get(`state?after=${run.seen}&run=${run.id ?? ""}&browser=${me}${brief}`);
+      const state = await get(`state?after=${run.seen}&run=${run.id ?? ""}&browser=${me}&view=${run.view}${brief}`);
       if (state.starting) { tell(state.notices); await pause(RUNNING); continue; }
       newest = state;
       take(state);
@@ -80,7 +82,8 @@ async function watch() {
       await pause(RESTING);
     }
     const goes = newest === null || newest.running !== "paused";
-    await pause(document.hidden ? HIDDEN : !steers ? 500 : goes ? RUNNING : RESTING);
+    const every = document.hidden ? HIDDEN : !steers ? WATCHING : goes ? RUNNING : RESTING;
+    await pause(Math.max(SHORTEST, every - (performance.now() - begun)));
   }
 }
 

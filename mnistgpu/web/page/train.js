@@ -4,8 +4,8 @@ import { bytes, canvas, grey, onScheme, paint, signed } from "./tiles.js";
 import { $, clock, element, fixed, percent, say, short, whole } from "./words.js";
 
 const MOST_ROWS = 4000;          // kept here; of more, every second one is dropped
-let rows = [], pictured = null;
-export const run = { id: null, seen: 0, events: [], steps: 1 };
+let rows = [], pictured = null, drawn = "";
+export const run = { id: null, seen: 0, events: [], steps: 1, view: 0 };
 
 // Take what the server sent. Rows of another run, or of one that went back, replace the old ones.
 export function take(state) {
@@ -16,9 +16,16 @@ export function take(state) {
   run.seen += state.rows.length;
   rows = rows.concat(state.rows);
   if (rows.length > MOST_ROWS) rows = rows.filter((_, i) => i % 2 === 0 || i === rows.length - 1);
-  draw();
-  if (state.units) { pictured = state; pictures(state); }
+  const now = JSON.stringify([run.id, run.seen, run.steps, run.events]);
+  if (now !== drawn) draw();       // drawing takes time that training could have
+  drawn = now;
+  if (!state.units) return;
+  pictured = { digits: pictured?.digits, ...state };   // the digits do not change, and come once
+  run.view = state.view ?? 0;
+  pictures(pictured);
 }
+
+export function newestPictures() { return pictured; }
 
 export function draw() {
   const values = name => rows.flatMap(row => [row[`train_${name}`], row[`validation_${name}`]])
