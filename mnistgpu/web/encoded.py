@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -45,12 +45,17 @@ def of_run(
     }
 
 
+def finite(content: Any) -> Any:
+    """The same with None for every number that JSON has no form of: of a network that overflows."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {name: finite(each) for name, each in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [finite(each) for each in content]
+    return content
+
+
 def rows_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows of history as JSON types: numbers, and None for what is not one."""
-    return [
-        {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
-    ]
+    return [finite(asdict(row)) for row in rows]

@@ -24,6 +24,7 @@ from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.stop import Stop
 from mnistgpu.web import controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
+from mnistgpu.web.encoded import finite
 from mnistgpu.web.experiments import Experiment, Result
 from mnistgpu.web.guard import (
     RefusedError,
@@ -73,11 +74,11 @@ class LabPage:
                 self.run.seen(browser)
             run, brief, view = asked.get("run", ""), "brief" in asked, asked.get("view", "0")[:9]
             seen = int(view) if view.isascii() and view.isdecimal() else 0
-            return JSONResponse(await answered(self.run.state, run, int(after), brief, seen))
+            return await answered(self.run.state, run, int(after), brief, seen)
 
         async def photo(request: Request) -> JSONResponse:
             content = await file_body(request, MOST_PHOTO)
-            return JSONResponse(await answered(self.at_hand.photo, content))
+            return await answered(self.at_hand.photo, content)
 
         asks: dict[str, Callable[[], dict[str, Any]]] = {
             "/about": self.about,
@@ -202,19 +203,23 @@ def experiments_of(folder: Path | None, language: str) -> Found:
     return found, problems
 
 
-async def answered(function: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+async def answered(function: Callable[..., dict[str, Any]], *given: Any) -> JSONResponse:
     """What a function answers, called in a thread; what it raises is refused with its sentence."""
     try:
-        return await run_in_threadpool(function, *given)
+        found = await run_in_threadpool(function, *given)
     except MnistGpuError as error:
         raise RefusedError(422, str(error)) from None
+    try:
+        return JSONResponse(found)
+    except ValueError:  # a number that is not finite: to look for them takes time
+        return JSONResponse(finite(found))
 
 
 def asked_by(function: Callable[[], dict[str, Any]]) -> Callable[[Request], Any]:
     """The endpoint of a function that answers without changing anything."""
 
     async def endpoint(request: Request) -> JSONResponse:
-        return JSONResponse(await answered(function))
+        return await answered(function)
 
     return endpoint
 
@@ -223,6 +228,6 @@ def done_by(function: Answer) -> Callable[[Request], Any]:
     """The endpoint of a function that takes the object in a request."""
 
     async def endpoint(request: Request) -> JSONResponse:
-        return JSONResponse(await answered(function, body_of(await json_body(request))))
+        return await answered(function, body_of(await json_body(request)))
 
     return endpoint

@@ -92,6 +92,7 @@ class LabRun:
         self.notices: deque[dict[str, Any]] = deque(maxlen=MOST_NOTICES)
         self.told = 0  # notices so far
         self.said = 0  # sentences of the run itself that are among them
+        self.changes: dict[str, tuple[str, int]] = {}  # of a setting: by whom, and at which version
         self.browsers: dict[str, float] = {}  # when each asked last
         self.plan = plan  # of the run that goes on
         self.waits: Plan | None = plan  # the one that waits to begin
@@ -117,6 +118,7 @@ class LabRun:
         with self.lock:
             self.plan, self.steering, self.said = plan, steering, 0
             self.number += 1
+            self.changes.clear()
             self.view.forget()
             self.starting = False
 
@@ -284,9 +286,10 @@ class LabRun:
         name, before = choice(body, "name", controls.names()), self.steering.state()
         self.steering.change(name, body.get("value"), by)
         values = {"name": name, "from": before["settings"][name], "to": body.get("value")}
-        last = before["events"][-1] if before["events"] else None
         seen = whole(body, "seen", 0, 2**53) if "seen" in body else before["version"]
-        overruled = last is not None and last["name"] == name and seen < before["version"]
+        other, version = self.changes.get(name, (by, 0))
+        overruled = other != by and seen < version  # it was changed, and this browser did not know
+        self.changes[name] = by, self.steering.state()["version"]
         self.notice(by, "run.overruled" if overruled else "run.changed", **values)
 
     def anew(self, body: dict[str, Any], by: str) -> None:

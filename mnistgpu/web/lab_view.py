@@ -66,6 +66,8 @@ class View:
             self.branch += 1
         self.history = rows
         model = moment.model()
+        if self.seen is not None and not np.isfinite(model.theta).all():
+            return self.seen  # it overflows, which the run itself finds and says at its next row
         W, _ = model.layers[0]
         shares = model.probabilities(self.watched.images).T
         found = of_run(

@@ -11,11 +11,19 @@ from mnistgpu import data
 from mnistgpu.runs import checkpoint
 
 pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
+PLAIN = {"Content-Type": "text/plain"}
 
 
 @pytest.fixture
 def lab(digits, tmp_path):
     with labs.running(labs.small_set(digits), tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def resting(digits, tmp_path_factory):
+    """A lab that no test changes, so that all of them can have the same."""
+    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
         yield running
 
 
@@ -193,14 +201,14 @@ def test_an_address_gives_the_same_network(digits, tmp_path):
         (lambda link: packed(link, settings={"layers": "784-99999-10"}), "run.too_large"),
     ],
 )
-def test_addresses_that_cannot_be_opened(lab, change, words):
-    before = lab.state()["run"]
-    refused = lab.do(
-        "open", 422 if words != "link.other_data" else 409, link=change(lab.get("link")["link"])
+def test_addresses_that_cannot_be_opened(resting, change, words):
+    before = resting.state()["run"]
+    refused = resting.do(
+        "open", 422 if words != "link.other_data" else 409, link=change(resting.get("link")["link"])
     )
     assert refused["words"] == words
     assert refused["error"].count("{") == 0
-    assert lab.state()["run"] == before  # the run stays
+    assert resting.state()["run"] == before  # the run stays
 
 
 def test_an_address_of_another_version_says_so(lab):
@@ -262,18 +270,18 @@ def packed(text, **changes):
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(lab, body, status, sentence):
-    got, text, _ = ask(lab.place, "POST", "/do", body)
+def test_what_cannot_be_is_refused_with_a_sentence(resting, body, status, sentence):
+    got, text, _ = ask(resting.place, "POST", "/do", body)
     assert (got, sentence in json.loads(text)["error"]) == (status, True), text
-    found = lab.state()
+    found = resting.state()
     assert (found["running"], found["step"], found["events"]) == ("paused", 0, [])
 
 
-def test_no_page_of_another_origin_can_change_anything(lab):
+def test_no_page_of_another_origin_can_change_anything(resting):
     """Every way in, also those of later versions: the routes say which there are."""
     paths = [
         (route.path, method)
-        for route in lab.page.background.server.config.app.routes
+        for route in resting.page.background.server.config.app.routes
         for method in route.methods - {"HEAD"}
     ]
     assert ("/do", "POST") in paths
@@ -281,12 +289,12 @@ def test_no_page_of_another_origin_can_change_anything(lab):
         for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
             path = path.replace("{name}", "main.js")
             body = {"action": "step", "browser": "a"} if method == "POST" else None
-            status, text, _ = ask(lab.place, method, path, body, headers)
+            status, text, _ = ask(resting.place, method, path, body, headers)
             assert (path, status) == (path, 403), text
         if method == "POST":  # as a form of another page would send it
-            status, text, _ = ask(lab.place, method, path, b"{}", {"Content-Type": "text/plain"})
+            status, text, _ = ask(resting.place, method, path, b"{}", PLAIN)
             assert (path, status) == (path, 415), text
-    assert lab.state()["step"] == 0
+    assert resting.state()["step"] == 0
 
 
 def test_where_others_reach_it_every_request_needs_the_token(digits, tmp_path):
@@ -358,3 +366,10 @@ def test_the_digits_of_others(tmp_path):
         found = lab.reach(1)
         assert (found["height"], found["width"], len(found["units"])) == (4, 3, 5)
         assert len(found["digits"]) == 3
+
+
+def test_numbers_that_are_not_finite_are_none(lab):
+    """As the loss between two rows of a run that overflows: the page must go on."""
+    state = lab.run.steering.state
+    lab.run.steering.state = lambda: state() | {"loss": float("inf")}
+    assert lab.state()["loss"] is None

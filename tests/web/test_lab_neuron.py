@@ -34,6 +34,15 @@ def lab(digits, tmp_path):
         yield running
 
 
+@pytest.fixture(scope="module")
+def resting(digits, tmp_path_factory):
+    """A lab that no test changes, so that all of them can have the same."""
+    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
+        running.do("epoch")
+        running.reach(13)
+        yield running
+
+
 def network_of(lab):
     return lab.run.steering.during(lambda moment: moment.model(), 5)
 
@@ -51,13 +60,13 @@ def by_hand(model, image):
     return x, W1, b1, z1, a1, W2, b2, z2, p
 
 
-def test_a_hidden_unit_has_numpy_s_numbers(lab):
-    image = lab.run.view.digits.images[7]
-    at = lab.post("image", number=7)
+def test_a_hidden_unit_has_numpy_s_numbers(resting):
+    image = resting.run.view.digits.images[7]
+    at = resting.post("image", number=7)
     assert base64.b64decode(at["pixels"]) == image.tobytes()
-    x, W1, b1, z1, a1, *_ = by_hand(network_of(lab), image)
+    x, W1, b1, z1, a1, *_ = by_hand(network_of(resting), image)
     for unit in (0, 5, 15):
-        found = lab.post("unit", image=at["pixels"], layer=1, unit=unit)
+        found = resting.post("unit", image=at["pixels"], layer=1, unit=unit)
         assert found["sum"] == pytest.approx(z1[unit], rel=1e-5, abs=1e-6)
         assert found["bias"] == pytest.approx(b1[unit], rel=1e-6)
         assert found["products"] == pytest.approx(W1[unit] @ x, rel=1e-5, abs=1e-6)
@@ -76,11 +85,11 @@ def test_a_hidden_unit_has_numpy_s_numbers(lab):
         np.testing.assert_allclose((levels - 127.5) / 127.5 * limit, products, atol=limit / 120)
 
 
-def test_an_output_unit_has_the_softmax_with_its_numbers(lab):
-    image = lab.run.view.digits.images[3]
-    at = lab.post("image", number=3)
-    *_, z2, p = by_hand(network_of(lab), image)
-    found = lab.post("unit", image=at["pixels"], layer=2, unit=4)
+def test_an_output_unit_has_the_softmax_with_its_numbers(resting):
+    image = resting.run.view.digits.images[3]
+    at = resting.post("image", number=3)
+    *_, z2, p = by_hand(network_of(resting), image)
+    found = resting.post("unit", image=at["pixels"], layer=2, unit=4)
     assert found["map"] is None
     assert found["sum"] == pytest.approx(z2[4], rel=1e-5)
     assert found["last"]["probability"] == pytest.approx(p[4], rel=1e-5)
@@ -92,12 +101,12 @@ def test_an_output_unit_has_the_softmax_with_its_numbers(lab):
         assert text.strip() in source[number - 1], name
 
 
-def test_what_a_unit_responds_to_most(lab):
-    images = lab.run.view.digits.images
-    model = network_of(lab)
+def test_what_a_unit_responds_to_most(resting):
+    images = resting.run.view.digits.images
+    model = network_of(resting)
     W, b = model.layers[0]
     values = np.maximum(images.astype(np.float64) / 255.0 @ W[2] + b[2, 0], 0.0)
-    found = lab.post("responds", layer=1, unit=2)["images"]
+    found = resting.post("responds", layer=1, unit=2)["images"]
     assert [each["number"] for each in found] == np.argsort(-values, kind="stable")[:10].tolist()
     np.testing.assert_allclose([each["value"] for each in found], np.sort(-values)[:10] * -1, 1e-4)
 
@@ -173,40 +182,40 @@ def test_training_rests_for_an_edit(lab):
         ("layers", {"layer": 1, "method": "guess"}, "method must be one of"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(lab, path, body, sentence):
-    assert sentence in lab.post(path, 422, **body)["error"]
+def test_what_cannot_be_is_refused_with_a_sentence(resting, path, body, sentence):
+    assert sentence in resting.post(path, 422, **body)["error"]
 
 
-def test_photographs_and_what_is_none(lab):
+def test_photographs_and_what_is_none(resting):
     from PIL import Image
 
     ink = drawing(3, 200).astype(np.uint8)
     picture = io.BytesIO()
     Image.fromarray(255 - np.pad(ink, 100)).save(picture, "PNG")
     headers = {"Content-Type": "application/octet-stream"}
-    status, text, _ = ask(lab.place, "POST", "/photo", picture.getvalue(), headers)
+    status, text, _ = ask(resting.place, "POST", "/photo", picture.getvalue(), headers)
     assert (status, '"pixels"' in text) == (200, True), text
     for content, sentence in ((b"no picture", "no picture"), (b"", "picture")):
-        status, text, _ = ask(lab.place, "POST", "/photo", content, headers)
+        status, text, _ = ask(resting.place, "POST", "/photo", content, headers)
         assert (status, sentence in text) == (422, True), text
-    assert ask(lab.place, "POST", "/photo", b"x", {"Content-Type": "text/plain"})[0] == 415
+    assert ask(resting.place, "POST", "/photo", b"x", {"Content-Type": "text/plain"})[0] == 415
 
 
-def test_a_drawing_is_prepared_as_on_the_drawing_page(lab):
+def test_a_drawing_is_prepared_as_on_the_drawing_page(resting):
     from mnistgpu.pictures import preparing
 
     body = body_of(5)
-    found = lab.post("image", **body)
+    found = resting.post("image", **body)
     ink = np.array(body["pixels"], np.float32).reshape(64, 64)
     assert base64.b64decode(found["pixels"]) == preparing.prepare(ink).tobytes()
 
 
-def test_the_next_mistake(lab):
-    digits = lab.run.view.digits
-    wrong = np.flatnonzero(network_of(lab).predict(digits.images) != digits.labels)
-    assert lab.post("mistake", after=-1)["number"] == wrong[0]
-    assert lab.post("mistake", after=int(wrong[0]))["number"] == wrong[1]
-    assert lab.post("mistake", after=int(wrong[-1]))["number"] == wrong[0]  # round again
+def test_the_next_mistake(resting):
+    digits = resting.run.view.digits
+    wrong = np.flatnonzero(network_of(resting).predict(digits.images) != digits.labels)
+    assert resting.post("mistake", after=-1)["number"] == wrong[0]
+    assert resting.post("mistake", after=int(wrong[0]))["number"] == wrong[1]
+    assert resting.post("mistake", after=int(wrong[-1]))["number"] == wrong[0]  # round again
 
 
 @pytest.mark.slow

@@ -103,6 +103,7 @@ def test_every_control_changes_its_setting(browser, lab):
     assert view.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -134,6 +135,7 @@ def test_out_of_range_the_control_says_the_range_and_stays(browser, lab, name, v
     assert view.complaints == []
 
 
+@pytest.mark.slow
 def test_what_starts_anew_says_so(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)
@@ -167,6 +169,7 @@ def test_undo_and_back(browser, lab):
     assert view.complaints == []
 
 
+@pytest.mark.slow
 def test_begin_again_with_the_same_seed_or_another(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)
@@ -198,6 +201,7 @@ def test_two_browsers_at_once(browser, lab):
     assert one.complaints == two.complaints == []
 
 
+@pytest.mark.slow
 def test_a_change_that_diverges_is_said(browser, lab):
     _, page = opened(browser, lab)
     page.click("#epoch")
@@ -211,6 +215,7 @@ def test_a_change_that_diverges_is_said(browser, lab):
     page.wait_for_function("() => document.getElementById('set-learning_rate').value === '0.25'")
 
 
+@pytest.mark.slow
 def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)
@@ -261,6 +266,7 @@ def test_by_keys_alone(browser, lab):
     assert view.complaints == []
 
 
+@pytest.mark.slow
 def test_every_control_says_what_it_does(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)

@@ -27,6 +27,13 @@ def lab(digits, tmp_path):
         yield running
 
 
+@pytest.fixture(scope="module")
+def resting(digits, tmp_path_factory):
+    """A lab that no test changes, so that all of them can have the same."""
+    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
 def ended(lab):
     return until(lambda: lab.get("trial"), lambda found: not found["running"], 60)
 
@@ -90,9 +97,9 @@ def test_the_other_seed_changes_the_first_weights_alone(lab):
         ("trial/experiment", 422, {"name": "zero-weights", "seed": -1}, "seed must be"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(lab, path, status, body, sentence):
-    assert sentence in lab.post(path, status, **body)["error"]
-    assert lab.get("trial")["kind"] == ""
+def test_what_cannot_be_is_refused_with_a_sentence(resting, path, status, body, sentence):
+    assert sentence in resting.post(path, status, **body)["error"]
+    assert resting.get("trial")["kind"] == ""
 
 
 def test_one_trial_at_a_time(lab):

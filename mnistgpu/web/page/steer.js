@@ -3,7 +3,7 @@ import { attempt, notice } from "./notices.js";
 import { get, post } from "./server.js";
 import { $, element, nameOf, say, short, valueOf, whole } from "./words.js";
 
-let newest = null;
+let newest = null, shown = "";
 const boxes = new Map();         // of each setting: its control and the sentence below it
 
 const act = (action, more = {}) => attempt(() => post("do", { action, ...more }));
@@ -122,8 +122,9 @@ export function steered(state) {
   if (document.activeElement !== $("pace")) $("pace").value = state.pace;
   if (document.activeElement !== $("closed")) $("closed").value = state.closed;
   $("undo").disabled = state.points.length === 0;
-  if (before?.revision === state.revision && before?.run === state.run &&
-      before?.points.length === state.points.length) return;
+  const now = JSON.stringify([state.run, state.settings, state.events, state.points]);
+  if (now === shown) return;
+  shown = now;
   for (const [name, { control, box }] of boxes)
     if (document.activeElement !== box || before?.settings[name] !== state.settings[name])
       put(control, box, state.settings[name]);
