@@ -95,7 +95,7 @@ class Steered:
         self._wanted = False  # whether somebody looks
         self._fresh = False  # whether the newest view is of the run as it is now
         self._attention = True  # whether the thread that trains has anything to do here
-        self._requests: deque[Callable[[], bool]] = deque()
+        self._requests: deque[tuple[Callable[[], bool], Callable[[], object]]] = deque()
         self._newest: dict[str, tuple[str, Any]] = {}  # who has changed a setting, and to what
         self._value: Any = None
         self._loss: float | None = None
@@ -129,7 +129,8 @@ class Steered:
         with self._changed:
             self._ended = True
             while self._requests:
-                self._requests.popleft()()
+                _, give_up = self._requests.popleft()
+                give_up()
             self._note_change()
 
     @property
@@ -154,7 +155,8 @@ class Steered:
         while True:
             with self._changed:
                 while self._requests:
-                    changed = self._requests.popleft()() or changed
+                    request, _ = self._requests.popleft()
+                    changed = request() or changed
                     self._fresh = False
                     self._note_change()
                 if changed:  # the loop must change the trainer first, and then asks again
@@ -203,13 +205,18 @@ class Steered:
             raise UsageError("the run has not begun yet; try again in a moment")
         return self._trainer
 
-    def _ask(self, request: Callable[[], bool]) -> None:
-        """Let the thread that trains call a function, which says whether the run has changed."""
+    def _ask(
+        self, request: Callable[[], bool], give_up: Callable[[], object] = lambda: None
+    ) -> None:
+        """Let the thread that trains call a function, which says whether the run has changed.
+
+        give_up: what is called instead if the run ends before.
+        """
         with self._changed:
             self._run()
             if self._ended:
                 raise UsageError("the run has ended; begin again")
-            self._requests.append(request)
+            self._requests.append((request, give_up))
             self._attention = True
             self._changed.notify_all()
 

@@ -194,7 +194,8 @@ class Steering(Steered):
             if self._ended:  # no other thread changes it any more
                 call()
             else:
-                self._ask(call)
+                error = UsageError("the run has ended meanwhile; ask again")
+                self._ask(call, lambda: found.set_exception(error))
         return found.result(timeout)
 
     def wait(self, version: int, timeout: float) -> dict[str, Any]:

@@ -289,7 +289,7 @@ class LabRun:
         seen = whole(body, "seen", 0, 2**53) if "seen" in body else before["version"]
         other, version = self.changes.get(name, (by, 0))
         overruled = other != by and seen < version  # it was changed, and this browser did not know
-        self.changes[name] = by, self.steering.state()["version"]
+        self.changes[name] = by, before["version"] + 1
         self.notice(by, "run.overruled" if overruled else "run.changed", **values)
 
     def anew(self, body: dict[str, Any], by: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.callbacks import Recorder
 from helpers.resuming import SMALL, assert_same_bits, figures, saving_in, stopped
+from helpers.thread_ranks import on_ranks
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
@@ -370,3 +371,12 @@ def test_only_a_run_with_events_has_the_newer_format(dataset, tmp_path):
     saved.progress.events.set(5, "learning_rate", 0.01)
     checkpoint.save(saved, tmp_path / checkpoint.FILE)
     assert checkpoint.load(tmp_path).format == 3
+
+
+def test_ranks_share_a_run_with_events(dataset):
+    """Of three ranks each has the bits of one process, in exact arithmetic."""
+    settings = SMALL.changed(precision="exact")
+    given = (5, "learning_rate", 0.05), (5, "batch_size", 130), (9, "hidden_dropout", 0.2)
+    alone = trained(settings, dataset, *given)
+    found = on_ranks(3, lambda rank: trained(settings, dataset, *given, communicator=rank))
+    assert [each.results["digest"] for each in found] == [alone.results["digest"]] * 3

@@ -1,83 +1,20 @@
 """A run steered from another thread: what takes effect when, what is kept, what is undone."""
 
-import threading
 import time
 
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
 from helpers.resuming import SMALL
+from helpers.steered import LONG, Steered, until
 
-import mnistgpu
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DivergedError, StoppedError, UsageError
 from mnistgpu.models.model import digest_of
 from mnistgpu.runs import training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.events import Event
-from mnistgpu.runs.points import Points
-from mnistgpu.runs.progress import Guarded, Lines, Several
-from mnistgpu.runs.steering import Steering, changeable
-from mnistgpu.runs.stop import Stop
-
-LONG = SMALL.changed(epochs=1000)
-
-
-def until(what, seconds=20.0):
-    """Wait until it is so."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
-
-
-class Steered:
-    """A run in another thread, which the test steers from this one."""
-
-    def __init__(self, dataset, settings=LONG, callbacks=(), events=None, **how):
-        self.steering, self.outcome, self.error = Steering(**how), None, None
-        self.stop = Stop()
-
-        def train():
-            try:
-                self.outcome = training.train(
-                    settings,
-                    dataset,
-                    NUMPY,
-                    callbacks,
-                    self.stop,
-                    events=events,
-                    steering=self.steering,
-                )
-            except Exception as error:
-                self.error = error
-
-        self.thread = threading.Thread(target=train, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        until(lambda: self.steering.state()["status"] != "preparing")
-        return self
-
-    def __exit__(self, *rest):
-        self.stop.interrupt("a test")
-        self.thread.join(20)
-
-    def ended(self):
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-        return self.outcome
-
-    def is_paused_at(self, taken):
-        until(lambda: self.state["status"] == "paused" and self.state["taken"] == taken)
-
-    @property
-    def state(self):
-        return self.steering.state()
-
-    @property
-    def texts(self):
-        return [each["text"] for each in self.state["said"]]
+from mnistgpu.runs.steering import Steering
 
 
 def test_a_run_waits_takes_steps_one_by_one_and_to_the_end_of_an_epoch(dataset):
@@ -262,56 +199,6 @@ def test_slow_motion_takes_so_many_steps_a_second(dataset):
         until(lambda: run.state["taken"] >= 60)
 
 
-def test_the_view_is_called_only_while_somebody_looks(dataset):
-    calls, threads = [], set()
-
-    def view(moment):
-        calls.append(moment.taken)
-        threads.add(threading.current_thread())
-        return {"taken": moment.taken, "digest": moment.model().digest}
-
-    with Steered(dataset, view=view, share=1e9) as run:
-        until(lambda: run.state["taken"] > 50)
-        assert calls == []
-        number, value = run.steering.look(0, 5.0)
-        assert (number, len(calls)) == (1, 1)
-        assert value["taken"] == calls[0]
-        time.sleep(0.05)
-        assert len(calls) == 1
-        run.steering.pause()
-        until(lambda: run.state["status"] == "paused")
-        number, value = run.steering.look(number, 5.0)
-        assert value["taken"] == run.state["taken"]
-        assert run.state["loss"] is None or run.state["loss"] > 0
-        # nothing has changed since
-        assert run.steering.look(number, 0.05) == (number, value)
-        assert threads == {run.thread}
-
-
-def test_a_view_takes_its_share_of_the_time_and_no_more(dataset):
-    def view(moment):
-        time.sleep(0.02)
-
-    with Steered(dataset, view=view, share=0.1) as run:
-        begun, number = time.perf_counter(), 0
-        while time.perf_counter() - begun < 1.2:
-            number, _ = run.steering.look(number, 1.0)
-        assert 2 <= number <= 8  # not 60
-
-
-def test_a_function_is_called_between_two_steps(dataset):
-    with Steered(dataset) as run:
-        thread, taken = run.steering.during(
-            lambda moment: (threading.current_thread(), moment.taken)
-        )
-        assert thread is run.thread
-        assert taken <= run.state["taken"]
-        with pytest.raises(ZeroDivisionError):
-            run.steering.during(lambda moment: 1 / 0)
-        run.steering.pause()
-        assert run.steering.during(lambda moment: moment.model().sizes) == LONG.sizes
-
-
 def test_begin_again_asks_for_a_run_with_the_settings_of_now(dataset):
     with Steered(dataset, paused=True) as run:
         run.steering.one_epoch()
@@ -363,49 +250,3 @@ def test_stop_and_finish(dataset):
         run.steering.stop()
         run.ended()
         assert isinstance(run.error, StoppedError)
-
-
-def test_many_points_are_thinned(dataset):
-    class Trainer:
-        taken, settings = 0, SMALL
-
-        def vectors(self):
-            return {"theta": np.zeros(4)}
-
-    points, trainer, progress = Points(), Trainer(), training.Progress()
-    progress.events.all.append(Event(50, "learning_rate", 0.1, 0.2))
-    for step in range(1000):
-        trainer.taken = step
-        points.keep(trainer, progress)
-    assert len(points.kept) <= 100
-    assert {0, 50, 999} <= set(points.kept)
-    assert points.before(49).taken < 50
-
-
-def test_what_may_change_follows_from_the_settings():
-    assert "momentum" not in changeable(SMALL)
-    assert "momentum" in changeable(SMALL.changed(optimizer="nesterov"))
-    assert "epochs" in changeable(SMALL)
-    assert "epochs" not in changeable(SMALL.changed(schedule="linear"))
-
-
-def test_what_is_printed_says_what_was_changed_and_undone(dataset, capsys):
-    with Steered(dataset, paused=True, callbacks=[Guarded(Several(Lines()), Stop())]) as run:
-        run.steering.one_epoch()
-        run.is_paused_at(8)
-        run.steering.change("learning_rate", 0.05)
-        run.steering.change("l2", 0.01)
-        run.steering.one_step()
-        run.is_paused_at(9)
-        run.steering.undo(8)
-        run.is_paused_at(8)
-    printed = capsys.readouterr().out
-    assert "changed   alpha from 0.1 to 0.05 after iteration 8\n" in printed
-    assert printed.count("changed   l2 from 0 to 0.01 after iteration 8\n") == 1
-    assert "back      to iteration 8, before changes that were undone\n" in printed
-
-
-def test_a_run_of_ranks_is_not_steered(small_set):
-    pytest.importorskip("mpi4py", exc_type=ImportError)
-    with pytest.raises(UsageError, match="several ranks share cannot be steered"):
-        mnistgpu.fit(small_set, ranks="self", steering=Steering())

@@ -64,10 +64,10 @@ def test_every_control_changes_its_setting(browser, lab):
     for name, value in values.items():
         page.fill(f"#set-{name}", value)
         page.press(f"#set-{name}", "Enter")
-        state = until(
-            lab.state, lambda found, name=name: any(e["name"] == name for e in found["events"])
+        until(
+            lab.state,
+            lambda found, name=name, value=value: found["settings"][name] == float(value),
         )
-        assert state["settings"][name] == float(value)
     text_of(page, "#events", "Learning rate: from 0.25 to 0.125")
     page.wait_for_function(
         f"() => document.querySelectorAll('#events tr').length === {len(values)}"
@@ -292,6 +292,7 @@ def test_in_german(browser, digits, tmp_path):
         page.fill("#set-learning_rate", "-1")
         page.press("#set-learning_rate", "Enter")
         text_of(page, "#set-learning_rate-range", "es bleibt bei 0,125.")
+        assert page.input_value("#set-learning_rate") == "0,125"
         assert page.get_attribute("html", "lang") == "de"
         text = page.inner_text("main")
         assert not re.search(r"\b(the|this|of|step)\b", text), text

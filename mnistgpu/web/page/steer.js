@@ -1,7 +1,7 @@
 // The controls: start, pause and steps; settings that change while it learns or start it anew.
 import { attempt, notice } from "./notices.js";
 import { get, post } from "./server.js";
-import { $, element, nameOf, say, short, valueOf, whole } from "./words.js";
+import { $, decimal, element, nameOf, say, short, valueOf, whole } from "./words.js";
 
 let newest = null, shown = "";
 const boxes = new Map();         // of each setting: its control and the sentence below it
@@ -63,7 +63,7 @@ function field(control) {
 function shownValue({ kind }, value) {
   if (value === null) return "";
   if (kind === "text" || kind === "choice") return value;
-  return String(value);
+  return typeof value === "number" ? String(value).replace(".", decimal) : String(value);
 }
 
 // What a control says: [value] if it may be that, else nothing.

@@ -2,6 +2,7 @@
 
 const words = JSON.parse(document.getElementById("words").textContent);
 export const language = document.documentElement.lang;
+export const decimal = (1.5).toLocaleString(language)[1];
 export const $ = id => document.getElementById(id);
 
 // A sentence by its name, with values in the places of {name}.
