@@ -56,6 +56,7 @@ _NAMES = {
     "plot": "api.studies",
     "submit": "api.studies",
     "draw": "api.studies",
+    "lab": "api.laboratory",
     "list_runs": "runs.listing",
     "doctor": "commands.doctor",
     "MnistGpuClassifier": "interop.sklearn",

@@ -112,8 +112,9 @@ class Loop:
 
         Raises DivergedError if training diverges, StoppedError if it is interrupted.
         """
-        if self.steering is not None:
-            self.steer(False)
+        self.steer(False)
+        if self.stop.interrupting and self.trainer.taken == 0:  # there is nothing to save
+            raise StoppedError(f"stopped by {self.stop.reason}", self.stop.exit_status)
         while not self.progress.finished:
             try:
                 at_row = self.take()
