@@ -113,7 +113,8 @@ class Loop:
         Raises DivergedError if training diverges, StoppedError if it is interrupted.
         """
         self.steer(False)
-        if self.stop.interrupting and self.trainer.taken == 0:  # there is nothing to save
+        if self.steering is not None and self.stop.interrupting and self.trainer.taken == 0:
+            # ended while it waited for its first step: there is nothing to save
             raise StoppedError(f"stopped by {self.stop.reason}", self.stop.exit_status)
         while not self.progress.finished:
             try:
