@@ -10,7 +10,7 @@ recognition", section V). Cuts through ink and gaps within a digit cost a little
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -47,6 +47,7 @@ class Piece:
     box: Box
     ink: np.ndarray  # (h, w) float32, of the box; 0 where the ink is not the piece's own
     cut: float = 0.0  # the cost of the cut between this piece and the one before it, 0 for a gap
+    share: float = 1.0  # of a digit found: how probable it is that this is one digit, and all of it
 
 
 def union(pieces: list[Piece]) -> Piece:
@@ -99,10 +100,32 @@ def digits_of_line(
             best[after], last[after] = best[first] + float(scores[i]), i
     found = []
     at = len(pieces)
+    shares = shares_of(spans, scores, len(pieces))
     while at > 0:
-        found.append(joined[last[at]])
+        found.append(replace(joined[last[at]], share=float(shares[last[at]])))
         at = spans[last[at]][0]
     return found[::-1], best[-1]
+
+
+def shares_of(spans: list[tuple[int, int]], scores: np.ndarray, count: int) -> np.ndarray:
+    """The share of each span (n,) in all ways to read `count` pieces, by their probabilities.
+
+    spans: first piece, and piece after the last; scores (n,): logarithms of probabilities. A way is
+    as probable as the product over its spans (forward and backward sums, Rabiner 1989, "A tutorial
+    on hidden Markov models", section III).
+    """
+    before, after = np.full(count + 1, -np.inf), np.full(count + 1, -np.inf)
+    before[0] = after[count] = 0.0
+    in_order = sorted(range(len(spans)), key=lambda i: spans[i])
+    for i in in_order:
+        first, end = spans[i]
+        before[end] = np.logaddexp(before[end], before[first] + scores[i])
+    for i in reversed(in_order):
+        first, end = spans[i]
+        after[first] = np.logaddexp(after[first], after[end] + scores[i])
+    firsts, ends = np.array(spans).T
+    shares: np.ndarray = np.exp(before[firsts] + scores + after[ends] - before[count])
+    return shares
 
 
 def fragments(pieces: list[Piece], part_of: list[int], first: int, after: int) -> int:

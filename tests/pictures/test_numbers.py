@@ -214,3 +214,26 @@ def test_a_leaning_1_is_as_high_as_the_digits_and_a_slash_is_higher(tall, mark):
     ink = np.zeros((high, 90), np.uint8)
     cv2.line(ink, (80, 6), (10, high - 7), 255, 12)
     assert separators.kind_of(piece(ink), 150.0, 0.0) == mark
+
+
+def test_the_share_of_a_digit_is_that_of_all_ways_to_read_a_line():
+    """Three pieces: 1+2+3, 12+3 and 1+23 have the products 0.4, 0.2 and 0.2; 123 has 0.2."""
+    spans = [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (0, 3)]
+    one, two, three = 0.8, 1.0, 0.5
+    scores = np.log([one, two, three, 0.2 / three, 0.2 / one, 0.2])
+    shares = numbers.shares_of(spans, scores, 3)
+    np.testing.assert_allclose(shares, [0.6, 0.4, 0.6, 0.2, 0.2, 0.2])
+
+
+def test_two_ways_that_are_as_probable_are_doubted():
+    blocks = [piece(np.ones((100, 20)), 0, left) for left in (0, 20)]
+
+    def believing(pair):
+        return lambda found: np.where(found[:, 0] > 20, pair, 0.6)
+
+    for pair, least, most in ((0.36, 0.45, 0.55), (0.9, 0.7, 1.0), (0.01, 0.95, 1.0)):
+        found, _ = numbers.digits_of_line(
+            blocks, 100.0, believing(pair), lambda ink: np.array([ink.shape[1]])
+        )
+        assert all(least <= each.share <= most for each in found), pair
+        assert len(found) == (1 if pair == 0.9 else 2 if pair == 0.01 else len(found))
