@@ -26,6 +26,7 @@ PALE_SHADOW = 90.0  # levels of 255: a shadow takes less of the light, ink more
 # shares of the darkest: ink paler than these is dropped if it joins all parts to the frame
 PALE = (0.35, 0.5)
 ONE_DIGIT = 2.5  # a cut costs so many times as much where one digit is expected
+ANOTHER = 2.0  # the cost of each further digit there, in units of log probability
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def written(
         before += separators.between(digits, marks, high, first=not before)
     if not many and len(pieces) > 1 and components.is_one(boxes[kept]):
         whole = piece_of(kept, ink, names, boxes)
+        total -= ANOTHER * (len(pieces) - 1)
         more = float(np.log(believe(prepared(whole.ink)[None])[0])) - total
         if more > 0.0:
             return [replace(whole, share=1.0 / (1.0 + np.exp(-more)))], [""]

@@ -126,7 +126,7 @@ def thresholds(trained, half: Half, count: int = 400) -> str:
     found = energies(trained, half, count)
     lines = ["| energy | good digits refused | letters | scribbles | turned digits let through |"]
     lines.append("|---|---|---|---|---|")
-    for energy in (-4.0, -3.5, -3.0, -2.74, -2.5, -2.4):
+    for energy in (-3.5, -3.0, -2.75, -2.63, -2.5, -2.4):
         refused = np.mean(found["digits"] > energy)
         through = [np.mean(found[kind] <= energy) for kind in ("letters", "scribbles", "turned")]
         lines.append(f"| {energy} | " + " | ".join(f"{x:.1%}" for x in (refused, *through)) + " |")
