@@ -163,8 +163,7 @@ def test_help(module):
 
 
 COMMANDS = [
-    (each.name or each.callback.__name__).replace("_", "-")
-    for each in cli.app.registered_commands
+    (each.name or each.callback.__name__).replace("_", "-") for each in cli.app.registered_commands
 ]
 
 
