@@ -12,9 +12,8 @@ from helpers.web import ask
 
 from mnistgpu import data
 from mnistgpu.runs import checkpoint
-from mnistgpu.web import link
 
-pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
+link = pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 PLAIN = {"Content-Type": "text/plain"}
 
 

@@ -12,8 +12,7 @@ from helpers.lab import opened, text_of, until
 from mnistgpu import network
 from mnistgpu.maths.activations import ACTIVATIONS
 
-pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
-from mnistgpu.web.pair import pair_of
+pair = pytest.importorskip("mnistgpu.web.pair", reason="starlette is missing")
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +77,7 @@ def test_the_other_seed_gives_other_first_weights_and_the_same_images(lab):
     """The first run is the lab's own; of the second, images and order are the same."""
     lab.do("step")
     own = until(lambda: lab.reach(1), lambda found: found["rows"])["rows"][0]["train_loss"]
-    pair = pair_of(lab.run.settings(), "seed", "1", "en", 1500)
-    first, second = pair.runs
+    first, second = pair.pair_of(lab.run.settings(), "seed", "1", "en", 1500).runs
     assert first.settings == second.settings  # so of the same batches and held-out images
     assert (first.twists, second.twists) == ({}, {"other-first-weights": 1})
     lab.post("trial/beside", difference="seed", value="1")
