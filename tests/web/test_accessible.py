@@ -13,9 +13,10 @@ from helpers.browser import Watched, launched
 from helpers.lab import opened, text_of
 
 from mnistgpu.web import server
-from mnistgpu.web.pages import FOLDER
 
 draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
+pages = pytest.importorskip("mnistgpu.web.pages", reason="starlette is missing")
+FOLDER = pages.FOLDER
 AXE = os.environ.get("MNISTGPU_AXE")
 needs_axe = pytest.mark.skipif(
     not AXE, reason="axe-core is missing: npm pack axe-core@4, and name axe.min.js by MNISTGPU_AXE"

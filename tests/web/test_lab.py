@@ -1,6 +1,9 @@
 """The lab's page as programs see it: what each action does to the run, and what is refused."""
 
+import base64
 import json
+import time
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from helpers.web import ask
 from mnistgpu import data
 from mnistgpu.runs import checkpoint
 
-pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
+link = pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 PLAIN = {"Content-Type": "text/plain"}
 
 
@@ -166,6 +169,22 @@ def test_when_the_last_browser_is_closed(lab, monkeypatch, closed, step):
         labs.until(lab.state, lambda found: found["step"] > at)
 
 
+def test_a_page_that_is_loaded_again_was_not_closed(lab, monkeypatch):
+    from mnistgpu.web import lab_run
+
+    monkeypatch.setattr(lab_run, "GRACE", 0.3)
+    lab.do("closed", closed="stops")
+    lab.do("pace", pace="5")
+    lab.do("start")
+    lab.state(browser="before")
+    labs.until(lab.state, lambda found: found["step"] > 0)
+    lab.post("leave", browser="before")
+    lab.state(browser="after")
+    time.sleep(0.5)
+    assert lab.state()["running"] == "running"
+    assert lab.state()["notices"] == []
+
+
 def test_an_address_gives_the_same_network(digits, tmp_path):
     with labs.running(labs.small_set(digits), tmp_path / "..", precision="exact") as lab:
         lab.do("epoch")
@@ -216,13 +235,16 @@ def test_an_address_of_another_version_says_so(lab):
     assert answer["version"] == "0.0.1"
 
 
+def test_an_address_that_unpacks_to_very_much(resting):
+    """A short text can unpack to gigabytes; no more is unpacked than an address may hold."""
+    content = json.dumps(link.unpacked(resting.get("link")["link"])).encode()
+    many = base64.urlsafe_b64encode(zlib.compress(content + b" " * 2**24, 9)).decode()
+    assert len(many) < 50_000
+    assert resting.do("open", 422, link=many)["words"] == "link.damaged"
+
+
 def packed(text, **changes):
     """A link with something else in it."""
-    import base64
-    import zlib
-
-    from mnistgpu.web import link
-
     content = link.unpacked(text) | changes
     return base64.urlsafe_b64encode(zlib.compress(json.dumps(content).encode())).decode()
 

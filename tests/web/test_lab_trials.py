@@ -12,7 +12,7 @@ from helpers.lab import opened, text_of, until
 from mnistgpu import network
 from mnistgpu.maths.activations import ACTIVATIONS
 
-pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
+pair = pytest.importorskip("mnistgpu.web.pair", reason="starlette is missing")
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,13 @@ def test_every_difference_can_be_trained(lab, difference, value):
         assert other[0] == pytest.approx(np.log(10), abs=1e-4)  # all classes alike
 
 
-def test_the_other_seed_changes_the_first_weights_alone(lab):
-    """The first run's first loss is that of the lab's own run, the second's is not."""
+def test_the_other_seed_gives_other_first_weights_and_the_same_images(lab):
+    """The first run is the lab's own; of the second, images and order are the same."""
     lab.do("step")
     own = until(lambda: lab.reach(1), lambda found: found["rows"])["rows"][0]["train_loss"]
+    first, second = pair.pair_of(lab.run.settings(), "seed", "1", "en", 1500).runs
+    assert first.settings == second.settings  # so of the same batches and held-out images
+    assert (first.twists, second.twists) == ({}, {"other-first-weights": 1})
     lab.post("trial/beside", difference="seed", value="1")
     found = until(lambda: lab.get("trial"), lambda found: len(found["runs"]) == 2)
     assert found["runs"][0]["history"]["train_loss"][0] == own

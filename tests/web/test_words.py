@@ -7,8 +7,9 @@ import pytest
 from mnistgpu.errors import UsageError
 from mnistgpu.settings import Settings
 from mnistgpu.web import controls, words
-from mnistgpu.web.pages import FOLDER
 
+pages = pytest.importorskip("mnistgpu.web.pages", reason="starlette is missing")
+FOLDER = pages.FOLDER
 PLACE = re.compile(r"\{([a-z_]+)\}")
 OTHERS = [each for each in words.languages() if each != "en"]
 
@@ -85,8 +86,6 @@ def test_words_cannot_end_the_script_that_holds_them(monkeypatch):
 
 def test_the_page_is_small_and_every_file_short():
     """150 KB without pictures, as the browser gets it; no file over 400 lines."""
-    from mnistgpu.web import pages
-
     for language in words.languages():
         size = len(pages.page_of("lab", language).encode())
         for path in FOLDER.iterdir():
