@@ -132,11 +132,13 @@ with sync_playwright() as playwright, lab(*LONG) as (address, _):
     rate = len(pictures) / (time.perf_counter() - begun)
     chromium.close()
 
+facts = NUMPY.describe()
+machine = f"{facts['device']}, numpy {facts['numpy']}"
 cost = statistics.median(1 - b / a for a, b in zip(alone, seen, strict=True))
 lines = [
     "# The lab's page",
     "",
-    f"`python benchmarks/lab.py --minutes {arguments.minutes:g}`, on {NUMPY.describe()}. The",
+    f"`python benchmarks/lab.py --minutes {arguments.minutes:g}`, on {machine}. The",
     f"network is 784-128-10 with batches of 128; medians of {arguments.repeats}.",
     "",
     "| what | measured | wanted |",
