@@ -226,6 +226,13 @@ class Settings:
     hidden_dropout: float = setting(
         0.0, "Dropout: share of the hidden units set to 0 at each step.", number(0, 1)
     )
+    adversarial: float = setting(
+        0.0,
+        "Virtual adversarial loss: answers may not move under a change to the image of this length "
+        "(ink is 1; 2 is a good begin), in the direction in which they move most. It takes no "
+        "labels; a step takes three times as long.",
+        number(0),
+    )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
         0.0,

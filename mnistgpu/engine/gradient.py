@@ -21,7 +21,7 @@ import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.counter_rng import ADVERSARIAL, DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.engine.arithmetic import shard_of
 from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
@@ -301,7 +301,7 @@ def draws(settings: Settings) -> list[tuple[int, ...]]:
     ):
         found += [(purpose,)] if of_inputs > 0 else []
         found += [(purpose, layer) for layer in hidden] if of_layers > 0 else []
-    return found
+    return found + ([(ADVERSARIAL,)] if settings.adversarial > 0 else [])
 
 
 def is_plain(settings: Settings) -> bool:

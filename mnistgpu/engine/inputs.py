@@ -57,6 +57,12 @@ def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
     return keep
 
 
+def changing(images: np.ndarray) -> np.ndarray:
+    """Which columns of images (N, pixels) are not the same in all rows: (pixels,) bool."""
+    found: np.ndarray = images.min(axis=0) < images.max(axis=0)
+    return found
+
+
 class Inputs:
     """How the images of one training set become columns of activations.
 
@@ -88,6 +94,7 @@ class Inputs:
         # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
         # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
+        disturbed = disturbed or settings.adversarial > 0
         few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
         plain = few and not disturbed and not settings.center
         self.in_bytes = (
@@ -106,6 +113,12 @@ class Inputs:
             if self.scale != 1.0:
                 mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
+        # 1 for pixels that an adversarial change may move, (n_0, 1); None: it may move all
+        self.changing: Array | None = None
+        if settings.adversarial > 0 and not self.deforming:
+            moves = changing(images)[keep]
+            if not moves.all():
+                self.changing = xp.asarray(moves[:, None].astype(settings.dtype), **where)
 
     def crop(self, images: Array) -> Array:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""

@@ -139,6 +139,8 @@ def bytes_of_an_image(settings: Settings) -> int:
         pixels += 40
     if settings.input_noise > 0 or settings.input_dropout > 0:
         pixels += random_words
+    if settings.adversarial > 0:  # the direction, the changed image, and what makes them
+        pixels += 3 * item_bytes(settings) + random_words
     unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one
     if settings.batch_norm:
         unit += 2 * item_bytes(settings)

@@ -160,13 +160,17 @@ class Shard:
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 self.matmul(self.params[layer][0].T, dZ, out=dA)
-                if settings.hidden_dropout > 0:
-                    dA *= buffers.kept[layer - 1]
-                if settings.activation == "relu":
-                    keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
-                else:
-                    dA *= buffers.slope[layer - 1]
+                self.bend(dA, buffers, layer - 1)
                 dZ = dA
+
+    def bend(self, slopes: Array, buffers: Buffers, layer: int) -> None:
+        """slopes *= dA/dZ of a hidden layer 0, 1, ..., with its dropout, element by element."""
+        if self.settings.hidden_dropout > 0:
+            slopes *= buffers.kept[layer]
+        if self.settings.activation == "relu":
+            keep_where_positive(slopes, buffers.Z[layer])  # which holds A
+        else:
+            slopes *= buffers.slope[layer]
 
     def multiply(self, left: Array, right: Array, out: Array, layer: int) -> None:
         """out = left @ right, where `right` are the activations of a layer, or their transpose."""

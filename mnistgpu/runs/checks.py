@@ -10,7 +10,7 @@ from mnistgpu.data.classes import DIGITS, shown
 from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
-from mnistgpu.engine.inputs import inked
+from mnistgpu.engine.inputs import changing, inked
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings
 
@@ -68,6 +68,11 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "--precision exact has no weights, whose products with other numbers would be "
                 "rounded; leave out --class-weight and sample_weight, or choose another --precision"
             )
+        if settings.adversarial > 0:
+            raise UsageError(
+                "--precision exact has no virtual adversarial loss, whose products would be "
+                "rounded; leave out --adversarial, or choose another --precision"
+            )
         grids_of(settings, first, left)
     if settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(
@@ -78,6 +83,11 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         check_features(settings)
     if settings.min_ink > LIKELY:  # here, so that nothing is written before it is refused
         inked(dataset.train.images, settings.min_ink)
+    if settings.adversarial > 0 and not changing(dataset.train.images).any():
+        raise UsageError(
+            f"--adversarial {settings.adversarial:g} changes columns as the images do, but no "
+            f"column of {dataset.source} ever changes: all images are the same; give others"
+        )
     if settings.batch_norm:
         check_groups(left, settings.batch_size or left)
     if dataset.validation is not None and settings.validation > 0:

@@ -65,8 +65,8 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (2140, 760, []),
-        (2141, 760, ["engine/"]),
+        (2235, 760, []),
+        (2236, 760, ["engine/"]),
         (100, 761, ["engine/cpu/"]),
         (2300, 800, ["engine/", "engine/cpu/"]),
     ],
