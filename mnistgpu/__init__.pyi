@@ -1,12 +1,15 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.distilling import distill
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
 from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
+from mnistgpu.api.suggesting import suggest
 from mnistgpu.api.sweeping import sweep
+from mnistgpu.api.tuning import tune
 from mnistgpu.api.verifying import verify
 from mnistgpu.commands.doctor import doctor
 from mnistgpu.data import Dataset, Digits
@@ -52,6 +55,7 @@ __all__ = [
     "__version__",
     "committee",
     "compare",
+    "distill",
     "doctor",
     "draw",
     "evaluate",
@@ -65,7 +69,9 @@ __all__ = [
     "resume",
     "save",
     "submit",
+    "suggest",
     "sweep",
+    "tune",
     "verify",
 ]
 

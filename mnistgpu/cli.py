@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnistgpu.commands import learning
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
     BACKEND,
@@ -232,16 +233,9 @@ def runs(
 @app.command()
 def recipes(json: JsonOption = False, version: VersionOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
-    from mnistgpu.recipes import RECIPES
+    from mnistgpu.commands import describing
 
-    if json:
-        from mnistgpu.commands.output import as_json
-
-        print(as_json(RECIPES))
-        return
-    for name, recipe in RECIPES.items():
-        print(f"{name:<9} {recipe.purpose}")
-        print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
+    describing.recipes(json)
 
 
 def lr_find(
@@ -383,6 +377,9 @@ def compare(
     from mnistgpu.commands import judging
 
     judging.compare(first, second, data, backend, json)
+
+
+learning.add_to(app)
 
 
 @app.callback()

@@ -15,6 +15,7 @@ from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
 from mnistgpu.runs import checkpoint, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
@@ -61,9 +62,10 @@ class Job:
         watch: bool | Mapping[str, Any],
         ranks: Ranks | None = None,
         start: np.ndarray | None = None,  # the parameters to begin with
+        teachers: Sequence[Trained] = (),  # whose answers are learnt
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks, self.start = callbacks, start
+        self.callbacks, self.start, self.teachers = callbacks, start, teachers
         self.stop = Stop() if stop is None else stop
         if on_interrupt not in (None, "raise", "return"):
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -123,6 +125,7 @@ class Job:
                         resumed,
                         ranks,
                         self.start,
+                        self.teachers,
                     )
                 stopped = stop.stopped_after is not None
                 if path is not None and not stopped:

@@ -36,14 +36,16 @@ class AdversarialShard(Shard):
         chance: Chance,
         weights: Array | None = None,
     ) -> None:
-        """See `Shard`. An image counts in both losses by its weight."""
+        """See `Shard`. An image counts in both losses by its weight; if some have no label, all
+        count alike in the adversarial one.
+        """
         super().add(X, labels, scale, first, chance, weights)
         buffers = self.buffers_for(X.shape[1])
         P = network.softmax(self.logits)
         V = self.direction(P, self.start(X, chance), buffers)
         self.forward(X + self.settings.adversarial * V, buffers, chance)
         dZ = (network.softmax(self.logits) - P) * scale
-        if weights is not None:
+        if weights is not None and self.settings.unlabeled is None:
             dZ *= weights
         self.backward(dZ, buffers, self._addends)
         del buffers.A[0]

@@ -94,7 +94,7 @@ class Inputs:
         # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
         # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
-        disturbed = disturbed or settings.adversarial > 0
+        disturbed = disturbed or settings.adversarial > 0 or settings.teacher is not None
         few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
         plain = few and not disturbed and not settings.center
         self.in_bytes = (

@@ -42,6 +42,8 @@ def explained(train: Train) -> Train:
             if not is_out_of_memory(error):
                 raise
             images = len(dataset.train) - number_of(settings.validation, len(dataset.train))
+            if dataset.train.unlabeled is not None:
+                images += len(dataset.train.unlabeled)
             message = sentence(settings, images, free, backend, dataset.train.images.itemsize)
         raise OutOfMemoryError(message)
 
@@ -143,6 +145,8 @@ def bytes_of_an_image(settings: Settings) -> int:
         pixels += 3 * item_bytes(settings) + random_words
     unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one
     if settings.batch_norm:
+        unit += 2 * item_bytes(settings)
+    if settings.teacher is not None:  # the layers of a member, if it is of the same size
         unit += 2 * item_bytes(settings)
     if settings.activation != "relu":
         unit += 5 * item_bytes(settings)

@@ -15,6 +15,7 @@ from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with
 from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.products.precision import matmul_in
+from mnistgpu.engine.teacher import Teacher
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -49,6 +50,7 @@ class Shard:
         self.right: Any = 0
         # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
+        self.teacher: Teacher | None = None  # whose answers are learnt, in place of labels
         self.largest: Array | None = None  # numbers that must stay in a range, see `out_of_range`
         self._addend = xp.empty_like(theta)
         self.gradients = network.layers(self.gradient, sizes)
@@ -89,8 +91,14 @@ class Shard:
         """
         buffers = self.buffers_for(X.shape[1])
         sums, b = self.forward(X, buffers, chance), self.params[-1][1]
-        how = self.targets, scale, buffers, self.matmul, weights
-        dZ, loss, right = head(sums, b, labels, *how)
+        how = scale, buffers, self.matmul, weights
+        if self.teacher is None:
+            dZ, loss, right = head(sums, b, labels, self.targets, *how)
+        else:  # a target for each image, and labels for the right answers alone
+            xp, places = self.xp, self.xp.arange(X.shape[1], **on_device_of(X))
+            right = xp.count_nonzero(xp.argmax(sums + b, axis=0) == labels)
+            Y = self.teacher.answers(X, self.matmul)
+            dZ, loss, _ = head(sums, b, places, Y, *how)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         del buffers.A[0]  # so that the next shard's images can take this memory
         if first:

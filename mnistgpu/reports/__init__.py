@@ -5,5 +5,6 @@ Read `evaluation.py` first: it computes what `mnistgpu evaluate` prints, with `m
 `html_report.py` writes it as a web page. `run_report.py` is the report.png of a run, drawn by
 `plots.py`; `study_plots.py` draws the search for a learning rate and deformed digits,
 `animation.py` a run as it learns. `page.py` has the sizes and colours of all figures.
-`submission.py` writes the file that Kaggle scores.
+`suggestions.py` chooses images to label and draws them, `submission.py` writes the file that Kaggle
+scores.
 """

@@ -11,5 +11,6 @@ them the record of `origin.py`, which says what a run was trained on and reads i
 `digests.py` keeps digests of an exact run on its way. `listing.py` lists the runs in a folder,
 `signals.py` turns Ctrl-C into a request to stop, `progress.py` prints a bar or lines, `notebook.py`
 draws a bar in a notebook, `counting.py` one while pictures are read, `watching.py` keeps what a
-page or an animation shows, and `lr_finder.py` searches a learning rate.
+page or an animation shows, `lr_finder.py` searches a learning rate, and `halving.py` plans a search
+for settings.
 """

@@ -13,8 +13,9 @@ from mnistgpu.data import weighting
 from mnistgpu.engine.gradient import Communicator
 from mnistgpu.engine.memory import explained
 from mnistgpu.engine.stepping import stepping
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import StoppedError
+from mnistgpu.errors import StoppedError, UsageError
 from mnistgpu.runs import health, resume
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
 from mnistgpu.runs.checkpoint import START, Checkpoint
@@ -36,17 +37,21 @@ def train(
     resumed: Checkpoint | None = None,
     communicator: Communicator | None = None,
     start: np.ndarray | None = None,
+    teachers: Sequence[Trained] = (),
 ) -> Outcome:
     """Train a network and evaluate it, once, on the test set.
 
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
     begins where the checkpoint `resumed` was saved, if one is given; else with the plain network of
-    the parameters `start`, if these are given. With a communicator this is one of several ranks,
+    the parameters `start`, if these are given. `teachers` are the networks whose answers are learnt
+    if the settings name a teacher. With a communicator this is one of several ranks,
     which must all call it alike: `stop` then asks all of them at one step.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
     StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
     check_fit(settings, dataset)
+    if (settings.teacher is None) != (len(teachers) == 0):
+        raise UsageError("teacher: the settings and the networks to learn from do not agree")
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
     if dataset.validation is not None:
         held_out = dataset.validation
@@ -54,7 +59,7 @@ def train(
         start = resumed.vectors.get(START)
     ranks = 1 if communicator is None else communicator.size
     workers = resume.workers(resumed, backend, ranks)
-    trainer = Trainer(settings, training, backend, workers, communicator, start)
+    trainer = Trainer(settings, training, backend, workers, communicator, start, teachers)
     held_out = weighting.weighted(held_out, training, settings.class_weight, settings.sizes[-1])
     progress = Progress() if resumed is None else resume.restore(resumed, trainer)
     stop = Stop() if stop is None else stop

@@ -18,6 +18,7 @@ class TaskBatches:
     def __init__(self, task: Task):
         self.task, self.per_epoch = task, len(task.order)
         self.images, self.size = task.images, task.batch or task.images
+        self.alike = self.images // self.size
 
     def rows(self, step: int, count: int = 1) -> np.ndarray | slice:
         """Rows of steps of an epoch, as `Batches` gives them."""
