@@ -1,8 +1,10 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
 from mnistgpu.api.distilling import distill
+from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
+from mnistgpu.api.making import make_data
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
@@ -29,6 +31,7 @@ from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.layer_statistics import LayerStatistics
 from mnistgpu.runs.listing import list_runs
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
@@ -49,6 +52,7 @@ __all__ = [
     "RunError",
     "Settings",
     "ShapeError",
+    "Steering",
     "Stop",
     "StoppedError",
     "UsageError",
@@ -59,12 +63,14 @@ __all__ = [
     "doctor",
     "draw",
     "evaluate",
+    "explain",
     "export",
     "fit",
     "list_runs",
     "load",
     "load_data",
     "lr_find",
+    "make_data",
     "plot",
     "resume",
     "save",

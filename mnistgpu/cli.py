@@ -10,16 +10,17 @@ import typer
 from mnistgpu.commands import learning
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
-    BACKEND,
     CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
-    JSON,
     RECIPE,
-    VERSION,
+    BackendOption,
+    JsonOption,
+    VersionOption,
     command_from_settings,
     option,
 )
+from mnistgpu.commands.making import make_data
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import UsageError
 from mnistgpu.train import chosen_ranks, start, train_command
@@ -31,13 +32,11 @@ app = typer.Typer(
     help="A dense neural network for handwritten digits, from scratch, on NumPy and CuPy.",
 )
 app.command("train", cls=QuickCommand)(train_command)
+app.command()(make_data)
 
 RunArgument = Annotated[
     Path, typer.Argument(help='Run directory, model file, or "shipped": the package\'s model.')
 ]
-BackendOption = Annotated[str | None, BACKEND]
-JsonOption = Annotated[bool, JSON]
-VersionOption = Annotated[bool, VERSION]
 DATA = "Digits: a folder of files or of pictures, or an IDX, CSV or npz file."
 DataOption = Annotated[
     Path | None,

@@ -21,7 +21,7 @@ from mnistgpu.knobs import COUNT_OR_SHARE, Check, check_value, number, one_of, s
 from mnistgpu.maths import exact
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.maths.augment import Deformation
-from mnistgpu.maths.optimizers import OPTIMIZERS, SCHEDULES
+from mnistgpu.maths.optimizers import MOMENTUM, OPTIMIZERS, SCHEDULES
 from mnistgpu.network import INITIALIZATIONS
 
 # The type of the parameters: tf32 and bf16 are roundings of float32 in matrix products alone.
@@ -173,6 +173,11 @@ class Settings:
         number(0, open_low=True),
         ("--alpha", "--lr"),
     )
+    momentum: float = setting(
+        MOMENTUM,
+        "Share of the velocity that each step keeps, of the optimisers momentum and nesterov.",
+        number(0, 1),
+    )
     schedule: str = setting(
         "constant", "Schedule of the learning rate: {names}.", one_of(SCHEDULES)
     )
@@ -235,15 +240,12 @@ class Settings:
     )
     adversarial: float = setting(
         0.0,
-        "Virtual adversarial loss: answers may not move under a change to the image of this length "
-        "(ink is 1; 2 is a good begin), in the direction in which they move most. It takes no "
-        "labels; a step takes three times as long.",
+        "Virtual adversarial loss: no change to an image of this length (ink is 1) moves answers.",
         number(0),
     )
     unlabeled: str | None = setting(
         None,
-        "Images without labels, to learn from beside those of --data, by --adversarial: a folder "
-        "or file of any kind that --data takes. An epoch is a pass through them.",
+        "Images without labels, to learn from by --adversarial, as --data takes them.",
     )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
@@ -292,8 +294,7 @@ class Settings:
 
     teacher: str | None = setting(
         None,
-        "Learn the answers of this trained network or committee in place of the labels; `mnistgpu "
-        "distill` begins with the settings of its training.",
+        "Learn the answers of this trained network or committee in place of the labels.",
     )
 
     orientation: str = setting(
@@ -317,6 +318,12 @@ class Settings:
             )
         if self.freeze and self.from_run is None:
             raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
+        if self.momentum != MOMENTUM and not OPTIMIZERS[self.optimizer].has_momentum:
+            own = " and ".join(name for name, each in OPTIMIZERS.items() if each.has_momentum)
+            raise UsageError(
+                f"--momentum {self.momentum:g} is for the optimisers {own}, and --optimizer "
+                f"{self.optimizer} has no such number; leave it out, or choose one of them"
+            )
         if self.learning_rate * self.weight_decay >= 1:
             raise UsageError(
                 f"--weight-decay {self.weight_decay:g} times --alpha {self.learning_rate:g} must "

@@ -41,6 +41,13 @@ def train(
             "alpha = 0.1. Flags win over it."
         ),
     ] = None,
+    events: Annotated[
+        Path | None,
+        option(
+            help="Repeat a run that was steered by hand: events.json of its directory, or changes "
+            "of settings on the way in a file like it."
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         option(
@@ -114,6 +121,11 @@ def train(
 
         changes, note = merged(settings, deform, changes)
         deform = None  # merged into the changes
+    if events is not None:
+        from mnistgpu.api.given_events import for_command
+
+        changes, data = for_command(events, resume, recipe, deform, changes, data)
+        deform = None  # one of the changes, if they have it
 
     def shown() -> Any:
         if ranks is not None and ranks.rank > 0:
@@ -127,6 +139,7 @@ def train(
     options: dict[str, Any] = {
         "ranks": ranks,
         "deform": deform,
+        "events": events,
         "stop": stop,
         "checkpoint_every": checkpoint_every,
         "force": force,
@@ -140,6 +153,7 @@ def train(
             from mnistgpu.api import fitting
             from mnistgpu.commands.training import carry_out
 
+            del options["events"]  # the checkpoint has those of the run
             options |= {
                 "backend": backend,
                 "out": out,

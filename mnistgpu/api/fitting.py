@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mnistgpu import backend as backends
 from mnistgpu.api import run as runs_of
 from mnistgpu.api import teaching
+from mnistgpu.api.given_events import events_of, introduced, with_settings_of
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
@@ -28,6 +29,7 @@ from mnistgpu.api.job import (
     Job,
     check_alike,
     check_shared,
+    check_steered,
     described,
     device_of,
     display_of,
@@ -47,6 +49,7 @@ from mnistgpu.runs import resume as resuming
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
 from mnistgpu.runs.progress import Display
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
@@ -77,6 +80,8 @@ def fit(
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
     ranks: str | Ranks | None = None,
+    events: AnyPath | Sequence[Any] | None = None,
+    steering: Steering | None = None,
     **settings: Any,
 ) -> Run:
     """Train a network, evaluate it once on the test images, and return the run.
@@ -111,6 +116,10 @@ def fit(
         True a dictionary may say where: {"host": "0.0.0.0", "port": 8029, "allow_hosts": [...]}.
     ranks: shares every step with the other processes that mpiexec has started, which must make the
         same call; "mpi", or "self" for this process alone. Rank 0 alone writes and prints.
+    events: changes of settings on the way, which repeat a run that was steered by hand: the path of
+        its events.json, or a list such as [{"step": 120, "name": "learning_rate", "new": 0.1}].
+        Without other settings and data, those that the file names are meant.
+    steering: lets another thread change the run on the way, see `mnistgpu.Steering`.
     settings: any field of `mnistgpu.Settings`, such as layers="784-64-10", epochs=5, alpha=0.1.
         Without layers, the first and the last layer of the recipe follow the data. from_run may
         also be a Model or a Run: the network to begin with, of which `freeze` layers stay.
@@ -123,12 +132,18 @@ def fit(
     backend cannot compute here, RunError (DivergedError, OutOfMemoryError) if the run fails.
     """
     check_switches(force=force, snapshots=snapshots)
-    check_callers(callbacks, stop)
+    check_callers(callbacks, stop, steering)
     check_watch(watch)
     if snapshots and out is None:
         raise UsageError("snapshots are kept in the directory of the run: give out as well")
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
+    given = in_front(shared, lambda: events_of(events))
+    if given.settings is not None:
+        settings = with_settings_of(given, recipe, deform, settings)
+    if X is None and y is None:
+        X = given.data_path
     start = in_front(shared, lambda: start_of(renamed(settings).get("from_run")))
     if start is not None:
         settings = {**renamed(settings), "from_run": start}
@@ -149,8 +164,11 @@ def fit(
     check_backend(made, chosen)
     check_shared(made, chosen, shared)
     teachers = taught_by(made, dataset, teacher, shared)
+    machine = checkpoint.machine(chosen, 1 if shared is None else shared.size)
+    changes = given.events(made, dataset, machine)
     parameters = None if start is None else start.parameters(made, dataset)
     notes = [] if start is None else [start.line(made)]
+    notes += introduced(given, changes, machine)
     job = Job(
         made,
         dataset,
@@ -164,6 +182,8 @@ def fit(
         shared,
         parameters,
         teachers,
+        changes,
+        steering,
     )
     if out is None:
         return job.run(notes=notes)
@@ -197,6 +217,7 @@ def resume(
     snapshots: bool = False,
     watch: bool | Mapping[str, Any] = False,
     ranks: str | Ranks | None = None,
+    steering: Steering | None = None,
     **settings: Any,
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
@@ -212,10 +233,11 @@ def resume(
     if settings.pop("recipe", None) is not None:
         raise UsageError(f"--recipe cannot be given with --resume: {run} has its settings")
     check_switches(force=force, snapshots=snapshots)
-    check_callers(callbacks, stop)
+    check_callers(callbacks, stop, steering)
     check_watch(watch)
     shared = ranks_of(ranks)
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
+    check_steered(steering, shared)
     changes, pair = with_validation(with_preset(deform, settings), validation)
     directory = files.path_of(run, "run")
     path = directory if out is None else directory_of(out)
@@ -240,7 +262,7 @@ def resume(
             in_front(shared, lambda: new_directory(held, path, made, dataset, force))
         saving = Checkpointing(path, dataset.path, dataset.digest, every, saved.taken)
         notes = [f"resumed   {directory}, after iteration {saved.taken:,}"]
-        here = checkpoint.machine(chosen, 1 if shared is None else shared.size)
+        here = checkpoint.machine(chosen, None if shared is None else shared.size)
         if here != saved.machine and made.is_exact:
             notes.append("rounding  none that depends on the machine: the digest stays the same")
         elif here != saved.machine:
@@ -258,6 +280,7 @@ def resume(
             watch,
             shared,
             teachers=taught_by(made, dataset, teacher, shared),
+            steering=steering,
         )
         done = job.run(path, saving, saved, notes)
     return replace(done, go_on=partial(resume, path, dataset))

@@ -27,6 +27,7 @@ from mnistgpu.models.model import Model
 from mnistgpu.runs import checkpoint, checks, stopped
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.starting import Start
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
@@ -57,8 +58,8 @@ def check_switches(**switches: object) -> None:
             raise UsageError(f"{name}: must be True or False, not {value!r}")
 
 
-def check_callers(callbacks: Any, stop: Any) -> None:
-    """UsageError unless these are a list of callbacks, and a Stop or None."""
+def check_callers(callbacks: Any, stop: Any, steering: Any = None) -> None:
+    """UsageError unless these are a list of callbacks, a Stop or None, and a Steering or None."""
     listed = isinstance(callbacks, (list, tuple))
     if not listed or not all(isinstance(each, Callback) for each in callbacks):
         raise UsageError(
@@ -67,6 +68,10 @@ def check_callers(callbacks: Any, stop: Any) -> None:
         )
     if stop is not None and not isinstance(stop, Stop):
         raise UsageError(f"stop: must be a mnistgpu.Stop, such as mnistgpu.Stop(), not {stop!r}")
+    if steering is not None and not isinstance(steering, Steering):
+        raise UsageError(
+            f"steering: must be a mnistgpu.Steering, such as mnistgpu.Steering(), not {steering!r}"
+        )
 
 
 def backend_of(given: str | Backend | None) -> Backend:

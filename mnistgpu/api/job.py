@@ -17,9 +17,10 @@ from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits
 from mnistgpu.engine.teacher import Trained
 from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
-from mnistgpu.runs import checkpoint, run_directory, training, watching
+from mnistgpu.runs import checkpoint, events_file, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing
+from mnistgpu.runs.events import Events
 from mnistgpu.runs.notebook import CellBar, in_notebook
 from mnistgpu.runs.origin import Origin
 from mnistgpu.runs.outcome import Outcome
@@ -34,6 +35,8 @@ from mnistgpu.runs.progress import (
     on_terminal,
 )
 from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.steered import NOT_ON_RANKS
+from mnistgpu.runs.steering import Steering
 from mnistgpu.runs.stop import Stop
 from mnistgpu.runs.watching import Snapshots
 from mnistgpu.settings import Settings
@@ -63,9 +66,12 @@ class Job:
         ranks: Ranks | None = None,
         start: np.ndarray | None = None,  # the parameters to begin with
         teachers: Sequence[Trained] = (),  # whose answers are learnt
+        events: Events | None = None,
+        steering: Steering | None = None,
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
         self.callbacks, self.start, self.teachers = callbacks, start, teachers
+        self.events, self.steering = events, steering
         self.stop = Stop() if stop is None else stop
         if on_interrupt not in (None, "raise", "return"):
             raise UsageError(f'on_interrupt must be "raise" or "return", not {on_interrupt!r}')
@@ -102,6 +108,7 @@ class Job:
                 path = saving = None
         if saving is not None:
             callbacks.append(saving)
+            callbacks.append(events_file.KeepEvents(saving.path.parent, Origin.of(dataset)))
             if ranks is not None:
                 ranks.kept(saving.kept)
         if self.seen is not None:
@@ -126,6 +133,8 @@ class Job:
                         ranks,
                         self.start,
                         self.teachers,
+                        self.events,
+                        self.steering,
                     )
                 stopped = stop.stopped_after is not None
                 if path is not None and not stopped:
@@ -264,6 +273,12 @@ def check_shared(settings: Settings, backend: Backend, ranks: Ranks | None) -> N
         )
     ranks.alike("backends", backend.name)  # which "auto" may choose in another way
     ranks.check(backend)
+
+
+def check_steered(steering: Steering | None, ranks: Ranks | None) -> None:
+    """UsageError if a run is to be steered that several ranks share."""
+    if steering is not None and ranks is not None:
+        raise UsageError(NOT_ON_RANKS)
 
 
 def check_alike(ranks: Ranks | None, X: Any, y: Any, **others: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,8 @@ from mnistgpu.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mnistgpu.api.side_by_side import Beside
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,9 +122,21 @@ class Run:
         text = f"<p><code>{html.escape(repr(self))}</code></p>"
         if self.dataset is None:
             return text
-        picture: Any = self.plot()
-        content = base64.b64encode(picture._repr_png_()).decode()
-        return f'{text}<img alt="the run" src="data:image/png;base64,{content}">'
+        from mnistgpu.reports.page import picture_of
+
+        return text + picture_of(self.plot(), "the run")
+
+    def beside(self, other: Run, X: Any = None, y: Any = None) -> Beside:
+        """This run and another on the same images: curves of both, and where they differ.
+
+        X, y: images and labels; by default those that neither was trained on, as for
+        `mnistgpu.compare`. UsageError if they know different classes or share no such images.
+        """
+        from mnistgpu.api import side_by_side
+
+        if not isinstance(other, Run):
+            raise UsageError(f"beside: expected another Run, not {type(other).__name__}")
+        return side_by_side.side_by_side(self, other, X, y)
 
     def report(self, X: Any = None, y: Any = None) -> HtmlPage:
         """The page of `mnistgpu evaluate`: confusion, calibration, robustness, worst mistakes.

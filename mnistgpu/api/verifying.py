@@ -87,24 +87,29 @@ def first_steps(
 ) -> Verification:
     """Take the first steps of the run again, and compare the digests on the way."""
     known, found, compared = saved.progress.digests, "", 0
+    events = saved.progress.events
     training_digits, _ = data.split(dataset.train, saved.settings.validation, saved.settings.seed)
-    trainer = Trainer(saved.settings, training_digits, backend)
-    steps = min(steps, trainer.steps)
-    with trainer.engine.running(), stepping(trainer) as step:
-        while trainer.taken < steps:
-            mark = digests.next_mark(trainer.taken, trainer.steps)
-            left = trainer.batches.per_epoch - trainer.taken % trainer.batches.per_epoch
-            step(most=min(mark, steps) - trainer.taken if left > 1 else 1)
-            taken = trainer.taken
-            if taken not in known:
-                continue
-            found, compared = digests.digest(trainer), taken
-            if found != known[taken]:
-                sentence = (
-                    f"different: after step {taken:,} the digest is {found}, not {known[taken]}"
-                )
-                return Verification(False, taken, known[taken], found, sentence)
-        found = digests.digest(trainer)
+    trainer = Trainer(events.settings(0), training_digits, backend)
+    steps = min(steps, events.steps(steps, len(training_digits)))
+    while trainer.taken < steps:
+        end = min(steps, events.after(trainer.taken) or steps)
+        with trainer.engine.running(), stepping(trainer) as step:
+            while trainer.taken < end:
+                mark = digests.next_mark(trainer.taken, trainer.steps)
+                batches = trainer.batches
+                left = batches.per_epoch - batches.place(trainer.taken) % batches.per_epoch
+                step(most=min(mark, end) - trainer.taken if left > 1 else 1)
+                taken = trainer.taken
+                if taken not in known:
+                    continue
+                found, compared = digests.digest(trainer), taken
+                if found != known[taken]:
+                    sentence = (
+                        f"different: after step {taken:,} the digest is {found}, not {known[taken]}"
+                    )
+                    return Verification(False, taken, known[taken], found, sentence)
+            found = digests.digest(trainer)
+        trainer.change(events.settings(end), events.shift(end, len(training_digits)))
     expected = known.get(steps, found)
     sentence = (
         f"the same after step {compared:,} and before, as far as digests were kept; after step "
@@ -128,7 +133,9 @@ def whole(
         )
     expected = str(run_directory.read_results(directory / "results.json").get("digest"))
     with display:
-        outcome = training.train(saved.settings, dataset, backend, [display])
+        outcome = training.train(
+            saved.settings, dataset, backend, [display], events=saved.progress.events
+        )
     found, steps = outcome.results["digest"], outcome.results["iterations"]
     why = ""
     for step, digest in saved.progress.digests.items():

@@ -66,6 +66,9 @@ def print_version(wanted: bool) -> bool:
 VERSION = typer.Option(
     "--version", callback=print_version, is_eager=True, help="Print the version and stop."
 )
+BackendOption = Annotated[str | None, BACKEND]
+JsonOption = Annotated[bool, JSON]
+VersionOption = Annotated[bool, VERSION]
 CONTEXT = {"help_option_names": ["-h", "--help"]}  # of every command
 
 

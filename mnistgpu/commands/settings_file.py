@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,9 +12,11 @@ from mnistgpu.knobs import check_value, flags_of
 from mnistgpu.recipes import with_preset
 from mnistgpu.settings import Settings, renamed
 from mnistgpu.storage import files
+from mnistgpu.storage.named_values import line_of, parsed
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
-BESIDE = ("data", "data_path", "data_digest")  # what a settings.json holds besides the settings
+# what a settings.json holds besides the settings
+BESIDE = ("data", "data_path", "data_digest", "events")
 LENGTHS = {"iterations", "epochs"}  # one of them says how long a run is
 
 
@@ -51,29 +50,6 @@ def read(path: Path) -> dict[str, Any]:
     except UsageError as error:
         raise DataError(f"{path}: {error}") from None
     return renamed(values)
-
-
-def parsed(path: Path, text: str) -> Any:
-    """What a JSON or TOML file says; DataError with the line if it is neither."""
-    kind = path.suffix.removeprefix(".").upper()
-    try:
-        return json.loads(text) if kind == "JSON" else tomllib.loads(text)
-    except json.JSONDecodeError as error:
-        place, reason = f", line {error.lineno}", error.msg
-    except (ValueError, RecursionError) as error:
-        reason, _, at = str(error).partition(" (at ")
-        line = re.match(r"line (\d+)", at)
-        place = f", line {line[1]}" if line else ""
-    raise DataError(f"{path}{place}: not valid {kind} ({reason[:200]}); correct it")
-
-
-def line_of(path: Path, text: str, name: str) -> str:
-    """The file, and the line in which a name is given a value, if it is found."""
-    quoted = re.escape(json.dumps(name)), re.escape(f"'{name}'"), re.escape(name)
-    found = re.search(rf"^[ \t{{]*(?:{'|'.join(quoted)})\s*[:=]", text, re.MULTILINE)
-    if found is None:
-        return str(path)
-    return f"{path}, line {text.count(chr(10), 0, found.start()) + 1}"
 
 
 def merged(path: Path, deform: str | None, flags: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

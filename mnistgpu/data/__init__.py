@@ -7,8 +7,10 @@ device. `finding.py` says which files at a path are which part of a set (`naming
 `columns.py` and `cells.py`), `npz.py`, `npy.py`, `parquet.py`; `streams.py` opens and unpacks files
 safely for all. `arrays.py` takes arrays, which `conversion.py` makes of what people hold them in.
 For files and arrays alike `shapes.py` knows the shapes of images, `levels.py` their grey levels,
-and `classes.py` labels. `splitting.py` holds images out, and `weighting.py` says how much each
-counts.
+and `classes.py` labels. `splitting.py` holds images out, `weighting.py` says how much each counts,
+and `twists.py` changes digits on purpose, for experiments. `made.py` reads the large sets of
+`mnistgpu make-data`, whose images stay in their files (`mapped.py`) and are shuffled by
+`windows.py`.
 
 Every file is treated as if it were made to do harm: the outcome is complete data, or a DataError
 that names the file, the place and the remedy. A size that a file claims is compared with the file's

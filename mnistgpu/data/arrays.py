@@ -17,6 +17,7 @@ from mnistgpu.data import classes, digits
 from mnistgpu.data.conversion import as_array, is_picture, on_host
 from mnistgpu.data.digits import Alike, Dataset, Digits, read_only
 from mnistgpu.data.levels import FEWEST, OURS
+from mnistgpu.data.mapped import MappedImages
 from mnistgpu.errors import DataError, ShapeError, UsageError
 
 
@@ -121,13 +122,14 @@ def as_coded(labels: Any, name: str, known: tuple[classes.Name, ...] | None) -> 
     return classes.coded(array, name, known)
 
 
-def images_of(given: Digits, name: str, like: Alike) -> np.ndarray:
+def images_of(given: Digits, name: str, like: Alike) -> Array:
     """The images of digits as rows, which they are unless somebody made them by hand.
 
     uint8 is from 0 for paper to 255 for ink, whatever the network was trained on. ShapeError unless
     they have the size of `like`.
     """
-    images, (height, width) = on_host(given.images, f"{name}.images"), like.image_shape
+    (height, width), mapped = like.image_shape, isinstance(given.images, MappedImages)
+    images = given.images if mapped else on_host(given.images, f"{name}.images")
     rows = images.ndim == 2 and images.dtype == np.uint8 and images.size > 0
     if not rows or images.shape[1] != height * width:
         ours = replace(given, image_shape=like.image_shape, levels=OURS)

@@ -16,6 +16,7 @@ import numpy as np
 from mnistgpu.backend import Array
 from mnistgpu.data import classes, levels, shapes
 from mnistgpu.data.levels import OURS, Levels
+from mnistgpu.data.mapped import pieces_of
 from mnistgpu.data.raw import Ids
 from mnistgpu.errors import DataError, ShapeError
 
@@ -24,7 +25,9 @@ from mnistgpu.errors import DataError, ShapeError
 class Digits:
     """Images as rows, and their labels. Arrays read from files are read-only."""
 
-    images: np.ndarray  # (N, rows * columns) uint8; or features (N, n), see `engine.inputs`
+    # (N, rows * columns) uint8, which may be `mapped.MappedImages`; or features (N, n), see
+    # `engine.inputs`
+    images: Array
     labels: np.ndarray | None  # (N,) uint8
     source: str
     image_shape: tuple[int, int] = (28, 28)
@@ -51,7 +54,8 @@ class Digits:
         shape = "x".join(map(str, (len(self), *self.image_shape)))
         kind = "unlabelled" if self.labels is None else "labelled"
         content = hashlib.sha256(f"{shape} {kind}\n".encode())
-        content.update(np.ascontiguousarray(self.images).data)
+        for piece in pieces_of(self.images):
+            content.update(np.ascontiguousarray(piece).data)
         if self.labels is not None:
             content.update(np.ascontiguousarray(self.labels).data)
         if self.weights is not None:

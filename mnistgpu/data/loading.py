@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mnistgpu.data import embedded, finding, shapes
+from mnistgpu.data import made as made_data
 from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
 from mnistgpu.data.raw import Raw
-from mnistgpu.errors import DataError, ShapeError, printable
+from mnistgpu.errors import DataError, ShapeError, UsageError, printable
 
 UNLABELLED = "unlabelled"
 
@@ -18,9 +19,10 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
     """A labelled set: the embedded MNIST, or the set at a path.
 
     The path is a folder, a zip archive or a file: IDX files as of MNIST, EMNIST and QMNIST, tables
-    as of Kaggle, npz, npy or parquet; docs/your-data.md lists them. Grey levels and classes are
-    recognised on the images to train on, and applied to the others. What was recognised, turned or
-    left out is said in the notes of the digits.
+    as of Kaggle, npz, npy or parquet; docs/your-data.md lists them. Or it is what `mnistgpu
+    make-data` has made, whose images stay in their files. Grey levels and classes are recognised on
+    the images to train on, and applied to the others. What was recognised, turned or left out is
+    said in the notes of the digits.
     orientation: whether the images are stored "upright" or "transposed"; "by-name" turns those of
     EMNIST, by the name of the file.
 
@@ -30,6 +32,10 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
         with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
             parts = list(pool.map(embedded.read, ("train", "test")))
         return Dataset(parts[0], parts[1], "embedded MNIST", orientation=orientation)
+    if made_data.is_made(path):
+        if orientation == "transposed":
+            raise UsageError(f"orientation: {path} has been made upright; leave it out")
+        return replace(made_data.read(path), orientation=orientation)
     found = finding.find(path, orientation)
     if "train" not in found.readers:
         raise DataError(
@@ -60,6 +66,8 @@ def load_digits(
     If the path has a training and a test part, the images are those of the part `first`.
     like: the training set or the network whose image shape, grey levels and classes are applied.
     """
+    if made_data.is_made(path):
+        return made_data.test_part(path)
     found = finding.find(path, orientation)
     for name in (UNLABELLED, first, "test", "train", "validation"):
         if name in found.readers:

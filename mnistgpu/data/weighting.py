@@ -64,6 +64,8 @@ def of_classes(class_weight: str, digits: Digits, outputs: int) -> np.ndarray | 
     """
     import numpy as np
 
+    from mnistgpu.data.classes import shown
+
     if class_weight == NONE:
         return None
     labels = np.asarray(digits.labels)
@@ -74,11 +76,9 @@ def of_classes(class_weight: str, digits: Digits, outputs: int) -> np.ndarray | 
     weights, places = np.ones(outputs), named(digits, outputs)
     for name, weight in (parsed(class_weight) or {}).items():
         if name not in places:
-            names = list(places)
-            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             raise UsageError(
                 f"--class-weight names the class {name[:40]!r}, but the classes of {digits.source} "
-                f"are {shown}; write them as they are there"
+                f"are {shown(list(places))}; write them as they are there"
             )
         weights[places[name]] = weight
     return weights

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from mnistgpu import counter_rng
 from mnistgpu.backend import Array, array_namespace
 from mnistgpu.counter_rng import Key
+from mnistgpu.data.windows import Windows
 from mnistgpu.maths import augment
 
 BESIDE = 2**40  # folded into the key for the order of labelled images; no epoch has this number
@@ -17,25 +19,55 @@ def images_in(rows: Array | slice) -> int:
     return rows.stop - rows.start if isinstance(rows, slice) else int(rows.shape[0])
 
 
+class Shift(NamedTuple):
+    """How steps are counted after the batch size has changed within a run, after step `since`.
+
+    A step has the place in the epochs that it would have `ahead` steps later (before it, if that is
+    negative) in a run which had this batch size from the beginning.
+    """
+
+    since: int = 0
+    ahead: int = 0
+
+
 class Batches:
     """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
-    With `labels` (images,) the 1s and 7s of a batch are its last rows. `alike` is how many batches
-    of an epoch have `size` images.
+    With `labels` (images,) the 1s and 7s of a batch are its last rows. With `windows` these say
+    which rows are shuffled with each other.
     """
 
-    def __init__(self, key: Key, images: int, batch_size: int | None, labels: Array | None = None):
-        self.images, self.size = images, batch_size or images
+    def __init__(
+        self,
+        key: Key,
+        images: int,
+        batch_size: int | None,
+        labels: Array | None = None,
+        windows: Windows | None = None,
+        shift: Shift = Shift(),  # noqa: B008  # frozen
+    ):
+        self.images, self.size, self.windows = images, batch_size or images, windows
+        self.shift = shift
         self._labels = labels  # if the images are sorted within a batch
         self.per_epoch = math.ceil(images / self.size)
-        self.alike = images // self.size
+        self.alike = images // self.size  # batches of an epoch that have `size` images
+        self.full = self.size == images  # whether a step has all images
         self.key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
-        self._shuffled = images
         self._epoch, self._order = -1, None
 
+    def place(self, steps: int) -> int:
+        """Where in the epochs the step after so many is: its number if all batches had this size.
+
+        It is a multiple of `per_epoch` at the beginning of an epoch.
+        """
+        return steps + self.shift.ahead
+
     def seen(self, steps: int) -> int:
-        """How many images so many steps have trained on; an image counts in every epoch."""
-        epochs, batches = divmod(steps, self.per_epoch)
+        """How many images so many steps have trained on; an image counts in every epoch.
+
+        Of steps after a change of the batch size, the difference of two such numbers counts.
+        """
+        epochs, batches = divmod(self.place(steps), self.per_epoch)
         return epochs * self.images + batches * self.size
 
     def labelled(self, rows: Array | slice) -> int:
@@ -48,21 +80,28 @@ class Batches:
         The last batch of an epoch is short if the images do not divide evenly. `count` steps of one
         epoch have their rows one after the other.
         """
-        if self.size == self.images:
+        if self.full:
             return slice(0, self.images)
-        epoch, batch = divmod(step, self.per_epoch)
-        return self.order(epoch)[batch * self.size : (batch + count) * self.size]
+        epoch, batch = divmod(self.place(step), self.per_epoch)
+        begin, end = batch * self.size, min((batch + count) * self.size, self.images)
+        if self.windows is None:
+            return self.order(epoch)[begin:end]
+        return self.sorted(self.windows.rows(counter_rng.fold_in(self.key, epoch), begin, end))
 
     def order(self, epoch: int) -> Array:
         """All rows (images,) in the order of an epoch of batches."""
         if epoch != self._epoch:
             key = counter_rng.fold_in(self.key, epoch)
-            order = counter_rng.permutation(key, self._shuffled)
-            if self._labels is not None:
-                labels = array_namespace(order).take(self._labels, order)
-                order = augment.ones_and_sevens_last(order, labels, self.size)
-            self._epoch, self._order = epoch, order
+            self._epoch, self._order = epoch, None  # so that no two orders are held
+            self._order = self.sorted(counter_rng.permutation(key, self.images))
         return self._order
+
+    def sorted(self, rows: Array) -> Array:
+        """Rows of whole batches, with the 1s and 7s of each at its end if that is wanted."""
+        if self._labels is None:
+            return rows
+        labels = array_namespace(rows).take(self._labels, rows)
+        return augment.ones_and_sevens_last(rows, labels, self.size)
 
 
 class MixedBatches(Batches):
@@ -74,18 +113,25 @@ class MixedBatches(Batches):
     step has all images.
     """
 
-    def __init__(self, key: Key, labelled: int, others: int, batch_size: int | None):
+    def __init__(
+        self,
+        key: Key,
+        labelled: int,
+        others: int,
+        batch_size: int | None,
+        shift: Shift = Shift(),  # noqa: B008  # frozen
+    ):
         self._at_once = min(batch_size or others, others)
-        super().__init__(key, others, self._at_once)
-        self._every = labelled
+        super().__init__(key, others, self._at_once, shift=shift)
+        self._every, self.full = labelled, batch_size is None
         self.beside = labelled if batch_size is None else min(labelled, self._at_once)
-        self.size, self.images = self._at_once + self.beside, labelled + others
+        self.size = self._at_once + self.beside
         self._turn, self._turns_order = -1, None
 
     def seen(self, steps: int) -> int:
         """See `Batches`."""
-        epochs, batches = divmod(steps, self.per_epoch)
-        of_epoch = self._shuffled + self.per_epoch * self.beside
+        epochs, batches = divmod(self.place(steps), self.per_epoch)
+        of_epoch = self.images + self.per_epoch * self.beside
         return epochs * of_epoch + batches * self.size
 
     def labelled(self, rows: Array | slice) -> int:
@@ -94,19 +140,19 @@ class MixedBatches(Batches):
 
     def rows(self, step: int, count: int = 1) -> Array | slice:
         """See `Batches`."""
-        if self.size == self.images:
-            return slice(0, self.images)
+        if self.full:
+            return slice(0, self.size)
         xp, parts = array_namespace(self.key.like), []
-        for each in range(step, step + count):
-            epoch, batch = divmod(each, self.per_epoch)
+        for place in range(self.place(step), self.place(step) + count):
+            epoch, batch = divmod(place, self.per_epoch)
             start = batch * self._at_once
             others = self.order(epoch)[start : start + self._at_once] + self._every
-            parts += [self.chosen(each), others]
+            parts += [self.chosen(place), others]
         return xp.concat(parts)
 
-    def chosen(self, step: int) -> Array:
-        """The labelled rows (beside,) of a step."""
-        turn, place = divmod(step, self._every // self.beside)
+    def chosen(self, place: int) -> Array:
+        """The labelled rows (beside,) of a step at this place in the epochs."""
+        turn, place = divmod(place, self._every // self.beside)
         if turn != self._turn:
             key = counter_rng.fold_in(self.key, BESIDE, turn)
             self._turn, self._turns_order = turn, counter_rng.permutation(key, self._every)

@@ -14,6 +14,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DROPOUT, NOISE
+from mnistgpu.data.mapped import total_of
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.maths import augment, exact, exact_grids
 from mnistgpu.maths.activations import exact_activation
@@ -44,9 +45,14 @@ class ExactInputs(Inputs):
     """See `Inputs`. `grids` are those of the whole step, since they depend on the pixels too."""
 
     def __init__(
-        self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
+        self,
+        images: Array,
+        settings: Settings,
+        image_shape: tuple[int, int],
+        like: Array,
+        known: Inputs | None = None,
     ):
-        super().__init__(images, settings, image_shape, like)
+        super().__init__(images, settings, image_shape, like, known)
         if self.fields is not None:
             sigma = self.deformation.elastic_sigma
             self.fields = augment.ExactFields(like, image_shape, sigma)
@@ -55,7 +61,7 @@ class ExactInputs(Inputs):
         self.grids = grids_of(settings, self.pixels, len(images))
         self._magic = exact.magic(self.grids.pixel_grid)
         if self.mean is not None:
-            mean = images.mean(axis=0, dtype=np.float64)  # exact until the division
+            mean = total_of(images) / len(images)  # exact until the division
             if self.selected is not None:
                 mean = mean[self.keep]
             self.mean = xp.asarray(exact.to_grid(mean[:, None], self._magic), **where)

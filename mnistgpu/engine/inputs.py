@@ -15,6 +15,7 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.data.mapped import MappedImages, pieces_of, total_of
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import augment
 from mnistgpu.maths.regularize import add_noise, drop
@@ -42,12 +43,12 @@ class Chance(NamedTuple):
     deform: bool = True
 
 
-def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
+def inked(images: Array, min_ink: float) -> np.ndarray:
     """The indices of the pixels with ink in more than this share of images (N, pixels).
 
     UsageError if there are none.
     """
-    counts = np.count_nonzero(images, axis=0)
+    counts = sum(np.count_nonzero(piece, axis=0) for piece in pieces_of(images))
     keep = np.flatnonzero(counts > min_ink * len(images))
     if len(keep) == 0:
         raise UsageError(
@@ -59,7 +60,9 @@ def inked(images: np.ndarray, min_ink: float) -> np.ndarray:
 
 def changing(images: np.ndarray) -> np.ndarray:
     """Which columns of images (N, pixels) are not the same in all rows: (pixels,) bool."""
-    found: np.ndarray = images.min(axis=0) < images.max(axis=0)
+    pairs = [(piece.min(axis=0), piece.max(axis=0)) for piece in pieces_of(images)]
+    lowest, highest = (np.stack(each) for each in zip(*pairs, strict=True))
+    found: np.ndarray = lowest.min(axis=0) < highest.max(axis=0)
     return found
 
 
@@ -68,11 +71,17 @@ class Inputs:
 
     images (N, pixels) on the host decide the selected pixels and the mean; `like` says where the
     arrays live. They are grey levels (uint8), or features of any kind in the type of the settings,
-    which are taken as they are.
+    which are taken as they are. `known` are those of the same images with other settings, of what
+    may change within a run: pixels and mean are not found again.
     """
 
     def __init__(
-        self, images: np.ndarray, settings: Settings, image_shape: tuple[int, int], like: Array
+        self,
+        images: Array,
+        settings: Settings,
+        image_shape: tuple[int, int],
+        like: Array,
+        known: Inputs | None = None,
     ):
         xp, where = array_namespace(like), on_device_of(like)
         self.settings, self.image_shape = settings, image_shape
@@ -86,11 +95,12 @@ class Inputs:
         self._scale = xp.asarray(np.asarray(self.scale, dtype=settings.dtype), **where)
         self.selected: Array | None = None
         self.mean: Array | None = None
-        keep = np.arange(images.shape[1])
+        keep: np.ndarray = np.arange(images.shape[1])
         if settings.min_ink > 0:
-            keep = inked(images, settings.min_ink)
+            keep = inked(images, settings.min_ink) if known is None else known.keep
             self.selected = xp.asarray(keep, **where)
-        self.keep, self.pixels = keep, len(keep)
+        self.keep: np.ndarray = keep
+        self.pixels = len(keep)
         # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
         # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
@@ -108,8 +118,12 @@ class Inputs:
         )
         unscaled = self.in_bytes or (plain and xp.__name__ == "numpy")
         self.factor = self.scale if unscaled else 1.0
-        if settings.center:
-            mean = images.mean(axis=0, dtype=np.float64)[keep]
+        # images, and what `crop` has made of them
+        self._cropped: tuple[Array, Array] | None = None if known is None else known._cropped
+        if settings.center and known is not None:
+            self.mean = known.mean
+        elif settings.center:
+            mean = (total_of(images) / len(images))[keep]
             if self.scale != 1.0:
                 mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
@@ -124,7 +138,12 @@ class Inputs:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""
         if self.selected is None or self.deforming:
             return images
-        return array_namespace(images).take(images, self.selected, axis=1)
+        if isinstance(images, MappedImages):
+            return images.with_pixels(self.keep)
+        if self._cropped is None or self._cropped[0] is not images:
+            cropped = array_namespace(images).take(images, self.selected, axis=1)
+            self._cropped = images, cropped
+        return self._cropped[1]
 
     def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """A shard's rows (m, pixels), as `crop` left them, to A_0 / factor (n_0, m).

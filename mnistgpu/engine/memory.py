@@ -14,7 +14,9 @@ from typing import Any, TypeVar, cast
 from mnistgpu import network
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
+from mnistgpu.data.mapped import MappedImages
 from mnistgpu.data.splitting import number_of
+from mnistgpu.data.windows import LENGTH
 from mnistgpu.engine import inference
 from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.engine.products.cublas import WORKSPACE_BYTES
@@ -42,6 +44,8 @@ def explained(train: Train) -> Train:
             if not is_out_of_memory(error):
                 raise
             images = len(dataset.train) - number_of(settings.validation, len(dataset.train))
+            if isinstance(dataset.train.images, MappedImages) and backend.name == "numpy":
+                images = min(images, 2 * LENGTH)  # which are in memory together
             if dataset.train.unlabeled is not None:
                 images += len(dataset.train.unlabeled)
             message = sentence(settings, images, free, backend, dataset.train.images.itemsize)

@@ -52,10 +52,12 @@ def stepping(
     trainer: Trainer,
     on_warning: Callable[[str], object] = warnings.warn,
     processes: int | None = None,
+    compared: set[tuple[object, ...]] | None = None,
 ) -> Iterator[Step]:
     """The function that takes a step of the trainer, in the fastest way that this machine has.
 
     `processes` says how many processes share a step; by default `number_of_processes` decides.
+    `compared` has the forms that this run has compared with the plain one, which is not done again.
     """
     if trainer.settings.graph:
         cuda_graph.require_gpu(trainer.backend)
@@ -67,8 +69,12 @@ def stepping(
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
-        why = check(trainer, step, plain)
-        if why:
+        form = type(engine.shards[0]), type(trainer.shared), are_kernels_used()
+        compared = set() if compared is None else compared
+        why = "" if form in compared else check(trainer, step, plain)
+        if not why:
+            compared.add(form)
+        else:
             stack.close()
             trainer.processes, step, engine.shards = 1, trainer.step, plain
             on_warning(f"steps are taken in the plain form, which is slower: fast ones {why}")
@@ -101,7 +107,9 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
     now, taken, why = after(trainer, step, 0)[0], trainer.taken, ""
     first, shared = trainer.first_arrays(), trainer.shared
     steps = CHECKED_STEPS if trainer.batches.per_epoch > 1 else 1  # one of a full batch takes long
-    for begin in range(0, min(2 * steps, trainer.steps), steps):
+    earliest = max(0, -trainer.batches.shift.ahead)  # that has a place in the epochs
+    last = min(earliest + 2 * steps, trainer.steps)
+    for begin in range(earliest, last, steps):
         count = min(steps, trainer.steps - begin)
         engine.shards, trainer.shared = plain, None
         trainer.restore(first, begin)

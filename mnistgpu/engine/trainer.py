@@ -12,11 +12,13 @@ import numpy as np
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
 from mnistgpu.data import Digits
+from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
+from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.batches import Batches, MixedBatches, images_in
+from mnistgpu.engine.batches import Batches, MixedBatches, Shift, images_in
 from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
-from mnistgpu.engine.inputs import Keys
+from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
 from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -54,61 +56,90 @@ class Trainer:
         workers: int | None = None,
         communicator: Communicator | None = None,
         start: np.ndarray | None = None,
+        shift: Shift = Shift(),  # noqa: B008  # frozen
         teachers: Sequence[Trained] = (),
     ):
+        self.digits, self.backend, self.teachers = digits, backend, teachers
+        self.communicator = communicator  # of the ranks that share the steps, if there are any
+        # the parameters of the plain network, on all pixels, to begin with; None for first weights
+        self.start = start
+        self.taken = 0
+        self.before = 0  # steps of earlier runs, which the optimiser's state remembers
+        self.learning_rate = math.nan
+        self.shared: Shared | None = None
+        self.key = counter_rng.key(settings.seed, like=backend.asarray(digits.labels))
+        self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
+        self.set_up(settings, workers, shift)
+
+    def set_up(
+        self,
+        settings: Settings,
+        workers: int | None,
+        shift: Shift,
+        theta: Array | None = None,
+        state: optimizers.State | None = None,
+    ) -> None:
+        """Make all that follows from settings and data; by default also the first parameters."""
+        digits, backend = self.digits, self.backend
         with_classes = weighted(digits, digits, settings.class_weight, settings.sizes[-1])
         counted, others = scaled(with_classes.weights), digits.unlabeled
         if others is not None:
             digits, counted = with_others(digits, others, counted, settings.sizes[-1])
-        labels, images = backend.asarray(digits.labels), backend.asarray(digits.images)
+        labels, images = backend.asarray(digits.labels), there(digits.images, backend)
         weights = None if counted is None else backend.asarray(counted)
-        self.settings, self.backend = settings, backend
-        self.key = counter_rng.key(settings.seed, like=labels)
+        self.settings = settings
         sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
-        if others is None:
-            self.batches = Batches(self.key, len(digits), size, labels if sorts else None)
-        else:
+        windows, with_places = windows_of(digits.images, images), labels if sorts else None
+        self.batches = Batches(self.key, len(digits), size, with_places, windows, shift)
+        if others is not None:
             of_both = len(digits) - len(others), len(others)
-            self.batches = MixedBatches(self.key, *of_both, settings.batch_size)
+            self.batches = MixedBatches(self.key, *of_both, settings.batch_size, shift)
         if sorts and size == len(digits):  # a full batch has the order of the data
             every = array_namespace(labels).arange(size, **on_device_of(labels))
             order = augment.ones_and_sevens_last(every, labels, size)
             labels, images = (backend.xp.take(each, order, axis=0) for each in (labels, images))
             if weights is not None:
                 weights = backend.xp.take(weights, order)
-        self.steps = settings.iterations or (settings.epochs or 0) * self.batches.per_epoch
-        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels)
+        of_epochs = (settings.epochs or 0) * self.batches.per_epoch - shift.ahead
+        self.steps = settings.iterations or of_epochs
+        known: Inputs | None = None if theta is None else self.inputs
+        inputs = inputs_of(settings)(digits.images, settings, digits.image_shape, labels, known)
         sizes = (inputs.pixels, *settings.sizes[1:])
-        # the parameters of the plain network, on all pixels, to begin with; None for first weights
-        self.start, self.inputs = start, inputs
-        self.theta = self.first_parameters(sizes)
+        self.inputs: Inputs = inputs
+        self.theta = self.first_parameters(sizes) if theta is None else theta
         self.params = network.layers(self.theta, sizes)
-        self.communicator = communicator  # of the ranks that share the steps, if there are any
         of_engine = self.theta, settings, images, labels, inputs, self.batches.size, workers
-        if communicator is None:
+        if self.communicator is None:
             self.engine = Engine(*of_engine, weights=weights)
         else:
             from mnistgpu.engine.distributed import DistributedEngine  # for several ranks alone
 
-            self.engine = DistributedEngine(communicator, *of_engine, weights=weights)
-        if teachers:
-            self.engine.learn_from(Teacher(teachers, inputs, backend, settings.dtype))
+            self.engine = DistributedEngine(self.communicator, *of_engine, weights=weights)
+        if self.teachers:
+            self.engine.learn_from(Teacher(self.teachers, inputs, backend, settings.dtype))
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         # so many numbers of theta, those of the first layers, stay as they are
         self.frozen = network.parameter_count(sizes[: settings.freeze + 1])
-        self.state = self.optimizer.start(self.theta)
-        if settings.ema is not None:
-            self.state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        if state is None:
+            state = self.optimizer.start(self.theta)
+            if settings.ema is not None:
+                state["average"] = array_namespace(self.theta).zeros_like(self.theta)
+        self.state = state
         per_epoch = self.batches.per_epoch
         # after so many steps the loop reads its sums, for a row of history
         self.row_every = per_epoch if per_epoch > 1 else max(1, self.steps // ROWS_OF_HISTORY)
         self.total = exact.fold if settings.is_exact else regularize.last_axis_sum
-        self.taken = 0
-        self.before = 0  # steps of earlier runs, which the optimiser's state remembers
-        self.learning_rate = math.nan
         self.workers, self.processes = workers, 1  # `stepping` may choose more processes
-        self.shared: Shared | None = None
-        self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
+
+    def change(self, settings: Settings, shift: Shift, workers: int | None = None) -> None:
+        """Go on with other settings, of the same network and the same optimiser.
+
+        Between two steps, and not within `stepping`. The parameters and what the optimiser
+        remembers stay; all else is made anew, as for a new trainer. workers: as for one.
+        """
+        statistics = self.engine.running_statistics
+        self.set_up(settings, workers, shift, self.theta, self.state)
+        self.engine.running_statistics = statistics
 
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
         """Take one step; sum of losses and right answers of its batch (on the device), its size.
@@ -188,8 +219,16 @@ class Trainer:
         """The learning rate of the step that follows `taken` steps."""
         settings = self.settings
         return optimizers.learning_rate(
-            settings.learning_rate, settings.schedule, settings.warmup, taken, self.steps
+            settings.learning_rate, settings.schedule, settings.warmup, *self.progress(taken)
         )
+
+    def progress(self, taken: int) -> tuple[int, int]:
+        """How far the run is, as two numbers whose ratio is the share of it that is done.
+
+        In a run of so many epochs a change of the batch size does not change this share.
+        """
+        ahead = 0 if self.settings.iterations else self.batches.shift.ahead
+        return taken + ahead, self.steps + ahead
 
     def numbers(self, taken: int, rate: float) -> tuple[float, ...]:
         """What a step needs besides its batch: the factor of weight decay, the two factors of
@@ -199,11 +238,13 @@ class Trainer:
         weights_kept = 1.0 - rate * self.settings.weight_decay
         taken += self.before
         shares = statistics_shares(taken) if self.settings.batch_norm else (1.0, 0.0)
-        return weights_kept, *shares, *self.optimizer.numbers(rate, taken)
+        of_optimizer = self.optimizer.all_numbers(rate, taken, self.settings.momentum)
+        return weights_kept, *shares, *of_optimizer
 
     def deforms(self, taken: int) -> bool:
         """Whether the step after `taken` steps may deform its images: not in a clean ending."""
-        return taken < (1.0 - self.settings.clean_ending) * self.steps
+        done, whole = self.progress(taken)
+        return done < (1.0 - self.settings.clean_ending) * whole
 
     def arrays(self) -> dict[str, Array]:
         """All that a run computes, by name, where it lives; a step changes them in place."""
@@ -277,7 +318,9 @@ class Trainer:
         after weight averaging), with the numbers that were drawn for them.
         """
         per_epoch, size = self.batches.per_epoch, self.batches.size
-        first = (self.taken - 1) // per_epoch * per_epoch
+        newest = self.taken - 1
+        begun = newest - self.batches.place(newest) % per_epoch
+        first = max(begun, self.batches.shift.since)
         found, kept = [], self.theta + 0.0
         try:
             self.theta[...] = theta

@@ -23,6 +23,7 @@ State = dict[str, Array]
 Numbers = tuple[Any, ...]  # floats, or arrays () where theta lives
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+MOMENTUM = 0.9  # customary
 SMALLEST_RATE = 1e-30  # a schedule may reach 0, which must not be a divisor
 
 
@@ -32,17 +33,23 @@ class Optimizer:
 
     apply(theta, gradient, state, numbers) changes theta and the state in place, and may use the
     gradient as working memory. numbers(rate, step) gives the numbers for a learning rate and for
-    step 0, 1, ... rate is the customary learning rate, to be tried first.
+    step 0, 1, ... rate is the customary learning rate, to be tried first. has_momentum: whether the
+    momentum of the settings is its last number.
     """
 
     apply: Callable[[Array, Array, State, Numbers], None]
     remembers: tuple[str, ...] = ()
     numbers: Callable[[float, int], tuple[float, ...]] = lambda rate, step: (rate,)
     rate: float = 0.1
+    has_momentum: bool = False
 
     def update(self, theta: Array, gradient: Array, state: State, rate: float, step: int) -> None:
         """Take step 0, 1, ... at this learning rate. The gradient's values are overwritten."""
-        self.apply(theta, gradient, state, self.numbers(rate, step))
+        self.apply(theta, gradient, state, self.all_numbers(rate, step, MOMENTUM))
+
+    def all_numbers(self, rate: float, step: int, momentum: float) -> tuple[float, ...]:
+        """The numbers that `apply` takes in step 0, 1, ..."""
+        return self.numbers(rate, step) + ((momentum,) if self.has_momentum else ())
 
     def start(self, theta: Array) -> State:
         """The state before the first step."""
@@ -59,21 +66,24 @@ def gradient_descent(theta: Array, gradient: Array, state: State, numbers: Numbe
 
 
 def momentum(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
-    """v = 0.9 v + gradient; theta -= rate * v (Polyak 1964)."""
-    (rate,) = numbers
+    """v = momentum * v + gradient; theta -= rate * v (Polyak 1964)."""
+    rate, kept = numbers
     velocity = state["velocity"]
-    velocity *= BETA_1
+    velocity *= kept
     velocity += gradient
     theta -= rate * velocity
 
 
 def nesterov(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
-    """v = 0.9 v + gradient; theta -= rate * (gradient + 0.9 v) (Nesterov 1983, Sutskever 2013)."""
-    (rate,) = numbers
+    """v = momentum * v + gradient; theta -= rate * (gradient + momentum * v).
+
+    Nesterov 1983; Sutskever et al. 2013.
+    """
+    rate, kept = numbers
     velocity = state["velocity"]
-    velocity *= BETA_1
+    velocity *= kept
     velocity += gradient
-    gradient += BETA_1 * velocity
+    gradient += kept * velocity
     gradient *= rate
     theta -= gradient
 
@@ -112,8 +122,8 @@ def adam_numbers(rate: float, step: int) -> tuple[float, float]:
 
 OPTIMIZERS = {
     "gradient-descent": Optimizer(gradient_descent),
-    "momentum": Optimizer(momentum, ("velocity",)),
-    "nesterov": Optimizer(nesterov, ("velocity",)),
+    "momentum": Optimizer(momentum, ("velocity",), has_momentum=True),
+    "nesterov": Optimizer(nesterov, ("velocity",), has_momentum=True),
     "adam": Optimizer(adam, ("first", "second"), adam_numbers, rate=0.001),
 }
 

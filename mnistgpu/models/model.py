@@ -28,6 +28,8 @@ from mnistgpu.storage import files, tensor_file
 FILE = "model.safetensors"  # in a run directory
 FORMAT = "mnistgpu-model"
 FORMAT_VERSION = 1
+EXPORTED = (".h", ".html", ".json", ".npz", ".onnx")  # no model files, see `load`
+LISTS = ("events", "edits")  # texts with what was done to a network while it learned, and after
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,8 @@ class Model:
     classes: tuple[str | int, ...] = ()  # the name of each output; () if its number is its name
     levels: Levels = OURS  # what paper and ink were in the images to train on
     calibration: Calibration | None = None
+    events: tuple[dict[str, Any], ...] = ()  # changes of the settings during the training
+    edits: tuple[dict[str, Any], ...] = ()  # of the trained network, see `edits`
 
     @property
     def orientation(self) -> str:
@@ -143,6 +147,9 @@ def save(model: Model, path: Path) -> None:
         texts["levels"] = json.dumps(model.levels)
     if model.calibration is not None:
         texts["calibration"] = model.calibration.text()
+    for name in LISTS:
+        if records := getattr(model, name):
+            texts[name] = json.dumps(records)
     tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
 
 
@@ -151,6 +158,11 @@ def load(path: Path) -> Model:
     path = Path(path)
     if os.path.isdir(path):
         path = path / FILE
+    if path.suffix in EXPORTED:
+        raise DataError(
+            f"{path}: no model file (.safetensors); what `mnistgpu export` writes is not read "
+            "back, so give the run that was exported"
+        )
     if not files.is_file(path):
         raise DataError(
             f"{path}: no model here; give a run directory that `mnistgpu train` has finished, or "
@@ -194,6 +206,7 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
         classes_of(texts, sizes[-1], where),
         levels_of(texts, where),
         Calibration.from_text(texts["calibration"], where) if "calibration" in texts else None,
+        **{name: records_of(texts, name, where) for name in LISTS},
     )
 
 
@@ -229,6 +242,8 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
             )
     classes_of(texts, sizes[-1], where)
     levels_of(texts, where)
+    for name in LISTS:
+        records_of(texts, name, where)
     return {"theta": tensor_file.Expected((network.parameter_count(sizes),))}
 
 
@@ -250,6 +265,19 @@ def levels_of(texts: dict[str, str], where: str) -> Levels:
     raise DataError(
         f"{where}: its grey levels are not those of paper and ink; copy it or train it again"
     )
+
+
+def records_of(texts: dict[str, str], name: str, where: str) -> tuple[dict[str, Any], ...]:
+    """What was done to a network, in the order of time; DataError if it is no list of objects."""
+    if name not in texts:
+        return ()
+    found = from_json(texts[name])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise DataError(
+            f"{where}: what it says under {name!r} is not what mnistgpu writes; copy it or train "
+            "it again"
+        )
+    return tuple(found)
 
 
 def from_json(text: str) -> Any:

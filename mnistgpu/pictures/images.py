@@ -46,7 +46,8 @@ def read(path: Path, image_shape: tuple[int, int] = (28, 28), many: bool = False
     path = Path(path)
     if decode.is_picture(path):
         return read_picture(path, image_shape, many).images
-    return data.load_digits(path).images
+    images: np.ndarray = data.load_digits(path).images
+    return images
 
 
 def read_picture(

@@ -7,6 +7,7 @@ is drawn, since its import is slow.
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import math
@@ -105,3 +106,9 @@ def alone(draw: Callable[..., None], height: float, width: float, *what: Any) ->
         figure = blank(height, width)
         draw(figure, LEFT, 0.05, *what)
     return figure
+
+
+def picture_of(figure: Any, what: str = "the figure") -> str:
+    """A figure as HTML, for a notebook."""
+    content = base64.b64encode(figure._repr_png_()).decode()
+    return f'<img alt="{what}" src="data:image/png;base64,{content}">'

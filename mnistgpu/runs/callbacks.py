@@ -35,6 +35,13 @@ class Callback:
     def row(self, row: Row, theta: Array) -> None:
         """Called for every row of history, with the parameters (on the device) that it judges."""
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """Called when settings have changed by an event, or the run went back to an earlier step.
+
+        The trainer has its new settings, `progress.events` the events. What was kept of later steps
+        than `trainer.taken` is no part of the run any more.
+        """
+
     def warning(self, sentence: str) -> None:
         """Called with a warning: data or network look as if little will be learnt."""
 

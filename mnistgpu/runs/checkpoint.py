@@ -21,9 +21,10 @@ from mnistgpu import network, settings
 from mnistgpu.backend import Backend
 from mnistgpu.engine import stepping
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import DataError
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import optimizers, regularize
-from mnistgpu.runs import health
+from mnistgpu.runs import events, health
+from mnistgpu.runs.events import Event, Events
 from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Progress, Row
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files, tensor_file
@@ -31,8 +32,9 @@ from mnistgpu.storage.tensor_file import Expected
 
 FILE = "checkpoint.safetensors"
 # 2: noise, dropout and deformations are those of an image's place in its batch; 1 (mnistgpu 0.1.0):
-# they depended on where a batch was cut. The same arrays and texts in both.
-FORMAT, FORMAT_VERSION = "mnistgpu-checkpoint", 2
+# they depended on where a batch was cut. The same arrays and texts in both. 3: has events, and is
+# written only for a run that has them.
+FORMAT, FORMAT_VERSION, NEWEST = "mnistgpu-checkpoint", 2, 3
 COUNTS = ("taken", "followed", "workers", "pixels", "rows", "seen", "images_seen")
 NUMBERS = ("loss", "right", "seconds", "best_epoch")
 START = "start"  # the vector of the network that a run with --from has begun with
@@ -42,7 +44,7 @@ MACHINE = ("backend", "device", "numpy", "cupy", "steps")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run between two steps, on the host."""
+    """A run between two steps, on the host. `settings` are those that it began with."""
 
     settings: Settings
     data: str | None  # the path of the data; None for the embedded MNIST
@@ -63,13 +65,14 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     """
     vectors = trainer.vectors()
     health.check_range(trainer)
+    ranks = None if trainer.communicator is None else trainer.communicator.size
     if trainer.start is not None:
         vectors[START] = trainer.start
     return Checkpoint(
-        trainer.settings,
+        progress.events.begun,
         data,
         data_digest,
-        machine(trainer.backend, 1 if trainer.communicator is None else trainer.communicator.size),
+        machine(trainer.backend, ranks),
         max(len(trainer.engine.shards), trainer.processes),
         trainer.engine.sizes[0],
         trainer.taken,
@@ -78,10 +81,13 @@ def of(trainer: Trainer, progress: Progress, data: str | None, data_digest: str)
     )
 
 
-def machine(backend: Backend, ranks: int = 1) -> dict[str, str]:
-    """What decides how numbers are rounded: equal machines give equal bits."""
+def machine(backend: Backend, ranks: int | None = None) -> dict[str, str]:
+    """What decides how numbers are rounded: equal machines give equal bits.
+
+    ranks: how many share the steps; None without a communicator, whose one rank steps otherwise.
+    """
     facts = backend.describe()
-    if ranks > 1:
+    if ranks is not None:
         facts["steps"] = f"steps on {ranks} ranks"
     elif backend.name == "numpy":
         facts["steps"] = (
@@ -100,7 +106,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     texts, tensors = parts(checkpoint)
     tensor_file.check_arrays(tensors, expected(texts, str(path)), str(path))
     from_parts(texts, tensors, str(path))
-    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, tensors)
+    version = NEWEST if checkpoint.progress.events else FORMAT_VERSION
+    tensor_file.write(path, FORMAT, version, texts, tensors)
 
 
 def check_finite(checkpoint: Checkpoint) -> None:
@@ -151,6 +158,9 @@ def parts(checkpoint: Checkpoint) -> tuple[tensor_file.Texts, tensor_file.Tensor
     }
     if checkpoint.settings.is_exact:
         texts["digests"] = json.dumps(list(progress.digests.items()))
+    if progress.events:
+        texts["events"] = json.dumps(progress.events.records())
+        texts["events_workers"] = json.dumps(list(progress.events.workers.items()))
     return texts, tensors
 
 
@@ -170,7 +180,7 @@ def load(directory: Path) -> Checkpoint:
     path = find(directory)
     where = str(path)
     texts, tensors = tensor_file.read_file(
-        path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)
+        path, FORMAT, NEWEST, lambda texts: expected(texts, where)
     )
     return from_parts(texts, tensors, where)
 
@@ -203,6 +213,7 @@ def from_parts(
             tensors.get("best"),
             digests_of(texts, used, where),
             record["finished"],
+            events_of(texts, used, where),
         ),
         int(texts.get("format_version", FORMAT_VERSION)),  # there if the texts are a file's
     )
@@ -217,6 +228,7 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
     data_of(texts, where)
     machine_of(texts, where)
     digests_of(texts, used, where)
+    events_of(texts, used, where)
     if not re.fullmatch("[0-9a-f]{64}", texts.get("data_digest", "")):
         raise wrong(where, "data_digest")
     if (
@@ -282,6 +294,29 @@ def digests_of(texts: Mapping[str, str], used: Settings, where: str) -> dict[int
     if not good:
         raise wrong(where, "digests")
     return dict(pairs)
+
+
+def events_of(texts: Mapping[str, str], used: Settings, where: str) -> Events:
+    """The events of a run with these settings; none if the checkpoint has none."""
+    if "events" not in texts:
+        return Events(used)
+    given, pairs = json_of(texts, "events", where), json_of(texts, "events_workers", where)
+    if not isinstance(given, list) or not isinstance(pairs, list):
+        raise wrong(where, "events")
+    found = Events(used)
+    for record in given:
+        event = events.record_of(record, where)
+        try:
+            events.check_change(found.settings(event["step"]), event["name"], event["new"])
+        except UsageError:
+            raise wrong(where, "events") from None
+        found.all.append(Event(event["step"], event["name"], event.get("old"), event["new"]))
+    for pair in pairs:
+        counts = isinstance(pair, list) and len(pair) == 2
+        if not counts or not all(type(each) is int and 0 <= each < 2**63 for each in pair):
+            raise wrong(where, "events_workers")
+        found.workers[pair[0]] = max(1, pair[1])
+    return found
 
 
 def machine_of(texts: Mapping[str, str], where: str) -> dict[str, str]:

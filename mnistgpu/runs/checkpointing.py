@@ -64,11 +64,17 @@ class Checkpointing(Callback):
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self._due = time.monotonic() + self.every.seconds
-        self._looked_at = trainer.taken
+        if self.every.epochs is not None:
+            self._looked_at = trainer.batches.place(trainer.taken)
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
         """Save if it is time, and at the end."""
         if progress.finished or self.is_due(trainer):
+            self.save(trainer, progress)
+
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """Save, if the checkpoint is of a step that was undone."""
+        if self._saved_at is not None and self._saved_at > trainer.taken:
             self.save(trainer, progress)
 
     def interrupted(self, trainer: Trainer, progress: Progress) -> None:
@@ -80,8 +86,8 @@ class Checkpointing(Callback):
         """Whether the time or the epochs between two checkpoints have passed."""
         if self.every.epochs is not None:  # steps taken together may pass the end of such epochs
             steps, before = self.every.epochs * trainer.batches.per_epoch, self._looked_at
-            self._looked_at = trainer.taken
-            return trainer.taken // steps > before // steps
+            self._looked_at = place = trainer.batches.place(trainer.taken)
+            return place // steps > before // steps
         return time.monotonic() >= self._due
 
     def save(self, trainer: Trainer, progress: Progress) -> None:

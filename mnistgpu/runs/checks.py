@@ -7,6 +7,7 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.data import weighting
 from mnistgpu.data.classes import DIGITS, shown
+from mnistgpu.data.mapped import MappedImages
 from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
@@ -79,6 +80,8 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "rounded; leave out --adversarial, or choose another --precision"
             )
         grids_of(settings, first, left)
+    if isinstance(dataset.train.images, MappedImages):
+        check_mapped(settings, dataset)
     others = dataset.train.unlabeled
     if others is not None:
         check_unlabeled(settings, dataset)
@@ -116,6 +119,16 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         raise UsageError("--early-stopping needs held-out images: give --validation too")
 
 
+def check_mapped(settings: Settings, dataset: data.Dataset) -> None:
+    """UsageError for settings that need all images in memory, where they stay in their files."""
+    count = len(dataset.train)
+    if (settings.batch_size or count) == count:
+        raise UsageError(
+            f"{dataset.source}: its images stay in their files, and are not read all at once for "
+            "full batches; give a --batch-size, such as 256, or a --recipe"
+        )
+
+
 def check_features(settings: Settings) -> None:
     """UsageError for settings that need images: the rows are features, numbers of any kind."""
     if settings.deformation.is_deforming:
@@ -140,6 +153,11 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
         raise UsageError(
             "--unlabeled cannot be given with --teacher, which needs no labels; give all images "
             "with --data"
+        )
+    if any(isinstance(part, MappedImages) for part in (dataset.train.images, others)):
+        raise UsageError(
+            "--unlabeled cannot be given with a set that is larger than the memory; give images "
+            "that fit into it"
         )
     if settings.rotation_1_7 is not None:
         raise UsageError(

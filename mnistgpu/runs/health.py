@@ -12,6 +12,7 @@ import numpy as np
 from mnistgpu import data, network
 from mnistgpu.backend import Array, Backend, array_namespace
 from mnistgpu.data.classes import shown
+from mnistgpu.data.mapped import pieces_of
 from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
@@ -21,6 +22,7 @@ from mnistgpu.settings import Settings
 DEAD = 0.9  # of a layer's units; a few dead ones are usual
 SAMPLE = 1000  # images on which no unit may be dead
 GUESSING = 0.02  # above the share of the most frequent class an accuracy is still that of guessing
+MOSTLY = 0.5  # of the images: with more in one class, what it learns of the others is little
 STEPS_JUDGED, FEWEST_JUDGED = 100, 20  # of a run that goes on, of a whole run
 COMPARED = 2000  # images, spread evenly, whose nearest class means are looked for
 BRIGHT = 128  # the brightest pixel of images with 0 for paper and 255 for ink is over this
@@ -79,7 +81,7 @@ def diverged(what: str, iteration: int, settings: Settings) -> DivergedError:
 def of_data(digits: data.Digits) -> list[str]:
     """Warnings about digits from which little can be learnt."""
     warnings = []
-    brightest = int(np.max(digits.images)) if is_grey(digits) else BRIGHT
+    brightest = brightest_of(digits)
     if brightest < BRIGHT:
         warnings.append(
             f"{digits.source}: the brightest pixel is {brightest}, where ink should be 255: pixels "
@@ -94,9 +96,21 @@ def of_data(digits: data.Digits) -> list[str]:
     return warnings
 
 
+def brightest_of(digits: data.Digits) -> int:
+    """The brightest pixel of grey levels, where all are below BRIGHT; BRIGHT of features."""
+    if not is_grey(digits):
+        return BRIGHT
+    brightest = 0
+    for piece in pieces_of(digits.images):
+        brightest = max(brightest, int(np.max(piece)))
+        if brightest >= BRIGHT:
+            break
+    return brightest
+
+
 def is_grey(digits: data.Digits) -> bool:
     """Whether these are images with grey levels, and not rows of features."""
-    return digits.images.dtype == np.uint8
+    return bool(digits.images.dtype == np.uint8)
 
 
 def of_outputs(digits: data.Digits, outputs: int) -> list[str]:
@@ -124,17 +138,22 @@ def of_learning(
     most = float(counts.max()) / len(digits)
     if np.count_nonzero(counts) == 1 or accuracy > most + margin(most, seen):
         return []
+    if most > MOSTLY and accuracy < most - margin(most, seen):
+        return []  # it answers other classes too, as it learns where rare ones count more
     rate, customary = settings.learning_rate, OPTIMIZERS[settings.optimizer].rate
     right, count = by_class_means(digits)
+    chance = 1.0 / np.count_nonzero(counts)
     if dead:
         cause = "units are dead; see the warning about them"
-    elif is_grey(digits) and int(np.max(digits.images)) < BRIGHT:
+    elif brightest_of(digits) < BRIGHT:
         cause = "the images are nearly blank; scale them to 0 (paper) to 255 (ink)"
-    elif right <= most + margin(most, count):
+    elif right <= chance + margin(chance, count):
         cause = (
             "the labels look shuffled: images of one label are no more alike than others; check "
             "that images and labels are in the same order"
         )
+    elif most > MOSTLY:
+        cause = "most of the images are of one class; try --class-weight balanced"
     elif rate > customary:
         cause = f"the learning rate is high for {settings.optimizer}; try --alpha {customary:g}"
     else:
@@ -146,16 +165,17 @@ def of_learning(
     ]
 
 
-def margin(share: float, count: int) -> float:
+def margin(share: float, count: float) -> float:
     """How far above the share of right guesses an accuracy on so many images may be by chance."""
     return max(GUESSING, 3.0 * math.sqrt(share * (1.0 - share) / count))
 
 
-def by_class_means(digits: data.Digits) -> tuple[float, int]:
+def by_class_means(digits: data.Digits) -> tuple[float, float]:
     """The accuracy of the nearest class mean, and on how many images it was measured.
 
     It is measured on every second of some images, with the means of the others: chance, if labels
-    do not belong to their images.
+    do not belong to their images. Each class counts alike, however many images it has; the number
+    is that of images in equal classes from which the accuracy would be known as well.
     """
     some = slice(None, None, max(1, len(digits) // COMPARED))
     images = digits.images[some].astype(np.float32)
@@ -166,7 +186,11 @@ def by_class_means(digits: data.Digits) -> tuple[float, int]:
     # the nearest mean m has the smallest |x - m|^2 - |x|^2 = |m|^2 - 2 x m
     distances = (means * means).sum(axis=1) - 2.0 * images[other] @ means.T
     right = present[np.argmin(distances, axis=1)] == labels[other]
-    return (float(right.mean()) if len(right) else 1.0), max(1, len(right))
+    if not len(right):
+        return 1.0, 1
+    _, place, images_of = np.unique(labels[other], return_inverse=True, return_counts=True)
+    shares = np.bincount(place, right) / images_of
+    return float(shares.mean()), len(shares) ** 2 / float(np.sum(1.0 / images_of))
 
 
 def of_units(theta: Array, settings: Settings, digits: data.Digits, backend: Backend) -> list[str]:

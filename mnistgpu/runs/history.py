@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mnistgpu.runs.events import Events
+from mnistgpu.settings import Settings
+
 MOST_ROWS = 100_000  # of history; when there are more, every second one is removed
 
 
@@ -44,6 +47,7 @@ class Progress:
     best_theta: np.ndarray | None = None
     digests: dict[int, str] = field(default_factory=dict)  # of an exact run, see `digests`
     finished: bool = False
+    events: Events = field(default_factory=lambda: Events(Settings()))  # `train` gives its own
 
     def add_step(self, loss: Any, right: Any, images: int) -> None:
         """Add the sums of a step over its images; the first of an epoch are taken as they are."""

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from mnistgpu import network
-from mnistgpu.backend import Array
+from mnistgpu.backend import Array, array_namespace
 from mnistgpu.engine.inputs import scale_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.maths.activations import ACTIVATIONS
@@ -74,6 +74,13 @@ class LayerStatistics(Callback):
             )
         self.before = row.iteration, xp.asarray(theta) + 0.0
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """Forget the rows of steps that were undone."""
+        self.settings = trainer.settings
+        kept = [row for row in self.rows if row.iteration <= trainer.taken]
+        if len(kept) < len(self.rows):
+            self.rows[:], self.before = kept, None
+
     def dead_units(self, layers: list[network.Layer]) -> list[int]:
         """How many units of each hidden layer say the same for every image."""
         (W, b), *others = layers
@@ -82,11 +89,15 @@ class LayerStatistics(Callback):
             W = xp.take(W, self.selected, axis=1)  # the images have these pixels alone
         X = xp.astype(self.images, W.dtype).T * scale_of(self.images)
         A, _ = network.forward([(W, b), *others], X, ACTIVATIONS[self.settings.activation].value)
-        return [
-            int(xp.count_nonzero(xp.max(hidden, axis=1) == xp.min(hidden, axis=1)))
-            for hidden in A[1:-1]
-        ]
+        return [int(xp.count_nonzero(still(hidden))) for hidden in A[1:-1]]
 
     def norm(self, numbers: Array) -> float:
         """The Euclidean norm of all numbers of an array."""
         return math.sqrt(float(self.backend.xp.sum(numbers * numbers)))
+
+
+def still(hidden: Array) -> Array:
+    """Which units (n,) of a layer's outputs (n, m) say the same for every image."""
+    xp = array_namespace(hidden)
+    found: Array = xp.max(hidden, axis=1) == xp.min(hidden, axis=1)
+    return found

@@ -44,6 +44,10 @@ class CellBar(Lines):
             self._drawn, self._taken = now, trainer.taken
             self._update()
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        super().changed(trainer, progress)
+        self._total, self._taken = trainer.steps, trainer.taken
+
     def row(self, row: Row, theta: Array) -> None:
         known = [part for part in parts(row) if not part.endswith(" -")]
         self._figures, self._taken = "  ".join(known), row.iteration

@@ -82,7 +82,8 @@ def outcome_of(
     Only here is the network evaluated on the test set; `accuracies` has those on the other images.
     The model is calibrated on the images that were held out.
     """
-    settings, backend, test = trainer.settings, trainer.backend, dataset.test
+    events, backend, test = progress.events, trainer.backend, dataset.test
+    settings = events.begun
     trained = model.Model(
         backend.to_numpy(theta),
         settings.sizes,
@@ -92,6 +93,7 @@ def outcome_of(
         dataset.digest,
         dataset.train.classes,
         dataset.train.levels,
+        events=tuple(events.records()),
     )
     if held_out is not None and held_out.labels is not None:
         believed = backend.to_numpy(trained.probabilities(held_out.images, backend))
@@ -113,6 +115,7 @@ def outcome_of(
         "images_per_second": progress.images_seen / seconds,
         "precision": settings.precision,
         **(digests if settings.is_exact else {}),
+        **({"events": events.records()} if events else {}),
         "mnistgpu": __version__,
         **backend.describe(),
     }

@@ -19,6 +19,7 @@ from mnistgpu.engine.products.precision import description
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import MnistGpuError, printable, warn
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.events import Event
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.outcome import Outcome
 from mnistgpu.runs.stop import Stop
@@ -71,6 +72,10 @@ class Guarded(Display):
         with self.guard():
             self.display.row(row, theta)
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        with self.guard():
+            self.display.changed(trainer, progress)
+
     def warning(self, sentence: str) -> None:
         with self.guard():
             self.display.warning(sentence)
@@ -106,6 +111,18 @@ class Guarded(Display):
 
 class Lines(Display):
     """A line for every row of history, for logs and pipes."""
+
+    _events: tuple[Event, ...] = ()  # that were printed, and are part of the run
+
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """A line for each new event, and one for a run that went back to before some."""
+        before, now = self._events, tuple(progress.events.all)
+        self._events = tuple(event for event in now if event.step <= trainer.taken)
+        if not set(before) <= set(now):
+            self.note(f"back      to iteration {trainer.taken:,}, before changes that were undone")
+        for event in self._events:
+            if event not in before and event.step == trainer.taken:
+                self.note(f"changed   {event.sentence}")
 
     def row(self, row: Row, theta: Array) -> None:
         self.note(f"iteration {row.iteration:>6}  {figures(row)}")
@@ -166,6 +183,10 @@ class Several(Display):
         for display in self.displays:
             display.row(row, theta)
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        for display in self.displays:
+            display.changed(trainer, progress)
+
     def warning(self, sentence: str) -> None:
         for display in self.displays:
             display.warning(sentence)
@@ -217,6 +238,10 @@ class Bar(Lines):
     def row(self, row: Row, theta: Array) -> None:
         self._parts = parts(row)
         self._progress.update(self._task, completed=row.iteration)
+
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        super().changed(trainer, progress)
+        self._progress.update(self._task, total=trainer.steps, completed=trainer.taken)
 
     def draw(self) -> None:
         """Draw the bar, in the width that the terminal has now."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from mnistgpu.backend import Backend
-from mnistgpu.engine.gradient import draws
+from mnistgpu.data import Digits
+from mnistgpu.engine.gradient import Communicator, draws
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import flags_of
-from mnistgpu.runs.checkpoint import Checkpoint, machine
+from mnistgpu.runs.checkpoint import START, Checkpoint, machine
+from mnistgpu.runs.events import Events
 from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
 
 
-def workers(saved: Checkpoint | None, backend: Backend, ranks: int = 1) -> int | None:
+def workers(saved: Checkpoint | None, backend: Backend, ranks: int | None) -> int | None:
     """How many workers share a step: on the same machine as many as before.
 
     This holds even if the process may now use fewer cores, since the number of workers decides how
@@ -28,9 +31,32 @@ def workers(saved: Checkpoint | None, backend: Backend, ranks: int = 1) -> int |
     return saved.workers
 
 
-def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
+def trainer_of(
+    saved: Checkpoint,
+    settings: Settings,
+    digits: Digits,
+    backend: Backend,
+    workers: int | None = None,
+    communicator: Communicator | None = None,
+    teachers: Sequence[Trained] = (),
+) -> tuple[Trainer, Progress]:
+    """A trainer in the state of the checkpoint, and the progress to continue with.
+
+    settings: those that the run began with, of another length perhaps.
+    """
+    events = saved.progress.events
+    events = Events(settings, list(events.all), dict(events.workers))
+    epoch = len(digits) if digits.unlabeled is None else len(digits.unlabeled)
+    now, shift = events.settings(saved.taken), events.shift(saved.taken, epoch)
+    start = saved.vectors.get(START)
+    trainer = Trainer(now, digits, backend, workers, communicator, start, shift, teachers)
+    return trainer, restore(saved, trainer, events)
+
+
+def restore(saved: Checkpoint, trainer: Trainer, events: Events) -> Progress:
     """Put the trainer into the state of the checkpoint; the progress to continue with.
 
+    events: those of the checkpoint, of a run with the settings to go on with.
     Raises DataError if the network sees other pixels than before, UsageError as `check_length`.
     """
     if trainer.engine.sizes[0] != saved.pixels:
@@ -38,7 +64,7 @@ def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
             f"the checkpoint's network looks at {saved.pixels} pixels, but these settings and "
             f"images leave {trainer.engine.sizes[0]}; train anew"
         )
-    same = trainer.settings == saved.settings
+    same = events.begun == saved.settings
     if not same:
         check_length(saved, trainer.steps)
     trainer.restore(saved.vectors, saved.taken)
@@ -47,6 +73,7 @@ def restore(saved: Checkpoint, trainer: Trainer) -> Progress:
         saved.progress,
         history=list(saved.progress.history),
         digests=dict(saved.progress.digests),
+        events=events,
         finished=finished,
     )
 

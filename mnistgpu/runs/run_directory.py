@@ -19,6 +19,8 @@ from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import committee, model
 from mnistgpu.runs.checkpoint import FILE as CHECKPOINT
 from mnistgpu.runs.checkpoint import FORMAT as CHECKPOINT_FORMAT
+from mnistgpu.runs.events_file import FILE as EVENTS
+from mnistgpu.runs.events_file import MARK as EVENTS_MARK
 from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Row
 from mnistgpu.runs.origin import Origin
 from mnistgpu.runs.outcome import Outcome
@@ -66,7 +68,7 @@ def writing(path: Path) -> Iterator[None]:
     files.make_directory(path)
     check_own(path)
     with lock.only_writer(path):
-        files.remove_leftovers(path, (*FILES, SNAPSHOTS))
+        files.remove_leftovers(path, (*FILES, SNAPSHOTS, EVENTS))
         yield
 
 
@@ -75,7 +77,7 @@ def check_own(path: Path) -> None:
 
     Beside a checkpoint of this program a text is a part of that run, even if it was damaged.
     """
-    marks = {**MARKS, SNAPSHOTS: tensor_file.mark(SNAPSHOTS_FORMAT)}
+    marks = {**MARKS, SNAPSHOTS: tensor_file.mark(SNAPSHOTS_FORMAT), EVENTS: EVENTS_MARK}
     if files.is_file(path / CHECKPOINT) and files.has_mark(path / CHECKPOINT, marks[CHECKPOINT]):
         marks = {name: mark for name, mark in marks.items() if not name.endswith(TEXTS)}
     for name, mark in marks.items():
@@ -114,13 +116,18 @@ def write(path: Path, outcome: Outcome, dataset: data.Dataset) -> None:
     files.remove(path / "report.png")
     model.save(outcome.model, path / "model.safetensors")
     write_history(path / "history.csv", outcome.history)
-    write_record(path, outcome.model.settings, Origin.of(dataset))
+    write_record(path, outcome.model.settings, Origin.of(dataset), outcome.model.events)
     files.replace_json(path / "results.json", outcome.results)
 
 
-def write_record(path: Path, settings: dict[str, Any], origin: Origin) -> None:
-    """settings.json: the settings of a run, and its data by name, path and digest."""
-    files.replace_json(path / "settings.json", {"settings": settings, **origin.record()})
+def write_record(
+    path: Path, settings: dict[str, Any], origin: Origin, events: Sequence[dict[str, Any]] = ()
+) -> None:
+    """settings.json: the settings of a run, its data by name, path and digest, and its events."""
+    record: dict[str, Any] = {"settings": settings, **origin.record()}
+    if events:
+        record["events"] = list(events)
+    files.replace_json(path / "settings.json", record)
 
 
 def read_record(path: Path) -> tuple[Settings, str]:

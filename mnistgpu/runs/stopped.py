@@ -10,7 +10,6 @@ import numpy as np
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.data.splitting import number_of
-from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError
 from mnistgpu.models.model import FILE as MODEL
 from mnistgpu.models.model import Model
@@ -49,8 +48,7 @@ def read(
             "trained on; finish it with `mnistgpu train --resume`, or mnistgpu.resume in Python"
         )
     training, _ = data.split(dataset.train, settings.validation, settings.seed)
-    trainer = Trainer(settings, training, NUMPY, workers=1)
-    progress = resume.restore(saved, trainer)
+    trainer, progress = resume.trainer_of(saved, settings, training, NUMPY, workers=1)
     theta = trainer.plain() if progress.best_theta is None else progress.best_theta
     model = Model(
         np.asarray(theta),
@@ -61,6 +59,7 @@ def read(
         dataset.digest,
         dataset.train.classes,
         dataset.train.levels,
+        events=tuple(progress.events.records()),
     )
     return model, progress.history, f"after {saved.taken:,} of {trainer.steps:,} iterations"
 

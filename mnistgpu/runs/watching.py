@@ -72,6 +72,14 @@ class Watcher(Callback):
         seen.probabilities.append(shares.T.astype(np.float32))
         seen.rows.append(row)  # last: for another thread each row has its snapshot
 
+    def changed(self, trainer: Trainer, progress: Progress) -> None:
+        """Forget the snapshots of steps that were undone."""
+        seen = self.snapshots
+        kept = sum(row.iteration <= trainer.taken for row in seen.rows)
+        for kind in (seen.rows, seen.probabilities, seen.units):  # the rows first, as they count
+            del kind[kept:]
+        seen.steps = trainer.steps
+
 
 def save(snapshots: Snapshots, path: Path) -> None:
     """Write the snapshots of a run; of more than MOST only every second, every third and so on."""

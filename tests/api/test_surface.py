@@ -12,9 +12,10 @@ from helpers.mnist import ROOT
 import mnistgpu
 
 NAMES = {
-    "functions": "fit resume sweep verify load save export evaluate compare committee lr_find "
-    "plot submit draw list_runs doctor load_data tune distill suggest",
-    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop",
+    "functions": "fit resume sweep verify load save export evaluate compare explain committee "
+    "lr_find plot submit draw list_runs doctor load_data make_data tune distill suggest",
+    "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop "
+    "Steering",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
     "OutOfMemoryError StoppedError",
     "others": "__version__ RECIPES",
@@ -23,10 +24,10 @@ NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
     "fit": "X y * recipe deform test validation sample_weight unlabeled teacher backend "
     "out progress callbacks stop on_interrupt checkpoint_every force snapshots watch ranks "
-    "**settings",
+    "events steering **settings",
     "resume": "run X y * deform test validation sample_weight unlabeled teacher backend "
     "out progress callbacks stop on_interrupt checkpoint_every force snapshots watch ranks "
-    "**settings",
+    "steering **settings",
     "sweep": "X y * out recipe deform test validation sample_weight backend progress stop "
     "checkpoint_every yes **settings",
     "tune": "X y * minutes out recipe validation backend seed stop on_trial **settings",
@@ -38,6 +39,7 @@ SIGNATURES = {
     "export": "model path X y * input hub force",
     "evaluate": "model X y * report robustness backend made_by",
     "compare": "first second X y * backend",
+    "explain": "model image * layer unit",
     "committee": "models * maps out force backend",
     "lr_find": "X y * recipe deform validation sample_weight backend steps out force **settings",
     "plot": "run X y * kind out",
@@ -46,6 +48,7 @@ SIGNATURES = {
     "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path orientation * bar",
+    "make_data": "out images * deform seed validation shard_images stop on_progress",
     "Model.predict": "self X",
     "Model.predict_proba": "self X",
     "Model.evaluate": "self X y * robustness",

@@ -1,5 +1,6 @@
 """npz files that are damaged or mistaken: each is refused in one sentence."""
 
+import gzip
 import struct
 import zipfile
 
@@ -21,6 +22,9 @@ from helpers.bad_digit_files import (
     zip_of_raw,
 )
 from helpers.digit_files import idx_bytes, npz_bytes
+
+from mnistgpu import data
+from mnistgpu.errors import DataError
 
 BEYOND = (LABELS.astype("u4") + 0x110000).view("U1")  # Unicode ends at 0x10FFFF
 BAD = {
@@ -186,3 +190,28 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_npz_files(tmp_path, case):
     check_refusal(tmp_path, *BAD[case])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (npy_bytes(IMAGES)[:-3], r"x\.npy\.gz: ends 3 bytes too early; write it again with numpy"),
+        (npy_bytes(IMAGES) + b"1", r"x\.npy\.gz: more follows the array that it declares; write"),
+    ],
+)
+def test_a_packed_array_of_another_length_is_refused(tmp_path, content, sentence):
+    """Only at its end is it known how long what is packed is."""
+    path = tmp_path / "x.npy.gz"
+    path.write_bytes(gzip.compress(npy_bytes(IMAGES)))
+    assert np.array_equal(data.load_digits(path).images, ROWS)
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=sentence):
+        data.load_digits(path)
+
+
+def test_any_byte_but_0_is_true(tmp_path):
+    """Of an array of truth values, as other programs write them."""
+    raw = np.tile(np.array([0, 1, 2, 255], dtype=np.uint8), 6 * 784 // 4).reshape(6, 28, 28)
+    (tmp_path / "x.npy").write_bytes(npy_bytes(raw.view(bool)))
+    found = data.load_digits(tmp_path / "x.npy").images
+    assert np.array_equal(found, np.where(raw > 0, 255, 0).reshape(6, 784))

@@ -46,7 +46,7 @@ def engine_of(settings, digits, count=24, **how):
 
 def gradient_of(settings, digits, keys=None, count=24, **how):
     engine = engine_of(settings, digits, count, **how)
-    keys = engine.keys(counter_rng.key(5, like=ZERO)) if keys is None else keys
+    keys = engine.keys(counter_rng.key(7, like=ZERO)) if keys is None else keys
     with engine.running():
         gradient, loss, right = engine.gradient(slice(0, count), keys)
     return engine, keys, gradient.copy(), float(loss), int(right)

@@ -53,7 +53,8 @@ def test_ranks_give_what_one_process_gives(name, size, few):
         else:
             assert far(found, expected) < 2e-3
             for ours, theirs in zip(sums, rows, strict=True):
-                assert ours == pytest.approx(theirs, rel=1e-3, abs=3)
+                assert ours[0] == pytest.approx(theirs[0], rel=1e-3)  # the sum of losses
+                assert ours[1:] == pytest.approx(theirs[1:], abs=3)  # right answers, and images
 
 
 @pytest.mark.parametrize(("size", "batch"), [(1, 108), (4, 108), (7, 108), (2, 110)])
@@ -135,7 +136,8 @@ def test_a_whole_run_of_three_ranks(precision, digits):
                 assert ours.train_loss == theirs.train_loss
                 assert ours.validation_loss == theirs.validation_loss
         assert found.results["test_accuracy"] == pytest.approx(
-            expected.results["test_accuracy"], abs=0.01
+            expected.results["test_accuracy"],
+            abs=0.003,  # one image of 399
         )
         assert found.model.theta.tobytes() == every[0].model.theta.tobytes()
     stopped = on_ranks(

@@ -156,3 +156,9 @@ def test_the_digest_of_a_fixed_run(train):
         clip_norm=1.0, max_norm=2.0, weight_decay=0.1,
     )  # fmt: skip
     assert run(settings, train)[:16] == "4005019b392b8437"
+
+
+def test_the_digest_of_batches_of_a_power_of_two(train):
+    """Each half of a batch, 32 images, is normalised: its sums have just the bits they need."""
+    settings = BASE.changed(batch_norm=True, batch_size=64, layers="784-12-10-10")
+    assert run(settings, train)[:16] == "fb55666a8af2626f"

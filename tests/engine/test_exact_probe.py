@@ -35,6 +35,19 @@ def test_a_product_with_fewer_bits_is_refused_by_name(monkeypatch, bits):
     assert "--precision" in str(error.value)
 
 
+@pytest.mark.parametrize(("terms", "bits_a", "bits_b"), exact_probe.PRODUCTS)
+def test_the_products_that_are_tried_need_every_bit(terms, bits_a, bits_b):
+    """Their sums reach beyond 2^52, and none beyond 2^53, which a float64 holds."""
+    assert 2**52 < terms * 2 ** (bits_a + bits_b) <= 2**53
+
+
+@pytest.mark.parametrize("lacking", ["rounds_as_ieee", "keeps_the_smallest"])
+def test_a_machine_that_rounds_in_its_own_way_is_refused(monkeypatch, lacking):
+    monkeypatch.setattr(exact_probe, lacking, lambda backend: False)
+    with pytest.raises(BackendError, match="float64 that is rounded as IEEE 754 says, and here"):
+        exact_probe.check(NUMPY)
+
+
 def test_a_product_in_float32_is_refused(monkeypatch):
     monkeypatch.setattr(exact_probe, "matmul_in", lambda *arguments: products.in_float32)
     with pytest.raises(BackendError, match="rounded one of"):

@@ -89,7 +89,7 @@ def test_smoothed_targets_alone_raise_the_loss_by_their_formula(train):
     of_labels = log_P[train.labels, np.arange(60)]
     expected = -(0.7 * of_labels + 0.3 * log_P.mean(axis=0)).sum()
     found = losses(STILL.changed(label_smoothing=0.3), train)[0]
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -187,12 +187,17 @@ def test_numpy_refuses_what_it_cannot_do(precision):
     assert settings.dtype == "float32"
 
 
-def test_an_old_gpu_refuses(monkeypatch):
+@pytest.mark.parametrize(("capability", "is_older"), [("75", True), ("80", False), ("120", False)])
+def test_a_gpu_older_than_ampere_is_refused(monkeypatch, capability, is_older):
     monkeypatch.setattr(products, "refuse_hidden_tf32", lambda cupy, precision: None)
-    device = types.SimpleNamespace(compute_capability="75")
-    old = types.SimpleNamespace(__name__="cupy", cuda=types.SimpleNamespace(Device=lambda: device))
-    with pytest.raises(BackendError, match="this one is older"):
-        products.matmul_in("tf32", old)
+    monkeypatch.setattr(products, "in_tf32", lambda xp: "its product")
+    device = types.SimpleNamespace(compute_capability=capability)
+    gpu = types.SimpleNamespace(__name__="cupy", cuda=types.SimpleNamespace(Device=lambda: device))
+    if is_older:
+        with pytest.raises(BackendError, match="this one is older"):
+            products.matmul_in("tf32", gpu)
+    else:
+        assert products.matmul_in("tf32", gpu) == "its product"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from helpers import command
 from helpers.mpi import SMALL, needs_mpi, run
 from helpers.spaces import Space
 
+from mnistgpu.errors import BackendError
 from mnistgpu.interop import mpi_gpu
 from mnistgpu.models import model
 
@@ -50,3 +51,63 @@ def test_ranks_of_a_gpu_give_what_numpy_gives(cupy, digits, tmp_path):
     done = run(2, *how, "--out", tmp_path / "3", "--backend", "cupy", "--graph")
     assert done.returncode == 2
     assert "leave --graph out" in done.stderr
+
+
+class FakeNccl:
+    """What NCCL is asked for: `cupy.cuda.nccl` has no more of it where there is no GPU."""
+
+    NCCL_FLOAT32, NCCL_FLOAT64, NCCL_SUM = 7, 8, 0
+    available = True
+
+    def __init__(self):
+        self.made, self.sums = [], []
+
+    def get_unique_id(self):
+        return ("identity",)
+
+    def NcclCommunicator(self, size, identity, rank):  # noqa: N802
+        self.made.append((size, identity, rank))
+        return self
+
+    def allReduce(self, *arguments):  # noqa: N802
+        self.sums.append(arguments)
+
+
+def test_nccl_is_asked_for_the_sum_in_place_on_the_stream_of_the_step(cupy, monkeypatch):
+    """As `ncclAllReduce` takes it; NCCL itself needs GPUs."""
+    fake, shared = FakeNccl(), []
+    monkeypatch.setattr(cupy.cuda, "nccl", fake, raising=False)
+    for rank, own in ((0, ("identity",)), (1, None)):
+
+        def share(given, own=own):
+            shared.append((given, own))
+            return ("identity",)
+
+        communicator = mpi_gpu.Nccl(rank, 2, share)
+    assert shared == [(("identity",), ("identity",)), (None, None)]  # rank 0 alone makes one
+    assert fake.made == [(2, ("identity",), 0), (2, ("identity",), 1)]
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        for kind, number in (("float32", 7), ("float64", 8)):
+            vector = cupy.ones(10, dtype=kind)
+            communicator.all_reduce(vector)
+            pointer = vector.data.ptr
+            assert fake.sums.pop() == (pointer, pointer, 10, number, fake.NCCL_SUM, stream.ptr)
+
+
+def test_why_nccl_cannot_be_used(cupy, monkeypatch):
+    fake = FakeNccl()
+    monkeypatch.setattr(cupy.cuda, "nccl", fake, raising=False)
+    count = cupy.cuda.runtime.getDeviceCount()
+    assert mpi_gpu.why_no_nccl(count) == ""
+    assert mpi_gpu.chosen(None, "") == "nccl"
+    why = mpi_gpu.why_no_nccl(count + 1)
+    assert (
+        why
+        == f"NCCL needs a GPU for each rank, and {count + 1} ranks of this machine share {count}"
+    )
+    assert mpi_gpu.chosen(None, why) == "mpi"
+    with pytest.raises(BackendError, match="use --communicator mpi"):
+        mpi_gpu.chosen("nccl", why)
+    fake.available = False
+    assert "CuPy has no NCCL here; install" in mpi_gpu.why_no_nccl(1)

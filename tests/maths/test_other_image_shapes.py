@@ -36,8 +36,8 @@ def test_a_shift_moves_rows_down_and_columns_right(shape):
     u = counter_rng.uniforms(KEYS[0], (8,)) * 2.0 - 1.0
     y, x = np.mgrid[: shape[0], : shape[1]]
     assert moved.sum() == pytest.approx(255, rel=1e-4)
-    assert (moved * y).sum() / 255 == pytest.approx(row + 3 * u[4], abs=1e-3)
-    assert (moved * x).sum() / 255 == pytest.approx(column + 3 * u[5], abs=1e-3)
+    assert (moved * y).sum() / 255 == pytest.approx(row + 3 * u[4], abs=1e-5)
+    assert (moved * x).sum() / 255 == pytest.approx(column + 3 * u[5], abs=1e-5)
     assert abs(u[4] - u[5]) > 0.1
 
 

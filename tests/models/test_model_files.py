@@ -1,6 +1,7 @@
 """A model file that contradicts itself is refused, and one that does not keeps everything."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mnistgpu.errors import DataError
 from mnistgpu.models import model
 from mnistgpu.models.model import Model
 from mnistgpu.settings import Settings
+from mnistgpu.storage import tensor_file
 
 SETTINGS = Settings(layers="784-6-10", activation="tanh")
 
@@ -63,3 +65,65 @@ def test_a_file_without_a_digest_is_refused(tmp_path):
     path.write_bytes(len(head).to_bytes(8, "little") + head + content[8 + length :])
     with pytest.raises(DataError, match="its content does not have the digest in its header"):
         model.load(path)
+
+
+@pytest.mark.parametrize("name", ["net.json", "net.html", "net.npz", "net.onnx", "net.h"])
+def test_what_export_wrote_is_not_called_a_torn_model(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}" * 100)
+    with pytest.raises(DataError, match="what `mnistgpu export` writes is not read back"):
+        model.load(tmp_path / name)
+
+
+def with_texts(path, changes):
+    """A model file in which these texts are changed (None: taken out), under a correct digest."""
+    before = a_model()
+    model.save(before, path)
+
+    def keep_texts(texts):
+        kept.update(texts)
+        return {"theta": tensor_file.Expected(before.theta.shape)}
+
+    kept, arrays = {}, {"theta": before.theta}
+    tensor_file.read_file(path, "mnistgpu-model", 99, keep_texts)
+    texts = {name: text for name, text in (kept | changes).items() if text is not None}
+    version = int(texts["format_version"])
+    texts = {name: text for name, text in texts.items() if name not in tensor_file.OWN}
+    tensor_file.write(path, "mnistgpu-model", version, texts, arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, ""),
+        ({"data_digest": ""}, ""),
+        ({"settings": None}, "its header lacks 'settings'; copy it or train it again"),
+        ({"layers": "784-6-1"}, "has one class, but needs two or more; train another model"),
+        ({"layers": "784"}, "'784' is not a list of sizes; copy it or train it again"),
+        ({"image_shape": "28x27"}, "layers '784-6-10' do not fit images of '28x27'"),
+        ({"image_shape": "784"}, "'784' is not a list of sizes"),
+        ({"image_shape": "7x7x16"}, "layers '784-6-10' do not fit images of '7x7x16'"),
+        ({"activation": "magic"}, "unknown activation 'magic'; upgrade mnistgpu"),
+        ({"data_digest": "ab" * 31}, "its data digest is not a SHA-256; copy it or train it"),
+        ({"data_digest": "AB" * 32}, "its data digest is not a SHA-256"),
+        ({"data_digest": "ab" * 32 + "\n"}, "its data digest is not a SHA-256"),
+        ({"settings": "[]"}, "its settings are not a JSON object; copy it or train it again"),
+    ],
+)
+def test_texts_that_fit_no_model_are_refused(tmp_path, changes, sentence):
+    path = with_texts(tmp_path / "model.safetensors", changes)
+    if not sentence:
+        assert model.load(path).sizes == (784, 6, 10)
+    else:
+        with pytest.raises(DataError, match=re.escape(sentence)):
+            model.load(path)
+
+
+def test_models_are_equal_if_all_of_them_is():
+    assert a_model() == a_model()
+    assert a_model() != a_model(data_digest="cd" * 32)
+    assert a_model() != a_model(activation="relu")
+    other = a_model()
+    other.theta[-1] += 1.0
+    assert a_model() != other
+    assert a_model() != "a model"

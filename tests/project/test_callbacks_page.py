@@ -27,7 +27,7 @@ def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
     names = {}
     for code in re.findall("```python\n(.*?)```", PAGE, re.DOTALL):
         exec(code.replace("iterations=60", "iterations=2"), names)
-    assert len(capsys.readouterr().out.splitlines()) == 5  # two rows, three layers
+    assert len(capsys.readouterr().out.splitlines()) == 6  # two rows, three layers, events
     X = mnistgpu.load_data().test
     mnistgpu.fit(
         X.images[:200],
@@ -45,7 +45,8 @@ def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
 
 
 def test_the_methods_are_those_of_the_page():
-    rows = re.findall(r"^\| `(\w+)\(([\w, ]+)\)` \|", PAGE, re.MULTILINE)
+    table = PAGE.partition("## The layers while they learn")[0]
+    rows = re.findall(r"^\| `(\w+)\(([\w, ]+)\)` \|", table, re.MULTILINE)
     own = {
         name: ", ".join(list(inspect.signature(method).parameters)[1:])
         for name, method in vars(mnistgpu.Callback).items()

@@ -32,7 +32,7 @@ def found():
 @pytest.mark.parametrize("trial", robustness.TRIALS, ids=lambda trial: trial.name)
 def test_no_change_at_strength_0(trial, images):
     assert 0 in trial.strengths
-    assert np.allclose(trial.change(images, 0), images, atol=1e-3)
+    assert np.allclose(trial.change(images, 0), images, atol=1e-5)
 
 
 def test_noise_has_the_strength_it_says(images):
@@ -50,7 +50,7 @@ def test_shift_moves_the_centre_of_mass(images):
         )
         for a, b in zip(inside, moved, strict=True)
     ]
-    assert np.allclose(away, 3.0, atol=1e-3)
+    assert np.allclose(away, 3.0, atol=2e-5)
 
 
 def test_rotation_is_scipys(images):

@@ -127,8 +127,8 @@ def test_a_chart_of_robustness_is_higher_where_more_is_right():
     (line,) = re.findall(r'<polyline class="curve" points="([^"]*)"', chart)
     places = [tuple(map(float, point.split(","))) for point in line.split()]
     (x0, y0), (x1, y1), (x2, y2) = places
-    assert (x1 - x0) / (x2 - x0) == pytest.approx(0.25, abs=1e-3)
-    assert (y1 - y0) / (y2 - y0) == pytest.approx(2.0, abs=0.01)  # 40 and 20 points below
+    assert (x1 - x0) / (x2 - x0) == pytest.approx(0.25, abs=1e-6)
+    assert (y1 - y0) / (y2 - y0) == pytest.approx(2.0, abs=1e-6)  # 40 and 20 points below
     assert y1 > y0  # downwards on the screen
     assert re.findall(r"<title>(.*?)</title>", chart) == [
         "0 units: 90.0%",

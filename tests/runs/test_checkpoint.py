@@ -57,7 +57,7 @@ def record(path, **changes):
 @pytest.mark.parametrize(
     ("texts", "tensors", "message"),
     [
-        ({"format_version": "3"}, {}, "format 3 is newer .*; upgrade mnistgpu"),
+        ({"format_version": "4"}, {}, "format 4 is newer .*; upgrade mnistgpu"),
         ({"format": "mnistgpu-model"}, {}, "not a mnistgpu checkpoint"),
         ({"settings": "{"}, {}, "'settings'"),
         ({"settings": "[]"}, {}, "expected an object of settings"),

@@ -84,10 +84,10 @@ def test_a_resumed_run_has_the_workers_of_its_beginning(dataset, tmp_path):
     training.train(SMALL, dataset, NUMPY, [seen], resumed=saved)
     assert seen.asked_for == 7
     elsewhere = replace(saved, machine=saved.machine | {"device": "an abacus"})
-    assert resume.workers(elsewhere, NUMPY) is None
-    assert resume.workers(None, NUMPY) is None
+    assert resume.workers(elsewhere, NUMPY, 1) is None
+    assert resume.workers(None, NUMPY, 1) is None
     exact = replace(saved, settings=saved.settings.changed(precision="exact"))
-    assert resume.workers(exact, NUMPY) is None  # whose sums are not rounded
+    assert resume.workers(exact, NUMPY, 1) is None  # whose sums are not rounded
 
 
 def test_five_seconds_lie_between_checkpoints(tmp_path, monkeypatch):

@@ -42,14 +42,14 @@ def test_norms_and_ratios_are_those_of_the_parameters(some, kind):
         for number, (W, b) in enumerate(network.layers(theta, (784, 16, 12, 10)), 1):
             row = next(rows)
             assert (row.iteration, row.layer, row.units) == (iteration, number, len(b))
-            assert row.weight_norm == pytest.approx(np.linalg.norm(W), rel=1e-4)
+            assert row.weight_norm == pytest.approx(np.linalg.norm(W), rel=1e-5)
             assert row.bias_norm == pytest.approx(np.linalg.norm(b), rel=1e-4, abs=1e-6)
             if before is None:
                 assert np.isnan(row.update_ratio)
                 continue
             old = network.layers(before[1], (784, 16, 12, 10))[number - 1][0]
             moved = np.linalg.norm(W.astype(np.float64) - old) / (iteration - before[0])
-            assert row.update_ratio == pytest.approx(moved / np.linalg.norm(W), rel=1e-3)
+            assert row.update_ratio == pytest.approx(moved / np.linalg.norm(W), rel=1e-5)
         before = iteration, theta
 
 

@@ -81,6 +81,8 @@ def test_finished_stopped_and_damaged_runs_in_their_order(folder):
     assert (stopped.state, stopped.iterations, stopped.steps) == ("unfinished", 13, 27)
     assert stopped.test_accuracy is None
     assert stopped.seconds > 0
+    first, *_, last = checkpoint.load(folder / "stopped").progress.history
+    assert stopped.validation_accuracy == last.validation_accuracy != first.validation_accuracy
     assert (steps.iterations, steps.steps) == (13, 2000)
     for each in damaged:
         assert each.state == "damaged"

@@ -3,13 +3,16 @@
 import os
 import re
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 from helpers import runs
 from helpers.terminal import frames
 
 from mnistgpu.errors import RunError
-from mnistgpu.runs.progress import BAR_WIDTH, Log, fitted
+from mnistgpu.runs.progress import BAR_WIDTH, REFRESH_SECONDS, Bar, Log, fitted
+from mnistgpu.runs.stop import Stop
 
 BAR = "━" * BAR_WIDTH
 SNAPSHOTS = {  # figures as zeros, since they differ from machine to machine
@@ -60,6 +63,26 @@ PARTS = ["loss 0.1234", "train 0.9000", "validation 0.9000", "1,000 images/s"]
 )
 def test_what_is_least_is_dropped_first(room, width, figures):
     assert fitted(room, PARTS) == (width, figures)
+
+
+def test_the_rate_is_that_since_this_process_began(monkeypatch):
+    """Of a resumed run, the images of earlier processes do not count."""
+    clock, trainer = [1000.0], SimpleNamespace(steps=60, taken=20)
+    progress = SimpleNamespace(images_seen=5000)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    with Bar() as bar:
+        bar.begin(trainer, progress, Stop())
+        (task,) = bar._progress.tasks
+        assert (task.completed, task.total) == (20, 60)
+        for seconds, images, done, shown in (
+            (4.0, 9000, 30, "1,000 images/s"),
+            (4.0 + 0.9 * REFRESH_SECONDS, 99000, 40, "1,000 images/s"),  # it is not drawn so often
+            (10.0, 25000, 50, "2,000 images/s"),
+        ):
+            clock[0], progress.images_seen, trainer.taken = 1000.0 + seconds, images, done
+            bar.step(trainer, progress)
+            assert task.fields["figures"] == shown
+        assert task.completed == 50
 
 
 def test_a_log_holds_the_lines_and_the_output_stays_as_it_is(small_set, tmp_path):

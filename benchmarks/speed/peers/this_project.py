@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from mnistgpu import data
@@ -18,7 +20,12 @@ class TaskBatches:
     def __init__(self, task: Task):
         self.task, self.per_epoch = task, len(task.order)
         self.images, self.size = task.images, task.batch or task.images
-        self.alike = self.images // self.size
+        self.alike, self.full = self.images // self.size, self.images == self.size
+        self.shift = SimpleNamespace(since=0, ahead=0)  # older versions have no class for it
+
+    def place(self, steps: int) -> int:
+        """Where in the epochs the step after so many is."""
+        return steps
 
     def rows(self, step: int, count: int = 1) -> np.ndarray | slice:
         """Rows of steps of an epoch, as `Batches` gives them."""

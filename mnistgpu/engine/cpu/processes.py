@@ -100,8 +100,8 @@ def shared_steps(trainer: Trainer, size: int) -> Iterator[Step]:
                 raise RunError("a step was interrupted and its processes are no longer in step")
             first = trainer.taken
             # ends at the same steps wherever a run is resumed, so it adds up losses in one order
-            count = shares.together - first % per_epoch % shares.together
-            count = min(count, most, per_epoch - first % per_epoch)
+            within = trainer.batches.place(first) % per_epoch
+            count = min(shares.together - within % shares.together, most, per_epoch - within)
             order[:] = first, count, math.nan if rate is None else rate
             interrupted = True
             result = take()

@@ -49,7 +49,7 @@ class StepGraph:
         xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
         batches, dtype = trainer.batches, trainer.theta.dtype
         self.trainer, self.recorder, self.say = trainer, recorder, say
-        self.full = batches.size == batches.images
+        self.full = batches.full
         self.alike = trainer.row_every if self.full else batches.alike
         self.length = length_of_window(self.alike)
         self.numbers = xp.zeros((self.length, len(trainer.numbers(0, 1.0))), dtype=dtype, **where)
@@ -83,7 +83,8 @@ class StepGraph:
 
     def begins(self, taken: int) -> bool:
         """Whether a window of alike steps begins after `taken` steps."""
-        trainer, within = self.trainer, taken % self.trainer.row_every
+        trainer = self.trainer
+        within = trainer.batches.place(taken) % trainer.row_every
         fits = within % self.length == 0 and within + self.length <= self.alike
         last = taken + self.length - 1
         return fits and last < trainer.steps and trainer.deforms(taken) == trainer.deforms(last)

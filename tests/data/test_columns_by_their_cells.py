@@ -1,0 +1,128 @@
+"""Tables without a header, or as parquet: which column is what, and what is refused."""
+
+import importlib.util
+import zipfile
+
+import numpy as np
+import pytest
+
+from mnistgpu import data
+from mnistgpu.errors import DataError
+
+CHANCE = np.random.default_rng(7)
+
+
+def pixels(count):
+    """Images of 8x8 pixels in which no column could be labels or count up."""
+    return CHANCE.integers(100, 256, (count, 64))
+
+
+def written(path, *columns):
+    rows = np.column_stack(columns)
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("begin", [0, 1])
+def test_a_first_column_that_counts_beyond_all_classes_numbers_the_images(tmp_path, begin):
+    X = pixels(63)
+    found = data.load_digits(written(tmp_path / "t.csv", begin + np.arange(63), X))
+    assert np.array_equal(found.images, X)
+    assert found.labels is None
+    assert found.ids.values.tolist() == [*range(begin, begin + 63)]
+    assert any("first column counts up: it numbers the images" in note for note in found.notes)
+
+
+def test_a_shorter_column_that_counts_could_be_labels(tmp_path):
+    path = written(tmp_path / "t.csv", np.arange(62), pixels(62))
+    with pytest.raises(DataError, match="line 1: the first column counts up, as labels or as num"):
+        data.load_digits(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "side"),
+    [
+        ([0, 1], [200, 201], "first"),
+        ([200, 201], [0, 1], "last"),
+        ([9, 3], [61, 5], "first"),  # below 10, and the other one is not
+        ([61, 5], [0, 0], "first"),  # a corner that is always paper
+        ([0, 0], [61, 5], "last"),
+        ([0, 0], [0, 0], "first"),  # one class
+    ],
+)
+def test_labels_are_told_from_corner_pixels(tmp_path, first, last, side):
+    inner = pixels(2)[:, :63]
+    found = data.load_digits(written(tmp_path / "t.csv", first, inner, last))
+    at_first = side == "first"
+    names = [int(found.classes[label]) if found.classes else label for label in found.labels]
+    assert names == (first if at_first else last)
+    expected = np.column_stack((inner, last) if at_first else (first, inner))
+    assert np.array_equal(found.images, expected)
+    assert any(f"the {side} column is taken as the labels" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "sentence"),
+    [
+        ([9, 3], [9, 3], "line 1: the first and the last column could both be labels; add a hea"),
+        ([61, 11], [10, 3], "line 1: the first and the last column could both be labels"),
+        ([62, 1], [200, 1], "line 1: neither the first nor the last column looks like labels"),
+        (["300", "1"], ["0", "1"], "line 1, column 1: '300' is not a whole number from 0 to 255"),
+        (["7", "256"], ["0", "1"], "line 2, column 1: '256' is not a whole number from 0 to 255"),
+    ],
+)
+def test_columns_that_do_not_tell_are_refused(tmp_path, first, last, sentence):
+    path = written(tmp_path / "t.csv", first, pixels(2)[:, :63], last)
+    with pytest.raises(DataError, match=sentence):
+        data.load_digits(path)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a parquet table of these columns."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="pyarrow is missing")
+
+    def write(columns):
+        path = tmp_path / "t.parquet"
+        pd.DataFrame(columns).to_parquet(path)
+        return path
+
+    return write
+
+
+def columns_of(X):
+    return {f"pixel{i}": column for i, column in enumerate(X.T)}
+
+
+def test_a_parquet_table_may_have_ids_labels_or_neither(table):
+    X, labels = pixels(3), np.array([2, 0, 1])
+    plain = data.load_digits(table(columns_of(X)))
+    assert plain.labels is None
+    assert plain.ids is None
+    both = data.load_digits(table({"id": np.array([7, 8, 9]), "label": labels} | columns_of(X)))
+    assert both.ids.values.tolist() == [7, 8, 9]
+    last = data.load_digits(table(columns_of(X) | {"label": labels}))
+    for found in (both, last):
+        assert found.labels.tolist() == labels.tolist()
+    for found in (plain, both, last):
+        assert np.array_equal(found.images, X)
+
+
+def test_what_is_no_parquet_table_of_digits_is_refused(table, tmp_path, monkeypatch):
+    path = table(columns_of(pixels(3)) | {"pixel63": ["a", "b", "c"]})
+    with pytest.raises(DataError, match=r"cells that are no numbers \(object\); save the table"):
+        data.load_digits(path)
+    path = table({"image": [{"bytes": "text"}] * 2, "label": [0, 1]})
+    with pytest.raises(DataError, match="it holds no bytes"):
+        data.load_digits(path)
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("train.parquet", path.read_bytes())
+    with pytest.raises(DataError, match=r"parquet in an archive; unpack .*t\.zip first"):
+        data.load(str(tmp_path / "t.zip"))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name)
+    )
+    with pytest.raises(DataError, match=r"parquet needs pyarrow \(pip install pyarrow\); or save"):
+        data.load_digits(path)

@@ -1,0 +1,140 @@
+"""What a steered run shows: views, functions between two steps, points, what is printed."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from helpers.resuming import SMALL
+from helpers.steered import LONG, Steered, until
+
+import mnistgpu
+from mnistgpu.backend import NUMPY
+from mnistgpu.errors import UsageError
+from mnistgpu.runs import training
+from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.events import Event
+from mnistgpu.runs.points import Points
+from mnistgpu.runs.progress import Guarded, Lines, Several
+from mnistgpu.runs.steering import Steering, changeable
+from mnistgpu.runs.stop import Stop
+
+
+def test_the_view_is_called_only_while_somebody_looks(dataset):
+    calls, threads = [], set()
+
+    def view(moment):
+        calls.append(moment.taken)
+        threads.add(threading.current_thread())
+        return {"taken": moment.taken, "digest": moment.model().digest}
+
+    with Steered(dataset, view=view, share=1e9) as run:
+        until(lambda: run.state["taken"] > 50)
+        assert calls == []
+        number, value = run.steering.look(0, 5.0)
+        assert (number, len(calls)) == (1, 1)
+        assert value["taken"] == calls[0]
+        time.sleep(0.05)
+        assert len(calls) == 1
+        run.steering.pause()
+        until(lambda: run.state["status"] == "paused")
+        number, value = run.steering.look(number, 5.0)
+        assert value["taken"] == run.state["taken"]
+        assert run.state["loss"] is None or run.state["loss"] > 0
+        # nothing has changed since
+        assert run.steering.look(number, 0.05) == (number, value)
+        assert threads == {run.thread}
+
+
+def test_a_view_takes_its_share_of_the_time_and_no_more(dataset):
+    def view(moment):
+        time.sleep(0.02)
+
+    with Steered(dataset, view=view, share=0.1) as run:
+        begun, number = time.perf_counter(), 0
+        while time.perf_counter() - begun < 1.2:
+            number, _ = run.steering.look(number, 1.0)
+        assert 2 <= number <= 8  # not 60
+
+
+def test_a_function_is_called_between_two_steps(dataset):
+    with Steered(dataset) as run:
+        thread, taken = run.steering.during(
+            lambda moment: (threading.current_thread(), moment.taken)
+        )
+        assert thread is run.thread
+        assert taken <= run.state["taken"]
+        with pytest.raises(ZeroDivisionError):
+            run.steering.during(lambda moment: 1 / 0)
+        run.steering.pause()
+        assert run.steering.during(lambda moment: moment.model().sizes) == LONG.sizes
+
+
+def test_many_points_are_thinned(dataset):
+    class Trainer:
+        taken, settings = 0, SMALL
+
+        def vectors(self):
+            return {"theta": np.zeros(4)}
+
+    points, trainer, progress = Points(), Trainer(), training.Progress()
+    progress.events.all.append(Event(50, "learning_rate", 0.1, 0.2))
+    for step in range(1000):
+        trainer.taken = step
+        points.keep(trainer, progress)
+    assert len(points.kept) <= 100
+    assert {0, 50, 999} <= set(points.kept)
+    assert points.before(49).taken < 50
+
+
+def test_what_may_change_follows_from_the_settings():
+    assert "momentum" not in changeable(SMALL)
+    assert "momentum" in changeable(SMALL.changed(optimizer="nesterov"))
+    assert "epochs" in changeable(SMALL)
+    assert "epochs" not in changeable(SMALL.changed(schedule="linear"))
+
+
+def test_what_is_printed_says_what_was_changed_and_undone(dataset, capsys):
+    with Steered(dataset, paused=True, callbacks=[Guarded(Several(Lines()), Stop())]) as run:
+        run.steering.one_epoch()
+        run.is_paused_at(8)
+        run.steering.change("learning_rate", 0.05)
+        run.steering.change("l2", 0.01)
+        run.steering.one_step()
+        run.is_paused_at(9)
+        run.steering.undo(8)
+        run.is_paused_at(8)
+    printed = capsys.readouterr().out
+    assert "changed   alpha from 0.1 to 0.05 after iteration 8\n" in printed
+    assert printed.count("changed   l2 from 0 to 0.01 after iteration 8\n") == 1
+    assert "back      to iteration 8, before changes that were undone\n" in printed
+
+
+def test_a_run_of_ranks_is_not_steered(small_set):
+    pytest.importorskip("mpi4py", exc_type=ImportError)
+    with pytest.raises(UsageError, match="several ranks share cannot be steered"):
+        mnistgpu.fit(small_set, ranks="self", steering=Steering())
+
+
+def test_what_was_asked_too_late_changes_nothing(dataset):
+    """Between the last step and the end of a run."""
+    steering, found = Steering(), []
+
+    class Late(Callback):
+        def step(self, trainer, progress):
+            if progress.finished:
+                steering.change("epochs", 9)
+                thread.start()
+                until(lambda: len(steering._requests) == 2)
+
+    def ask():
+        with pytest.raises(UsageError, match="has ended meanwhile"):
+            steering.during(lambda moment: moment.taken)
+        found.append(True)
+
+    thread = threading.Thread(target=ask)
+    outcome = training.train(SMALL, dataset, NUMPY, [Late()], steering=steering)
+    thread.join(10)
+    assert found == [True]
+    assert "events" not in outcome.results
+    assert steering.during(lambda moment: moment.taken) == 24
