@@ -59,6 +59,7 @@ _NAMES = {
     "distill": "api.distilling",
     "suggest": "api.suggesting",
     "tune": "api.tuning",
+    "lab": "api.laboratory",
     "list_runs": "runs.listing",
     "doctor": "commands.doctor",
     "MnistGpuClassifier": "interop.sklearn",

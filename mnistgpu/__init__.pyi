@@ -4,6 +4,7 @@ from mnistgpu.api.distilling import distill
 from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
+from mnistgpu.api.laboratory import lab
 from mnistgpu.api.making import make_data
 from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
@@ -66,6 +67,7 @@ __all__ = [
     "explain",
     "export",
     "fit",
+    "lab",
     "list_runs",
     "load",
     "load_data",

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistgpu.commands import learning
+from mnistgpu.commands import learning, pages
 from mnistgpu.commands.flags import (
-    ALLOW_HOST,
     CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
@@ -148,36 +147,7 @@ def submit(
     answering.submit(run, test, out, force, backend)
 
 
-@app.command()
-def draw(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="Run directory or model file. Default: the package's model.", show_default=False
-        ),
-    ] = Path("shipped"),
-    keep: Annotated[
-        Path | None,
-        option(help="Folder to keep corrected drawings in; train on it with --data."),
-    ] = None,
-    host: Annotated[
-        str,
-        option(
-            help="Address to serve on; with 0.0.0.0 other machines can reach the page.",
-            default="127.0.0.1",
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[int, option(help="Port, or 0 for any free one.", default="8028")] = 8028,
-    allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
-    browser: Annotated[bool, option(help="Open the page in a browser.", default="yes")] = True,
-    version: VersionOption = False,
-) -> None:
-    """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
-    from mnistgpu.api import studies
-
-    studies.draw(
-        run, keep=keep, host=host, port=port, allow_hosts=allow_host or (), browser=browser
-    )
+pages.add_to(app)
 
 
 @app.command()

@@ -15,11 +15,17 @@ from mnistgpu.errors import UsageError, did_you_mean
 
 
 class Check(NamedTuple):
-    """A test of a value, what it asks for in words, and the names it allows if they are few."""
+    """A test of a value, what it asks for in words, and the names it allows if they are few.
+
+    Of a number also its range: at least low (greater if open_low), below high.
+    """
 
     test: Callable[[Any], bool]
     words: str
     names: Collection[str] = ()
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
 
 
 def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Check:
@@ -29,16 +35,20 @@ def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Che
         finite = abs(value) <= sys.float_info.max  # also for an int no float can hold, or nan
         return finite and low <= value < high and not (open_low and value == low)
 
-    bound = f" and below {high:g}" if high < math.inf else ""
-    return Check(
-        test, f"a finite number {'greater than' if open_low else 'of at least'} {low:g}{bound}"
-    )
+    bounded = high < math.inf
+    words = f"a finite number {'greater than' if open_low else 'of at least'} {low:g}"
+    words += f" and below {high:g}" if bounded else ""
+    return Check(test, words, (), low, high if bounded else None, open_low)
 
 
 def whole(low: int, high: int | None = None) -> Check:
     """An integer of at least low, and below high if given."""
     words = f"a whole number of at least {low}" + (f" and below {high:,}" if high else "")
-    return Check(lambda value: low <= value and (high is None or value < high), words)
+
+    def test(value: int) -> bool:
+        return low <= value and (high is None or value < high)
+
+    return Check(test, words, (), low, high)
 
 
 COUNT_OR_SHARE = Check(lambda n: 0 <= n < 1 or n % 1 == 0 < n, "a whole number, or a share below 1")

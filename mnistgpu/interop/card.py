@@ -213,7 +213,9 @@ def limits(first: Model, facts: Facts) -> str:
 
 
 def training(members: Sequence[Model], facts: Facts) -> str:
-    """The command that trains it again."""
+    """The command that trains it again, or how else it was made."""
+    if any(each.made for each in members):
+        return "\n\n".join(each.made or "Trained in one run." for each in members) + "\n"
     lines, where = [], facts.data_path
     if not where and not facts.data.startswith(EMBEDDED):  # on which it would train without --data
         where = "DATA"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,15 +19,21 @@ from mnistgpu.errors import DataError
 REFUSED = 0.003  # of the validation's images that were answered right have more than the energy
 TEMPERATURES = np.geomspace(0.2, 5.0, 97)
 FEWEST = 200  # validation images: with fewer nothing is fitted
+MOST_COPIES = 1024
 SMALLEST = 1e-30  # probabilities below this, which float32 may round to 0, count as this
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `fitted` has found: the temperature, and the largest energy of what is known."""
+    """What `fitted` has found: the temperature, and the largest energy of what is known.
+
+    copies: of an image in a picture, deformed a little, over which the probabilities were averaged
+    before; 0 for the image alone. Copies that are answered differently show that it is doubtful.
+    """
 
     temperature: float
     energy: float
+    copies: int = 0
 
     @classmethod
     def from_text(cls, text: str, where: str) -> Calibration:
@@ -35,15 +41,20 @@ class Calibration:
         try:
             found = json.loads(text)
             temperature, energy = float(found["temperature"]), float(found["energy"])
+            copies = found.get("copies", 0)
         except (ValueError, RecursionError, TypeError, KeyError, OverflowError):
-            temperature, energy = math.nan, math.nan
-        if not (0.0 < temperature < math.inf and math.isfinite(energy)):
+            temperature, energy, copies = math.nan, math.nan, 0
+        counted = type(copies) is int and 0 <= copies <= MOST_COPIES
+        if not (0.0 < temperature < math.inf and math.isfinite(energy) and counted):
             raise DataError(f"{where}: its calibration is damaged; copy it or train it again")
-        return cls(temperature, energy)
+        return cls(temperature, energy, copies)
 
     def text(self) -> str:
         """As it stands in the header of a model file."""
-        return json.dumps(asdict(self), sort_keys=True)
+        known: dict[str, float] = {"temperature": self.temperature, "energy": self.energy}
+        if self.copies:
+            known["copies"] = self.copies
+        return json.dumps(known, sort_keys=True)
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities (classes, N) at the temperature instead of at 1."""

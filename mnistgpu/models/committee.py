@@ -25,7 +25,7 @@ from mnistgpu.data.levels import OURS, Levels
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.models import model
-from mnistgpu.models.calibration import Calibration
+from mnistgpu.models.calibration import MOST_COPIES, Calibration
 from mnistgpu.settings import from_dict
 from mnistgpu.storage import files, lock
 
@@ -36,7 +36,7 @@ MEMBER = r"member-[0-9]+-[0-9a-f]{12}\.safetensors"
 RUN_FILES = ("results.json", "checkpoint.safetensors", "model.safetensors")
 MOST_MEMBERS = 100
 MAPS = 16
-MOST_MAPS = 1024
+MOST_MAPS = MOST_COPIES
 STRENGTH = 0.5  # of the deformations in training; at full strength accuracy falls
 
 
@@ -110,14 +110,17 @@ class Committee:
 
     @property
     def calibration(self) -> Calibration | None:
-        """The mean of the members' calibrations; None if a member has none."""
+        """The mean of the members' calibrations; None if a member has none, or they differ in how
+        many copies of an image they average over.
+        """
         found = [member.calibration for member in self.members]
         known = [each for each in found if each is not None]
-        if len(known) < len(found):
+        if len(known) < len(found) or len({each.copies for each in known}) > 1:
             return None
         return Calibration(
             float(np.mean([each.temperature for each in known])),
             float(np.mean([each.energy for each in known])),
+            known[0].copies,
         )
 
     def probabilities(self, images: Array, backend: Backend = NUMPY) -> Array:

@@ -30,6 +30,7 @@ FORMAT = "mnistgpu-model"
 FORMAT_VERSION = 1
 EXPORTED = (".h", ".html", ".json", ".npz", ".onnx")  # no model files, see `load`
 LISTS = ("events", "edits")  # texts with what was done to a network while it learned, and after
+HALVED = 2  # the format of files with float16, which 0.1.0 cannot read
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Model:
     calibration: Calibration | None = None
     events: tuple[dict[str, Any], ...] = ()  # changes of the settings during the training
     edits: tuple[dict[str, Any], ...] = ()  # of the trained network, see `edits`
+    made: str = ""  # how, in a sentence, if not by one training run with `settings`
 
     @property
     def orientation(self) -> str:
@@ -127,6 +129,7 @@ def digest_of(theta: np.ndarray) -> str:
 def save(model: Model, path: Path) -> None:
     """Write a model file: theta as its array, and everything else as texts in its header.
 
+    A theta of float16 takes half the room of float32, as which `load` reads it.
     RunError if the parameters are not finite: `load` would refuse them. An old file then stays.
     """
     if not np.isfinite(model.theta).all():
@@ -150,7 +153,10 @@ def save(model: Model, path: Path) -> None:
     for name in LISTS:
         if records := getattr(model, name):
             texts[name] = json.dumps(records)
-    tensor_file.write(path, FORMAT, FORMAT_VERSION, texts, {"theta": model.theta})
+    if model.made:
+        texts["made"] = model.made
+    version = HALVED if model.theta.dtype == np.float16 else FORMAT_VERSION
+    tensor_file.write(path, FORMAT, version, texts, {"theta": model.theta})
 
 
 def load(path: Path) -> Model:
@@ -170,7 +176,7 @@ def load(path: Path) -> Model:
         )
     where = str(path)
     return from_texts(
-        *tensor_file.read_file(path, FORMAT, FORMAT_VERSION, lambda texts: expected(texts, where)),
+        *tensor_file.read_file(path, FORMAT, HALVED, lambda texts: expected(texts, where)),
         where,
     )
 
@@ -184,7 +190,7 @@ def from_bytes(content: bytes, where: str) -> Model:
             len(content),
             where,
             FORMAT,
-            FORMAT_VERSION,
+            HALVED,
             lambda texts: expected(texts, where),
         ),
         where,
@@ -196,8 +202,9 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
     sizes = sizes_of(texts["layers"], "-", where)
     height, width = sizes_of(texts["image_shape"], "x", where)
     settings = json.loads(texts["settings"])
+    theta = tensors["theta"]
     return Model(
-        tensors["theta"],
+        theta.astype(np.float32) if theta.dtype == np.float16 else theta,
         sizes,
         (height, width),
         texts["activation"],
@@ -205,7 +212,8 @@ def from_texts(texts: dict[str, str], tensors: dict[str, np.ndarray], where: str
         texts["data_digest"],
         classes_of(texts, sizes[-1], where),
         levels_of(texts, where),
-        Calibration.from_text(texts["calibration"], where) if "calibration" in texts else None,
+        calibration_of(texts, settings, where),
+        made=texts.get("made", ""),
         **{name: records_of(texts, name, where) for name in LISTS},
     )
 
@@ -244,7 +252,25 @@ def expected(texts: dict[str, str], where: str) -> dict[str, tensor_file.Expecte
     levels_of(texts, where)
     for name in LISTS:
         records_of(texts, name, where)
-    return {"theta": tensor_file.Expected((network.parameter_count(sizes),))}
+    kinds = ("float16", "float32", "float64")
+    return {"theta": tensor_file.Expected((network.parameter_count(sizes),), kinds)}
+
+
+def calibration_of(
+    texts: dict[str, str], settings: dict[str, Any], where: str
+) -> Calibration | None:
+    """The calibration, if there is one; DataError if it needs deformed copies of an image, and the
+    network has not been trained with deformations.
+    """
+    if "calibration" not in texts:
+        return None
+    found = Calibration.from_text(texts["calibration"], where)
+    if found.copies and not (settings and from_dict(settings, where).deformation.is_deforming):
+        raise DataError(
+            f"{where}: its calibration is for deformed copies of an image, but it was trained "
+            "without deformations; copy it or train it again"
+        )
+    return found
 
 
 def classes_of(texts: dict[str, str], outputs: int, where: str) -> tuple[str | int, ...]:

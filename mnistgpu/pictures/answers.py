@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mnistgpu import data
-from mnistgpu.backend import NUMPY, Backend
+from mnistgpu.backend import NUMPY, Array, Backend
 from mnistgpu.data import levels
 from mnistgpu.errors import Note, warn
 from mnistgpu.models.calibration import energy_of
@@ -36,12 +36,13 @@ class Answer:
     levels: np.ndarray  # (H, W) or (H, W, 3) uint8: the picture as it is
     box: tuple[int, int, int, int]  # of the digit in it: first row and column, and after the last
     image: np.ndarray  # (pixels,) uint8: the network's input
-    probabilities: np.ndarray  # (classes,), calibrated if the model is
+    probabilities: np.ndarray  # (classes,), calibrated if the model is; with the doubt of the cut
     classes: tuple[str | int, ...] = ()  # their names; () for digits, which name themselves
     status: str = SURE  # or UNSURE, or NO_DIGIT
     before: str = ""  # what stands between the digit before and this: a blank, a slash, a new line
     is_cut: bool = False  # whether the edge of the picture cuts its ink
     picture: Picture | None = None  # the sheet and what was taken away from it
+    whole: float = 1.0  # how probable it is that this is one digit, and all of it
 
     @property
     def ranked(self) -> np.ndarray:
@@ -80,6 +81,8 @@ class Answer:
         first, second = (
             f"{self.name_of(k)} ({self.probabilities[k]:.1%})" for k in self.ranked[:2]
         )
+        if self.status == UNSURE and self.whole < DOUBT:
+            return f"{self.name}: unsure: {first}, if this is one whole digit; see --explain"
         if self.status == UNSURE:
             return f"{self.name}: unsure: {first} or {second}; see --explain"
         return f"{self.name}: {first}, then {second}"
@@ -128,35 +131,66 @@ def answers(
             if as_is:
                 own, _ = levels.applied(found, trained.levels, str(path), len(found))
                 found = own.to_uint8(found)
-        probabilities, known = judged(trained, found, backend)
+        probabilities, known = judged(trained, found, backend, copied=picture is not None)
         for i, image in enumerate(found):
             shown, box, before, cut = image.reshape(shape), (0, 0, *shape), "", False
+            shares, whole = probabilities[:, i], 1.0
             if picture is not None:
                 top, left, below, right = (int(edge) for edge in picture.boxes[i])
                 shown, box, before = picture.levels, (top, left, below, right), picture.before[i]
                 cut = picture.cut is not None and bool(picture.cut[i])
+                if picture.whole is not None:
+                    whole = float(picture.whole[i])
+                    shares = whole * shares + (1.0 - whole) / len(shares)
             name = str(path) if len(found) == 1 else f"{path}[{i}]"
-            shares = probabilities[:, i]
             status = SURE if shares.max() >= DOUBT else UNSURE
             if not known[i]:
                 status = NO_DIGIT
             yield Answer(
-                name, shown, box, image, shares, trained.classes, status, before, cut, picture
+                name,
+                shown,
+                box,
+                image,
+                shares,
+                trained.classes,
+                status,
+                before,
+                cut,
+                picture,
+                whole,
             )
 
 
 def judged(
-    trained: Model | Committee, found: np.ndarray, backend: Backend
+    trained: Model | Committee, found: np.ndarray, backend: Backend, copied: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated probabilities (classes, N) of images (N, pixels); which are like the training's.
 
-    Without a calibration they are the network's own, and all images count as known.
+    copied: whether they are the means over the copies of the calibration: see `asked`. Without a
+    calibration they are the network's own, and all images count as known.
     """
-    own = backend.to_numpy(trained.probabilities(found, backend))
+    own = asked(trained, found, backend) if copied else trained.probabilities(found, backend)
+    own = backend.to_numpy(own)
     calibration = getattr(trained, "calibration", None)
     if calibration is None:
         return own, np.ones(len(found), dtype=bool)
     return calibration.calibrated(own), ~calibration.unknown(own)
+
+
+def asked(trained: Model | Committee, found: np.ndarray, backend: Backend) -> Array:
+    """Probabilities (classes, N) of images (N, pixels), not calibrated.
+
+    They are averaged over as many deformed copies of each image as the calibration says.
+    """
+    from mnistgpu.models.committee import Committee, averaged
+
+    calibration = getattr(trained, "calibration", None)
+    if calibration is None or calibration.copies == 0:
+        return trained.probabilities(found, backend)
+    if isinstance(trained, Committee):
+        maps = max(trained.maps, calibration.copies)
+        return replace(trained, maps=maps).probabilities(found, backend)
+    return averaged(trained, found, backend, calibration.copies)
 
 
 def belief(trained: Model | Committee, backend: Backend) -> Callable[[np.ndarray], np.ndarray]:
@@ -168,7 +202,7 @@ def belief(trained: Model | Committee, backend: Backend) -> Callable[[np.ndarray
     calibration = getattr(trained, "calibration", None)
 
     def believe(found: np.ndarray) -> np.ndarray:
-        own = backend.to_numpy(trained.probabilities(found, backend))
+        own = backend.to_numpy(asked(trained, found, backend))
         if calibration is None:
             return np.asarray(own.max(axis=0))
         most: np.ndarray = calibration.calibrated(own).max(axis=0)

@@ -12,7 +12,7 @@ from mnistgpu import network
 from mnistgpu.errors import UsageError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models.committee import Committee
-from mnistgpu.pictures.answers import NO_DIGIT, UNSURE
+from mnistgpu.pictures.answers import DOUBT, NO_DIGIT, UNSURE
 from mnistgpu.reports import page
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def verdict(answer: Answer) -> str:
         return NO_DIGIT
     if answer.status == UNSURE:
         first, second = (answer.name_of(k) for k in answer.ranked[:2])
-        return f"unsure: {first} or {second}"
+        return f"unsure: {first} or {second}" if answer.whole >= DOUBT else f"{first}, if one digit"
     return f"{answer.digit}, {answer.probability:.1%} sure"
 
 

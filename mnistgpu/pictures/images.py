@@ -6,7 +6,7 @@ and the parts that are left are read as writing: one digit, or the lines of seve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ PALE_SHADOW = 90.0  # levels of 255: a shadow takes less of the light, ink more
 # shares of the darkest: ink paler than these is dropped if it joins all parts to the frame
 PALE = (0.35, 0.5)
 ONE_DIGIT = 2.5  # a cut costs so many times as much where one digit is expected
+ANOTHER = 2.0  # the cost of each further digit there, in units of log probability
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Picture:
     cut: np.ndarray | None = None  # (digits,) bool: which reach the edge of the picture or sheet
     sheet: Sheet | None = None  # what was taken for the paper
     removed: np.ndarray | None = None  # of the sheet (h, w) bool: what was ruled on it
+    whole: np.ndarray | None = None  # (digits,): how probable it is that each is one whole digit
 
 
 def read(path: Path, image_shape: tuple[int, int] = (28, 28), many: bool = False) -> np.ndarray:
@@ -116,7 +118,8 @@ def find(
     images = np.stack([prepared(piece.ink) for piece in pieces])
     own_boxes = np.array([paper.box_in_picture(piece.box) for piece in pieces])
     cut = np.array([is_cut(piece.box, ink.shape) for piece in pieces])
-    return Picture(levels, images, own_boxes, before, cut, paper, removed)
+    whole = np.array([piece.share for piece in pieces])
+    return Picture(levels, images, own_boxes, before, cut, paper, removed, whole)
 
 
 def is_cut(box: Box, shape: tuple[int, ...]) -> bool:
@@ -152,8 +155,10 @@ def written(
         before += separators.between(digits, marks, high, first=not before)
     if not many and len(pieces) > 1 and components.is_one(boxes[kept]):
         whole = piece_of(kept, ink, names, boxes)
-        if np.log(believe(prepared(whole.ink)[None])[0]) > total:
-            return [whole], [""]
+        total -= ANOTHER * (len(pieces) - 1)
+        more = float(np.log(believe(prepared(whole.ink)[None])[0])) - total
+        if more > 0.0:
+            return [replace(whole, share=1.0 / (1.0 + np.exp(-more)))], [""]
     return pieces, before
 
 

@@ -10,7 +10,7 @@ recognition", section V). Cuts through ink and gaps within a digit cost a little
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,6 +35,8 @@ CUT_INK = 3.0  # the same for a line's height of ink that it crosses
 GAP = 8.0  # the cost of a line's height of blank between two pieces of a digit
 FRAGMENT = 2.0  # the cost of a shape that a cut parts from the rest of its digit
 SLIVER = 0.05  # of a piece's ink: a smaller shape was left by a cut beside its best place
+LOWEST = 0.45  # of the line's height: no digit is lower, but the bar of a 5 or a 7 is
+LOW = 4.0  # the cost of a digit that is
 USUAL = 0.9  # of the line's height: most digits are at most so wide
 WIDER = 4.0  # the cost of a line's height more
 LEAST = 1e-4  # a probability below this counts as this
@@ -47,6 +49,7 @@ class Piece:
     box: Box
     ink: np.ndarray  # (h, w) float32, of the box; 0 where the ink is not the piece's own
     cut: float = 0.0  # the cost of the cut between this piece and the one before it, 0 for a gap
+    share: float = 1.0  # of a digit found: how probable it is that this is one digit, and all of it
 
 
 def union(pieces: list[Piece]) -> Piece:
@@ -83,12 +86,18 @@ def digits_of_line(
         if after == first + 1 or may_be_one(pieces[first:after], high)
     ]
     broken = [fragments(pieces, part_of, first, after) for first, after in spans]
-    joined = [union(pieces[first:after]) for first, after in spans]
+    joined = [
+        without_slivers(union(pieces[first:after]))
+        if is_parted(part_of, first, after)
+        else union(pieces[first:after])
+        for first, after in spans
+    ]
     believed = believe(np.stack([prepare(piece.ink) for piece in joined]))
     scores = np.log(np.maximum(believed, LEAST))
     for i, (first, after) in enumerate(spans):
         scores[i] -= price * pieces[first].cut
         scores[i] -= FRAGMENT * broken[i]
+        scores[i] -= LOW * (joined[i].ink.shape[0] < LOWEST * high)
         scores[i] -= WIDER * max(0.0, joined[i].ink.shape[1] / high - USUAL)
         scores[i] -= sum(GAP * gap(a, b) / high for a, b in pairwise(pieces[first:after]))
     # the best way to read the first n pieces, for each n
@@ -99,10 +108,32 @@ def digits_of_line(
             best[after], last[after] = best[first] + float(scores[i]), i
     found = []
     at = len(pieces)
+    shares = shares_of(spans, scores, len(pieces))
     while at > 0:
-        found.append(joined[last[at]])
+        found.append(replace(joined[last[at]], share=float(shares[last[at]])))
         at = spans[last[at]][0]
     return found[::-1], best[-1]
+
+
+def shares_of(spans: list[tuple[int, int]], scores: np.ndarray, count: int) -> np.ndarray:
+    """The share of each span (n,) in all ways to read `count` pieces, by their probabilities.
+
+    spans: first piece, and piece after the last; scores (n,): logarithms of probabilities. A way is
+    as probable as the product over its spans (forward and backward sums, Rabiner 1989, "A tutorial
+    on hidden Markov models", section III).
+    """
+    before, after = np.full(count + 1, -np.inf), np.full(count + 1, -np.inf)
+    before[0] = after[count] = 0.0
+    in_order = sorted(range(len(spans)), key=lambda i: spans[i])
+    for i in in_order:
+        first, end = spans[i]
+        before[end] = np.logaddexp(before[end], before[first] + scores[i])
+    for i in reversed(in_order):
+        first, end = spans[i]
+        after[first] = np.logaddexp(after[first], after[end] + scores[i])
+    firsts, ends = np.array(spans).T
+    shares: np.ndarray = np.exp(before[firsts] + scores + after[ends] - before[count])
+    return shares
 
 
 def fragments(pieces: list[Piece], part_of: list[int], first: int, after: int) -> int:
@@ -127,6 +158,30 @@ def fragments(pieces: list[Piece], part_of: list[int], first: int, after: int) -
         if part_of[first] == part_of[after - 1]:
             break
     return found
+
+
+def is_parted(part_of: list[int], first: int, after: int) -> bool:
+    """Whether the pieces first to after begin or end within a part, at a cut."""
+    begins = first > 0 and part_of[first - 1] == part_of[first]
+    return begins or (after < len(part_of) and part_of[after] == part_of[after - 1])
+
+
+def without_slivers(piece: Piece) -> Piece:
+    """A piece without the small shapes of a neighbour that a cut left on its side."""
+    import cv2
+
+    mask = (piece.ink > 0).astype(np.uint8)
+    _, names, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    areas[0] = 0.0
+    large = areas > SLIVER * areas.sum()
+    if large[1:].all():
+        return piece
+    ink = np.where(large[names], piece.ink, np.float32(0.0))
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    top, left = piece.box[0] + int(rows[0]), piece.box[1] + int(columns[0])
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return replace(piece, box=(top, left, top + ink.shape[0], left + ink.shape[1]), ink=ink)
 
 
 def may_be_one(pieces: list[Piece], high: float) -> bool:

@@ -78,16 +78,42 @@ def outline_of(levels: np.ndarray) -> np.ndarray | None:
     flat = (steps <= STEP).astype(np.uint8)
     count, names, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
     largest = np.argsort(-stats[1:count, cv2.CC_STAT_AREA]) + 1
-    for name in largest[:8]:
-        region = (names == name).astype(np.uint8)
-        hull = hull_if_sheet(region, small, smooth)
-        if hull is not None:
-            # the outermost pixels of the copy are the edge of the picture
-            ends = np.array(size) - 1
-            hull = np.where(hull <= 2, 0, np.where(hull >= ends - 2, ends, hull))
-            outline: np.ndarray = hull / ends * (width - 1, height - 1)
-            return outline
-    return None
+    hulls = [
+        hull
+        for name in largest[:8]
+        if (hull := hull_if_sheet((names == name).astype(np.uint8), small, smooth)) is not None
+    ]
+    if not hulls:
+        return None
+    # the outermost pixels of the copy are the edge of the picture
+    hull, ends = likeliest(hulls, size), np.array(size) - 1
+    hull = np.where(hull <= 2, 0, np.where(hull >= ends - 2, ends, hull))
+    outline: np.ndarray = hull / ends * (width - 1, height - 1)
+    return outline
+
+
+def likeliest(hulls: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Of the convex outlines (n, 2) of regions that may be sheets, the largest first, the sheet.
+
+    size: width and height of the picture. It is the largest, unless the picture's edge cuts that
+    one, and beside it lies one with four sides that are seen: a table of stripes has regions, too.
+    """
+    import cv2
+
+    first = hulls[0]
+    if not is_at_edge(first, size):
+        return first
+    for hull in hulls[1:]:
+        middle = tuple(float(x) for x in hull.mean(axis=0))
+        within = cv2.pointPolygonTest(first.astype(np.float32), middle, False) >= 0
+        if not within and not is_at_edge(hull, size) and has_four_sides(hull):
+            return hull
+    return first
+
+
+def is_at_edge(hull: np.ndarray, size: tuple[int, ...]) -> bool:
+    """Whether an outline (n, 2) reaches the edge of a picture of this width and height."""
+    return bool((hull <= 1).any() or (hull >= np.array(size) - 2).any())
 
 
 def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> np.ndarray | None:
@@ -110,7 +136,7 @@ def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> 
     bitten = int(own.sum()) < CONVEX * area
     if bitten and not (int(own.sum()) >= BITTEN * area and has_four_sides(hull)):
         return None
-    at_edge = (hull <= 1).any() or (hull >= np.array(region.shape[::-1]) - 2).any()
+    at_edge = is_at_edge(hull, region.shape[::-1])
     if bitten and (at_edge or seen(contour, hull) < SEEN):
         return None
     if at_edge:

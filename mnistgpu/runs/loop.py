@@ -112,8 +112,10 @@ class Loop:
 
         Raises DivergedError if training diverges, StoppedError if it is interrupted.
         """
-        if self.steering is not None:
-            self.steer(False)
+        self.steer(False)
+        if self.steering is not None and self.stop.interrupting and self.trainer.taken == 0:
+            # ended while it waited for its first step: there is nothing to save
+            raise StoppedError(f"stopped by {self.stop.reason}", self.stop.exit_status)
         while not self.progress.finished:
             try:
                 at_row = self.take()

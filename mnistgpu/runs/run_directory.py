@@ -40,6 +40,7 @@ MARKS = {
 }
 FILES = tuple(MARKS)
 TEXTS = (".json", ".csv")
+BEGUN = ("settings.json", EVENTS, CHECKPOINT)  # what a run has that has taken no step
 
 
 def new_path() -> Path:

@@ -58,7 +58,11 @@ class Steering(Steered):
 
     def one_step(self, by: str = "") -> None:
         """Take one step, and wait again."""
-        self._ask(lambda: self._go(by, steps=1))
+        self.steps(1, by)
+
+    def steps(self, count: int, by: str = "") -> None:
+        """Take so many steps, and wait again."""
+        self._ask(lambda: self._go(by, steps=count))
 
     def one_epoch(self, by: str = "") -> None:
         """Learn to the end of the epoch, or a whole one at its end, and wait again.

@@ -26,7 +26,8 @@ from mnistgpu.storage import files
 
 LARGEST_HEADER = 2**20
 BLOCK = 2**20  # bytes read at once while the digest is computed
-NAMES = {"F32": "float32", "F64": "float64"}  # names of the types in safetensors
+# names of the types in safetensors
+NAMES = {"F16": "float16", "F32": "float32", "F64": "float64"}
 OWN = {"format", "format_version", "mnistgpu", "content_digest"}  # texts that `write` adds
 
 Texts = dict[str, str]

@@ -31,11 +31,15 @@ TOKEN_HEADER = "x-mnistgpu-token"  # the page sends what stands in its address
 
 
 class RefusedError(Exception):
-    """A request that gets a 4xx and a sentence."""
+    """A request that gets a 4xx and a sentence.
 
-    def __init__(self, status: int, sentence: str):
+    words, values: the name of the sentence among the words of the page, which has it in its own
+    language, and what is filled in; "" if it is there in English alone.
+    """
+
+    def __init__(self, status: int, sentence: str, words: str = "", /, **values: object):
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status, self.sentence, self.words, self.values = status, sentence, words, values
 
 
 class Guard:
@@ -86,8 +90,8 @@ class Guard:
 def policy_of(page: str) -> str:
     """A content security policy under which a page's own style and script run, and nothing else.
 
-    What stands in the page is allowed by its digest. A page whose script is a file may load it from
-    this server, where nothing else is served as JavaScript.
+    What stands in the page is allowed by its digest. A page whose script or style is a file may
+    load it from this server, where nothing else is served as JavaScript or CSS.
     """
 
     def digests(tag: str) -> str:
@@ -95,9 +99,10 @@ def policy_of(page: str) -> str:
         hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()) for part in parts]
         return " ".join(f"'sha256-{value.decode()}'" for value in hashes)
 
-    scripts = "'self'" if "<script src=" in page else digests("script")
+    scripts = "'self'" if re.search("<script [^>]*src=", page) else digests("script")
+    styles = "'self'" if '<link rel="stylesheet"' in page else digests("style")
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {digests('style')}; "
+        f"default-src 'none'; script-src {scripts}; style-src {styles}; "
         "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
@@ -107,28 +112,43 @@ async def json_body(request: Request) -> Any:
     """The JSON in a request's body; RefusedError if it is too large, too slow or no JSON."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise RefusedError(415, "send JSON, with the header Content-Type: application/json")
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > MOST_BYTES:
-        raise RefusedError(413, f"the body may have at most {MOST_BYTES:,} bytes")
-    try:
-        body = await asyncio.wait_for(bounded(request), PATIENCE)
-    except TimeoutError:
-        raise RefusedError(408, f"the body did not arrive within {PATIENCE:g} seconds") from None
-    except ClientDisconnect:
-        raise RefusedError(400, "the body ended before it was whole") from None
+    body = await whole_body(request)
     try:
         return json.loads(body, parse_constant=no_number)
     except (ValueError, RecursionError):
         raise RefusedError(400, "the body is not valid JSON") from None
 
 
-async def bounded(request: Request) -> bytes:
-    """The body of a request; RefusedError once it is larger than MOST_BYTES."""
+async def file_body(request: Request, most: int) -> bytes:
+    """The file in a request's body; RefusedError if it is too large or too slow.
+
+    Its content type is one that a page of another origin cannot send without asking first.
+    """
+    if request.headers.get("content-type", "") != "application/octet-stream":
+        raise RefusedError(415, "send a file, with Content-Type: application/octet-stream")
+    return await whole_body(request, most)
+
+
+async def whole_body(request: Request, most: int = MOST_BYTES) -> bytes:
+    """The body of a request; RefusedError if it is too large or too slow."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > most:
+        raise RefusedError(413, f"the body may have at most {most:,} bytes")
+    try:
+        return await asyncio.wait_for(bounded(request, most), PATIENCE)
+    except TimeoutError:
+        raise RefusedError(408, f"the body did not arrive within {PATIENCE:g} seconds") from None
+    except ClientDisconnect:
+        raise RefusedError(400, "the body ended before it was whole") from None
+
+
+async def bounded(request: Request, most: int) -> bytes:
+    """The body of a request; RefusedError once it is larger than so many bytes."""
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise RefusedError(413, f"the body may have at most {MOST_BYTES:,} bytes")
+        if len(body) > most:
+            raise RefusedError(413, f"the body may have at most {most:,} bytes")
     return bytes(body)
 
 
@@ -140,7 +160,10 @@ def no_number(name: str) -> None:
 async def refused(request: Request, error: Exception) -> JSONResponse:
     """The answer to a refused request; it closes the connection, since a body may be unread."""
     assert isinstance(error, RefusedError)
-    return JSONResponse({"error": error.sentence}, error.status, headers={"connection": "close"})
+    found: dict[str, object] = {"error": error.sentence}
+    if error.words:
+        found |= {"words": error.words, "values": error.values}
+    return JSONResponse(found, error.status, headers={"connection": "close"})
 
 
 async def not_here(request: Request, error: Exception) -> JSONResponse:

@@ -1,31 +1,24 @@
-"""The page that shows a network learning: it requests the state of the run twice a second."""
+"""The page that shows a network learning: the lab's page without its controls."""
 
 from __future__ import annotations
 
-import base64
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mnistgpu.runs.watching import Snapshots
-from mnistgpu.web import server
-from mnistgpu.web.guard import Guard, RefusedError, not_here, policy_of, refused
+from mnistgpu.web import encoded, server
+from mnistgpu.web.guard import RefusedError
+from mnistgpu.web.pages import guarded, page_of, page_routes
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.requests import Request
 
-PAGE = Path(__file__).with_name("watch.html")
 LINGER = 10.0  # seconds at most that the page is served after the end, for a browser to fetch it
 UNNOTICED = 1.0  # seconds of these before a note is printed
 OTHERS = 0.6  # seconds more for other browsers, which ask twice a second
@@ -46,9 +39,10 @@ class WatchPage:
         host: str = server.LOOPBACK,
         port: int = 0,
         allow_hosts: Sequence[str] = (),
+        language: str = "en",
     ):
         self.title, self.snapshots, self.note = title, snapshots, note
-        self.finished = False
+        self.language, self.finished = language, False
         self.asked, self.seen_to_the_end = threading.Event(), threading.Event()
         self.place = server.open_door(host, port, allow_hosts)
         self.background = server.Background(self.app(), self.place.bound)
@@ -73,10 +67,7 @@ class WatchPage:
 
     def app(self) -> Starlette:
         """The application: the page, and the state of the run after a given row."""
-        html = PAGE.read_text(encoding="utf-8")
-
-        async def page(request: Request) -> HTMLResponse:
-            return HTMLResponse(html)
+        html = page_of("watch", self.language)
 
         async def state(request: Request) -> JSONResponse:
             after = request.query_params.get("after", "0")
@@ -89,50 +80,20 @@ class WatchPage:
                 self.seen_to_the_end.set()
             return JSONResponse(answer)
 
-        return Starlette(
-            routes=[Route("/", page), Route("/state", state)],
-            middleware=[
-                Middleware(
-                    Guard,
-                    door=self.place.door,
-                    policy=policy_of(html),
-                    needs_token=frozenset({"/state"}),
-                )
-            ],
-            exception_handlers={RefusedError: refused, HTTPException: not_here},
-        )
+        return guarded([*page_routes(html), Route("/state", state)], self.place.door, html)
 
     def state(self, after: int) -> dict[str, Any]:
         """The rows after the first `after` ones, and the newest snapshot if there are rows."""
         seen = self.snapshots
         count = len(seen.rows)
-        rows = [
-            {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in asdict(row).items()
-            }
-            for row in seen.rows[after:count]
-        ]
+        rows = encoded.rows_of(seen.rows[after:count])
         found: dict[str, Any] = {"title": self.title, "steps": seen.steps, "rows": rows}
         if rows:
-            height, width = seen.image_shape
-            units = seen.units[count - 1]
-            limit = float(np.max(np.abs(units))) or 1.0
-            found |= {
-                "height": height,
-                "width": width,
-                "limit": limit,
-                "units": [as_text(np.round(127.5 + 127.5 * unit / limit)) for unit in units],
-                "digits": [as_text(image) for image in seen.images],
-                "labels": seen.labels.tolist(),
-                "probabilities": [
-                    [round(float(share), 4) for share in shares]
-                    for shares in seen.probabilities[count - 1]
-                ],
-            }
+            found |= encoded.of_run(
+                seen.image_shape,
+                seen.units[count - 1],
+                seen.images,
+                seen.labels,
+                seen.probabilities[count - 1],
+            )
         return found
-
-
-def as_text(levels: np.ndarray) -> str:
-    """Levels from 0 to 255 as base64, a quarter as long as a list of numbers."""
-    return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()

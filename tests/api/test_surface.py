@@ -13,7 +13,7 @@ import mnistgpu
 
 NAMES = {
     "functions": "fit resume sweep verify load save export evaluate compare explain committee "
-    "lr_find plot submit draw list_runs doctor load_data make_data tune distill suggest",
+    "lr_find plot submit draw lab list_runs doctor load_data make_data tune distill suggest",
     "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop "
     "Steering",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
@@ -45,6 +45,8 @@ SIGNATURES = {
     "plot": "run X y * kind out",
     "submit": "model test out * force backend",
     "draw": "model * keep host port allow_hosts browser",
+    "lab": "X y * run recipe deform backend out host port allow_hosts language "
+    "experiments browser **settings",
     "list_runs": "folder",
     "doctor": "backend",
     "load_data": "path orientation * bar",

@@ -162,7 +162,9 @@ def test_help(module):
             assert flag in done.stdout
 
 
-COMMANDS = [each.name or each.callback.__name__ for each in cli.app.registered_commands]
+COMMANDS = [
+    (each.name or each.callback.__name__).replace("_", "-") for each in cli.app.registered_commands
+]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -77,6 +77,31 @@ def test_columns_that_do_not_tell_are_refused(tmp_path, first, last, sentence):
         data.load_digits(path)
 
 
+@pytest.mark.parametrize(
+    ("folder", "is_turned"),
+    [("emnist-letters", True), ("emnist/mine", False), ("mine", False), ("mine/emnist", True)],
+)
+def test_only_the_folder_of_a_file_says_that_it_is_of_emnist(tmp_path, folder, is_turned):
+    """Not one further up, where other sets may lie too."""
+    X, labels = pixels(3), np.array([1, 3, 2])
+    (tmp_path / folder).mkdir(parents=True)
+    found = data.load_digits(written(tmp_path / folder / "train.csv", labels, X))
+    upright = X.reshape(3, 8, 8).swapaxes(1, 2).reshape(3, 64) if is_turned else X
+    assert np.array_equal(found.images, upright)
+    assert any("EMNIST is stored transposed" in note for note in found.notes) == is_turned
+
+
+@pytest.mark.parametrize(("orientation", "is_turned"), [("by-name", False), ("transposed", True)])
+def test_arrays_of_emnist_may_have_been_turned_before(tmp_path, orientation, is_turned):
+    X = pixels(3).astype(np.uint8)
+    np.save(tmp_path / "emnist-letters.npy", X.reshape(3, 8, 8))
+    found = data.load_digits(tmp_path / "emnist-letters.npy", orientation=orientation)
+    expected = X.reshape(3, 8, 8).swapaxes(1, 2).reshape(3, 64) if is_turned else X
+    assert np.array_equal(found.images, expected)
+    said = any("taken as it stands in this file; if its letters" in note for note in found.notes)
+    assert said != is_turned
+
+
 @pytest.fixture
 def table(tmp_path):
     """Writes a parquet table of these columns."""

@@ -13,6 +13,7 @@ ARGUMENTS = [
 ]
 SIZES = {
     "desktop": (1200, 860),
+    "projector": (1920, 1080),
     "phone": (390, 844),
     "small phone": (320, 568),
     "phone on its side": (844, 390),

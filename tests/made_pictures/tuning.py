@@ -123,6 +123,21 @@ def fonts() -> list[glyphs.Font]:
     return [*seen_fonts(), *glyphs.fonts_of_debian(*unseen)]
 
 
+def unseen(rng: np.random.Generator) -> glyphs.Writer:
+    """A hand, a font or an image of the tuning half that the shipped model is not trained with.
+
+    Only MNIST's last 2,000 training images are not.
+    """
+    kind = rng.choice(3, p=[0.5, 0.25, 0.25])
+    if kind == 0:
+        return Brush(rng)
+    new = fonts()[len(seen_fonts()) :]
+    if kind == 1 and new:
+        return pick(rng, new)
+    images, labels = train_images()
+    return glyphs.Enlarged(images[-2_000:] / np.float32(255.0), labels[-2_000:], 0.45)
+
+
 @cache
 def train_images() -> tuple[np.ndarray, np.ndarray]:
     """MNIST's last 10,000 training images."""

@@ -1,5 +1,7 @@
 """Temperature and energy: fitted on held-out images, saved with the model, optional when read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from mnistgpu import network
 from mnistgpu.errors import DataError
 from mnistgpu.models import calibration, committee, model
 from mnistgpu.models.calibration import Calibration
+from mnistgpu.settings import Settings
 
 
 def drawn(temperature, count=4000, seed=0):
@@ -71,14 +74,43 @@ def test_it_is_saved_with_the_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"temperature": 0, "energy": 1}', '{"temperature": 1, "energy": NaN}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"temperature": 0, "energy": 1}',
+        '{"temperature": 1, "energy": NaN}',
+        '{"temperature": 1, "energy": 1, "copies": -1}',
+        '{"temperature": 1, "energy": 1, "copies": 2.5}',
+        '{"temperature": 1, "energy": 1, "copies": 1000000}',
+    ],
 )
 def test_a_damaged_calibration_is_refused(text):
     with pytest.raises(DataError, match=r"^it: its calibration is damaged; copy it or train it"):
         Calibration.from_text(text, "it")
 
 
+def test_copies_are_saved_where_there_are_any(tmp_path):
+    settings = Settings(layers="784-10", rotation=5.0).as_dict()
+    given = replace(small_model(Calibration(1.25, -7.5, 16)), settings=settings)
+    model.save(given, tmp_path / "it.safetensors")
+    assert model.load(tmp_path / "it.safetensors").calibration == Calibration(1.25, -7.5, 16)
+    assert Calibration(1.25, -7.5).text() == '{"energy": -7.5, "temperature": 1.25}'  # as in 0.1.0
+
+
+def test_copies_need_a_network_that_knows_deformed_images(tmp_path):
+    for settings in ({}, Settings(layers="784-10").as_dict()):
+        given = replace(small_model(Calibration(1.25, -7.5, 16)), settings=settings)
+        model.save(given, tmp_path / "it.safetensors")
+        with pytest.raises(DataError, match="but it was trained without deformations; copy it"):
+            model.load(tmp_path / "it.safetensors")
+
+
 def test_a_committee_has_the_mean_of_its_members():
     members = small_model(Calibration(1.0, -6.0)), small_model(Calibration(2.0, -8.0))
     assert committee.Committee(members).calibration == Calibration(1.5, -7.0)
     assert committee.Committee((members[0], small_model())).calibration is None
+    copied = small_model(Calibration(2.0, -8.0, 16))
+    assert committee.Committee((copied, copied)).calibration == Calibration(2.0, -8.0, 16)
+    assert committee.Committee((members[0], copied)).calibration is None  # of different energies

@@ -149,7 +149,8 @@ def table(results: list[dict]) -> str:
     total: Counter[str] = sum(rooms.values(), Counter())
     for part, counts in [*sorted(rooms.items()), ("all", total)]:
         cells = [counts[key] for key in ("noticed", "equivalent", "survived")]
-        row = [part, counts.total(), *cells, f"{100 * score(counts):.1f}%"]
+        counted = counts["noticed"] + counts["survived"] > 0
+        row = [part, counts.total(), *cells, f"{100 * score(counts):.1f}%" if counted else ""]
         rows.append("| " + " | ".join(map(str, row)) + " |")
     return "\n".join(rows)
 

@@ -1,6 +1,7 @@
 """What is said of an answer: sure, unsure, not a digit; as a sentence, as a number, as JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from PIL import Image
 
 from mnistgpu.backend import NUMPY
 from mnistgpu.data.levels import OURS
+from mnistgpu.models import committee
 from mnistgpu.models.calibration import Calibration, energy_of
-from mnistgpu.pictures import answers
+from mnistgpu.pictures import answers, images
 
 
 class Saying:
@@ -32,8 +34,9 @@ def shares(**known):
 
 @pytest.fixture
 def picture(tmp_path):
+    """Too narrow to be cut, whatever a network says of its parts."""
     path = tmp_path / "it.png"
-    Image.fromarray(255 - drawing(4)).save(path)
+    Image.fromarray(255 - drawing(1)).save(path)
     return path
 
 
@@ -107,3 +110,54 @@ def test_a_number_is_printed_as_it_is_written():
     assert lines[0] == "it: 2/4\nit: 1?"
     assert [line[:6] for line in lines[1:]] == ["it[2]:", "it[3]:"]
     assert [entry["before"] for entry in json.loads(answers.as_json(given))] == ["", "/", "\n", ""]
+
+
+def test_a_digit_whose_cut_is_doubtful_is_unsure(picture, monkeypatch):
+    """However sure the network is of the ink that it was shown."""
+    own = Saying(shares(p4=0.98), KNOWN)
+    found = images.read_picture(picture)
+
+    def answered(whole):
+        cut = replace(found, whole=np.array([whole]))
+        monkeypatch.setattr(images, "read_picture", lambda *given: cut)
+        (answer,) = answers.answers(own, [picture])
+        assert answer.probabilities.sum() == pytest.approx(1.0)
+        return answer
+
+    doubtful, sure = answered(0.5), answered(0.95)
+    assert doubtful.status == "unsure"
+    assert doubtful.probability == pytest.approx(0.5 * 0.98 + 0.5 / 10)
+    assert doubtful.sentence().endswith("4 (54.0%), if this is one whole digit; see --explain")
+    assert (sure.status, sure.digit) == ("sure", 4)
+    assert sure.probability == pytest.approx(0.95 * 0.98 + 0.05 / 10)
+
+
+def test_a_picture_is_answered_by_the_mean_over_deformed_copies(picture, shipped):
+    """So a shape that is read differently once it is moved a little is doubtful."""
+    copies = shipped.calibration.copies
+    assert copies >= 8
+    (answer,) = answers.answers(shipped, [picture])
+    image = answer.image[None]
+    mean = committee.averaged(shipped, image, NUMPY, copies)
+    expected = shipped.calibration.calibrated(mean)[:, 0]
+    np.testing.assert_allclose(answer.probabilities, expected, rtol=1e-5)
+    alone = shipped.calibration.calibrated(shipped.probabilities(image))[:, 0]
+    assert np.abs(alone - expected).max() > 1e-4
+    both = committee.Committee((shipped, shipped))
+    np.testing.assert_allclose(answers.judged(both, image, NUMPY)[0][:, 0], expected, rtol=1e-5)
+
+
+def test_a_file_of_digits_is_answered_by_the_network_alone(tmp_path, shipped):
+    """As `evaluate` does, which says how often it is right; and a file may hold many digits."""
+    images_ = np.stack([images.read(a_digit(tmp_path, digit))[0] for digit in (3, 8)])
+    np.save(tmp_path / "digits.npy", images_)
+    given = list(answers.answers(shipped, [tmp_path / "digits.npy"]))
+    expected = shipped.calibration.calibrated(shipped.probabilities(images_))
+    for answer, own in zip(given, expected.T, strict=True):
+        np.testing.assert_allclose(answer.probabilities, own, rtol=1e-5)
+
+
+def a_digit(folder, digit):
+    path = folder / f"{digit}.png"
+    Image.fromarray(255 - drawing(digit)).save(path)
+    return path

@@ -1,5 +1,7 @@
 """Numbers: where touching digits are cut, what is joined, and what stands between the digits."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -214,3 +216,73 @@ def test_a_leaning_1_is_as_high_as_the_digits_and_a_slash_is_higher(tall, mark):
     ink = np.zeros((high, 90), np.uint8)
     cv2.line(ink, (80, 6), (10, high - 7), 255, 12)
     assert separators.kind_of(piece(ink), 150.0, 0.0) == mark
+
+
+def test_the_share_of_a_digit_is_that_of_all_ways_to_read_a_line():
+    """Three pieces: 1+2+3, 12+3 and 1+23 have the products 0.4, 0.2 and 0.2; 123 has 0.2."""
+    spans = [(0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (0, 3)]
+    one, two, three = 0.8, 1.0, 0.5
+    scores = np.log([one, two, three, 0.2 / three, 0.2 / one, 0.2])
+    shares = numbers.shares_of(spans, scores, 3)
+    np.testing.assert_allclose(shares, [0.6, 0.4, 0.6, 0.2, 0.2, 0.2])
+
+
+def test_two_ways_that_are_as_probable_are_doubted():
+    blocks = [piece(np.ones((100, 20)), 0, left) for left in (0, 20)]
+
+    def believing(pair):
+        return lambda found: np.where(found[:, 0] > 20, pair, 0.6)
+
+    for pair, least, most in ((0.36, 0.45, 0.55), (0.9, 0.7, 1.0), (0.01, 0.95, 1.0)):
+        found, _ = numbers.digits_of_line(
+            blocks, 100.0, believing(pair), lambda ink: np.array([ink.shape[1]])
+        )
+        assert all(least <= each.share <= most for each in found), pair
+        assert len(found) == (1 if pair == 0.9 else 2 if pair == 0.01 else len(found))
+
+
+def test_a_sliver_that_a_cut_left_does_not_make_a_digit_smaller():
+    """Else a digit is scaled to its height and that of a speck far below it."""
+    ink = np.zeros((100, 60), np.float32)
+    ink[10:60, 5:45] = 1.0
+    ink[96:99, 50:53] = 1.0
+    own = numbers.without_slivers(replace(piece(ink, 7, 3), cut=1.5))
+    assert own.box == (17, 8, 67, 48)
+    assert own.cut == 1.5
+    np.testing.assert_array_equal(own.ink, np.ones((50, 40)))
+    ink[70:95, 5:25] = 1.0  # a second stroke, such as the base of a 1, stays
+    assert numbers.without_slivers(piece(ink)).box == (10, 5, 95, 45)
+    whole = piece(np.ones((4, 4)))
+    assert numbers.without_slivers(whole) is whole
+
+
+def test_the_end_of_a_long_bar_is_no_digit():
+    """Prepared alone it fills the image, and a network may take it for some digit."""
+    ink = np.zeros((100, 145), np.uint8)
+    ink[:, 8:60] = 255
+    ink[:14, 60:] = 255
+
+    def believe(found):
+        return np.full(len(found), 0.9)
+
+    one, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
+    assert [each.ink.shape for each in one] == [(100, 137)]
+
+
+@pytest.mark.parametrize(("whole", "digits"), [(0.9, 1), (0.3, 1), (0.05, 2)])
+def test_two_halves_of_a_1_above_each_other_are_one_digit_if_they_may_be(whole, digits):
+    """As in a display of seven segments; where one digit is expected it is the likelier."""
+    levels = np.full((360, 240), 255, np.uint8)
+    for top in (70, 190):
+        levels[top : top + 84, 100:132] = 0
+
+    def believe(found):
+        wide = (found.reshape(-1, 28, 28) > 0).any(axis=1).sum(axis=1)
+        return np.where(wide > 5, 0.99, whole)
+
+    if digits == 1:
+        found = images.find(levels, believe=believe)
+        assert found.boxes.tolist() == [[70, 100, 274, 132]]
+    else:
+        with pytest.raises(DataError, match="2 digits found"):
+            images.find(levels, believe=believe)

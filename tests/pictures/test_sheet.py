@@ -144,3 +144,30 @@ def test_a_shadow_with_a_sharp_edge_is_no_table(digit_at, shipped):
     y, x = np.mgrid[:480, :640]
     levels *= (1.0 - 0.35 * (y + 0.8 * x > 480))[:, :, None]
     assert shipped.predict(images.find(levels.astype(np.uint8)).images).tolist() == [7]
+
+
+@pytest.mark.parametrize("pitch", [60, 84, 100])
+def test_a_stripe_of_the_table_is_no_sheet_beside_a_note(pitch, shipped):
+    """Stripes that the small copy joins, in a dark corner, are larger than the note."""
+    y, x = np.mgrid[:720, :960]
+    wide = ((y + 0.18 * x + 30) % pitch < pitch / 2)[:, :, None]
+    table = np.where(wide, np.float32((60, 60, 110)), np.float32((90, 95, 140)))
+    note = camera.Sheet.blank(300, 375, (240, 235, 215), (130, 60, 140))
+    note.add(drawing(6, 180, 0.05) / np.float32(255.0), 60, 100)
+    corners = np.array([(120, 470), (420, 474), (408, 704), (120, 702)], float)
+    light = camera.corners_darker(720, 960, 0.45)[:, :, None]
+    levels = np.clip(camera.placed(note.colours, table, corners) * light, 0, 255).astype(np.uint8)
+    found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
+    assert np.abs(found - corners).max() < 0.012 * 960
+    assert shipped.predict(images.find(levels).images).tolist() == [6]
+
+
+def test_of_regions_that_may_be_sheets_the_one_with_four_sides_that_are_seen_wins():
+    cut = np.array([(0, 0), (200, 0), (200, 60), (0, 90)])
+    note = np.array([(30, 110), (100, 112), (98, 180), (28, 178)])
+    inside = note - (0, 95)
+    assert sheet.likeliest([cut, note], (256, 192)) is note
+    assert sheet.likeliest([cut, inside], (256, 192)) is cut  # a box printed on the sheet
+    other = np.add(note, (120, -60))  # the largest
+    assert sheet.likeliest([other, note], (256, 192)) is other
+    assert sheet.likeliest([cut], (256, 192)) is cut

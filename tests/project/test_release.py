@@ -184,7 +184,14 @@ def test_files_and_metadata_of_both(built):
         names = archive.namelist()
         metadata = archive.read(f"mnistgpu-{version}.dist-info/METADATA").decode()
     assert f"\nVersion: {version}\n" in metadata
-    for name in ("py.typed", "models/digits.safetensors", "web/draw.html", "data/mnist"):
+    for name in (
+        "py.typed",
+        "models/digits.safetensors",
+        "web/draw.html",
+        "web/page/lab.html",
+        "web/words/en.toml",
+        "data/mnist",
+    ):
         assert any(each.startswith(f"mnistgpu/{name}") for each in names), name
     assert not any(each.startswith(("tests/", "docs/", "benchmarks/")) for each in names)
     tracked = subprocess.run(

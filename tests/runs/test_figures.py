@@ -208,6 +208,23 @@ def test_the_loss_of_the_results_is_that_of_the_last_row(dataset):
     assert outcome.results["train_loss"] == losses[-1] < min(losses[:-1])
 
 
+def test_a_row_is_about_the_steps_of_its_own_epoch(dataset):
+    """The mean loss and the share of right answers since the epoch began, not since the run did."""
+    settings = SMALL.changed(epochs=3, batch_size=200, validation=100)
+    history = training.train(settings, dataset, NUMPY).history
+    trainer, expected = (
+        Trainer(settings, data.split(dataset.train, 100, settings.seed)[0], NUMPY),
+        [],
+    )
+    for _ in range(3):
+        steps = [trainer.step() for _ in range(4)]
+        losses, right, images = (sum(float(each[i]) for each in steps) for i in range(3))
+        expected.append((losses / images, right / images))
+    assert [row.iteration for row in history] == [1, 4, 8, 12]
+    found = [(row.train_loss, row.train_accuracy) for row in history[1:]]
+    assert found == [pytest.approx(each, rel=1e-4) for each in expected]
+
+
 def test_the_search_ends_where_the_loss_explodes(dataset):
     """At four times the lowest loss so far; the picture would show nothing else."""
     curve = lr_finder.find(SMALL.changed(validation=0), dataset, NUMPY, 1e-4, 1e4, 81)

@@ -125,3 +125,19 @@ def test_every_command_takes_it(data, tmp_path):
         process.kill()
         process.communicate()
     assert checkpoint.load(path).taken > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"iterations": 20_000}, "after 7 of 20,000 iterations"),
+        ({"epochs": 2, "batch_size": 30, "validation": 100}, "after 7 of 54 iterations"),
+        ({"epochs": 2, "validation": 0}, "after 7 of 2 iterations"),
+    ],
+)
+def test_how_far_a_run_is(small_set, changes, sentence):
+    """800 images are left of 900, in 27 batches of 30."""
+    settings = mnistgpu.Settings(**changes)
+    assert stopped.of_run(7, settings, load(small_set)) == sentence
+    known = settings.epochs is None
+    assert stopped.of_run(7, settings, None) == (sentence if known else "after 7 iterations")

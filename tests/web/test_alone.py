@@ -159,7 +159,7 @@ def test_one_draws_and_it_answers(browser, tmp_path, size, scheme):
         assert "sure" in page.inner_text("#sure")
         watched.picture(f"alone-{size}-{scheme}-{digit}")
         page.click("#clear")
-    assert page.inner_text("#about") == "digits: 784-256-128-10, 235,146 parameters"
+    assert page.inner_text("#about") == "digits: 784-480-240-10, 494,650 parameters"
     assert not page.is_visible("#labels")  # nothing can be kept
     page.keyboard.press("5")
     assert watched.fits()

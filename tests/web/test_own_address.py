@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.web import ask
 
-from mnistgpu import cli
+from mnistgpu.commands import pages
 from mnistgpu.web import server
 from mnistgpu.web.door import Door
 
@@ -51,7 +51,7 @@ def test_the_command_serves_whom_it_was_started_for(monkeypatch, host, local, an
 
     monkeypatch.setattr(draw, "make_app", noted)
     monkeypatch.setattr(server, "serve", lambda app, bound: bound.close())
-    cli.draw(Path("shipped"), host=host, port=0, browser=False)
+    pages.draw(Path("shipped"), host=host, port=0, browser=False)
     (app,) = made
     (middleware,) = app.user_middleware
     ward = middleware.kwargs["door"]

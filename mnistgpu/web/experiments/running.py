@@ -233,7 +233,7 @@ def run(
     for each in experiment.runs:
         further = () if callbacks is None else callbacks(each.name)
         try:
-            trained.append(train_one(each, seed, mnist, further, stop))
+            trained.append(train_one(each, seed, images_of(each, mnist), further, stop))
         except (BackendError, UsageError) as error:
             raise DataError(f"{experiment.path}: [runs.{each.name}] {error}") from None
     return Result(experiment, seed, tuple(trained), time.perf_counter() - started)
@@ -257,11 +257,13 @@ def images_of(run: Run, dataset: Dataset) -> Dataset:
 
 
 def train_one(
-    run: Run, seed: int, mnist: Dataset, callbacks: Iterable[Callback], stop: Stop
+    run: Run, seed: int, dataset: Dataset, callbacks: Iterable[Callback], stop: Stop
 ) -> Trained:
-    """One run of an experiment."""
-    settings = run.settings.changed(seed=seed, validation=0)
-    changed, of_twists = twists.applied(run.twists, images_of(run, mnist), seed)
+    """One run of an experiment, on its images."""
+    settings = run.settings.changed(seed=seed)
+    if dataset.validation is not None:  # none are held out of those to train on
+        settings = settings.changed(validation=0)
+    changed, of_twists = twists.applied(run.twists, dataset, seed)
     kept = Kept()
     every = [*of_twists, kept, *callbacks]
     try:

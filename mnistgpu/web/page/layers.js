@@ -1,0 +1,117 @@
+// What the layers see: their outputs in the plane, histograms, dead units, first-layer weights.
+import { histogram } from "./charts.js";
+import { attempt } from "./notices.js";
+import { post } from "./server.js";
+import { bytes, canvas, onScheme, paint, signed } from "./tiles.js";
+import { newestPictures } from "./train.js";
+import { $, element, fixed, percent, say, whole } from "./words.js";
+
+const KINDS = ["weights", "gradients", "activations"];
+let waits = false, newest = null, ink = [];
+
+// One colour for each class, told apart by lightness too; the digits themselves are drawn, so that
+// no colour alone says which class a point is of.
+function colours(count) {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  return Array.from({ length: count }, (_, i) =>
+    `hsl(${Math.round(360 * i / count)} 75% ${(dark ? 66 : 30) + (i % 2 ? 6 : -4)}%)`);
+}
+
+export async function refresh() {
+  if (waits) return;
+  waits = true;
+  try {
+    const asked = { layer: +($("plane-layer").value || 1), method: $("plane-method").value || "pca" };
+    await attempt(async () => {
+      const found = await post("layers", asked);
+      if (found.step === null) { $("plane-says").textContent = say("layers.waiting"); return; }
+      newest = found;
+      draw();
+    }, error => { $("plane-says").textContent = error.message; });
+    if (newestPictures()) weights(newestPictures());
+  } finally {
+    waits = false;
+  }
+}
+
+function choices(box, values, words) {
+  if (box.options.length === values.length) return;
+  const chosen = box.value;
+  box.replaceChildren(...values.map(value => element("option", { value }, words(value))));
+  if (values.includes(chosen)) box.value = chosen;
+  box.onchange = () => refresh(true);
+}
+
+function draw() {
+  const { layer, points, labels, units, dead } = newest;
+  choices($("plane-layer"), units.map((_, i) => String(i + 1)), i => say("layers.one", { layer: i, units: whole(units[i - 1]) }));
+  choices($("plane-method"), newest.methods, name => say(`layers.method_${name}`));
+  plane(points, labels);
+  const tsne = newest.method === "tsne";
+  $("plane-says").textContent = say(tsne ? "layers.says_tsne" : "layers.says", { step: whole(newest.step), layer,
+    first: percent(newest.explained?.[0] ?? 0, 0), second: percent(newest.explained?.[1] ?? 0, 0) });
+  const count = dead.reduce((a, b) => a + b, 0);
+  $("dead").textContent = say("layers.dead", { count: whole(count),
+    each: dead.map((n, i) => say("layers.dead_of", { layer: i + 1, dead: whole(n), units: whole(units[i]) })).join(", ") });
+  $("dead").className = count ? "bad" : "soft";
+  histograms();
+}
+
+function plane(points, labels) {
+  const target = $("plane"), context = target.getContext("2d"), { width, height } = target;
+  const names = [...new Set(labels)].sort((a, b) => a - b);
+  ink = colours(names.length);
+  const [x, y] = [0, 1].map(axis => {
+    const all = points.map(point => point[axis]), low = Math.min(...all), high = Math.max(...all);
+    const side = axis ? height : width, span = high - low || 1;
+    return value => 14 + (value - low) / span * (side - 28);
+  });
+  context.clearRect(0, 0, width, height);
+  context.font = "600 15px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  points.forEach((point, i) => {
+    context.fillStyle = ink[names.indexOf(labels[i])];
+    context.fillText(labels[i], x(point[0]), height - y(point[1]));
+  });
+}
+
+function histograms() {
+  const list = $("histograms");
+  const kinds = KINDS.filter(kind => newest.histograms.some(each => each[kind]));
+  newest.histograms.forEach((each, i) => {
+    let row = list.children[i];
+    if (!row || row.dataset.kinds !== kinds.join()) {
+      const made = element("div", { "data-kinds": kinds.join() }, element("h3", {}, say("layers.layer_title", { layer: each.layer })),
+        element("div", { class: "fields" }, ...kinds.map(kind => element("figure", { "data-kind": kind }, element("figcaption", {}, say(`layers.${kind}`))))));
+      for (const figure of made.querySelectorAll("figure")) {
+        const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+        svg.setAttribute("role", "img");
+        svg.setAttribute("aria-label", say("layers.histogram_label", { kind: say(`layers.${figure.dataset.kind}`), layer: each.layer }));
+        figure.prepend(svg);
+      }
+      if (row) row.replaceWith(made); else list.append(made);
+      row = made;
+    }
+    for (const kind of kinds) if (each[kind]) {
+      const { edges, counts } = each[kind];
+      histogram(row.querySelector(`[data-kind=${kind}] svg`), { counts, low: edges[0], high: edges[edges.length - 1] });
+    }
+  });
+  while (list.children.length > newest.histograms.length) list.lastChild.remove();
+}
+
+function weights(state) {
+  const look = signed();
+  state.units.forEach((text, i) => {
+    const target = canvas($("all-units"), i);
+    target.setAttribute("role", "img");
+    target.setAttribute("aria-label", say("layers.unit", { unit: i }));
+    paint(target, bytes(text), state.width, look);
+  });
+  while ($("all-units").children.length > state.units.length) $("all-units").lastChild.remove();
+  const limit = fixed(state.limit, 2);
+  $("all-limit").textContent = say("train.limit", { less: `−${limit}`, more: `+${limit}` });
+}
+
+onScheme(() => newest && draw());
