@@ -1,6 +1,6 @@
 """What each part of a recipe is worth: validation accuracy with one thing changed at a time.
 
-Run:  python benchmarks/ablation.py [--recipes fast accurate strong] [--seeds 0 1 2]
+Run:  python benchmarks/ablation.py [--recipes fast accurate pure strong] [--seeds 0 1 2]
 
 10,000 training images are held out, and the test set is never read. `strong` trains for
 fewer epochs than the recipe (the table says how many), so only the differences to its first row
@@ -60,6 +60,18 @@ CHANGES = {
         },
         "no label smoothing": {"label_smoothing": 0.0},
     },
+    "pure": {
+        "as it is": {},
+        "no adversarial loss": {"adversarial": 0.0},
+        "adversarial size 1": {"adversarial": 1.0},
+        "adversarial size 3": {"adversarial": 3.0},
+        "no batch normalisation": {"batch_norm": False},
+        "two layers of 800": {"layers": "784-800-800-10"},
+        "input noise 0.3 besides": {"input_noise": 0.3},
+        "label smoothing 0.05": {"label_smoothing": 0.05},
+        "moving average of the weights": {"ema": 0.999},
+        "all pixels": {"min_ink": 0.0},
+    },
     "strong": {
         "as it is": {},
         "no elastic distortion": {"elastic": 0.0},
@@ -79,7 +91,7 @@ CHANGES = {
         },
     },
 }  # fmt: skip
-EPOCHS = {"fast": 2, "accurate": 29, "strong": 10}
+EPOCHS = {"fast": 2, "accurate": 29, "pure": 20, "strong": 10}
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument(

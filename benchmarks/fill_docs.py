@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 TABLES = {  # name between the marks, file that holds it
     "recipes": RESULTS / "recipes-numpy.md",
+    "board": RESULTS / "board.md",
     "classic-scan": RESULTS / "classic-scan.md",
     "ablation": RESULTS / "ablation.md",
     "transcript": RESULTS / "transcript.md",

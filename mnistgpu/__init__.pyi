@@ -1,5 +1,6 @@
 """The types of the front door, for type checkers; `__init__.py` resolves the names."""
 
+from mnistgpu.api.distilling import distill
 from mnistgpu.api.explaining import explain
 from mnistgpu.api.exporting import export
 from mnistgpu.api.fitting import fit, resume
@@ -9,7 +10,9 @@ from mnistgpu.api.model import Model, load, save
 from mnistgpu.api.reading import load_data
 from mnistgpu.api.run import Run
 from mnistgpu.api.studies import committee, compare, draw, evaluate, lr_find, plot, submit
+from mnistgpu.api.suggesting import suggest
 from mnistgpu.api.sweeping import sweep
+from mnistgpu.api.tuning import tune
 from mnistgpu.api.verifying import verify
 from mnistgpu.commands.doctor import doctor
 from mnistgpu.data import Dataset, Digits
@@ -57,6 +60,7 @@ __all__ = [
     "__version__",
     "committee",
     "compare",
+    "distill",
     "doctor",
     "draw",
     "evaluate",
@@ -73,7 +77,9 @@ __all__ = [
     "resume",
     "save",
     "submit",
+    "suggest",
     "sweep",
+    "tune",
     "verify",
 ]
 

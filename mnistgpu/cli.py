@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mnistgpu.commands import pages
+from mnistgpu.commands import learning, pages
 from mnistgpu.commands.flags import (
     CHECKPOINT_EVERY,
     CONTEXT,
@@ -202,16 +202,9 @@ def runs(
 @app.command()
 def recipes(json: JsonOption = False, version: VersionOption = False) -> None:
     """List the named recipes, with the purpose of each and the accuracy to expect."""
-    from mnistgpu.recipes import RECIPES
+    from mnistgpu.commands import describing
 
-    if json:
-        from mnistgpu.commands.output import as_json
-
-        print(as_json(RECIPES))
-        return
-    for name, recipe in RECIPES.items():
-        print(f"{name:<9} {recipe.purpose}")
-        print(f"{'':<9} {recipe.settings.layers}; {recipe.expect}")
+    describing.recipes(json)
 
 
 def lr_find(
@@ -353,6 +346,9 @@ def compare(
     from mnistgpu.commands import judging
 
     judging.compare(first, second, data, backend, json)
+
+
+learning.add_to(app)
 
 
 @app.callback()

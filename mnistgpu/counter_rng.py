@@ -35,7 +35,7 @@ MASK = 0xFFFFFFFFFFFFFFFF
 RUN = 16  # numbers that `noise` draws together: 64 bytes of float32, a cache line
 
 # Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
-INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM, TEST, MAKE, TWIST = range(10)
+INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM, TEST, MAKE, TWIST, ADVERSARIAL = range(11)
 
 
 @dataclass(frozen=True, eq=False)

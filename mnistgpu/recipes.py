@@ -29,6 +29,15 @@ _COMMON = Settings().changed(
     init="he", optimizer="adam", schedule="linear", warmup=0.15, center=True, validation=0
 )
 
+_ADVERSARIAL = _COMMON.changed(  # Miyato et al. 2017, appendix D
+    layers="784-1200-600-300-150-10",
+    batch_size=256,
+    learning_rate=0.002,
+    min_ink=0.01,
+    batch_norm=True,
+    adversarial=2.0,
+)
+
 RECIPES = {
     "classic": Recipe(
         Settings(),
@@ -76,6 +85,16 @@ RECIPES = {
         ),
         "The best without deformations: `accurate`, wider and for longer.",
         "99.1% in two minutes on two cores",
+    ),
+    "pure": Recipe(
+        _ADVERSARIAL.changed(epochs=60),
+        "Without deformations, and further than `long`: answers that no small change may move.",
+        "not yet measured over five seeds; see docs/recipes.md",
+    ),
+    "few": Recipe(
+        _ADVERSARIAL.changed(epochs=50),
+        "Few labels, and many images without: give those with --unlabeled.",
+        "not yet measured over five draws of labels; see docs/recipes.md",
     ),
     "strong": Recipe(
         _COMMON.changed(

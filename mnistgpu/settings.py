@@ -70,6 +70,11 @@ def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def is_setting(name: str) -> bool:
+    """Whether this is the name of a setting, its own or another one such as alpha."""
+    return name in {knob.name for knob in fields(Settings)} or name in other_names()
+
+
 def other_names() -> dict[str, str]:
     """Names from flags, such as alpha, and the settings that they stand for."""
     return {
@@ -81,6 +86,8 @@ def other_names() -> dict[str, str]:
 
 def plain(name: str, value: Any) -> Any:
     """The value of a setting as it is kept: layers as text, a number of NumPy as one of Python."""
+    if name in ("unlabeled", "teacher"):
+        return value  # `fit` takes arrays, or a network, under this name
     if hasattr(value, "tolist"):
         value = value.tolist()
     if name == "class_weight":
@@ -231,6 +238,15 @@ class Settings:
     hidden_dropout: float = setting(
         0.0, "Dropout: share of the hidden units set to 0 at each step.", number(0, 1)
     )
+    adversarial: float = setting(
+        0.0,
+        "Virtual adversarial loss: no change to an image of this length (ink is 1) moves answers.",
+        number(0),
+    )
+    unlabeled: str | None = setting(
+        None,
+        "Images without labels, to learn from by --adversarial, as --data takes them.",
+    )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
         0.0,
@@ -276,6 +292,11 @@ class Settings:
         0, "With --from: keep so many of its first layers as they are.", whole(0, 100)
     )
 
+    teacher: str | None = setting(
+        None,
+        "Learn the answers of this trained network or committee in place of the labels.",
+    )
+
     orientation: str = setting(
         "by-name",
         "How files of --data store images: {names}. by-name turns those of EMNIST upright.",
@@ -290,6 +311,11 @@ class Settings:
         elif self.iterations is None:
             raise UsageError("give --iterations or --epochs")
         _ = self.sizes
+        if self.unlabeled is not None and self.adversarial == 0:
+            raise UsageError(
+                "--unlabeled needs --adversarial, such as --adversarial 2: without it nothing is "
+                "learnt from images that have no label"
+            )
         if self.freeze and self.from_run is None:
             raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
         if self.momentum != MOMENTUM and not OPTIMIZERS[self.optimizer].has_momentum:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -190,7 +189,7 @@ def begin(
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting
-        from mnistgpu.commands.training import carry_out
+        from mnistgpu.commands.training import carry_out, remove_unused
         from mnistgpu.runs.run_directory import new_path
 
         dataset = reading.result()
@@ -204,13 +203,6 @@ def begin(
             remove_unused(path)
 
 
-def remove_unused(path: Path) -> None:
-    """Remove the directory that was made for a run, if the run was not begun."""
-    with contextlib.suppress(OSError):  # not empty, once it was
-        path.rmdir()
-        path.parent.rmdir()
-
-
 def begin_on_ranks(
     ranks: Any,
     recipe: str | None,
@@ -222,7 +214,7 @@ def begin_on_ranks(
 ) -> None:
     """As `begin`, on each of the ranks that share the run; rank 0 chooses the directory."""
     from mnistgpu.api import fitting
-    from mnistgpu.commands.training import carry_out
+    from mnistgpu.commands.training import carry_out, remove_unused
     from mnistgpu.runs.run_directory import new_path
 
     path = out or ranks.first(new_path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnistgpu import backend as backends
 from mnistgpu.api import run as runs_of
+from mnistgpu.api import teaching
 from mnistgpu.api.given_events import events_of, introduced, with_settings_of
 from mnistgpu.api.inputs import (
     AnyPath,
@@ -29,6 +30,7 @@ from mnistgpu.api.job import (
     check_alike,
     check_shared,
     check_steered,
+    described,
     device_of,
     display_of,
     in_front,
@@ -37,8 +39,10 @@ from mnistgpu.api.job import (
 )
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
+from mnistgpu.data import Dataset
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import UsageError
+from mnistgpu.models.model import Model
 from mnistgpu.recipes import with_preset
 from mnistgpu.runs import checkpoint, checks, run_directory
 from mnistgpu.runs import resume as resuming
@@ -63,6 +67,8 @@ def fit(
     test: Any = None,
     validation: Any = None,
     sample_weight: Any = None,
+    unlabeled: Any = None,
+    teacher: Any = None,
     backend: str | Backend | None = None,
     out: AnyPath | None = None,
     progress: bool | Display | None = None,
@@ -92,6 +98,10 @@ def fit(
         labels). By default as many as the recipe says, but at most a tenth.
     sample_weight: how much each training image counts, (N,) of at least 0: losses are a weighted
         mean, divided by the sum of the weights of the batch. Times the weights of `class_weight`.
+    unlabeled: images without labels, to learn from by `adversarial`: an array as X, Digits, or a
+        path. An epoch is a pass through them, and each step has labelled images besides.
+    teacher: a network or committee (Model, Run or path) whose answers are learnt in place of the
+        labels, see `distill`.
     backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.
     out: the directory to save the run in. Without it nothing is written.
     progress: True prints what the command line prints (a bar on a terminal, else lines), False
@@ -138,18 +148,22 @@ def fit(
     if start is not None:
         settings = {**renamed(settings), "from_run": start}
     same = settings | {"recipe": recipe, "deform": deform, "from_run": start and start.name}
+    if teacher is not None:
+        settings = {**settings, "teacher": in_front(shared, lambda: teaching.setting_of(teacher))}
+    same |= {"unlabeled": None if unlabeled is None else described(unlabeled)}
     check_alike(shared, X, y, settings=same, backends=getattr(backend, "name", backend))
     bar = display.shows_bars
     made, dataset = in_front(
         shared,
         lambda: settings_and_data(
-            X, y, recipe, deform, settings, test, validation, bar, sample_weight
+            X, y, recipe, deform, settings, test, validation, bar, sample_weight, unlabeled
         ),
     )
     chosen = backend_of(device_of(shared, backend))
     checks.check_fit(made, dataset)
     check_backend(made, chosen)
     check_shared(made, chosen, shared)
+    teachers = taught_by(made, dataset, teacher, shared)
     machine = checkpoint.machine(chosen, 1 if shared is None else shared.size)
     changes = given.events(made, dataset, machine)
     parameters = None if start is None else start.parameters(made, dataset)
@@ -167,6 +181,7 @@ def fit(
         watch,
         shared,
         parameters,
+        teachers,
         changes,
         steering,
     )
@@ -189,6 +204,8 @@ def resume(
     test: Any = None,
     validation: Any = None,
     sample_weight: Any = None,
+    unlabeled: Any = None,
+    teacher: Any = None,
     backend: str | Backend | None = None,
     out: AnyPath | None = None,
     progress: bool | Display | None = None,
@@ -205,10 +222,11 @@ def resume(
 ) -> Run:
     """Go on with the run in a directory, bit for bit as if it had never stopped.
 
-    run: the directory. X, y, test, validation, sample_weight: the data of the run, if it was begun
-        with arrays; otherwise they are read from where they were. Of the settings only `iterations`
-        or `epochs` may change. out: another directory to go on in. The rest is as for `fit`, and
-        the backend is that of the run by default.
+    run: the directory. X, y, test, validation, sample_weight, unlabeled: the data of the run, if it
+        was begun with arrays; otherwise they are read from where they were. teacher: the network
+        whose answers it learns, likewise. Of the settings only `iterations` or `epochs` may change.
+        out: another directory to go on in. The rest is as for `fit`, and the backend is that of the
+        run by default.
 
     Raises what `fit` raises, and DataError if there is no checkpoint or the data are not the same.
     """
@@ -238,7 +256,7 @@ def resume(
         bar = display.shows_bars
         dataset = in_front(
             shared,
-            lambda: data_of_run(saved, directory, X, y, test, pair, bar, sample_weight),
+            lambda: data_of_run(saved, directory, X, y, test, pair, bar, sample_weight, unlabeled),
         )
         if not in_place:
             in_front(shared, lambda: new_directory(held, path, made, dataset, force))
@@ -261,10 +279,28 @@ def resume(
             snapshots,
             watch,
             shared,
+            teachers=taught_by(made, dataset, teacher, shared),
             steering=steering,
         )
         done = job.run(path, saving, saved, notes)
     return replace(done, go_on=partial(resume, path, dataset))
+
+
+def taught_by(
+    settings: Settings, dataset: Dataset, given: Any, ranks: Ranks | None
+) -> tuple[Model, ...]:
+    """The networks whose answers a run with these settings learns; none without a teacher."""
+    if settings.teacher is None:
+        if given is not None:
+            raise UsageError(
+                "--teacher: the run was begun without one, and its steps so far would have been "
+                "others; train anew, or leave --teacher out"
+            )
+        return ()
+    where = settings.teacher
+    teachers = in_front(ranks, lambda: teaching.teachers_of(where, given))
+    teaching.check(teachers, settings, dataset)
+    return teachers
 
 
 def begun_run(

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnistgpu import backend as backends
 from mnistgpu import data, models, recipes
-from mnistgpu.api import reading
+from mnistgpu.api import reading, unlabeled
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits, arrays
 from mnistgpu.data.classes import DIGITS
@@ -115,21 +115,25 @@ def data_of_run(
     validation: Any = None,
     bar: bool = False,
     sample_weight: Any = None,
+    others: Any = None,
 ) -> Dataset:
     """The Dataset that the run in a directory was begun with: from where it was read, or as given.
+
+    others: its images without labels, if they are not where they were.
 
     DataError if it is not the same any more.
     """
     where, settings = saved.data if X is None else X, saved.settings
     dataset = training_data(where, y, settings.orientation, test, validation, bar)
     dataset = with_weights(dataset, sample_weight)
+    dataset = unlabeled.as_before(dataset, others, settings, bar)
     if dataset.digest != saved.data_digest:  # the set of a Run is prepared already
         dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{dataset.source}: not the data that {directory} was trained on (their digest is "
             f"{dataset.digest[:16]}, not {saved.data_digest[:16]}); give those with --data (in "
-            "Python as X and y, with their sample_weight if they had one)"
+            "Python as X and y, with their sample_weight and unlabeled if they had some)"
         )
     return dataset
 
@@ -144,23 +148,29 @@ def settings_and_data(
     validation: Any = None,
     bar: bool = False,
     sample_weight: Any = None,
+    others: Any = None,
 ) -> tuple[Settings, Dataset]:
-    """The settings and the digits of a new run.
+    """The settings and the digits of a new run. others: images without labels, if there are any.
 
     Without layers among the changes, the first and the last layer of the recipe follow the data.
     validation: a number or a share of the training images to hold out, or a pair (images, labels).
     Without either it is the number of the recipe, but no more than a tenth of the training images.
     """
     changes, pair = with_validation(changes, validation)
+    others = changes.get("unlabeled") if others is None else others
+    if others is not None:
+        changes = {**changes, "unlabeled": unlabeled.setting_of(others)}
     start, begun = start_of(changes.get("from_run")), None
     if start is not None:
         changes, begun = {**changes, "from_run": start.name}, start.settings(recipe)
     settings = recipes.settings_of(recipe, deform, changes, begun)
     dataset = training_data(X, y, settings.orientation, test, pair, bar)
-    dataset = with_weights(dataset, sample_weight)
+    dataset = with_weights(unlabeled.detached(dataset), sample_weight)
     if "layers" not in changes:
         settings, dataset = following(settings, dataset)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
+    if others is not None:
+        dataset = unlabeled.attached(dataset, others, settings, bar)
     count = len(dataset.train)
     if "validation" in changes:
         held_out = number_of(settings.validation, count)
@@ -262,7 +272,7 @@ def network_of(given: Any) -> Model | Committee:
     if is_path(given):
         path = models.SHIPPED if str(given) == "shipped" else Path(given)
         if stopped.is_stopped(path):
-            trained, _, how_far = stopped.read(path, reading.load_data)
+            trained, _, how_far = stopped.read(path, reading.load_data, unlabeled.complete)
             warn(stopped.sentence(path, how_far))
             return trained
         found_there = committee.load(path)

@@ -15,6 +15,7 @@ from mnistgpu.api.model import Model
 from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset, Digits
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.errors import Note, RunError, StoppedError, UsageError, warn
 from mnistgpu.runs import checkpoint, events_file, run_directory, training, watching
 from mnistgpu.runs.callbacks import Callback
@@ -64,11 +65,12 @@ class Job:
         watch: bool | Mapping[str, Any],
         ranks: Ranks | None = None,
         start: np.ndarray | None = None,  # the parameters to begin with
+        teachers: Sequence[Trained] = (),  # whose answers are learnt
         events: Events | None = None,
         steering: Steering | None = None,
     ):
         self.settings, self.dataset, self.backend = settings, dataset, backend
-        self.callbacks, self.start = callbacks, start
+        self.callbacks, self.start, self.teachers = callbacks, start, teachers
         self.events, self.steering = events, steering
         self.stop = Stop() if stop is None else stop
         if on_interrupt not in (None, "raise", "return"):
@@ -130,6 +132,7 @@ class Job:
                         resumed,
                         ranks,
                         self.start,
+                        self.teachers,
                         self.events,
                         self.steering,
                     )

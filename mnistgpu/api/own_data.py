@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import data, models
-from mnistgpu.api import reading
+from mnistgpu.api import reading, unlabeled
 from mnistgpu.api.inputs import is_path, labelled_digits, network_of
 from mnistgpu.data import Dataset, Digits
 from mnistgpu.errors import DataError, UsageError
@@ -109,8 +109,11 @@ def dataset_of(
 def loaded(trained: Model | Committee, path: str | None) -> Dataset:
     """The set at a path, read as it was when the network was trained on it."""
     dataset = reading.load_data(path, trained.orientation)
-    share = members_of(trained)[0].settings.get("test_share", 0.0)
-    return data.prepared(dataset, trained.sizes[-1], share)
+    own = members_of(trained)[0].settings
+    dataset = data.prepared(dataset, trained.sizes[-1], own.get("test_share", 0.0))
+    if own.get("unlabeled") is not None:
+        dataset = unlabeled.as_before(dataset, None, from_dict(own, repr(trained)))
+    return dataset
 
 
 def origin_of(given: Any, digest: str) -> Origin | None:

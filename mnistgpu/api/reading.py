@@ -47,16 +47,18 @@ def load_digits(
     orientation: str = "by-name",
     *,
     bar: bool = False,
+    first: str = "test",
 ) -> data.Digits:
     """The images at a path, as for `data.load_digits`; also a folder of pictures.
 
-    like: a network whose classes and grey levels they have. bar: as for `load_data`.
+    like: a network whose classes and grey levels they have. bar: as for `load_data`. first: the
+    part of a set that is read, if it has that.
     """
     if holds_pictures(files.path_of(path, "data")):
         from mnistgpu.pictures import folder
 
-        return folder.load_digits(Path(path), like, bar)
-    return data.load_digits(path, like, orientation)
+        return folder.load_digits(Path(path), like, bar, first)
+    return data.load_digits(path, like, orientation, first)
 
 
 def holds_pictures(path: Path) -> bool:

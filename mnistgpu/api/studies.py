@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistgpu.api import reading
+from mnistgpu.api import reading, unlabeled
 from mnistgpu.api.inputs import (
     AnyPath,
     backend_of,
@@ -166,6 +166,10 @@ def lr_find(
     made, dataset = settings_and_data(
         X, y, recipe, deform, settings, None, validation, sample_weight=sample_weight
     )
+    if made.teacher is not None:
+        raise UsageError(
+            "--teacher: the search for a learning rate learns from labels; leave it out"
+        )
     parameters = None if start is None else start.parameters(made, dataset)
     chosen = backend_of(backend)
     curve = lr_finder.find(made, dataset, chosen, steps=int(steps), start=parameters)
@@ -221,7 +225,7 @@ def plot(
     from mnistgpu.reports import plots, run_report, study_plots
 
     if stopped.is_stopped(directory):
-        trained, rows, how_far = stopped.read(directory, reading.load_data)
+        trained, rows, how_far = stopped.read(directory, reading.load_data, unlabeled.complete)
         warnings.warn(stopped.sentence(directory, how_far), stacklevel=2)
         columns = history.as_columns(rows)
     else:

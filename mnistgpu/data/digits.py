@@ -36,6 +36,7 @@ class Digits:
     notes: tuple[str, ...] = ()  # sentences that say what was recognised, turned or left out
     ids: Ids | None = None  # the column of a table that numbers or names the images
     weights: np.ndarray | None = None  # (N,) float64, positive: how much each image counts
+    unlabeled: np.ndarray | None = None  # (U, pixels): others to learn from, without labels
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,8 +48,8 @@ class Digits:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images, labels and any weights: the same for equal digits from any
-        format.
+        """SHA-256 of shape, images, labels, any weights and images without labels: the same for
+        equal digits from any format.
         """
         shape = "x".join(map(str, (len(self), *self.image_shape)))
         kind = "unlabelled" if self.labels is None else "labelled"
@@ -60,6 +61,9 @@ class Digits:
         if self.weights is not None:
             content.update(b"weights")
             content.update(np.ascontiguousarray(self.weights).data)
+        if self.unlabeled is not None:
+            content.update(b"unlabeled")
+            content.update(np.ascontiguousarray(self.unlabeled).data)
         return content.hexdigest()
 
 

@@ -59,16 +59,17 @@ def load_digits(
     path: str | os.PathLike[str],
     like: Alike | None = None,
     orientation: str = "by-name",
+    first: str = "test",
 ) -> Digits:
     """The images at a path, as for `load`, with their labels if there are any.
 
-    If the path has a training and a test part, the images are those of the test part.
+    If the path has a training and a test part, the images are those of the part `first`.
     like: the training set or the network whose image shape, grey levels and classes are applied.
     """
     if made_data.is_made(path):
         return made_data.test_part(path)
     found = finding.find(path, orientation)
-    for name in (UNLABELLED, "test", "train", "validation"):
+    for name in (UNLABELLED, first, "test", "train", "validation"):
         if name in found.readers:
             return made(found.readers[name](), like, found.notes)
     raise DataError(f"{path}: holds no images; save them as x_test with numpy.savez")

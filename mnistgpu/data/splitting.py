@@ -34,7 +34,8 @@ def split(digits: Digits, validation: float, seed: int) -> tuple[Digits, Digits 
     if held_out == 0:
         return digits, None
     mask = drawn(digits, held_out, seed, counter_rng.SPLIT)
-    return selection(digits, ~mask, "to train on"), selection(digits, mask, "held out")
+    held = replace(digits, unlabeled=None)
+    return selection(digits, ~mask, "to train on"), selection(held, mask, "held out")
 
 
 def drawn(digits: Digits, number: int, seed: int, purpose: int) -> np.ndarray:
@@ -75,7 +76,7 @@ def with_test(dataset: Dataset, share: float) -> Dataset:
         )
     mask = drawn(train, number, 0, counter_rng.TEST)
     kept, test = selection(train, ~mask, "to train on"), selection(train, mask, "for the test")
-    return replace(dataset, train=kept, test=replace(test, notes=()))
+    return replace(dataset, train=kept, test=replace(test, notes=(), unlabeled=None))
 
 
 def for_outputs(dataset: Dataset, outputs: int) -> Dataset:

@@ -1,7 +1,8 @@
-"""Which form of inputs and shards a precision has: the one place that chooses between them."""
+"""Which form of inputs and shards a run has: the one place that chooses between them."""
 
 from __future__ import annotations
 
+from mnistgpu.engine.adversarial import AdversarialShard
 from mnistgpu.engine.exact_inputs import ExactInputs
 from mnistgpu.engine.exact_shard import ExactShard
 from mnistgpu.engine.inputs import Inputs
@@ -16,4 +17,6 @@ def inputs_of(settings: Settings) -> type[Inputs]:
 
 def shard_of(settings: Settings) -> type[Shard]:
     """What computes the gradient of a shard."""
-    return ExactShard if settings.is_exact else Shard
+    if settings.is_exact:
+        return ExactShard
+    return AdversarialShard if settings.adversarial > 0 else Shard

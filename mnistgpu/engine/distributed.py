@@ -22,13 +22,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.engine.gradient import (
-    Communicator,
-    Engine,
-    images_in,
-    rows_of_a_shard,
-    undivided,
-)
+from mnistgpu.engine.batches import images_in
+from mnistgpu.engine.gradient import Communicator, Engine, rows_of_a_shard, undivided
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.settings import Settings

@@ -21,10 +21,12 @@ import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, array_namespace, on_device_of
-from mnistgpu.counter_rng import DEFORM, DROPOUT, NOISE, Key
+from mnistgpu.counter_rng import ADVERSARIAL, DEFORM, DROPOUT, NOISE, Key
 from mnistgpu.engine.arithmetic import shard_of
+from mnistgpu.engine.batches import images_in
 from mnistgpu.engine.inputs import Chance, Inputs, Keys
 from mnistgpu.engine.shard import Shard
+from mnistgpu.engine.teacher import Teacher
 from mnistgpu.engine.threads import one_blas_thread, workers
 from mnistgpu.errors import UsageError
 from mnistgpu.maths import regularize
@@ -91,6 +93,7 @@ class Engine:
         self.xp = xp = array_namespace(theta, images, labels)
         on_cpu = xp.__name__ == "numpy"
         self.settings, self.inputs, self.theta = settings, inputs, theta
+        self.teacher: Teacher | None = None
         self.sizes = (inputs.pixels, *settings.sizes[1:])
         self.images = inputs.crop(images)
         self.labels = xp.astype(labels, xp.int64)
@@ -99,6 +102,8 @@ class Engine:
         one_hot = network.one_hot(classes, self.sizes[-1], settings.dtype)
         smoothing = settings.label_smoothing
         self.targets = one_hot * (1.0 - smoothing) + smoothing / self.sizes[-1]  # a column a class
+        if settings.unlabeled is not None:  # the label after the last class means none
+            self.targets = xp.concat([self.targets, xp.zeros_like(self.targets[:, :1])], axis=1)
         rows = shard_rows or rows_of_a_shard(settings, batch_rows, on_cpu)
         unit = undivided(settings, batch_rows)
         self.shard_rows = -(-rows // unit) * unit
@@ -126,7 +131,15 @@ class Engine:
         """A worker's shard for this engine's settings and inputs, by default of the plain form."""
         kind = kind or shard_of(self.settings)
         how = self.settings, self.inputs, self.targets, self.group
-        return kind(theta, self.sizes, *how, gradient)
+        shard = kind(theta, self.sizes, *how, gradient)
+        shard.teacher = self.teacher
+        return shard
+
+    def learn_from(self, teacher: Teacher) -> None:
+        """Take a teacher's answers in place of labels, from the next gradient on."""
+        self.teacher = teacher
+        for shard in self.shards:
+            shard.teacher = teacher
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Engine]:
@@ -259,11 +272,6 @@ class Engine:
                 old += taken_in * new
 
 
-def images_in(rows: Array | slice) -> int:
-    """How many images these rows are: indices (m,), or a slice."""
-    return rows.stop - rows.start if isinstance(rows, slice) else int(rows.shape[0])
-
-
 def statistics_shares(taken: int) -> tuple[float, float]:
     """The factors of the old running statistics and of the batch's, in the step after `taken`.
 
@@ -301,14 +309,15 @@ def draws(settings: Settings) -> list[tuple[int, ...]]:
     ):
         found += [(purpose,)] if of_inputs > 0 else []
         found += [(purpose, layer) for layer in hidden] if of_layers > 0 else []
-    return found
+    return found + ([(ADVERSARIAL,)] if settings.adversarial > 0 else [])
 
 
 def is_plain(settings: Settings) -> bool:
-    """Whether a step draws no random numbers, keeps no statistics and has ReLU units alone: then
-    products take most of its time, and its calls can be bound.
+    """Whether a step draws no random numbers, keeps no statistics, has no teacher and ReLU units
+    alone: then products take most of its time, and its calls can be bound.
     """
-    return not (draws(settings) or settings.batch_norm or settings.activation != "relu")
+    more = settings.batch_norm or settings.activation != "relu" or settings.teacher is not None
+    return not (draws(settings) or more)
 
 
 def normalized_together(batch_rows: int) -> int:

@@ -58,6 +58,14 @@ def inked(images: Array, min_ink: float) -> np.ndarray:
     return keep
 
 
+def changing(images: np.ndarray) -> np.ndarray:
+    """Which columns of images (N, pixels) are not the same in all rows: (pixels,) bool."""
+    pairs = [(piece.min(axis=0), piece.max(axis=0)) for piece in pieces_of(images)]
+    lowest, highest = (np.stack(each) for each in zip(*pairs, strict=True))
+    found: np.ndarray = lowest.min(axis=0) < highest.max(axis=0)
+    return found
+
+
 class Inputs:
     """How the images of one training set become columns of activations.
 
@@ -96,6 +104,7 @@ class Inputs:
         # 1/255 may scale the products of the first layer instead of the pixels: cheaper if it has
         # few units, for the same result but rounding
         disturbed = self.deforming or settings.input_noise > 0 or settings.input_dropout > 0
+        disturbed = disturbed or settings.adversarial > 0 or settings.teacher is not None
         few = FEW_UNITS * settings.sizes[1] <= settings.sizes[0]
         plain = few and not disturbed and not settings.center
         self.in_bytes = (
@@ -118,6 +127,12 @@ class Inputs:
             if self.scale != 1.0:
                 mean = mean / 255.0  # whose last bit may differ from a product with 1/255
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
+        # 1 for pixels that an adversarial change may move, (n_0, 1); None: it may move all
+        self.changing: Array | None = None
+        if settings.adversarial > 0 and not self.deforming:
+            moves = changing(images)[keep]
+            if not moves.all():
+                self.changing = xp.asarray(moves[:, None].astype(settings.dtype), **where)
 
     def crop(self, images: Array) -> Array:
         """The selected pixels of images (N, pixels), once for the whole set if nothing deforms."""

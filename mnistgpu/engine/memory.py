@@ -46,6 +46,8 @@ def explained(train: Train) -> Train:
             images = len(dataset.train) - number_of(settings.validation, len(dataset.train))
             if isinstance(dataset.train.images, MappedImages) and backend.name == "numpy":
                 images = min(images, 2 * LENGTH)  # which are in memory together
+            if dataset.train.unlabeled is not None:
+                images += len(dataset.train.unlabeled)
             message = sentence(settings, images, free, backend, dataset.train.images.itemsize)
         raise OutOfMemoryError(message)
 
@@ -143,8 +145,12 @@ def bytes_of_an_image(settings: Settings) -> int:
         pixels += 40
     if settings.input_noise > 0 or settings.input_dropout > 0:
         pixels += random_words
+    if settings.adversarial > 0:  # the direction, the changed image, and what makes them
+        pixels += 3 * item_bytes(settings) + random_words
     unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one
     if settings.batch_norm:
+        unit += 2 * item_bytes(settings)
+    if settings.teacher is not None:  # the layers of a member, if it is of the same size
         unit += 2 * item_bytes(settings)
     if settings.activation != "relu":
         unit += 5 * item_bytes(settings)

@@ -15,6 +15,7 @@ from mnistgpu.backend import Array, array_namespace, has_out, on_device_of, with
 from mnistgpu.counter_rng import DROPOUT, NOISE
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.products.precision import matmul_in
+from mnistgpu.engine.teacher import Teacher
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -49,6 +50,7 @@ class Shard:
         self.right: Any = 0
         # of each shard since the first: its images, mean and variance of each normalised layer
         self.statistics: list[tuple[int, list[tuple[Array, Array]]]] = []
+        self.teacher: Teacher | None = None  # whose answers are learnt, in place of labels
         self.largest: Array | None = None  # numbers that must stay in a range, see `out_of_range`
         self._addend = xp.empty_like(theta)
         self.gradients = network.layers(self.gradient, sizes)
@@ -89,8 +91,14 @@ class Shard:
         """
         buffers = self.buffers_for(X.shape[1])
         sums, b = self.forward(X, buffers, chance), self.params[-1][1]
-        how = self.targets, scale, buffers, self.matmul, weights
-        dZ, loss, right = head(sums, b, labels, *how)
+        how = scale, buffers, self.matmul, weights
+        if self.teacher is None:
+            dZ, loss, right = head(sums, b, labels, self.targets, *how)
+        else:  # a target for each image, and labels for the right answers alone
+            xp, places = self.xp, self.xp.arange(X.shape[1], **on_device_of(X))
+            right = xp.count_nonzero(xp.argmax(sums + b, axis=0) == labels)
+            Y = self.teacher.answers(X, self.matmul)
+            dZ, loss, _ = head(sums, b, places, Y, *how)
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         del buffers.A[0]  # so that the next shard's images can take this memory
         if first:
@@ -160,13 +168,17 @@ class Shard:
             if layer > 0:
                 dA = buffers.dZ[layer - 1]
                 self.matmul(self.params[layer][0].T, dZ, out=dA)
-                if settings.hidden_dropout > 0:
-                    dA *= buffers.kept[layer - 1]
-                if settings.activation == "relu":
-                    keep_where_positive(dA, buffers.Z[layer - 1])  # which holds A_layer
-                else:
-                    dA *= buffers.slope[layer - 1]
+                self.bend(dA, buffers, layer - 1)
                 dZ = dA
+
+    def bend(self, slopes: Array, buffers: Buffers, layer: int) -> None:
+        """slopes *= dA/dZ of a hidden layer 0, 1, ..., with its dropout, element by element."""
+        if self.settings.hidden_dropout > 0:
+            slopes *= buffers.kept[layer]
+        if self.settings.activation == "relu":
+            keep_where_positive(slopes, buffers.Z[layer])  # which holds A
+        else:
+            slopes *= buffers.slope[layer]
 
     def multiply(self, left: Array, right: Array, out: Array, layer: int) -> None:
         """out = left @ right, where `right` are the activations of a layer, or their transpose."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import Array, Backend, array_namespace, on_device_of
-from mnistgpu.counter_rng import Key
 from mnistgpu.data import Digits
 from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
-from mnistgpu.data.windows import Windows, windows_of
+from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.gradient import (
-    Communicator,
-    Engine,
-    images_in,
-    statistics_shares,
-    weighted_means,
-)
+from mnistgpu.engine.batches import Batches, MixedBatches, Shift, images_in
+from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Inputs, Keys
+from mnistgpu.engine.teacher import Teacher, Trained
 from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -46,85 +42,6 @@ class Shared(Protocol):
         """Copy these vectors, or all, from the processes into the trainer."""
 
 
-class Shift(NamedTuple):
-    """How steps are counted after the batch size has changed within a run, after step `since`.
-
-    A step has the place in the epochs that it would have `ahead` steps later (before it, if that is
-    negative) in a run which had this batch size from the beginning.
-    """
-
-    since: int = 0
-    ahead: int = 0
-
-
-class Batches:
-    """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
-
-    With `labels` (images,) the 1s and 7s of a batch are its last rows. With `windows` these say
-    which rows are shuffled with each other.
-    """
-
-    def __init__(
-        self,
-        key: Key,
-        images: int,
-        batch_size: int | None,
-        labels: Array | None = None,
-        windows: Windows | None = None,
-        shift: Shift = Shift(),  # noqa: B008  # frozen
-    ):
-        self.images, self.size, self.windows = images, batch_size or images, windows
-        self.shift = shift
-        self._labels = labels  # if the images are sorted within a batch
-        self.per_epoch = math.ceil(images / self.size)
-        self.key = counter_rng.fold_in(key, counter_rng.SHUFFLE)
-        self._epoch, self._order = -1, None
-
-    def place(self, steps: int) -> int:
-        """Where in the epochs the step after so many is: its number if all batches had this size.
-
-        It is a multiple of `per_epoch` at the beginning of an epoch.
-        """
-        return steps + self.shift.ahead
-
-    def seen(self, steps: int) -> int:
-        """How many images so many steps have trained on; an image counts in every epoch.
-
-        Of steps after a change of the batch size, the difference of two such numbers counts.
-        """
-        epochs, batches = divmod(self.place(steps), self.per_epoch)
-        return epochs * self.images + batches * self.size
-
-    def rows(self, step: int, count: int = 1) -> Array | slice:
-        """Rows of step 0, 1, ...: indices (m,), or a slice for a full batch.
-
-        The last batch of an epoch is short if the images do not divide evenly. `count` steps of one
-        epoch have their rows one after the other.
-        """
-        if self.size == self.images:
-            return slice(0, self.images)
-        epoch, batch = divmod(self.place(step), self.per_epoch)
-        begin, end = batch * self.size, min((batch + count) * self.size, self.images)
-        if self.windows is None:
-            return self.order(epoch)[begin:end]
-        return self.sorted(self.windows.rows(counter_rng.fold_in(self.key, epoch), begin, end))
-
-    def order(self, epoch: int) -> Array:
-        """All rows (images,) in the order of an epoch of batches."""
-        if epoch != self._epoch:
-            key = counter_rng.fold_in(self.key, epoch)
-            self._epoch, self._order = epoch, None  # so that no two orders are held
-            self._order = self.sorted(counter_rng.permutation(key, self.images))
-        return self._order
-
-    def sorted(self, rows: Array) -> Array:
-        """Rows of whole batches, with the 1s and 7s of each at its end if that is wanted."""
-        if self._labels is None:
-            return rows
-        labels = array_namespace(rows).take(self._labels, rows)
-        return augment.ones_and_sevens_last(rows, labels, self.size)
-
-
 class Trainer:
     """A training run between two steps: parameters, what the optimiser remembers, the step count.
 
@@ -140,8 +57,9 @@ class Trainer:
         communicator: Communicator | None = None,
         start: np.ndarray | None = None,
         shift: Shift = Shift(),  # noqa: B008  # frozen
+        teachers: Sequence[Trained] = (),
     ):
-        self.digits, self.backend = digits, backend
+        self.digits, self.backend, self.teachers = digits, backend, teachers
         self.communicator = communicator  # of the ranks that share the steps, if there are any
         # the parameters of the plain network, on all pixels, to begin with; None for first weights
         self.start = start
@@ -163,14 +81,19 @@ class Trainer:
     ) -> None:
         """Make all that follows from settings and data; by default also the first parameters."""
         digits, backend = self.digits, self.backend
-        labels, images = backend.asarray(digits.labels), there(digits.images, backend)
         with_classes = weighted(digits, digits, settings.class_weight, settings.sizes[-1])
-        counted = scaled(with_classes.weights)
+        counted, others = scaled(with_classes.weights), digits.unlabeled
+        if others is not None:
+            digits, counted = with_others(digits, others, counted, settings.sizes[-1])
+        labels, images = backend.asarray(digits.labels), there(digits.images, backend)
         weights = None if counted is None else backend.asarray(counted)
         self.settings = settings
         sorts, size = settings.deformation.sorts, settings.batch_size or len(digits)
         windows, with_places = windows_of(digits.images, images), labels if sorts else None
         self.batches = Batches(self.key, len(digits), size, with_places, windows, shift)
+        if others is not None:
+            of_both = len(digits) - len(others), len(others)
+            self.batches = MixedBatches(self.key, *of_both, settings.batch_size, shift)
         if sorts and size == len(digits):  # a full batch has the order of the data
             every = array_namespace(labels).arange(size, **on_device_of(labels))
             order = augment.ones_and_sevens_last(every, labels, size)
@@ -192,6 +115,8 @@ class Trainer:
             from mnistgpu.engine.distributed import DistributedEngine  # for several ranks alone
 
             self.engine = DistributedEngine(self.communicator, *of_engine, weights=weights)
+        if self.teachers:
+            self.engine.learn_from(Teacher(self.teachers, inputs, backend, settings.dtype))
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         # so many numbers of theta, those of the first layers, stay as they are
         self.frozen = network.parameter_count(sizes[: settings.freeze + 1])
@@ -219,6 +144,8 @@ class Trainer:
     def step(self, rate: float | None = None, most: int = 1) -> tuple[Array, Array, int]:
         """Take one step; sum of losses and right answers of its batch (on the device), its size.
 
+        Images without labels do not count.
+
         The schedule gives the learning rate unless `rate` does. `most` is for forms that take
         several steps together, see `Step`.
         """
@@ -228,7 +155,10 @@ class Trainer:
         rate = self.scheduled_rate(taken) if rate is None else rate
         loss, right = self.advance(rows, keys, self.deforms(taken), self.numbers(taken, rate))
         self.taken, self.learning_rate = taken + 1, rate
-        return loss, right, images_in(rows)
+        count = images_in(rows)
+        if self.settings.unlabeled is not None:
+            count = self.batches.labelled(rows)
+        return loss, right, count
 
     def keys(self, taken: int) -> Keys:
         """What the step after `taken` steps draws its random numbers from; empty if it draws none.
@@ -247,6 +177,8 @@ class Trainer:
         the values of the keys arrays (1,) uint64.
         """
         gradient, loss, right = self.engine.gradient(rows, keys, deform)
+        if self.settings.unlabeled is not None:  # it is a mean, times the number of all images
+            loss = loss * (self.batches.labelled(rows) / images_in(rows))
         self.update(gradient, numbers)
         return loss, right
 
@@ -399,3 +331,18 @@ class Trainer:
         finally:
             self.theta[...] = kept
         return weighted_means(found)
+
+
+def with_others(
+    digits: Digits, others: np.ndarray, counted: np.ndarray | None, classes: int
+) -> tuple[Digits, np.ndarray]:
+    """The digits with others (U, pixels) that have no label after them, and the weight of each.
+
+    Their label is the number after the last class, and their weight in the cross-entropy is 0.
+    """
+    labels = np.full(len(digits) + len(others), classes, dtype=np.int64)
+    labels[: len(digits)] = np.asarray(digits.labels)
+    weights = np.zeros(len(labels))
+    weights[: len(digits)] = 1.0 if counted is None else counted
+    images = np.concatenate([digits.images, others])
+    return replace(digits, images=images, labels=labels, weights=None, unlabeled=None), weights

@@ -244,8 +244,10 @@ def command(trained: Model, data_path: str = "") -> str:
         if value == getattr(usual, knob.name) or value is None:
             continue
         flag = flags_of(knob)[0]
-        if knob.name == "from_run":  # no more than the name, as of the data
+        # no more than the name, as of the data
+        if knob.name in ("from_run", "unlabeled", "teacher"):
             value = Path(value).name
+        if knob.name == "from_run":
             parts.insert(0, "--recipe classic")  # else the settings of that network hold
         if isinstance(value, bool):
             parts.append(flag if value else f"--no-{flag.removeprefix('--')}")

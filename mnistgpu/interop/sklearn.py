@@ -13,7 +13,6 @@ called while the network learns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,21 +21,24 @@ from mnistgpu import backend as backends
 from mnistgpu import recipes
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
-from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DataError, RunError, UsageError, did_you_mean
-from mnistgpu.interop.sklearn_parameters import DEFAULTS, kept_if_it_fails, with_parameters
+from mnistgpu.interop.sklearn_parameters import (
+    DEFAULTS,
+    kept_if_it_fails,
+    settings_for,
+    with_parameters,
+)
 from mnistgpu.models.model import Model
 from mnistgpu.runs import training
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.history import Row
 from mnistgpu.runs.progress import Display, Warnings, display_for_output
-from mnistgpu.settings import Settings
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils.multiclass import _check_partial_fit_first_call
-    from sklearn.utils.validation import check_is_fitted, check_random_state
+    from sklearn.utils.validation import check_is_fitted
 
     from mnistgpu.interop import sklearn_arrays as arrays
     from mnistgpu.interop.sklearn_callbacks import CallbackSupportMixin, Learning, with_callbacks
@@ -45,14 +47,14 @@ except ImportError as error:
         f"MnistGpuClassifier needs scikit-learn 1.6 or newer ({error}): pip install -e '.[sklearn]'"
     ) from None
 
-HELD_OUT = 0.1  # of the rows, if early stopping needs some and no number is given
-
 
 class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A dense network with ReLU or other units and a softmax, as a classifier of scikit-learn.
 
     Rows of X are images if they are uint8 (grey levels, divided by 255), else features, taken as
-    they are: scale them, as with StandardScaler. y has labels of any kind, numbers or strings.
+    they are: scale them, as with StandardScaler. y has labels of any kind, numbers or strings. With
+    `adversarial` above 0 the label -1 says that a row has none, as in sklearn.semi_supervised; the
+    network learns from such rows, too, and needs some of each class with labels.
 
     Parameters
     ----------
@@ -162,6 +164,11 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             raise UsageError(f"{missing}: is missing; give both X_val and y_val, or neither")
         X, y = arrays.checked(self, X, y=y)
         labels = arrays.to_host(y, "y")
+        labelled = arrays.labelled_rows(labels, self.adversarial)
+        if labelled is not None:
+            labels = labels[labelled]
+            if np.ndim(sample_weight) > 0:
+                sample_weight = arrays.to_host(sample_weight, "sample_weight")[labelled]
         classes = arrays.classes_of(labels)
         goes_on = self.warm_start and hasattr(self, "_learnt")
         if goes_on:
@@ -174,7 +181,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         if X_val is not None:
             X_val, y_val = arrays.checked(self, X_val, y=y_val, reset=False)
             held_out = arrays.to_host(X_val, "X_val"), arrays.to_host(y_val, "y_val")
-        self._train(X, numbers, weights, goes_on, held_out)
+        self._train(X, numbers, weights, goes_on, held_out, labelled=labelled)
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
@@ -220,15 +227,22 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         goes_on: bool,
         held_out: Any,
         epochs: int | None = None,
+        labelled: np.ndarray | None = None,
     ) -> None:
-        """Train on checked rows, and keep what is learnt."""
-        rows, names = arrays.to_host(X, "X"), arrays.names_of(self.classes_)
+        """Train on checked rows, and keep what is learnt. labelled: which rows have the numbers."""
+        rows, names, others = arrays.to_host(X, "X"), arrays.names_of(self.classes_), None
         chosen = self._backend_for(X)
         shape = arrays.image_shape_of(self.image_shape, rows.shape[1])
+        if labelled is not None:
+            rows, others = rows[labelled], rows[~labelled]
+            X = rows
         count = len(rows) if weights is None else int(np.count_nonzero(weights))
-        settings = self._settings(count, rows.shape[1], epochs, held_out is not None)
+        without = 0 if others is None else len(others)
+        settings = settings_for(self, count, rows.shape[1], epochs, held_out is not None, without)
         how = names, shape, settings.dtype
         train = arrays.digits_of(rows, numbers, weights, *how, alone=epochs is not None)
+        if others is not None:
+            train = arrays.with_others(train, others, settings.dtype)
         validation = None
         if held_out is not None:
             X_val, y_val = held_out
@@ -261,45 +275,6 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         self.validation_loss_curve_ = [row.validation_loss for row in rows] if held_out else None
         self.validation_scores_ = [row.validation_accuracy for row in rows] if held_out else None
         self.n_iter_ = learning.count(rows[-1])
-
-    def _settings(
-        self, count: int, features: int, epochs: int | None, validated: bool = False
-    ) -> Settings:
-        """The settings of a run on so many rows. UsageError for a value that cannot be."""
-        given = {name: getattr(self, name) for name in DEFAULTS}
-        if epochs is not None:
-            given |= {"epochs": epochs, "iterations": None}
-        elif given["iterations"] is not None:
-            given["epochs"] = None
-        if given["validation"] is None:
-            given["validation"] = HELD_OUT if given["early_stopping"] and not validated else 0
-        if validated:
-            given["validation"] = 0
-        balance = "none" if isinstance(self.class_weight, Mapping) else self.class_weight
-        layers = "-".join(map(str, (features, *self._hidden(), len(self.classes_))))
-        made = Settings(layers=layers, seed=self._seed(), class_weight=balance, **given)
-        left = max(1, count - number_of(made.validation, count))
-        if made.batch_size is not None and made.batch_size > left:
-            made = made.changed(batch_size=left)
-        return made
-
-    def _hidden(self) -> tuple[int, ...]:
-        """The units of each hidden layer; UsageError if they are no numbers."""
-        given = self.hidden_layer_sizes
-        sizes = (given,) if isinstance(given, (int, np.integer)) else given
-        listed = isinstance(sizes, (tuple, list, np.ndarray))
-        if not listed or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
-            raise UsageError(
-                "hidden_layer_sizes: must be whole numbers of at least 1, such as (100,) or "
-                f"(200, 100), not {given!r}"
-            )
-        return tuple(map(int, sizes))
-
-    def _seed(self) -> int:
-        """A whole random_state as it is; else a number that it draws."""
-        if isinstance(self.random_state, (int, np.integer)):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _backend_for(self, X: Any) -> Backend:
         """Where it computes: as the parameter says, else where X is."""

@@ -11,6 +11,7 @@ import contextlib
 import math
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,28 @@ def digits_of(
     rows = X if X.dtype == np.uint8 else X.astype(dtype, copy=False)
     rows = np.ascontiguousarray(rows)
     return Digits(rows, numbers, name, image_shape, names, weights=weights)
+
+
+def labelled_rows(y: np.ndarray, adversarial: float) -> np.ndarray | None:
+    """Which rows (N,) have labels, if the label -1 says that a row has none; None if all have.
+
+    It does so with an adversarial loss, which can learn from such rows; else -1 is a class.
+    DataError if no row has a label.
+    """
+    if not adversarial > 0 or y.dtype.kind not in "if":
+        return None
+    labelled: np.ndarray = y != -1
+    if labelled.all():
+        return None
+    if not labelled.any():
+        raise DataError("y: every label is -1, which says that there is none; label some rows")
+    return labelled
+
+
+def with_others(train: Digits, others: np.ndarray, dtype: str) -> Digits:
+    """The rows to train on, with others without labels."""
+    rows = others if others.dtype == np.uint8 else others.astype(dtype, copy=False)
+    return replace(train, unlabeled=np.ascontiguousarray(rows))
 
 
 class Features(Dataset):

@@ -69,12 +69,15 @@ def load(folder: Path, bar: bool = False) -> Dataset:
     return Dataset(digits, rest.get("test"), str(folder), rest.get("validation"), path)
 
 
-def load_digits(folder: Path, like: Alike | None = None, bar: bool = False) -> Digits:
-    """The pictures in a folder, with their labels if all of them have one; those of its test part
-    if it has one. like: a network whose classes, levels and size of images they must have.
+def load_digits(
+    folder: Path, like: Alike | None = None, bar: bool = False, first: str = "test"
+) -> Digits:
+    """The pictures in a folder, with their labels if all of them have one; those of the part
+    `first` if it has that. like: a network whose classes, levels and size of images they must have.
     """
     found = parts_of(folder)
-    part = next(found[name] for name in ("test", "all", "train", "validation") if name in found)
+    names = (first, "test", "all", "train", "validation")
+    part = next(found[name] for name in names if name in found)
     sizes = sizes_of(part.paths, bar)
     return read(part, sizes, size_as_is(part.paths, sizes, like), like, bar)
 

@@ -6,5 +6,6 @@ Read `evaluation.py` first: it computes what `mnistgpu evaluate` prints, with `m
 `plots.py`; `study_plots.py` draws the search for a learning rate and deformed digits,
 `animation.py` a run as it learns, `unit_figure.py` the sum of a unit, `beside.py` two runs side by
 side, `side_by_side.py` where two networks answer differently. `page.py` has the sizes and colours
-of all figures. `submission.py` writes the file that Kaggle scores.
+of all figures. `suggestions.py` chooses images to label and draws them, and `submission.py` writes
+the file that Kaggle scores.
 """

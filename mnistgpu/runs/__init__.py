@@ -14,5 +14,6 @@ follows its layers, `layer_views.py` shows what they say to some images, `digest
 of an exact run on its way, `twists.py` changes what a run is given on purpose. `listing.py` lists
 the runs in a folder, `signals.py` turns Ctrl-C into a request to stop, `progress.py` prints a bar
 or lines, `notebook.py` draws a bar in a notebook, `counting.py` one while pictures are read,
-`watching.py` keeps what a page or an animation shows, and `lr_finder.py` searches a learning rate.
+`watching.py` keeps what a page or an animation shows, `lr_finder.py` searches a learning rate, and
+`halving.py` plans a search for settings.
 """

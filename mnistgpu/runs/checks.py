@@ -11,7 +11,7 @@ from mnistgpu.data.mapped import MappedImages
 from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.exact_inputs import grids_of
 from mnistgpu.engine.gradient import normalized_together
-from mnistgpu.engine.inputs import inked
+from mnistgpu.engine.inputs import changing, inked
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.settings import Settings
 
@@ -69,10 +69,25 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "--precision exact has no weights, whose products with other numbers would be "
                 "rounded; leave out --class-weight and sample_weight, or choose another --precision"
             )
+        if settings.teacher is not None:
+            raise UsageError(
+                "--precision exact has no teacher, whose answers would be rounded; leave out "
+                "--teacher, or choose another --precision"
+            )
+        if settings.adversarial > 0:
+            raise UsageError(
+                "--precision exact has no virtual adversarial loss, whose products would be "
+                "rounded; leave out --adversarial, or choose another --precision"
+            )
         grids_of(settings, first, left)
     if isinstance(dataset.train.images, MappedImages):
         check_mapped(settings, dataset)
-    if settings.batch_size is not None and settings.batch_size > left:
+    others = dataset.train.unlabeled
+    if others is not None:
+        check_unlabeled(settings, dataset)
+    elif settings.unlabeled is not None:
+        raise UsageError("unlabeled: the settings name images without labels, but there are none")
+    if others is None and settings.batch_size is not None and settings.batch_size > left:
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {left} training images; "
             "leave it out for full batches"
@@ -81,8 +96,19 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         check_features(settings)
     if settings.min_ink > LIKELY:  # here, so that nothing is written before it is refused
         inked(dataset.train.images, settings.min_ink)
+    parts = [dataset.train.images] + ([] if others is None else [others])
+    if settings.adversarial > 0 and not any(changing(part).any() for part in parts):
+        raise UsageError(
+            f"--adversarial {settings.adversarial:g} changes columns as the images do, but no "
+            f"column of {dataset.source} ever changes: all images are the same; give others"
+        )
     if settings.batch_norm:
-        check_groups(left, settings.batch_size or left)
+        if others is None:
+            check_groups(left, settings.batch_size or left)
+        else:
+            batch = min(settings.batch_size or len(others), len(others))
+            beside = left if settings.batch_size is None else min(left, batch)
+            check_groups(len(others), batch, beside)
     if dataset.validation is not None and settings.validation > 0:
         raise UsageError(
             f"--validation {settings.validation} holds out training images, but validation images "
@@ -117,16 +143,54 @@ def check_features(settings: Settings) -> None:
         )
 
 
-def check_groups(count: int, batch: int) -> None:
+def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
+    """Refuse labels of too few images, if others without labels are to be learnt from."""
+    training, _ = data.split(dataset.train, settings.validation, settings.seed)
+    outputs, others = settings.sizes[-1], dataset.train.unlabeled
+    if settings.unlabeled is None or others is None:
+        raise UsageError("unlabeled: the set has images without labels; say so in the settings")
+    if settings.teacher is not None:
+        raise UsageError(
+            "--unlabeled cannot be given with --teacher, which needs no labels; give all images "
+            "with --data"
+        )
+    if any(isinstance(part, MappedImages) for part in (dataset.train.images, others)):
+        raise UsageError(
+            "--unlabeled cannot be given with a set that is larger than the memory; give images "
+            "that fit into it"
+        )
+    if settings.rotation_1_7 is not None:
+        raise UsageError(
+            "--rotation-1-7 turns the digits 1 and 7 otherwise, and nobody knows which images of "
+            "--unlabeled these are; leave one of the two out"
+        )
+    if settings.batch_size is not None and settings.batch_size > len(others):
+        raise UsageError(
+            f"--batch-size {settings.batch_size} is more than the {len(others):,} images without "
+            "labels, of which a step has so many; leave it out for full batches"
+        )
+    counts = np.bincount(np.asarray(training.labels), minlength=outputs)
+    missing, names = np.flatnonzero(counts == 0).tolist(), dataset.train.classes
+    if missing:
+        named = shown([names[each] if names else each for each in missing])
+        raise DataError(
+            f"{training.source}: {len(training):,} labels for the {outputs} classes of the "
+            f"network, and none is {named}: of such a class nothing can be learnt from images "
+            "without labels; label at least one image of each class, or end --layers with the "
+            "number of classes that you have"
+        )
+
+
+def check_groups(count: int, batch: int, beside: int = 0) -> None:
     """UsageError if batch normalisation would get the mean and deviation of very few images.
 
     They are those of a group, a part of a batch; the last batch of an epoch, and the last group of
-    a batch, have what is left over.
+    a batch, have what is left over. beside: further images that every batch has.
     """
 
     def smallest(batch: int) -> int:
-        group = normalized_together(batch)
-        batches = {min(batch, count), count % batch or batch}
+        group = normalized_together(batch + beside)
+        batches = {min(batch, count) + beside, (count % batch or batch) + beside}
         return min(min(each, each % group or group) for each in batches)
 
     if smallest(batch) >= FEWEST_NORMALISED:

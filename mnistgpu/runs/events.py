@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mnistgpu.engine.trainer import Shift
+from mnistgpu.engine.batches import Shift
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.knobs import flags_of
 from mnistgpu.settings import Settings, renamed

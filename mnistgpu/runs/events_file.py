@@ -59,7 +59,7 @@ class EventsFile:
             )
         training, _ = data.split(dataset.train, begun.validation, begun.seed)
         workers = self.workers if machine == self.machine and not begun.is_exact else {}
-        count = len(training)
+        count = len(training if training.unlabeled is None else training.unlabeled)
         return checked(
             self.given, begun, count, lambda made: check_fit(made, dataset), self.where, workers
         )

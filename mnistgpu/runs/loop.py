@@ -92,7 +92,7 @@ class Loop:
     def change(self) -> None:
         """Go on with the settings that the events ask for now."""
         trainer, events, taken = self.trainer, self.events, self.trainer.taken
-        settings, shift = events.settings(taken), events.shift(taken, len(trainer.digits))
+        settings, shift = events.settings(taken), events.shift(taken, trainer.batches.images)
         if (settings, shift) == (trainer.settings, trainer.batches.shift):
             self.look_ahead()  # the run went back to an earlier step
         else:

@@ -293,6 +293,8 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
     versions = f"numpy {facts['numpy']}" + (f", cupy {facts['cupy']}" if "cupy" in facts else "")
     test = f"{len(dataset.test):,} test" if dataset.test else "no test"
     held_out = len(dataset.validation) if dataset.validation else settings.validation
+    others = dataset.train.unlabeled
+    without_labels = "" if others is None else f"{len(others):,} unlabeled, "
     batch = "full batch" if settings.batch_size is None else f"batches of {settings.batch_size}"
     length = f"{settings.epochs} epochs" if settings.epochs else f"{settings.iterations} iterations"
     schedule = "" if settings.schedule == "constant" else f" {settings.schedule}"
@@ -301,7 +303,7 @@ def introduction(settings: Settings, dataset: data.Dataset, backend: Backend) ->
         f"mnistgpu  {__version__} with {versions}",
         f"backend   {backend.name} on {facts['device']}; {numbers}",
         f"data      {dataset.source}: {len(dataset.train) - settings.validation:,} training, "
-        f"{held_out:,} validation, {test} images; digest {dataset.digest[:16]}",
+        f"{without_labels}{held_out:,} validation, {test} images; digest {dataset.digest[:16]}",
         *(f"data      {note}" for note in data_notes(dataset)),
         f"network   {settings.layers}, {network.parameter_count(settings.sizes):,} parameters",
         f"training  {settings.optimizer}, alpha {settings.learning_rate:g}{schedule}, {batch}, "

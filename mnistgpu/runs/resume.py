@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from mnistgpu.backend import Backend
 from mnistgpu.data import Digits
 from mnistgpu.engine.gradient import Communicator, draws
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import flags_of
@@ -37,6 +38,7 @@ def trainer_of(
     backend: Backend,
     workers: int | None = None,
     communicator: Communicator | None = None,
+    teachers: Sequence[Trained] = (),
 ) -> tuple[Trainer, Progress]:
     """A trainer in the state of the checkpoint, and the progress to continue with.
 
@@ -44,9 +46,10 @@ def trainer_of(
     """
     events = saved.progress.events
     events = Events(settings, list(events.all), dict(events.workers))
-    now, shift = events.settings(saved.taken), events.shift(saved.taken, len(digits))
+    epoch = len(digits) if digits.unlabeled is None else len(digits.unlabeled)
+    now, shift = events.settings(saved.taken), events.shift(saved.taken, epoch)
     start = saved.vectors.get(START)
-    trainer = Trainer(now, digits, backend, workers, communicator, start, shift)
+    trainer = Trainer(now, digits, backend, workers, communicator, start, shift, teachers)
     return trainer, restore(saved, trainer, events)
 
 

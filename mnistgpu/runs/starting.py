@@ -53,6 +53,8 @@ class Start:
             min_ink=0.0,
             test_share=0.0,
             class_weight="none",
+            unlabeled=None,
+            teacher=None,
             from_run=None,
             freeze=0,
         )

@@ -25,18 +25,23 @@ def is_stopped(directory: Path) -> bool:
 
 
 def read(
-    directory: Path, load: Callable[[str | None, str], data.Dataset] = data.load
+    directory: Path,
+    load: Callable[[str | None, str], data.Dataset] = data.load,
+    complete: Callable[[data.Dataset, Settings], data.Dataset] | None = None,
 ) -> tuple[Model, list[Row], str]:
     """The network of a checkpoint, the history so far, and "after N of M iterations".
 
     The digits that the run is trained on are read, since they decide which pixels the network sees
     and what is subtracted from them. load: reads those at a path (None: the embedded MNIST).
-    DataError if they are not where they were.
+    complete: adds the images without labels, if the settings name some. DataError if they are not
+    where they were.
     """
     saved = checkpoint.load(directory)
     settings = saved.settings
     dataset = load(saved.data, settings.orientation)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
+    if complete is not None:
+        dataset = complete(dataset, settings)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "

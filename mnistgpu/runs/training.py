@@ -12,7 +12,9 @@ from mnistgpu.backend import Backend
 from mnistgpu.data import weighting
 from mnistgpu.engine.gradient import Communicator
 from mnistgpu.engine.memory import explained
+from mnistgpu.engine.teacher import Trained
 from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import UsageError
 from mnistgpu.runs import health, resume
 from mnistgpu.runs.callbacks import Callback, EarlyStopping
 from mnistgpu.runs.checkpoint import Checkpoint
@@ -47,6 +49,7 @@ def train(
     resumed: Checkpoint | None = None,
     communicator: Communicator | None = None,
     start: np.ndarray | None = None,
+    teachers: Sequence[Trained] = (),
     events: Events | None = None,
     steering: Steering | None = None,
 ) -> Outcome:
@@ -54,26 +57,30 @@ def train(
 
     callbacks are called in their order, see `Callback`. `stop` can end the run early. The run
     begins where the checkpoint `resumed` was saved, if one is given; else with the plain network of
-    the parameters `start`, if these are given. With a communicator this is one of several ranks,
-    which must all call it alike: `stop` then asks all of them at one step. `events` change settings
-    on the way; a resumed run has those of its checkpoint. `steering` adds events, and more.
+    the parameters `start`, if these are given. `teachers` are the networks whose answers are learnt
+    if the settings name a teacher. With a communicator this is one of several ranks, which must all
+    call it alike: `stop` then asks all of them at one step. `events` change settings on the way; a
+    resumed run has those of its checkpoint. `steering` adds events, and more.
     Raises UsageError if settings and data do not fit, DivergedError if training diverges,
     StoppedError if it is interrupted by `stop`, unless that wants the outcome so far.
     """
     check_fit(settings, dataset)
+    if (settings.teacher is None) != (len(teachers) == 0):
+        raise UsageError("teacher: the settings and the networks to learn from do not agree")
     training, held_out = data.split(dataset.train, settings.validation, settings.seed)
     if dataset.validation is not None:
         held_out = dataset.validation
     if resumed is None:
         events = events or Events(settings)
         workers = events.workers.get(0)
-        trainer = Trainer(events.settings(0), training, backend, workers, communicator, start)
+        first = events.settings(0), training, backend, workers, communicator, start
+        trainer = Trainer(*first, teachers=teachers)
         progress = Progress(events=events)
     else:
         ranks = None if communicator is None else communicator.size
         workers = resume.workers(resumed, backend, ranks)
         trainer, progress = resume.trainer_of(
-            resumed, settings, training, backend, workers, communicator
+            resumed, settings, training, backend, workers, communicator, teachers
         )
         if workers is None:  # on another machine
             progress.events.workers.clear()

@@ -13,7 +13,7 @@ import mnistgpu
 
 NAMES = {
     "functions": "fit resume sweep verify load save export evaluate compare explain committee "
-    "lr_find plot submit draw lab list_runs doctor load_data make_data",
+    "lr_find plot submit draw lab list_runs doctor load_data make_data tune distill suggest",
     "classes": "Run Model MnistGpuClassifier Settings Dataset Digits Callback LayerStatistics Stop "
     "Steering",
     "errors": "MnistGpuError UsageError DataError ShapeError BackendError RunError DivergedError "
@@ -22,12 +22,17 @@ NAMES = {
 }
 NAMES = " ".join(NAMES.values()).split()
 SIGNATURES = {
-    "fit": "X y * recipe deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch ranks events steering **settings",
-    "resume": "run X y * deform test validation sample_weight backend out progress callbacks stop "
-    "on_interrupt checkpoint_every force snapshots watch ranks steering **settings",
+    "fit": "X y * recipe deform test validation sample_weight unlabeled teacher backend "
+    "out progress callbacks stop on_interrupt checkpoint_every force snapshots watch ranks "
+    "events steering **settings",
+    "resume": "run X y * deform test validation sample_weight unlabeled teacher backend "
+    "out progress callbacks stop on_interrupt checkpoint_every force snapshots watch ranks "
+    "steering **settings",
     "sweep": "X y * out recipe deform test validation sample_weight backend progress stop "
     "checkpoint_every yes **settings",
+    "tune": "X y * minutes out recipe validation backend seed stop on_trial **settings",
+    "distill": "model X y * recipe **options",
+    "suggest": "model X * count seed out force backend",
     "verify": "run X y * test validation backend steps progress",
     "load": "path * backend",
     "save": "given path * force",

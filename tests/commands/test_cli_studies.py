@@ -30,7 +30,7 @@ def two_runs(small, tmp_path_factory):
 
 def test_recipes_lists_them():
     printed = run("recipes").stdout
-    for name in ("classic", "fast", "accurate", "long", "strong", "record"):
+    for name in ("classic", "fast", "accurate", "long", "pure", "few", "strong", "record"):
         assert f"\n{name} " in "\n" + printed
     assert "%" in printed
 

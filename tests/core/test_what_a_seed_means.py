@@ -19,7 +19,7 @@ STEP_5 = rng.fold_in(rng.fold_in(KEY, 3), 5)  # 3 is the purpose STEP
 
 def test_each_purpose_has_its_key():
     assert int(KEY) == 16294208416658607535
-    names = ("INIT", "SPLIT", "SHUFFLE", "STEP", "NOISE", "DROPOUT", "DEFORM")
+    names = ("INIT", "SPLIT", "SHUFFLE", "STEP", "NOISE", "DROPOUT", "DEFORM", "ADVERSARIAL")
     keys = {name: int(rng.fold_in(KEY, getattr(rng, name))) for name in names}
     assert keys == {
         "INIT": 9735418304920043012,
@@ -29,6 +29,7 @@ def test_each_purpose_has_its_key():
         "NOISE": 9594664942755157703,
         "DROPOUT": 13337846187975954752,
         "DEFORM": 2074954308485092842,
+        "ADVERSARIAL": 3228210303111631885,
     }
 
 

@@ -66,6 +66,7 @@ EFFECTS = {
     "hidden_noise": (0.3, {}, LOSS),
     "input_dropout": (0.3, {}, LOSS),
     "hidden_dropout": (0.3, {}, LOSS),
+    "adversarial": (2.0, {"input_noise": 0.1}, GRADIENT),  # the loss shown is that of the labels
     "center": (True, {}, LOSS),
     "min_ink": (0.1, {}, WEIGHTS),
     "rotation": (20.0, {}, LOSS),
@@ -85,6 +86,10 @@ ELSEWHERE = {
     ],
     "from_run": ["tests/runs/test_from.py::test_it_begins_with_the_network_as_it_answers"],
     "freeze": ["tests/runs/test_from.py::test_frozen_layers_stay_to_the_bit"],
+    "unlabeled": [
+        "tests/engine/test_unlabeled_batches.py::test_images_without_labels_do_change_what_is_learnt"
+    ],
+    "teacher": ["tests/engine/test_teacher.py::test_labels_are_for_the_accuracy_alone"],
     "orientation": ["tests/api/test_orientation.py::test_of_an_array_the_axes_are_exchanged"],
 }
 

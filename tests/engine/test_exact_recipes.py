@@ -42,7 +42,8 @@ def expected(*recipes):
 
 def test_the_file_is_of_this_version():
     assert PINNED["version"] == exact.VERSION
-    assert list(PINNED["recipes"]) == list(mnistgpu.RECIPES)
+    found = [name for name, each in mnistgpu.RECIPES.items() if not each.settings.adversarial]
+    assert list(PINNED["recipes"]) == found
 
 
 @pytest.mark.parametrize("name", ["classic", "fast", "accurate"])

@@ -30,6 +30,7 @@ CHANGES = {
     "gelu": {"batch_size": 1500, "activation": "gelu"},
     "noise": {"batch_size": 1500, "batch_norm": True, "hidden_noise": 0.3, "input_noise": 0.3},
     "dropout": {"batch_size": 1000, "hidden_dropout": 0.2},
+    "adversarial": {"batch_size": 1000, "adversarial": 1.0, "batch_norm": True},
     "deformed": {"batch_size": 1024, "rotation": 10.0, "elastic": 1.0},
     "float64": {"precision": "float64"},
 }

@@ -1,10 +1,12 @@
 """Runs in this process that are interrupted and resumed, and the comparison of what they leave."""
 
+import random
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from helpers.callbacks import Recorder
 from mnistgpu import backend as backends
 from mnistgpu.errors import StoppedError
 from mnistgpu.runs import checkpoint, training
@@ -57,3 +59,24 @@ def assert_same_bits(outcome, other):
     assert np.array_equal(outcome.model.theta, other.model.theta)
     assert np.array_equal(outcome.test_probabilities, other.test_probabilities)
     assert figures(outcome) == figures(other)
+
+
+def check_resume(settings, dataset, directory, backend=backends.NUMPY, stops=2):
+    """Stop at some random steps, resume each time, and compare with a run never stopped."""
+    seen = Recorder()
+    whole = training.train(settings, dataset, backend, [seen])
+    ends = seen.steps  # or ends of a few taken together
+    steps = whole.results["iterations"]
+    assert ends.pop() == steps
+    saved = None
+    for at in sorted(random.sample(ends, stops)):
+        print(f"stopped after step {at} of {steps}")
+        saved = stopped(settings, dataset, directory, at, backend, saved)
+        assert saved.taken == at
+        assert saved.settings == settings
+    saving = saving_in(directory, dataset)
+    outcome = training.train(saved.settings, dataset, backend, [saving], resumed=saved)
+    assert_same_bits(outcome, whole)
+    last = checkpoint.load(directory)
+    assert last.progress.finished
+    assert last.taken == steps

@@ -23,6 +23,7 @@ CASES = {
     "deformed, clean ending": {"rotation": 10.0, "shift": 2.0, "clean_ending": 0.4, "epochs": 4},
     "elastic, 1 and 7 apart": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0},
     "batch norm": {"batch_norm": True, "hidden_noise": 0.2, "layers": "784-16-12-10"},
+    "adversarial": {"adversarial": 1.0, "batch_norm": True, "hidden_dropout": 0.1},
     "exact": {"precision": "exact", "optimizer": "adam", "learning_rate": 0.01, "clip_norm": 1.0},
     "exact, disturbed": {
         "precision": "exact",

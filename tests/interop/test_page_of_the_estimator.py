@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "estimator.md").read_text(encoding="utf-8")
 def test_the_examples_run_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     examples, names, printed = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL), {}, []
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         exec(compile(example, "docs/estimator.md", "exec"), names)
         printed.append(capsys.readouterr().out)
@@ -23,3 +23,4 @@ def test_the_examples_run_as_written(tmp_path, monkeypatch, capsys):
     assert printed[2].endswith("(13, 100) (100,)\n")
     assert float(printed[3]) > 0.75
     assert printed[4] == "True\n"
+    assert float(printed[5]) > 0.75

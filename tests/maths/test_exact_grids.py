@@ -102,7 +102,10 @@ def test_sums_of_the_largest_numbers_in_any_order():
             assert [[int(v) for v in row] for row in way(a, b).tolist()] == true.tolist()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+EXACT = [name for name in RECIPES if not RECIPES[name].settings.adversarial]  # which may be
+
+
+@pytest.mark.parametrize("name", EXACT)
 def test_every_recipe_is_within_the_budget(name):
     settings = RECIPES[name].settings.changed(precision="exact")
     grids = grids_of(settings, 784, 60000)

@@ -113,6 +113,8 @@ CUT = {name: changes for name, changes in REGULARISED.items() if name != "plain"
     "1 and 7 apart": {"rotation": 10.0, "rotation_1_7": 3.0, "images_per_map": 4},
     "maps and groups": {"shift": 2.0, "images_per_map": 15, "batch_norm": True},
     "tanh": {"activation": "tanh", "batch_norm": True, "hidden_noise": 0.2},
+    "adversarial": {"adversarial": 1.0, "hidden_dropout": 0.2, "input_noise": 0.2},
+    "adversarial groups": {"adversarial": 1.0, "batch_norm": True},
 }
 
 

@@ -10,9 +10,10 @@ from helpers.thread_ranks import on_ranks
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.batches import Shift
 from mnistgpu.engine.cpu import processes
 from mnistgpu.engine.stepping import stepping
-from mnistgpu.engine.trainer import Shift, Trainer
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checkpoint, events_file, training
 from mnistgpu.runs.callbacks import Callback

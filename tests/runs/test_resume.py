@@ -1,12 +1,10 @@
 """A run stopped at any step and resumed ends with the bits of one that was never stopped."""
 
-import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.callbacks import Recorder
-from helpers.resuming import SMALL, assert_same_bits, saving_in, stopped
+from helpers.resuming import SMALL, assert_same_bits, check_resume, saving_in, stopped
 
 from mnistgpu import backend as backends
 from mnistgpu import recipes
@@ -22,27 +20,6 @@ def backend(request):
         return backends.select(request.param)
     except BackendError as error:
         pytest.skip(str(error))
-
-
-def check_resume(settings, dataset, directory, backend=backends.NUMPY, stops=2):
-    """Stop at some random steps, resume each time, and compare with a run never stopped."""
-    seen = Recorder()
-    whole = training.train(settings, dataset, backend, [seen])
-    ends = seen.steps  # or ends of a few taken together
-    steps = whole.results["iterations"]
-    assert ends.pop() == steps
-    saved = None
-    for at in sorted(random.sample(ends, stops)):
-        print(f"stopped after step {at} of {steps}")
-        saved = stopped(settings, dataset, directory, at, backend, saved)
-        assert saved.taken == at
-        assert saved.settings == settings
-    saving = saving_in(directory, dataset)
-    outcome = training.train(saved.settings, dataset, backend, [saving], resumed=saved)
-    assert_same_bits(outcome, whole)
-    last = checkpoint.load(directory)
-    assert last.progress.finished
-    assert last.taken == steps
 
 
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
@@ -70,6 +47,7 @@ def test_every_recipe_resumes_bit_for_bit(backend, dataset, tmp_path, recipe):
         {"batch_size": 170, "schedule": "exponential", "label_smoothing": 0.1},
         {"batch_size": None, "iterations": 60},
         {"batch_size": 128, "iterations": 11, "validation": 0},
+        {"batch_size": 170, "adversarial": 1.5, "batch_norm": True, "hidden_noise": 0.2},
     ],
 )
 def test_every_part_of_a_run_resumes_bit_for_bit(backend, dataset, tmp_path, changes):

@@ -20,6 +20,7 @@ class TaskBatches:
     def __init__(self, task: Task):
         self.task, self.per_epoch = task, len(task.order)
         self.images, self.size = task.images, task.batch or task.images
+        self.alike, self.full = self.images // self.size, self.images == self.size
         self.shift = SimpleNamespace(since=0, ahead=0)  # older versions have no class for it
 
     def place(self, steps: int) -> int:

@@ -12,8 +12,9 @@ import copy
 from collections.abc import Callable
 
 from mnistgpu.backend import Array
+from mnistgpu.engine.batches import images_in
 from mnistgpu.engine.cpu.process_group import ProcessGroup, part_of
-from mnistgpu.engine.gradient import Engine, images_in, weighted_means
+from mnistgpu.engine.gradient import Engine, weighted_means
 from mnistgpu.engine.inputs import Keys
 from mnistgpu.engine.trainer import Trainer
 

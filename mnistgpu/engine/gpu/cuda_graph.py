@@ -49,8 +49,8 @@ class StepGraph:
         xp, where = array_namespace(trainer.theta), on_device_of(trainer.theta)
         batches, dtype = trainer.batches, trainer.theta.dtype
         self.trainer, self.recorder, self.say = trainer, recorder, say
-        self.full = batches.size == batches.images
-        self.alike = trainer.row_every if self.full else batches.images // batches.size
+        self.full = batches.full
+        self.alike = trainer.row_every if self.full else batches.alike
         self.length = length_of_window(self.alike)
         self.numbers = xp.zeros((self.length, len(trainer.numbers(0, 1.0))), dtype=dtype, **where)
         self.names = trainer.keys(0)
@@ -126,7 +126,8 @@ class StepGraph:
         trainer.taken += self.length
         trainer.learning_rate = trainer.scheduled_rate(trainer.taken - 1)
         # copies: the next replay overwrites the arrays
-        return self.loss + 0.0, self.right + 0, batches.size * (1 if self.full else self.length)
+        labelled = batches.labelled(slice(0, batches.size)) * (1 if self.full else self.length)
+        return self.loss + 0.0, self.right + 0, labelled
 
     def begin(self) -> None:
         """Capture a window, compare its first replay with eager steps, and put the trainer back."""

@@ -161,7 +161,8 @@ def multiply_bytes(left: Array, images: Array, out: Array, matmul: Any) -> None:
 
 
 _head = kernel(
-    "raw T sums, raw T b, raw T targets, int64 label, T weight, T scale, int32 classes, int32 m",
+    "raw T sums, raw T b, raw T targets, int64 label, T weight, T scale, int32 classes, "
+    "int32 columns, int32 m",
     "raw T dZ, T loss, int64 right",
     """
     T largest = sums[i] + b[0], sum = 0, likelihood = 0;
@@ -171,10 +172,10 @@ _head = kernel(
     for (int c = 0; c < classes; c++) {
         T z = sums[c * m + i] + b[c] - largest;
         sum += dZ[c * m + i] = exp(z);
-        likelihood += targets[c * classes + label] * z;
+        likelihood += targets[c * columns + label] * z;
     }
     for (int c = 0; c < classes; c++)
-        dZ[c * m + i] = (dZ[c * m + i] / sum - targets[c * classes + label]) * weight * scale;
+        dZ[c * m + i] = (dZ[c * m + i] / sum - targets[c * columns + label]) * weight * scale;
     loss = (log(sum) - likelihood) * weight;
     right = best == label;
     """,
@@ -195,7 +196,8 @@ def head(
     (classes, m), dZ = sums.shape, buffers.exp
     weights = buffers.ones[:, 0] if weights is None else weights
     of_images = cupy.empty(m, sums.dtype), cupy.empty(m, "int64")
-    _head(sums, b, targets, labels, weights, scale, classes, m, dZ, *of_images)
+    columns = targets.shape[1]  # one more than classes where some images have no label
+    _head(sums, b, targets, labels, weights, scale, classes, columns, m, dZ, *of_images)
     return dZ, *map(cupy.sum, of_images)
 
 

@@ -54,6 +54,13 @@ DATA_PARALLEL = {  # of 5,000; the last batch of an epoch is short, and may have
     },
     "tanh": {"layers": "784-12-10", "batch_size": 1200, "activation": "tanh"},
     "weighted": {"layers": "784-12-10", "batch_size": 3500, "class_weight": "0:3,4:0.25"},
+    "adversarial": {
+        "layers": "784-12-10",
+        "batch_size": 1600,
+        "adversarial": 1.0,
+        "batch_norm": True,
+        "optimizer": "adam",
+    },
     "balanced": {"layers": "784-12-10", "class_weight": "balanced", "hidden_dropout": 0.2},
 }
 

@@ -1,0 +1,261 @@
+"""The board: who reaches an accuracy soonest, and who reaches the highest one in a given time.
+
+Run:  python benchmarks/board.py measure minutes-10 --name wider -- --recipe strong --epochs 90
+      python benchmarks/board.py show
+
+`measure` trains one run for each seed by `mnistgpu train` with the flags after `--`, and writes
+benchmarks/results/board.json after each seed; the same command goes on where it was stopped, also
+in the middle of a run. Nothing else may run meanwhile. Both commands write the table that
+`fill_docs.py` puts into docs/board.md. Tracks are those of `TRACKS`. Choose settings on held-out
+training images (`--validation`), and measure once: the test set is read for the board.
+
+The tracks labels-100 and labels-1000 keep that many labels of MNIST, as many of each class, drawn
+by the seed, and give all other training images as --unlabeled. Seeds 0 to 4 are for the board;
+choose settings on other ones (`--seeds 5 6 7 --keep-off`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistgpu import counter_rng, data
+from mnistgpu.reports import metrics
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+IMAGES = 10_000  # of the test
+DEFORMING = ("rotation", "scaling", "shear", "shift", "elastic")
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is compared: seconds to a median accuracy, or the median accuracy within seconds."""
+
+    title: str
+    target: float | None = None  # accuracy that the median must reach; then fewer seconds win
+    seconds: float | None = None  # that the median run may take; then the higher accuracy wins
+    seeds: int = 5
+    labels: int | None = None  # how many labels there are
+    deforms: bool = True  # whether images may be deformed
+
+
+TRACKS = {
+    "seconds-98.0": Track("least seconds to 98.0%", target=0.980),
+    "seconds-98.9": Track("least seconds to 98.9%", target=0.989),
+    "seconds-99.4": Track("least seconds to 99.4%", target=0.994),
+    "minutes-1": Track("highest accuracy in 1 minute", seconds=60),
+    "minutes-10": Track("highest accuracy in 10 minutes", seconds=600),
+    "minutes-60": Track("highest accuracy in 60 minutes", seconds=3600, seeds=3),
+    "pure": Track("without deformations, in 30 minutes", seconds=1800, deforms=False),
+    "labels-100": Track("with 100 labels, in 30 minutes", seconds=1800, labels=100),
+    "labels-1000": Track("with 1,000 labels, in 30 minutes", seconds=1800, labels=1000),
+}
+
+
+def labelled_part(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """A mask (N,) with `count` labels, as many of each of ten classes, drawn by the seed."""
+    key = counter_rng.fold_in(counter_rng.key(seed, like=np.zeros(1)), counter_rng.SPLIT)
+    order = counter_rng.permutation(key, len(labels))
+    mask = np.zeros(len(labels), dtype=bool)
+    for digit in range(10):
+        mask[order[labels[order] == digit][: count // 10]] = True
+    return mask
+
+
+def flags_of_labels(count: int, seed: int, folder: Path) -> list[str]:
+    """The flags of a run with so many labels; writes its two files."""
+    dataset = data.load()
+    train, test = dataset.train, dataset.test
+    assert train.labels is not None
+    assert test is not None
+    mask = labelled_part(np.asarray(train.labels), count, seed)
+    few, others = folder / f"labels-{count}-{seed}.npz", folder / f"others-{count}-{seed}.npy"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (few.exists() and others.exists()):
+        parts = {"x_train": train.images[mask], "y_train": train.labels[mask]}
+        np.savez(few, x_test=test.images, y_test=test.labels, **parts)
+        np.save(others, train.images[~mask])
+    return ["--data", str(few), "--unlabeled", str(others)]
+
+
+def run(flags: list[str], seed: int, out: Path) -> dict[str, Any]:
+    """The results of a run, which is trained, goes on, or was finished before."""
+    if not (out / "results.json").exists():
+        command = [sys.executable, "-m", "mnistgpu.train"]
+        if (out / "checkpoint.safetensors").exists():
+            command += ["--resume", str(out)]
+        else:
+            command += [*flags, "--seed", str(seed), "--out", str(out)]
+        done = subprocess.run([*command, "--quiet"], cwd=ROOT)
+        if done.returncode:
+            raise SystemExit(done.returncode)
+    found: dict[str, Any] = json.loads((out / "results.json").read_text())
+    return found
+
+
+def check(track: Track, out: Path) -> None:
+    """End the program if a run is none for its track."""
+    settings = json.loads((out / "settings.json").read_text())["settings"]
+    if not track.deforms and any(settings[name] for name in DEFORMING):
+        raise SystemExit(f"{out}: deforms images, which this track does not allow")
+
+
+def same_command(folder: Path, flags: list[str]) -> None:
+    """End the program if runs of this name were begun with other flags."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "flags.json"
+    if path.exists() and json.loads(path.read_text()) != flags:
+        raise SystemExit(f"{folder}: was begun with other flags; choose another --name")
+    path.write_text(json.dumps(flags) + "\n")
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Train the runs of a claim, and write it down after each."""
+    track, path = TRACKS[given.track], given.results / "board.json"
+    seeds = given.seeds or list(range(track.seeds))
+    folder = given.folder / given.track / given.name
+    same_command(folder, given.flags)
+    figures: dict[str, list[float]] = {"accuracy": [], "seconds": []}
+    facts: dict[str, Any] = {}
+    for seed in seeds:
+        flags = list(given.flags)
+        if track.labels is not None:
+            flags += flags_of_labels(track.labels, seed, given.folder / "data")
+        out = folder / f"seed-{seed}"
+        facts = run(flags, seed, out)
+        check(track, out)
+        figures["accuracy"].append(facts["test_accuracy"])
+        figures["seconds"].append(facts["seconds"])
+        print(f"seed {seed}: {facts['test_accuracy']:.4f} in {facts['seconds']:.1f} s", flush=True)
+        if given.keep_off:
+            continue
+        claim = {
+            "track": given.track,
+            "name": given.name,
+            "command": shlex.join(["mnistgpu", "train", *given.flags]),
+            "commit": commit(),
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{facts['device']}; numpy {facts['numpy']}",
+            "seeds": seeds[: len(figures["seconds"])],
+            **figures,
+        }
+        known = json.loads(path.read_text()) if path.exists() else []
+        same = [each["track"] == given.track and each["name"] == given.name for each in known]
+        known = [each for each, is_same in zip(known, same, strict=True) if not is_same]
+        path.write_text(json.dumps([*known, claim], indent=1) + "\n")
+    show(given)
+
+
+def commit() -> str:
+    """The commit of the clone, with + if files were changed since."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (
+        "+" if git("status", "--porcelain", "-uno") else ""
+    )
+
+
+def holds(track: Track, claim: dict[str, Any]) -> bool:
+    """Whether a claim has reached what its track asks for."""
+    if track.target is not None:
+        return statistics.median(claim["accuracy"]) >= track.target
+    return statistics.median(claim["seconds"]) <= (track.seconds or 0)
+
+
+def figure(track: Track, claim: dict[str, Any]) -> float:
+    """What claims of a track are compared by."""
+    return statistics.median(claim["seconds" if track.target is not None else "accuracy"])
+
+
+def interval(values: list[float]) -> str:
+    """The Wilson interval of a median accuracy on the test images."""
+    low, high = metrics.wilson_interval(round(statistics.median(values) * IMAGES), IMAGES)
+    return f"{statistics.median(values):.2%} ({low:.2%} to {high:.2%})"
+
+
+def lines_of(name: str, claims: list[dict[str, Any]]) -> list[str]:
+    """The rows of a track, from the first claim to the newest, with who beat whom."""
+    track = TRACKS[name]
+    rows, leader = [], None
+    for claim in sorted(claims, key=lambda each: each["date"]):
+        seconds = claim["seconds"]
+        middle, low, high = statistics.median(seconds), min(seconds), max(seconds)
+        spread = f"{middle:,.2f} ({low:,.2f} to {high:,.2f})"
+        if not holds(track, claim):
+            result = "does not reach the track"
+        elif leader is None:
+            leader, result = claim, "the first"
+        else:
+            mine, best = figure(track, claim), figure(track, leader)
+            if track.target is not None:
+                better = mine < best
+                result = f"{mine / best:.2f} of the seconds of {leader['name']}"
+            else:
+                better = mine > best
+                result = f"{100 * (mine - best):+.2f} points over {leader['name']}"
+            leader = claim if better else leader
+        missing = track.seeds - len(claim["seeds"])
+        if missing > 0:
+            result += f"; {missing} of {track.seeds} seeds not measured"
+        cells = [track.title, claim["name"], interval(claim["accuracy"]), spread, result]
+        cells += [f"{claim['date']}, {claim['commit']}", f"`{claim['command']}`", claim["machine"]]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows or [f"| {track.title} | nobody yet | | | | | | |"]
+
+
+def show(given: argparse.Namespace) -> None:
+    """Write the table."""
+    path = given.results / "board.json"
+    claims = json.loads(path.read_text()) if path.exists() else []
+    lines = [
+        "| track | name | accuracy, median (95% interval) | seconds, median (range) | beside the "
+        "best before it | date, commit | command | machine |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in TRACKS:
+        lines += lines_of(name, [each for each in claims if each["track"] == name])
+    lines.append("| one GPU | waiting for one | | | | | | |")
+    text = "\n".join(lines) + "\n"
+    (given.results / "board.md").write_text(text)
+    print(text)
+
+
+def main() -> None:
+    """Measure a claim, or show the board."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where board.json is")
+    commands = parser.add_subparsers(required=True)
+    claim = commands.add_parser("measure", help="measure a claim")
+    claim.add_argument("track", choices=TRACKS)
+    claim.add_argument("--name", required=True, help="what the board calls it")
+    claim.add_argument("--seeds", type=int, nargs="+", help="those of the track by default")
+    claim.add_argument("--folder", type=Path, default=Path("runs/board"), help="for the runs")
+    claim.add_argument(
+        "--keep-off", action="store_true", help="print the figures, and leave the board alone"
+    )
+    claim.epilog = "The flags of mnistgpu train come last, after --."
+    claim.set_defaults(function=measure)
+    commands.add_parser("show", help="write the table again").set_defaults(function=show)
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    given = parser.parse_args(words[:end])
+    given.flags = words[end + 1 :]
+    given.function(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""One plain network that answers as a committee does (`distill`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnistgpu.api.fitting import fit
+from mnistgpu.api.inputs import network_of
+from mnistgpu.api.own_data import dataset_of, members_of, name_of
+from mnistgpu.api.run import Run
+from mnistgpu.settings import from_dict, is_setting, renamed
+
+# settings of the first member that belong to its own data and beginning, and not to a student
+OWN = ("from_run", "freeze", "unlabeled", "adversarial", "teacher", "graph", "class_weight")
+LENGTHS = ("iterations", "epochs")
+
+
+def distill(
+    model: Any, X: Any = None, y: Any = None, *, recipe: str | None = None, **options: Any
+) -> Run:
+    """Train one plain network on the answers of a committee, or of another network; the run.
+
+    model: a Model, a Run, or the path of one. Of a committee the mean of its members' answers is
+        learnt, without the deformed copies of its `maps`.
+    X, y: images to learn on, with labels that only the accuracies are measured with; by default
+        those that the teacher was trained on.
+    recipe: the settings to begin with; by default those of the first member's training.
+    options: whatever `fit` takes, such as layers="784-800-800-10", epochs=40 or
+        out="runs/distilled". Labels are not smoothed, since the answers are soft already.
+
+    Raises what `fit` raises, and UsageError if the classes or the images of the teacher are others.
+    """
+    teacher = network_of(model)
+    first = members_of(teacher)[0]
+    if X is None:
+        X = dataset_of(model, teacher)
+    given = renamed({name: value for name, value in options.items() if is_setting(name)})
+    others = {name: value for name, value in options.items() if not is_setting(name)}
+    begun: dict[str, Any] = {}
+    if recipe is None and first.settings:
+        begun = vars(from_dict(first.settings, name_of(model)))
+        begun = {name: value for name, value in begun.items() if name not in OWN}
+        lengths = [name for name in LENGTHS if begun[name] is None]
+        left_out = LENGTHS if set(LENGTHS) & set(given) else lengths
+        begun = {name: value for name, value in begun.items() if name not in left_out}
+    begun["label_smoothing"] = 0.0
+    return fit(X, y, recipe=recipe, teacher=model, **others, **{**begun, **given})

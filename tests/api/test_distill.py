@@ -1,0 +1,99 @@
+"""`mnistgpu.distill` and `mnistgpu distill`: a committee as one plain network."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import runs
+
+import mnistgpu
+from mnistgpu.errors import DataError, UsageError
+
+SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
+
+
+@pytest.fixture(scope="module")
+def taught(small_set, tmp_path_factory):
+    """A folder with a committee of two members, trained on the small set, and its data."""
+    folder = tmp_path_factory.mktemp("taught")
+    members = []
+    for seed in (0, 1):
+        out = folder / f"member-{seed}"
+        mnistgpu.fit(small_set, out=out, progress=False, seed=seed, **SMALL)
+        members.append(out)
+    mnistgpu.committee(members, out=folder / "committee")
+    return folder
+
+
+def test_a_network_learns_what_the_committee_answers(taught):
+    run = mnistgpu.distill(taught / "committee", layers="784-24-10", epochs=30, progress=False)
+    assert run.model.trained.sizes == (784, 24, 10)
+    assert run.settings.batch_size == 50  # of the first member, and so is the rate
+    assert (run.settings.learning_rate, run.settings.label_smoothing) == (0.1, 0.0)
+    committee = mnistgpu.load(taught / "committee")
+    test = run.dataset.test.images
+    agreed = np.mean(run.model.predict(test) == committee.predict(test))
+    assert agreed > 0.85
+    assert run.test_accuracy is not None
+
+
+def test_it_goes_on_where_it_stopped_and_refuses_another_teacher(taught, tmp_path):
+    class StopAt(mnistgpu.Callback):
+        def begin(self, trainer, progress, stop):
+            self.stop = stop
+
+        def step(self, trainer, progress):
+            if trainer.taken == 7:
+                self.stop.interrupt("a test", 1)
+
+    how = {"layers": "784-24-10", "epochs": 2, "progress": False}
+    whole = mnistgpu.distill(taught / "committee", **how)
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.distill(taught / "committee", out=tmp_path / "run", callbacks=[StopAt()], **how)
+    with pytest.raises(DataError, match="is not the network that the run learns from"):
+        mnistgpu.resume(tmp_path / "run", teacher=taught / "member-0", progress=False)
+    run = mnistgpu.resume(tmp_path / "run", progress=False)
+    assert run.model.trained.theta.tobytes() == whole.model.trained.theta.tobytes()
+    assert run.settings.teacher.startswith(str(taught / "committee"))
+
+
+def test_a_model_that_was_not_saved_teaches_too(taught, tmp_path):
+    model = mnistgpu.load(taught / "member-0")
+    named = mnistgpu.committee([taught / "member-0", taught / "member-1"])
+    for teacher in (named, model):
+        run = mnistgpu.distill(
+            teacher, mnistgpu.load_data(), layers="784-8-10", epochs=None, iterations=2,
+            batch_size=50, progress=False, validation=100,
+        )  # fmt: skip
+        assert "digest" in run.settings.teacher
+
+
+def test_other_classes_and_images_are_refused(taught, arrays):
+    images, labels = arrays
+    names = np.array(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"])[labels]
+    with pytest.raises(UsageError, match=r"--teacher: knows the classes 0, 1, .*are a, b"):
+        mnistgpu.distill(taught / "committee", images, names, epochs=1, progress=False)
+    with pytest.raises(UsageError, match=r"--teacher: reads images of 28x28 .* have 14x14"):
+        small = images[:, ::2, ::2]
+        mnistgpu.distill(
+            taught / "committee", small, labels, layers="196-8-10", epochs=1, progress=False
+        )
+
+
+def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
+    how = {"epochs": 3, "progress": False, "out": tmp_path / "longer"}
+    with pytest.raises(UsageError, match="was begun without one"):
+        mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
+
+
+def test_the_command(taught, tmp_path):
+    command = [sys.executable, "-m", "mnistgpu.cli", "distill", str(taught / "committee")]
+    command += ["--layers", "784-24-10", "--epochs", "3", "--out", "student"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=runs.environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "network   784-24-10" in done.stdout
+    found = mnistgpu.load(tmp_path / "student")
+    assert found.trained.sizes == (784, 24, 10)

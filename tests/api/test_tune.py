@@ -1,0 +1,176 @@
+"""`mnistgpu.tune` and `mnistgpu tune`: a search that ends with a file of settings."""
+
+import json
+import subprocess
+import sys
+import tomllib
+import types
+
+import numpy as np
+import pytest
+from helpers import runs
+
+import mnistgpu
+from mnistgpu.api import tuning
+from mnistgpu.commands.tuning import lines_of
+from mnistgpu.errors import DivergedError, RunError, StoppedError, UsageError
+from mnistgpu.runs import halving, training
+from mnistgpu.settings import Settings
+
+FAST = mnistgpu.RECIPES["fast"].settings
+
+
+def test_each_rung_takes_as_long_and_the_last_has_one_run():
+    for seconds, per_epoch in ((600, 0.3), (60, 0.3), (10, 0.5), (3600, 0.01), (7, 1.0)):
+        rungs = halving.plan(seconds, per_epoch)
+        work = [rung.candidates * rung.epochs for rung in rungs]
+        assert len(set(work)) == 1
+        assert rungs[-1].candidates == 1
+        assert sum(work) * per_epoch <= seconds
+        assert rungs[-1].epochs <= 2 * halving.LONGEST
+    assert halving.plan(5.0, 1.0) == []
+    assert halving.plan(600, 0.3)[0] == halving.Rung(243, 1) or halving.plan(600, 0.3)[0].epochs > 1
+
+
+def test_candidates_differ_where_they_may_and_are_the_same_again():
+    made = halving.candidates(FAST, 60, 0, [], True)
+    assert made[0] == FAST
+    assert made == halving.candidates(FAST, 60, 0, [], True)
+    assert made[1:5] != halving.candidates(FAST, 5, 1, [], True)[1:]
+    for name in ("learning_rate", "layers", "input_noise", "hidden_noise", "rotation"):
+        assert len({getattr(each, name) for each in made}) > 1, name
+    rates = [each.learning_rate for each in made]
+    assert min(rates) < 0.4 * FAST.learning_rate < 2.5 * FAST.learning_rate < max(rates)
+    fixed = halving.candidates(FAST, 60, 0, ["layers", "learning_rate", "deformation"], True)
+    assert {each.layers for each in fixed} == {FAST.layers}
+    assert {each.learning_rate for each in fixed} == {FAST.learning_rate}
+    assert not any(each.deformation.is_deforming for each in fixed)
+    assert not any(each.deformation.is_deforming for each in halving.candidates(
+        FAST, 60, 0, [], False))  # fmt: skip
+
+
+def test_the_better_accuracy_wins_and_of_equal_ones_the_smaller_loss():
+    assert halving.ranked({0: (0.9, 0.3), 1: (0.95, 0.9), 2: (0.9, 0.2)}) == [1, 2, 0]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trials that take no time: a candidate is better the nearer its rate is to 0.02."""
+    seen = []
+
+    def train(settings, dataset, backend, callbacks=(), stop=None, **more):
+        assert dataset.test is None
+        seen.append(settings)
+        if settings.learning_rate > 0.1:
+            raise DivergedError("training diverged")
+        accuracy = 0.9 - abs(np.log(settings.learning_rate / 0.02)) / 10
+
+        row = types.SimpleNamespace(validation_accuracy=accuracy, validation_loss=1.0)
+        return types.SimpleNamespace(history=[row], results={"seconds": 0.1 * settings.epochs})
+
+    monkeypatch.setattr(training, "train", train)
+    return seen
+
+
+def test_the_best_third_goes_on_and_the_best_is_written(quick, arrays, tmp_path):
+    found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search")  # 12 s, 0.1 s an epoch
+    rungs = halving.plan(12, 0.1)
+    epochs = [trial.epochs for trial in found.trials[1:]]
+    for rung in rungs:
+        assert epochs.count(rung.epochs) == rung.candidates
+    first = [t for t in found.trials[1:] if t.epochs == rungs[0].epochs]
+    second = [t for t in found.trials if t.epochs == rungs[1].epochs]
+    best = sorted(first, key=lambda t: -t.validation_accuracy)[: rungs[1].candidates]
+    assert {t.candidate for t in second} == {t.candidate for t in best}
+    accuracies = [t.validation_accuracy for t in first]
+    assert found.best.validation_accuracy == max(accuracies)
+    assert found.settings.epochs == rungs[-1].epochs
+    written = tomllib.loads(found.path.read_text())
+    assert written["learning_rate"] == found.settings.learning_rate
+    assert "validation" not in written
+    assert Settings().changed(**written).layers == found.settings.layers
+    assert lines_of(found)[0].startswith("candidate  ")
+    assert f"{found.best.validation_accuracy:.4f}" in lines_of(found)[1]
+
+
+def test_it_looks_at_no_test_images(quick, small_set, tmp_path):
+    """The runs are given a set without any, which `quick` makes sure of."""
+    found = mnistgpu.tune(small_set, minutes=0.05, out=tmp_path / "search")
+    assert len(quick) == len(found.trials) > 1
+
+
+def test_it_goes_on_where_it_was_stopped(quick, arrays, tmp_path):
+    whole = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "whole")
+    count, stop = len(quick), mnistgpu.Stop()
+
+    class EnoughError(Exception):
+        pass
+
+    def on_trial(trial, settings):
+        if len(quick) == count + 8:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search", on_trial=on_trial, stop=stop)
+    record = json.loads((tmp_path / "search" / "tune.json").read_text())
+    assert len(record["trials"]) == 8
+    found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search")
+    assert len(quick) == 2 * count  # none of them twice
+    assert found.trials == whole.trials
+    assert found.path.read_text() == whole.path.read_text()
+
+
+def test_another_search_is_not_gone_on_with(quick, arrays, tmp_path):
+    images, labels = arrays
+    mnistgpu.tune(images, labels, minutes=0.05, out=tmp_path / "search")
+    for X, more in ((images[:800], {}), (images, {"activation": "tanh"}), (images, {"seed": 1})):
+        with pytest.raises(UsageError, match="a search of other data or from other settings"):
+            mnistgpu.tune(X, labels[: len(X)], minutes=0.05, out=tmp_path / "search", **more)
+
+
+def test_a_search_in_truth(arrays, tmp_path):
+    """Real runs, for as long as was said; candidates that diverge or take too long lose."""
+    found = mnistgpu.tune(*arrays, minutes=3 / 60, out=tmp_path / "search", layers="784-16-10")
+    assert found.best.validation_accuracy > 0.6
+    assert {each.layers for each in found.candidates} == {"784-16-10"}
+    assert sum(trial.seconds for trial in found.trials) < 4.0
+    run = mnistgpu.fit(*arrays, progress=False, **tomllib.loads(found.path.read_text()))
+    assert run.results["validation_accuracy"] > 0.5
+
+
+def test_no_time_for_one_run(arrays, tmp_path):
+    with pytest.raises(RunError, match=r"--minutes .*: one epoch of .* did not end well \(.*time"):
+        mnistgpu.tune(*arrays, minutes=1e-6, out=tmp_path / "search")
+    for minutes in (0, -1, float("nan"), "10"):
+        with pytest.raises(UsageError, match="--minutes must be a number greater than 0"):
+            mnistgpu.tune(*arrays, minutes=minutes, out=tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["epochs", "iterations"])
+def test_the_length_is_what_it_decides(arrays, tmp_path, name):
+    with pytest.raises(UsageError, match="is what the search decides"):
+        mnistgpu.tune(*arrays, minutes=1, out=tmp_path / "search", **{name: 3})
+
+
+def test_a_request_to_stop_ends_it(arrays, tmp_path):
+    stop = mnistgpu.Stop()
+
+    def on_trial(trial, settings):
+        stop.interrupt("a test", 1)
+
+    with pytest.raises(StoppedError):
+        mnistgpu.tune(*arrays, minutes=1, out=tmp_path / "s", stop=stop, on_trial=on_trial)
+    assert len(tuning.files.read_json(tmp_path / "s" / "tune.json")["trials"]) == 1
+
+
+def test_the_command(small_set, tmp_path):
+    command = [sys.executable, "-m", "mnistgpu.cli", "tune", "--data", str(small_set)]
+    command += ["--minutes", "0.05", "--layers", "784-16-10", "--out", "search"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=runs.environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "candidate   0  epochs   1  validation 0." in done.stdout
+    assert "train with: mnistgpu train --settings search" in done.stdout.splitlines()[-1]
+    train = runs.run_here("--data", small_set, "--settings", "search/tuned.toml", cwd=tmp_path)
+    assert train.returncode == 0, train.stderr

@@ -1,0 +1,53 @@
+"""What the recipes `pure` and `few` are for, in small: 2,000 images, and minutes less."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mnistgpu import data
+from mnistgpu.backend import NUMPY
+from mnistgpu.data import Dataset, Digits
+from mnistgpu.recipes import RECIPES
+from mnistgpu.runs import training
+
+JUDGED = 5000
+
+
+def accuracy(train, **changes):
+    """On 5,000 other training images, of a small network with the recipe's other settings."""
+    every = data.load().train
+    part = slice(20_000, 20_000 + JUDGED)
+    test = Digits(every.images[part], every.labels[part], "other training images")
+    settings = RECIPES["pure"].settings.changed(
+        layers="784-200-100-10", batch_size=100, epochs=20, learning_rate=0.003
+    )
+    settings = settings.changed(**changes)
+    return training.train(settings, Dataset(train, test, "x"), NUMPY).results["test_accuracy"]
+
+
+def standard_error(*accuracies):
+    """Of the difference of two accuracies."""
+    return math.sqrt(sum(p * (1 - p) / JUDGED for p in accuracies))
+
+
+@pytest.mark.slow
+def test_pure_beats_the_same_without_the_loss(digits):
+    train = Digits(*digits, "2,000 images")
+    plain, pure = (accuracy(train, adversarial=size) for size in (0.0, 2.0))
+    print(plain, pure)
+    assert pure - plain > 2 * standard_error(plain, pure)
+
+
+@pytest.mark.slow
+def test_few_beats_the_labels_alone(digits):
+    """Ten labels a class, and the other images of the 2,000 without; as many steps."""
+    images, labels = digits
+    known = np.concatenate([np.flatnonzero(labels == digit)[:10] for digit in range(10)])
+    others = np.setdiff1d(np.arange(len(labels)), known)
+    alone = Digits(images[known], labels[known], "100 labels")
+    both = Digits(images[known], labels[known], "100 labels", unlabeled=images[others])
+    plain = accuracy(alone, adversarial=0.0, epochs=400)
+    few = accuracy(both, unlabeled="arrays")
+    print(plain, few)
+    assert few - plain > 2 * standard_error(plain, few)
