@@ -39,7 +39,7 @@ def test_every_digit_is_read(address, trained, digit):
     assert status == 200
     assert answer["digit"] == digit == int(np.argmax(answer["probabilities"]))
     assert answer["image"] == preparing.prepare(drawing(digit, 64).astype(float)).tolist()
-    assert [layer["units"] for layer in answer["hidden"]] == [256, 128]
+    assert [layer["units"] for layer in answer["hidden"]] == [480, 240]
     assert max(answer["hidden"][0]["strengths"]) == 255
 
 
