@@ -284,6 +284,8 @@ class LabRun:
     def change(self, body: dict[str, Any], by: str) -> None:
         """Change a setting while it learns."""
         name, before = choice(body, "name", controls.names()), self.steering.state()
+        if name in controls.GROUPS["network"][2] and name not in before.get("changeable", ()):
+            return self.anew(body, by)  # the page did not know yet that another run had begun
         self.steering.change(name, body.get("value"), by)
         values = {"name": name, "from": before["settings"][name], "to": body.get("value")}
         seen = whole(body, "seen", 0, 2**53) if "seen" in body else before["version"]

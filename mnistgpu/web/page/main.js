@@ -12,7 +12,9 @@ import { $, nameOf, say, valueOf } from "./words.js";
 // milliseconds from one request to the next, and at least between an answer and the next request
 const RUNNING = 200, WATCHING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
 const steers = document.documentElement.dataset.mode === "lab";
-const pause = time => new Promise(done => setTimeout(done, time));
+let wake = () => {}, done = false;   // whether this browser has done something since it asked
+const pause = time => new Promise(go => { wake = go; setTimeout(go, time); });
+addEventListener("done", () => { done = true; wake(); });
 const REFRESH = { train: () => {}, neuron: refreshNeuron, layers: refreshLayers,
   beside: refreshBeside, experiments: refreshExperiments };
 
@@ -66,6 +68,7 @@ function tell(notices) {
 async function watch() {
   while (true) {
     const begun = performance.now();
+    done = false;
     try {
       const brief = document.hidden ? "&brief=1" : "";
       const state = await get(`state?after=${run.seen}&run=${run.id ?? ""}&browser=${me}&view=${run.view}${brief}`);
@@ -82,7 +85,7 @@ async function watch() {
       await pause(RESTING);
     }
     const goes = newest === null || newest.running !== "paused";
-    const every = document.hidden ? HIDDEN : !steers ? WATCHING : goes ? RUNNING : RESTING;
+    const every = done ? 0 : document.hidden ? HIDDEN : !steers ? WATCHING : goes ? RUNNING : RESTING;
     await pause(Math.max(SHORTEST, every - (performance.now() - begun)));
   }
 }

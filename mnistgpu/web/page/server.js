@@ -20,12 +20,14 @@ export async function get(path) {
 }
 
 export async function post(path, body = {}, options = {}) {
-  return answered(await fetch(path, {
+  const found = await answered(await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Mnistgpu-Token": TOKEN },
     body: JSON.stringify({ ...body, browser: me }),
     ...options,
   }));
+  if (path === "do") dispatchEvent(new Event("done"));   // the page then asks for the state at once
+  return found;
 }
 
 export async function send(path, file) {
