@@ -204,7 +204,7 @@ def test_a_small_sample_fails_only_beyond_chance():
     few, many = Counter(noticed=15, survived=10), Counter(noticed=850, survived=150)
     assert mutate.at_best(few) == pytest.approx(0.766, abs=5e-4)
     assert mutate.at_best(many) == pytest.approx(0.871, abs=5e-4)
-    assert mutate.at_best(Counter(noticed=16, survived=9)) < mutate.LEAST
+    assert mutate.at_best(Counter(noticed=17, survived=8)) < mutate.LEAST
     assert mutate.at_best(Counter(noticed=18, survived=7)) > mutate.LEAST
 
 
