@@ -71,6 +71,7 @@ def test_validation_by_number_and_by_arrays(arrays):
     assert early.results["iterations"] < 50 * 16
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_the_same_network(tmp_path):
     data = runs.write_small_set(tmp_path)
     done = runs.run(

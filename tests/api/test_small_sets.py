@@ -69,6 +69,7 @@ def test_a_run_with_a_test_share_goes_on(arrays, tmp_path):
         assert resumed.test_accuracy == whole.test_accuracy
 
 
+@pytest.mark.slow
 def test_every_run_of_a_sweep_has_its_own_share(arrays, tmp_path):
     path = saved(tmp_path, arrays)
     lists = {"test_share": [0.1, 0.2], "validation": [0, 0.1]}

@@ -131,6 +131,7 @@ def test_an_unknown_class_and_exact_steps_are_refused(arrays):
             mnistgpu.fit(*arrays, precision="exact", **more, **SMALL)
 
 
+@pytest.mark.slow
 def test_the_command_line_has_them(small_set, tmp_path):
     flags = "--layers 784-12-10 --init he --epochs 2 --batch-size 50 --alpha 0.1"
     done = runs.run(

@@ -94,6 +94,7 @@ def test_a_live_bar_on_a_terminal(tmp_path):
     assert text.splitlines()[-1].strip() == f"saved in  {tmp_path / 'run'}"
 
 
+@pytest.mark.slow
 def test_evaluate_finds_the_accuracy_of_the_run(finished, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(finished[0], out)  # the page is written into it
@@ -133,12 +134,14 @@ def test_plot_draws_the_report_again(finished, tmp_path):
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(tmp_path):
     done = run("train", "--iterations", 2, "--quiet", "--out", tmp_path / "run")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "run" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_mini_batches_another_network_and_the_environment(tmp_path):
     done = run(
         *("train", "--layers", "784-32-10", "--init", "he", "--batch-size", 256, "--epochs", 1),

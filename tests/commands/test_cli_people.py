@@ -62,6 +62,7 @@ def test_predict_for_programs(pictures):
     assert answer["runner_up"] == np.argsort(answer["probabilities"])[-2]
 
 
+@pytest.mark.slow
 def test_predict_many_explains_each(pictures, tmp_path):
     path = tmp_path / "why.png"
     done = run("predict", "shipped", pictures / "42.png", "--many", "--explain", path)

@@ -35,6 +35,7 @@ def test_recipes_lists_them():
     assert "%" in printed
 
 
+@pytest.mark.slow
 def test_lr_find_suggests_and_draws(tmp_path):
     picture = tmp_path / "rates.png"
     done = run("lr-find", "--recipe", "fast", "--steps", 60, "--out", picture)
@@ -92,6 +93,7 @@ def test_the_shipped_model_is_accepted_wherever_a_run_is(two_runs, small, tmp_pa
     assert "a committee cannot join another" in done.stderr
 
 
+@pytest.mark.slow
 def test_committee_is_saved_evaluated_and_accepted_by_the_other_commands(two_runs, small, tmp_path):
     out = tmp_path / "together"
     done = run("committee", *two_runs, *small, "--out", out, "--maps", 2)

@@ -213,6 +213,7 @@ def test_the_command_exits_with_0_or_1():
     assert "cure: unknown backend 'nupy'" in bad.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_the_gpu_is_fit(monkeypatch):
     monkeypatch.undo()

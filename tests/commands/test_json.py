@@ -66,6 +66,7 @@ def test_compare(sevens):
     assert len(first["interval"]) == 2
 
 
+@pytest.mark.slow
 def test_doctor():
     done = run("doctor", "--json")
     found = strictly(done.stdout)
@@ -74,6 +75,7 @@ def test_doctor():
     assert {"subject", "text", "good", "cure"} == set(found[0])
 
 
+@pytest.mark.slow
 def test_a_bad_finding_is_in_the_json_and_in_the_exit_status():
     done = run("doctor", "--json", "--backend", "cupy:99")
     assert done.returncode == 1

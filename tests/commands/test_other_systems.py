@@ -116,6 +116,7 @@ def test_every_command_works(data, tmp_path, system, encoding):
     np.testing.assert_allclose(there, here, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437"])
 def test_a_console_shows_all_that_is_printed(data, tmp_path, encoding):
     folder = tmp_path / "Zahlen \u0416"  # no character of these consoles
@@ -192,6 +193,7 @@ def test_the_drawing_page_is_served_until_ctrl_c(system):
     assert "exit status 0" in output
 
 
+@pytest.mark.slow
 def test_a_file_that_a_reader_has_open(data, tmp_path):
     """An image viewer, say: it is waited for, and then one sentence says what to do."""
     train = (*TRAIN, "--data", data, *SMALL, "--epochs", 1, "--out", "run", "--force", "--quiet")
@@ -225,6 +227,7 @@ def test_names_that_windows_forbids_are_one_sentence(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_names_that_differ_by_case_are_one_file(data, tmp_path):
     """On macOS and Windows."""
     train = (*TRAIN, "--data", data, *SMALL, "--quiet")

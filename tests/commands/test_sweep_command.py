@@ -20,6 +20,7 @@ def table(printed):
     return [line.split(maxsplit=5) for line in printed.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_line_for_each_run_and_none_is_trained_again(small_set, tmp_path):
     out = tmp_path / "s"
     arguments = ("sweep", "--data", small_set, *LISTS, "--iterations", 3, "--out", out)
@@ -61,6 +62,7 @@ def test_a_run_that_diverges_has_a_line_and_the_next_ones_are_trained(small_set,
     assert all("training diverged" in line for line in errors)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 def test_on_a_terminal_the_bar_of_the_current_run_makes_room_for_its_line(small_set, tmp_path):
     shown = frames(

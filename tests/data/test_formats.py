@@ -237,6 +237,7 @@ def test_any_images_survive_npz(tmp_path, images, draw, compressed):
     check(data.load(tmp_path / "d.npz").train, images, labels)
 
 
+@pytest.mark.slow
 @SHARED_FOLDER
 @given(
     images=table_images,

@@ -46,6 +46,7 @@ def test_the_file_is_of_this_version():
     assert list(PINNED["recipes"]) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classic", "fast", "accurate"])
 def test_the_first_steps_of_a_recipe(name):
     assert first_digests(name) == expected(name)

@@ -73,6 +73,7 @@ def test_the_command_of_the_card_trains_with_the_same_settings(tmp_path, digits)
     assert str(tmp_path) not in text  # nothing of this machine
 
 
+@pytest.mark.slow
 def test_the_command_of_a_run_that_began_with_a_network(tmp_path):
     """The settings of that network would hold where the command says nothing."""
     (tmp_path / "small").mkdir()

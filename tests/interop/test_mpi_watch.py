@@ -107,6 +107,7 @@ def test_a_silent_rank_is_named(job, monkeypatch):
     assert "rank 1 has given no sign of life for 1 seconds" in job.why()
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_heard_is_not_taken_for_dead(job):
     job(3, timeout=1)
     assert job.why(1.8) == ""

@@ -65,6 +65,7 @@ def test_weights_by_hand_give_the_answers(wine):
     np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=2e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_network_is_that_of_the_command_line(tmp_path):
     folder = runs.write_small_set(tmp_path)
     given = "--layers 784-12-10 --epochs 2 --batch-size 50 --optimizer adam --lr 0.01 --init glorot"

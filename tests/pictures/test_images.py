@@ -193,6 +193,7 @@ def test_ruled_paper(gap, rule, thick, shipped):
     assert shipped.predict(np.stack(drawn)).tolist() == list(HAND)
 
 
+@pytest.mark.slow
 def test_photographs_of_ruled_paper(shipped, test_digits):
     digits, labels = test_digits
     right = 0

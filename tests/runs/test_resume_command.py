@@ -43,6 +43,7 @@ def test_finished_is_finished(uninterrupted, tmp_path, options):
     assert (path / name).read_bytes() == (longer / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_last_step_and_the_last_file(uninterrupted, tmp_path):
     """Each state in which the files of a finished run may be left is finished by --resume."""
     whole = contents(uninterrupted)
@@ -119,6 +120,7 @@ def test_a_backend_that_no_run_had_is_refused(uninterrupted, tmp_path, backend):
         checkpoint.save(saved, tmp_path / checkpoint.FILE)
 
 
+@pytest.mark.slow
 def test_names_that_cannot_be_shown(options, small_set, tmp_path):
     """Bytes that are no text, and letters that the output's encoding lacks."""
     data, path = tmp_path / os.fsdecode(b"digits-\xff"), tmp_path / "é-\N{SNOWMAN}"

@@ -24,6 +24,7 @@ from mnistgpu.runs import checkpoint, run_directory, watching
 from mnistgpu.storage.lock import only_writer
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_and_a_killed_one_forgotten(options, uninterrupted, tmp_path):
     path = tmp_path / "run"
     first = begun(path, *options, "--iterations", LONG)
@@ -75,6 +76,7 @@ def test_a_lock_that_is_another_file_is_left_alone(tmp_path, kind):
     assert os.path.lexists(lock)
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_kept_unless_forced(options, tmp_path):
     path = tmp_path / "run"
     process = begun(path, *options, "--iterations", LONG)
@@ -89,6 +91,7 @@ def test_an_unfinished_run_is_kept_unless_forced(options, tmp_path):
     assert set(contents(path)) == set(run_directory.FILES)
 
 
+@pytest.mark.slow
 def test_force_keeps_the_old_run_until_the_new_one_is_finished(
     options, uninterrupted, tmp_path, small_set
 ):

@@ -23,6 +23,7 @@ from mnistgpu.runs.signals import stop_on_signals
 from mnistgpu.runs.stop import Stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(options, uninterrupted, tmp_path, number, status):
     path = tmp_path / "run"
@@ -47,6 +48,7 @@ def test_a_signal_saves_and_says_how_to_go_on(options, uninterrupted, tmp_path, 
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once(tmp_path):
     """In the middle of a step that takes many seconds."""
     path = tmp_path / "run"
@@ -79,6 +81,7 @@ def test_ignored_signals_stay_ignored():
         signal.signal(signal.SIGHUP, old)
 
 
+@pytest.mark.slow
 def test_an_output_without_a_reader(options, uninterrupted, tmp_path):
     path = tmp_path / "run"
     reading, writing = os.pipe()
@@ -97,6 +100,7 @@ def test_an_output_without_a_reader(options, uninterrupted, tmp_path):
     assert (path / name).read_bytes() == (uninterrupted / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_output_that_is_closed_from_the_start(options, uninterrupted, tmp_path):
     """>&- of a shell: there is no standard output at all."""
     path = tmp_path / "run"

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 
+import pytest
 from helpers.runs import (
     LONG,
     STEPS,
@@ -31,6 +32,7 @@ def check_full(path, process):
     return sentence
 
 
+@pytest.mark.slow
 def test_a_full_disk(options, tmp_path):
     with mounted(tmp_path / "disk", 400) as disk:
         path = disk / "run"
@@ -45,6 +47,7 @@ def test_a_full_disk(options, tmp_path):
         assert model.load(path).theta.shape == (12730,)
 
 
+@pytest.mark.slow
 def test_a_limit_on_file_sizes(options, tmp_path):
     """As a full disk, where nothing can be mounted: history and checkpoint outgrow the limit."""
     import resource  # here, since Windows has none: there this test is skipped
@@ -59,6 +62,7 @@ def test_a_limit_on_file_sizes(options, tmp_path):
     assert "File too large" in check_full(path, process)
 
 
+@pytest.mark.slow
 def test_a_directory_that_cannot_be_written(options, uninterrupted, tmp_path):
     with mounted(tmp_path / "disk", 2000) as disk:
         shutil.copytree(uninterrupted, disk / "run")

@@ -112,6 +112,7 @@ def test_impossible_snapshots_are_refused(tmp_path, texts, arrays):
         watching.load(path)
 
 
+@pytest.mark.slow
 def test_animate(finished, tmp_path):
     path = tmp_path / "run.gif"
     done = run("plot", finished, "--animate", "--out", path)
@@ -266,6 +267,7 @@ def test_the_page_by_hand(tmp_path):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_without_a_reader_it_does_not_wait(tmp_path):
     process, _ = begun(tmp_path, "--epochs", 1)
     process.communicate(timeout=60)

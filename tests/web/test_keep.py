@@ -15,6 +15,7 @@ from mnistgpu.web.keep import Kept
 pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 
 
+@pytest.mark.slow
 def test_a_corrected_drawing_can_be_trained_on(keeping):
     address, folder = keeping
     for count, label in enumerate((7, 1, 7), 1):

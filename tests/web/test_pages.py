@@ -126,6 +126,7 @@ def test_on_a_phone_by_touch(browser, served, digit):
     assert watched.complaints == []
 
 
+@pytest.mark.slow
 def test_undo_takes_back_a_stroke(browser, served):
     watched, page = opened(browser, served[0], scheme="dark")
     draw_with_mouse(page, 1)
@@ -143,6 +144,7 @@ def test_undo_takes_back_a_stroke(browser, served):
     assert watched.complaints == []
 
 
+@pytest.mark.slow
 def test_the_brush(browser, served):
     _, page = opened(browser, served[0])
     ink = "[...pen.getImageData(0, 0, canvas.width, canvas.height).data].filter(v => v).length"
@@ -156,6 +158,7 @@ def test_the_brush(browser, served):
     assert drawn[1] > 3 * drawn[0]
 
 
+@pytest.mark.slow
 def test_a_pen_s_pressure(browser, served):
     _, page = opened(browser, served[0])
     widths = []
@@ -197,6 +200,7 @@ def test_by_keys_alone(browser, served):
     assert watched.complaints == []
 
 
+@pytest.mark.slow
 def test_a_correction_is_kept(browser, served):
     address, folder = served
     watched, page = opened(browser, address)
@@ -240,6 +244,7 @@ def test_a_drawing_is_kept_once(browser, served, way):
     assert watched.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", [False, True])
 def test_what_is_drawn_while_a_drawing_is_kept_is_not_lost(browser, served, refused):
     address, folder = served
@@ -261,6 +266,7 @@ def test_what_is_drawn_while_a_drawing_is_kept_is_not_lost(browser, served, refu
     assert ("Kept as a 4" in page.inner_text("#note")) is not refused
 
 
+@pytest.mark.slow
 def test_screen_readers_get_the_digit_and_its_probability_together(browser, served):
     _, page = opened(browser, served[0])
     draw_with_mouse(page, 7)
@@ -290,6 +296,7 @@ def test_on_small_screens_all_is_within_reach(browser, served, size):
     assert max(heights) < 24  # on one line
 
 
+@pytest.mark.slow
 def test_without_a_folder_it_says_how(browser, trained):
     place = server.open_door("127.0.0.1", 0)
     with server.Background(draw.make_app(trained, "x"), place.bound):
@@ -342,6 +349,7 @@ def test_the_report_without_network(browser, trained, found, tmp_path, size, sch
     assert watched.page.locator("svg").count() == 5
 
 
+@pytest.mark.slow
 def test_where_other_machines_reach_it_the_page_sends_its_token(browser, trained):
     place = server.open_door("0.0.0.0", 0)
     with server.Background(draw.make_app(trained, "x", door=place.door), place.bound):
