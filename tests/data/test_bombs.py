@@ -182,7 +182,6 @@ def folder_of_bombs():
         yield Path(name)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_bombs_need_little_time_and_memory(folder_of_bombs):
     process = processes.run(

@@ -115,7 +115,6 @@ print(threads.blas_name(), threads.blas_architecture(), small.pays())
 """
 
 
-@pytest.mark.slow
 def test_the_blas_of_opencv_is_not_that_of_numpy():
     """OpenCV and SciPy load a BLAS of their own, whose kernels say nothing about NumPy's.
 

@@ -18,7 +18,6 @@ def as_case(path):
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [*map(as_case, STAGES)])
 def test_a_stage_reaches_what_its_page_says(path, tmp_path):
     done = processes.run(

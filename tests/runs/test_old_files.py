@@ -44,7 +44,6 @@ def test_a_checkpoint_is_read():
     assert set(saved.vectors) >= {"theta", "first", "second", "mean.0", "variance.0"}
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path):
     shutil.copytree(OLD / "interrupted", tmp_path / "run")
     done = run("--resume", tmp_path / "run")

@@ -77,7 +77,6 @@ def check_equal(page, model, pictures):
     return {answer["digit"] for answer in found}
 
 
-@pytest.mark.slow
 def test_200_digits_are_answered_as_in_python(browser, tmp_path):
     shipped = mnistgpu.load("shipped")
     page_file = mnistgpu.export(shipped, tmp_path / "digits.html")
