@@ -200,13 +200,13 @@ class MappedImages:
         self._advise(start, stop, "MADV_WILLNEED")
 
     def _advise(self, start: int, stop: int, name: str) -> None:
-        advice = getattr(mmap, name, None)
-        if advice is None:  # Windows decides by itself
+        advice, advise = getattr(mmap, name, None), getattr(mmap.mmap, "madvise", None)
+        if advice is None or advise is None:  # Windows decides by itself
             return
         for file, first, last in self._parts(start, stop):
             begin, end = (self._starts[file] + row * self._pixels for row in (first, last))
             begin -= begin % mmap.PAGESIZE
-            self._maps[file].madvise(advice, begin, end - begin)
+            advise(self._maps[file], advice, begin, end - begin)
 
 
 def mapped(path: Path) -> tuple[mmap.mmap, int, np.ndarray]:
