@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 from helpers import lab as labs
+from helpers.web import ask
 
 link = pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 
@@ -52,6 +53,9 @@ def test_an_address_gives_the_same_network(digits, tmp_path):
         (lambda link: packed(link, data="0" * 64), "link.other_data"),
         (lambda link: packed(link, settings={"layerz": 3}), "link.settings"),
         (lambda link: packed(link, settings={"learning_rate": -1.0}), "link.settings"),
+        (lambda link: packed(link, settings={"teacher": "/etc/passwd"}), "link.files"),
+        (lambda link: packed(link, settings={"from_run": "//host/run", "freeze": 1}), "link.files"),
+        (lambda link: packed(link, settings={"unlabeled": "x", "adversarial": 2.0}), "link.files"),
         (lambda link: packed(link, taken=-1), "link.damaged"),
         (lambda link: packed(link, events=[[1, "l2"]]), "link.damaged"),
         (lambda link: packed(link, events=[[1, "layers", "a", "b"]]), "link.events"),
@@ -60,12 +64,36 @@ def test_an_address_gives_the_same_network(digits, tmp_path):
 )
 def test_addresses_that_cannot_be_opened(resting, change, words):
     before = resting.state()["run"]
-    refused = resting.do(
-        "open", 422 if words != "link.other_data" else 409, link=change(resting.get("link")["link"])
-    )
+    status = 422 if words != "link.other_data" else 409
+    text = change(resting.get("link")["link"])
+    refused = resting.do("open", status, link=text)
     assert refused["words"] == words
+    assert resting.post("address", status, link=text) == refused
     assert refused["error"].count("{") == 0
     assert resting.state()["run"] == before  # the run stays
+
+
+def test_what_an_address_would_train_is_shown_and_not_trained(lab):
+    lab.do("epoch")
+    found = lab.reach(13)
+    lab.do("change", name="learning_rate", value=0.125)
+    lab.do("step")
+    lab.reach(14)
+    shown = lab.post("address", link=lab.get("link")["link"])
+    settings = dict(shown["settings"])
+    assert (settings["layers"], settings["epochs"]) == ("784-16-10", 20)
+    assert "learning_rate" not in settings  # it began with the default
+    assert (shown["events"], shown["taken"]) == (1, 14)
+    assert lab.state()["run"] == found["run"]  # the run stays
+
+
+@pytest.mark.parametrize("name", link.FILES)
+def test_no_address_is_made_of_a_run_that_learns_from_files(lab, name):
+    state = lab.run.steering.state
+    lab.run.steering.state = lambda: state() | {"begun": state()["begun"] | {name: "FILE"}}
+    status, text, _ = ask(lab.place, "GET", "/link")
+    assert (status, json.loads(text)["words"]) == (422, "link.files")
+    assert "an address cannot name files" in json.loads(text)["error"]
 
 
 def test_an_address_of_another_version_says_so(lab):

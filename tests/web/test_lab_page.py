@@ -230,6 +230,13 @@ def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     page.click("#again-other")
     text_of(page, "#running", "step 0")
     _, other = opened(browser, lab, hash=address[address.index("#") :])
+    other.wait_for_selector("#opening:not([hidden])")
+    assert "784-16-10" in other.inner_text("#opening-settings")
+    assert "Changes on the way: 1. It is trained up to step 13." in other.inner_text("#opening")
+    other.wait_for_timeout(500)
+    said = [each["words"] for each in lab.state()["notices"]]
+    assert "run.opened" not in said  # the run stays until the button is pressed
+    other.click("#opening-train")
     text_of(other, "#notices", "The run of the address is trained again")
     text_of(other, "#running", "Resting at step 13")
     text_of(other, "#events", "from 0.25 to 0.125")
