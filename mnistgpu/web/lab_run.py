@@ -64,8 +64,10 @@ class Beginning(Callback):
 
     def __init__(self, run: LabRun, plan: Plan, steering: Steering):
         self.run, self.plan, self.steering = run, plan, steering
+        self.begun = False
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        self.begun = True
         self.run.begun(self.plan, self.steering)
 
 
