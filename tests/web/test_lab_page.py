@@ -139,7 +139,7 @@ def test_out_of_range_the_control_says_the_range_and_stays(browser, lab, name, v
 def test_what_starts_anew_says_so(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)
-    assert "a change starts the network anew" in page.inner_text("#group-network")
+    assert "These begin a new run" in page.inner_text("#group-network")
     assert "change while the network learns" in page.inner_text("#group-learning")
     page.fill("#set-layers", "784-x")
     page.press("#set-layers", "Enter")
