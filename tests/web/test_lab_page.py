@@ -215,6 +215,20 @@ def test_a_change_that_diverges_is_said(browser, lab):
     page.wait_for_function("() => document.getElementById('set-learning_rate').value === '0.25'")
 
 
+def test_an_address_trains_nothing_until_its_button_is_pressed(browser, lab):
+    """Any page of the web can lead a browser to an address of the lab."""
+    before = lab.state()["run"]
+    view, page = opened(browser, lab, hash=f"#run={lab.get('link')['link']}")
+    page.wait_for_selector("#opening:not([hidden])")
+    assert page.evaluate("document.activeElement.id") == "opening-title"
+    page.wait_for_timeout(300)
+    assert lab.state()["notices"] == []
+    page.click("#opening-leave")
+    assert page.is_hidden("#opening")
+    assert lab.state()["run"] == before
+    assert view.complaints == []
+
+
 @pytest.mark.slow
 def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     _, page = opened(browser, lab)
@@ -233,9 +247,6 @@ def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     other.wait_for_selector("#opening:not([hidden])")
     assert "784-16-10" in other.inner_text("#opening-settings")
     assert "Changes on the way: 1. It is trained up to step 13." in other.inner_text("#opening")
-    other.wait_for_timeout(500)
-    said = [each["words"] for each in lab.state()["notices"]]
-    assert "run.opened" not in said  # the run stays until the button is pressed
     other.click("#opening-train")
     text_of(other, "#notices", "The run of the address is trained again")
     text_of(other, "#running", "Resting at step 13")
