@@ -115,7 +115,10 @@ def of_run(run: Path, X: Any, y: Any, changes: dict[str, Any]) -> tuple[Settings
 
 
 def carry_out(page: LabRun) -> None:
-    """Train what the page plans, one run after the other, until it plans no more."""
+    """Train what the page plans, one run after the other, until it plans no more.
+
+    The error of a run that could not begin is raised if there are no other settings to go on with.
+    """
     while (planned := page.next()) is not None:
         plan, steering, stop, beginning = planned
         options: dict[str, Any] = {
@@ -136,6 +139,8 @@ def carry_out(page: LabRun) -> None:
         except StoppedError:
             forget(plan, steering)
         except MnistGpuError as error:
+            if not beginning.begun and plan.settings == page.plan.settings:
+                raise  # the same run would be planned again, and fail again, without end
             page.failed(error)
 
 

@@ -34,12 +34,12 @@ def figure(opened: Opened, unit: Unit) -> Figure:
         limit = float(np.abs(unit.products).max()) or 1.0
         ax = page.panel(drawn, PLACES[1], 0.1, SIDE, SIDE, "Weight x input")
         shown = unit.image_map if unit.image_map is not None else in_rows(unit.products)
-        ax.imshow(shown, cmap="RdBu", vmin=-limit, vmax=limit)
+        ax.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
         ax.set(xticks=[], yticks=[])
         ax = page.panel(drawn, PLACES[2], 0.1, BARS, SIDE, "The ten largest terms")
         terms = unit.largest
         values = [term.product for term in terms]
-        colours = [BLUE if value > 0 else VERMILLION for value in values]
+        colours = [VERMILLION if value > 0 else BLUE for value in values]
         ax.barh(range(len(terms)), values, color=colours, height=0.72)
         ax.axvline(0.0, color=GREY, linewidth=0.5)
         labels = [

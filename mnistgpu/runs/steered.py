@@ -27,6 +27,7 @@ NOT_ON_RANKS = (
     "a run that several ranks share cannot be steered, since each would have to be; steer it in "
     "one process, and repeat it on the ranks with --events"
 )
+ENDED_EARLY = "the run was ended early; go back to an earlier step, or begin again"
 SHARE = 0.04  # of the training's time that a view may take
 PREPARING, WAITING, RUNNING = "preparing", "waiting", "running"
 PAUSED, HOLDING, ENDED = "paused", "holding", "ended"
@@ -101,7 +102,7 @@ class Steered:
         self._loss: float | None = None
         self._points = Points()
         self._trainer: Trainer | None = None
-        self._ended = False
+        self._ended = self._finishing = False  # finishing: `finish` was called
         self.rested = 0.0  # seconds in which the run has waited
 
     # What the thread that trains calls
@@ -121,6 +122,7 @@ class Steered:
             self._steps_left, self._to_place, self._loss = 0, None, None
             self._taken = trainer.taken
             self._ended, self._fresh, self._attention, self.again = False, False, True, None
+            self._finishing = False
             self._points.keep(trainer, progress)
             self._note_change()
 
@@ -205,6 +207,11 @@ class Steered:
             raise UsageError("the run has not begun yet; try again in a moment")
         return self._trainer
 
+    @property
+    def _ended_early(self) -> bool:
+        """Whether the run is at an end before its last step, as by early stopping."""
+        return self._progress.finished and self._stop.finishing
+
     def _ask(
         self, request: Callable[[], bool], give_up: Callable[[], object] = lambda: None
     ) -> None:
@@ -223,7 +230,9 @@ class Steered:
     def _go(self, by: str, steps: int | None = None) -> bool:
         """Take so many steps and wait again, or go on without a pause."""
         trainer = self._run()
-        if trainer.taken >= trainer.steps:
+        if self._ended_early:
+            self._say(by, ENDED_EARLY)
+        elif trainer.taken >= trainer.steps:
             self._say(by, "the run is at its end; learn one epoch more, or begin again")
         else:
             self._paused, self._steps_left, self._to_place = steps is not None, steps or 0, None
@@ -287,7 +296,9 @@ class Steered:
     def _rests_until(self, now: float) -> float:
         """Until when the run waits, infinity for as long as it must; 0 if it goes on."""
         trainer, batches = self._run(), self._run().batches
-        if self._stop.interrupting or self._stop.finishing:
+        if self._stop.interrupting or self._finishing:
+            return 0.0
+        if self._stop.finishing and not self._progress.finished:  # its last step is to follow
             return 0.0
         if self._to_place is not None and batches.place(trainer.taken) >= self._to_place:
             self._wait_again()

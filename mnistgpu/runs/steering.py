@@ -25,7 +25,7 @@ from mnistgpu.runs.events import (
     flag_of,
     shown,
 )
-from mnistgpu.runs.steered import Moment, Steered
+from mnistgpu.runs.steered import ENDED_EARLY, Moment, Steered
 from mnistgpu.settings import Settings
 
 SLOWEST, FASTEST = 0.01, 1000  # steps a second of slow motion
@@ -72,6 +72,9 @@ class Steering(Steered):
 
         def begin() -> bool:
             trainer, longer = self._run(), False
+            if self._ended_early:
+                self._say(by, ENDED_EARLY)
+                return False
             batches, settings = trainer.batches, trainer.settings
             epochs = batches.place(trainer.taken) // batches.per_epoch + 1
             if trainer.taken >= trainer.steps:
@@ -107,6 +110,8 @@ class Steering(Steered):
         with self._changed:
             trainer = self._run()
             self._check(check_change(trainer.settings, name, value))
+            if self._ended_early:
+                raise UsageError(ENDED_EARLY)
             if self._taken >= trainer.steps and name not in LENGTHS:
                 raise UsageError(
                     "the run is at its end, so no step follows that a change could have an effect "
@@ -126,10 +131,15 @@ class Steering(Steered):
                     f"{', '.join(map(str, self._points.kept))} are"
                 )
 
+            if self._ended_early and step >= self._taken:
+                raise UsageError(ENDED_EARLY)
+
         def go_back() -> bool:
             point = self._points.before(step)
             if point is None:  # another page went back further before
                 return False
+            if not self._finishing:
+                self._stop.finishing = False  # of the end that is taken back
             self._go_back(point)
             self._say(by, f"the run is back at iteration {point.taken:,}")
             return True
@@ -153,6 +163,7 @@ class Steering(Steered):
         """End the run with its results, as if its next step were the last."""
         with self._changed:
             self._run()
+            self._finishing = True
             self._stop.finish()
             self._note_change()
 

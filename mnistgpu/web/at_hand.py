@@ -146,7 +146,7 @@ class AtHand:
     # --- edits
 
     def current(self) -> Edits | None:
-        """The edits, unless the run has gone on since then: then they are given up."""
+        """The edits, unless the run has gone on since then: then they are discarded."""
         state = self.run.steering.state()
         if self.edits is not None and self.edited_at != (self.run.number, state["taken"]):
             self.edits = None

@@ -1,7 +1,7 @@
 """The lab's page: its server, which says what a run is like and does to it what browsers ask for.
 
-`page/lab.html` is the page, with scripts beside it; `lab_run.py` steers the runs, `at_hand.py`
-opens the network for an image, `trials.py` runs experiments.
+`page/lab.html` is the page, with scripts beside it; `lab_run.py` has the runs, `actions.py`
+what browsers do to them, `at_hand.py` opens the network for an image, `trials.py` runs experiments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mnistgpu.data import Dataset
 from mnistgpu.errors import MnistGpuError
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs.stop import Stop
-from mnistgpu.web import controls, experiments, lab_view, server
+from mnistgpu.web import actions, controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
 from mnistgpu.web.encoded import finite
 from mnistgpu.web.experiments import Experiment, Result
@@ -87,7 +87,8 @@ class LabPage:
             "/edits": self.edits,
         }
         does: dict[str, Answer] = {
-            "/do": self.run.do,
+            "/do": partial(actions.do, self.run),
+            "/address": partial(actions.read_address, self.run),
             "/leave": self.leave,
             "/image": self.at_hand.image,
             "/mistake": self.at_hand.mistake,

@@ -1,7 +1,7 @@
 """The runs that the lab's page steers: one after the other, each with what was done to it.
 
-The page's server calls this from its own threads; the runs themselves are trained by the caller of
-`LabRun.next`, in the main thread of the program.
+The page's server calls this from its own threads, mostly through `actions.py`; the runs themselves
+are trained by the caller of `LabRun.next`, in the main thread of the program.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnistgpu import __version__, data, network
+from mnistgpu import network
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
-from mnistgpu.errors import DataError, MnistGpuError
-from mnistgpu.recipes import RECIPES
-from mnistgpu.runs import events
+from mnistgpu.errors import MnistGpuError
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, Every
 from mnistgpu.runs.checks import check_fit
@@ -29,8 +27,8 @@ from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 from mnistgpu.web import controls
 from mnistgpu.web.lab_view import View
-from mnistgpu.web.link import Link, decode, encode
-from mnistgpu.web.refusals import choice, refusal, text, whole
+from mnistgpu.web.link import encode
+from mnistgpu.web.refusals import refusal
 
 if TYPE_CHECKING:
     from mnistgpu.engine.trainer import Trainer
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 MOST_NOTICES = 100
 MOST_PARAMETERS = 10_000_000  # of a network that a page begins: four times those of `strong`
-PACES = {"full": None, "5": 5.0, "1": 1.0}  # steps in a second
 PATIENCE = 5.0  # seconds in which a run that rests or steps must have answered
 GONE = 150.0  # seconds without a request after which a browser is taken to be closed
 GRACE = 3.0  # seconds after the last one left: it may only have been loaded again
@@ -67,8 +64,10 @@ class Beginning(Callback):
 
     def __init__(self, run: LabRun, plan: Plan, steering: Steering):
         self.run, self.plan, self.steering = run, plan, steering
+        self.begun = False
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
+        self.begun = True
         self.run.begun(self.plan, self.steering)
 
 
@@ -241,109 +240,20 @@ class LabRun:
         digest, taken = self.dataset.digest, steered["taken"]
         return {"link": encode(steered["begun"], steered["events"], digest, taken)}
 
-    # --- what the page does
+    # --- what actions do
 
-    def do(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out an action of a browser; RefusedError, with a sentence, if it cannot be."""
-        name = choice(dict(body), "action", ACTIONS)
-        by = text(dict(body), "browser", 60)
-        answer = ACTIONS[name](self, dict(body), by)
-        return {} if answer is None else answer
+    def check(self, settings: Settings) -> None:
+        """Refuse, with a sentence, settings that no run of this lab can have."""
+        if network.parameter_count(settings.sizes) > MOST_PARAMETERS:
+            raise refusal(422, "run.too_large", most=MOST_PARAMETERS)
+        check_fit(settings, self.dataset)
 
     def begin(self, plan: Plan) -> None:
         """End the run that goes on, and begin another in its place."""
-        sizes = plan.settings.sizes
-        if network.parameter_count(sizes) > MOST_PARAMETERS:
-            raise refusal(422, "run.too_large", most=MOST_PARAMETERS)
-        check_fit(plan.settings, self.dataset)
+        self.check(plan.settings)
         with self.lock:
             self.waits, self.starting = plan, True
             self.stop.interrupt("the page")
-
-    def start(self, body: dict[str, Any], by: str) -> None:
-        """Go on with the run."""
-        self.steering.start(by)
-
-    def pause(self, body: dict[str, Any], by: str) -> None:
-        """Rest after this step."""
-        self.steering.pause(by)
-
-    def one_step(self, body: dict[str, Any], by: str) -> None:
-        """Take one step, and rest."""
-        self.steering.one_step(by)
-
-    def one_epoch(self, body: dict[str, Any], by: str) -> None:
-        """Take the steps of one epoch more, and rest."""
-        self.steering.one_epoch(by)
-
-    def slow(self, body: dict[str, Any], by: str) -> None:
-        """Set how many steps are taken in a second."""
-        self.pace = choice(body, "pace", PACES)
-        self.steering.slow(PACES[self.pace], by)
-
-    def change(self, body: dict[str, Any], by: str) -> None:
-        """Change a setting while it learns."""
-        name, before = choice(body, "name", controls.names()), self.steering.state()
-        if name in controls.GROUPS["network"][2] and name not in before.get("changeable", ()):
-            return self.anew(body, by)  # the page did not know yet that another run had begun
-        self.steering.change(name, body.get("value"), by)
-        values = {"name": name, "from": before["settings"][name], "to": body.get("value")}
-        seen = whole(body, "seen", 0, 2**53) if "seen" in body else before["version"]
-        other, version = self.changes.get(name, (by, 0))
-        overruled = other != by and seen < version  # it was changed, and this browser did not know
-        self.changes[name] = by, before["version"] + 1
-        self.notice(by, "run.overruled" if overruled else "run.changed", **values)
-
-    def anew(self, body: dict[str, Any], by: str) -> None:
-        """Begin again with a setting that cannot change in the middle."""
-        name = choice(body, "name", controls.names())
-        now, runs = self.settings(), self.runs()
-        made = now.changed(**{name: body.get("value")})
-        self.begin(Plan(made, self.new_path(), paused=not runs))
-        values = {"name": name, "from": getattr(now, name), "to": body.get("value")}
-        self.notice(by, "run.begun_anew", **values)
-
-    def recipe(self, body: dict[str, Any], by: str) -> None:
-        """Begin again with the settings of a recipe."""
-        name = choice(body, "recipe", RECIPES)
-        self.begin(Plan(RECIPES[name].settings, self.new_path(), paused=not self.runs()))
-        self.notice(by, "run.recipe", name=name)
-
-    def again(self, body: dict[str, Any], by: str) -> None:
-        """Begin again with the settings that the run began with, and its seed or the next one."""
-        begun = self.settings("begun")
-        if body.get("other_seed") is True:
-            begun = begun.changed(seed=begun.seed + 1)
-        self.begin(Plan(begun, self.new_path(), paused=not self.runs()))
-        self.notice(by, "run.again", seed=begun.seed)
-
-    def undo(self, body: dict[str, Any], by: str) -> None:
-        """Go back to before the newest change, or else to the newest earlier point."""
-        state = self.steering.state()
-        done, points = state["events"], state["points"]
-        before = [point for point in points if point < state["taken"]]
-        if done:
-            before = [point for point in points if point <= done[-1]["step"]] or before
-        if not before:
-            raise refusal(409, "run.no_point")
-        self.go_back(max(before), by)
-
-    def back(self, body: dict[str, Any], by: str) -> None:
-        """Go back to an earlier point of the run."""
-        self.go_back(whole(body, "step", 0, 10**12), by)
-
-    def go_back(self, step: int, by: str) -> None:
-        self.steering.undo(step, by)
-        self.notice(by, "run.back", step=step)
-
-    def choose(self, body: dict[str, Any], by: str) -> None:
-        """Choose what happens when the last browser is closed."""
-        self.closed = choice(body, "closed", ("goes-on", "stops"))
-
-    def keep(self, body: dict[str, Any], by: str) -> dict[str, Any]:
-        """Save the run as it is, so that it can be resumed."""
-        self.save()
-        return {"path": str(self.plan.path)}
 
     def save(self) -> None:
         """Write the checkpoint of the run into its directory, between two steps."""
@@ -356,43 +266,6 @@ class LabRun:
             saving.save(moment.trainer, moment.progress)
 
         self.steering.during(write, PATIENCE)
-
-    def open(self, body: dict[str, Any], by: str) -> dict[str, Any]:
-        """Repeat the run of an address, up to its step; says if its version was another one."""
-        link: Link = decode(text(body, "link", 200_000))
-        if link.digest != self.dataset.digest:
-            raise refusal(409, "link.other_data", source=self.dataset.source)
-        self.check_events(link)
-        number = self.number
-        self.begin(Plan(link.settings, self.new_path(), link.events, link.taken))
-        self.notice(by, "run.opened")
-        self.go_on_to(link.taken, number, by)
-        other = link.version != __version__
-        return {"version": link.version, "own": __version__} if other else {}
-
-    def check_events(self, link: Link) -> None:
-        """RefusedError if the events of an address are none of a run with its settings."""
-        settings, dataset = link.settings, self.dataset
-
-        def fits(made: Settings) -> None:
-            check_fit(made, dataset)
-
-        fits(settings)
-        training, _ = data.split(dataset.train, settings.validation, settings.seed)
-        try:
-            events.checked(link.events, settings, len(training), fits, "this address")
-        except DataError as error:
-            raise refusal(422, "link.events", why=str(error)) from None
-
-    def go_on_to(self, step: int, before: int, by: str) -> None:
-        """Once the run after number `before` has begun, let it go on to a step."""
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if self.number > before and "taken" in self.steering.state():
-                if step:
-                    self.steering.steps(step, by)
-                return
-            time.sleep(0.02)
 
     def runs(self) -> bool:
         """Whether the run goes on, and does not rest."""
@@ -413,20 +286,4 @@ RUNNING = {
     "paused": "paused",
     "holding": "finished",
     "ended": "finished",
-}
-ACTIONS: dict[str, Callable[[LabRun, dict[str, Any], str], dict[str, Any] | None]] = {
-    "start": LabRun.start,
-    "pause": LabRun.pause,
-    "step": LabRun.one_step,
-    "epoch": LabRun.one_epoch,
-    "pace": LabRun.slow,
-    "change": LabRun.change,
-    "anew": LabRun.anew,
-    "recipe": LabRun.recipe,
-    "again": LabRun.again,
-    "undo": LabRun.undo,
-    "back": LabRun.back,
-    "closed": LabRun.choose,
-    "save": LabRun.keep,
-    "open": LabRun.open,
 }

@@ -1,7 +1,7 @@
 """The state of a run in the address of the page: settings, seed, data, events and the step.
 
 A run is a function of these, so that the address, opened elsewhere, gives the same network: to the
-bit with --precision exact, else but for rounding.
+bit with --precision exact, otherwise up to rounding.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Any
 
 from mnistgpu import __version__
 from mnistgpu.errors import DataError
+from mnistgpu.knobs import flags_of
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.web.refusals import refusal
 
 FORMAT = 1
 MOST_BYTES = 2**18  # of what a link unpacks to: ten thousand events are 100,000 bytes
 MOST_STEPS = 10**12
+FILES = ("teacher", "from_run", "unlabeled")  # settings that are paths: an address has none
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class Link:
 def encode(
     begun: Mapping[str, Any], events: Sequence[Mapping[str, Any]], digest: str, taken: int
 ) -> str:
-    """The text of a link. begun: the settings that the run began with; events: since then."""
+    """The text of a link. begun: the settings that the run began with; events: since then.
+
+    RefusedError if the run learns from more than its data: an address cannot name files.
+    """
+    refuse_files(begun)
     plain = {knob.name: knob.default for knob in fields(Settings)}
     if begun.get("epochs") is not None:
         plain["iterations"] = None
@@ -75,11 +81,20 @@ def decode(text: str) -> Link:
         raise refusal(422, "link.damaged")
     if not 0 <= taken <= MOST_STEPS:
         raise refusal(422, "link.damaged")
+    refuse_files(settings)
     try:
         made = from_dict(settings, "this address")
     except DataError as error:
         raise refusal(422, "link.settings", why=str(error), version=version) from None
     return Link(made, tuple(map(event_of, events)), digest, taken, version)
+
+
+def refuse_files(settings: Mapping[str, Any]) -> None:
+    """RefusedError if settings name files, which whoever made an address could choose."""
+    for name in FILES:
+        if settings.get(name) is not None:
+            flag = {knob.name: flags_of(knob)[0] for knob in fields(Settings)}[name]
+            raise refusal(422, "link.files", flag=flag)
 
 
 def event_of(values: Any) -> dict[str, Any]:

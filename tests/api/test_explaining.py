@@ -47,6 +47,21 @@ def test_the_figure_shows_image_products_terms_and_the_sum_in_words(run, arrays)
     assert "relu(" in " ".join(texts(found.of(1, 2).figure))
 
 
+def test_what_adds_to_the_sum_is_red_and_what_takes_away_is_blue(run, arrays):
+    """As on the page of the lab and in all other figures of weights."""
+    found = mnistgpu.explain(run, arrays[0][0])
+    products, bars = found.figure.axes[1:3]
+    red, _, _, _ = products.images[0].cmap(1.0)
+    _, _, blue, _ = products.images[0].cmap(0.0)
+    assert (red > 0.3, blue > 0.3) == (True, True)
+    assert products.images[0].cmap(1.0)[2] < red
+    assert products.images[0].cmap(0.0)[0] < blue
+    assert {term.product > 0 for term in found.unit.largest} == {True, False}
+    for bar, term in zip(bars.patches, found.unit.largest, strict=True):
+        red, _, blue, _ = bar.get_facecolor()
+        assert (red > blue) == (term.product > 0)
+
+
 def test_a_picture_is_explained(run):
     photo = ROOT / "tests" / "golden" / "photo-7.jpg"
     found = mnistgpu.explain("shipped", photo)

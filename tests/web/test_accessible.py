@@ -1,6 +1,6 @@
 """The pages judged by axe-core: contrast, names of controls, order of headings, use by keys.
 
-axe-core comes from the npm registry: `npm pack axe-core@4`, and MNISTGPU_AXE names its axe.min.js.
+`npm pack axe-core@4` gets axe-core, and MNISTGPU_AXE names its axe.min.js.
 """
 
 import os

@@ -139,7 +139,7 @@ def test_out_of_range_the_control_says_the_range_and_stays(browser, lab, name, v
 def test_what_starts_anew_says_so(browser, lab):
     _, page = opened(browser, lab)
     show_all(page)
-    assert "a change starts the network anew" in page.inner_text("#group-network")
+    assert "These begin a new run" in page.inner_text("#group-network")
     assert "change while the network learns" in page.inner_text("#group-learning")
     page.fill("#set-layers", "784-x")
     page.press("#set-layers", "Enter")
@@ -215,6 +215,20 @@ def test_a_change_that_diverges_is_said(browser, lab):
     page.wait_for_function("() => document.getElementById('set-learning_rate').value === '0.25'")
 
 
+def test_an_address_trains_nothing_until_its_button_is_pressed(browser, lab):
+    """Any page of the web can lead a browser to an address of the lab."""
+    before = lab.state()["run"]
+    view, page = opened(browser, lab, hash=f"#run={lab.get('link')['link']}")
+    page.wait_for_selector("#opening:not([hidden])")
+    assert page.evaluate("document.activeElement.id") == "opening-title"
+    page.wait_for_timeout(300)
+    assert lab.state()["notices"] == []
+    page.click("#opening-leave")
+    assert page.is_hidden("#opening")
+    assert lab.state()["run"] == before
+    assert view.complaints == []
+
+
 @pytest.mark.slow
 def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     _, page = opened(browser, lab)
@@ -225,11 +239,15 @@ def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     page.click("#epoch")
     text_of(page, "#running", "step 13")
     page.click("#copy")
-    page.wait_for_function("() => document.getElementById('address').value.includes('#run=')")
+    text_of(page, "#notices", "address is")  # copied, or marked where the browser lets no page copy
     address = page.input_value("#address")
     page.click("#again-other")
     text_of(page, "#running", "step 0")
     _, other = opened(browser, lab, hash=address[address.index("#") :])
+    other.wait_for_selector("#opening:not([hidden])")
+    assert "784-16-10" in other.inner_text("#opening-settings")
+    assert "Changes on the way: 1. It is trained up to step 13." in other.inner_text("#opening")
+    other.click("#opening-train")
     text_of(other, "#notices", "The run of the address is trained again")
     text_of(other, "#running", "Resting at step 13")
     text_of(other, "#events", "from 0.25 to 0.125")

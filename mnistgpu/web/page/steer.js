@@ -22,6 +22,7 @@ export function begin(about) {
     notice(say("link.saved", await post("do", { action: "save" }))));
   $("copy").onclick = copy;
   $("sharing").ontoggle = address;
+  $("opening-leave").onclick = () => { $("opening").hidden = true; };
   for (const group of about.groups) {
     const fields = element("div", { class: "fields" }, ...group.controls.map(field));
     $("controls").append(element("details", { id: `group-${group.name}`, open: group.open },
@@ -147,6 +148,7 @@ function events(state) {
 }
 
 // The state in the address: settings, seed, data and events, as the server wrote them down.
+// Where it cannot be written down, the place of the address says why.
 async function address() {
   if (!$("sharing").open) return;
   await attempt(async () => {
@@ -154,11 +156,15 @@ async function address() {
     whole.searchParams.delete("token");
     whole.hash = `run=${(await get("link")).link}`;
     $("address").value = whole.href;
+  }, error => {
+    $("address").value = "";
+    $("address").placeholder = error.message;
   });
 }
 
 async function copy() {
   await address();
+  if (!$("address").value) return notice($("address").placeholder, true);
   $("address").select();
   try {
     await navigator.clipboard.writeText($("address").value);
@@ -168,11 +174,26 @@ async function copy() {
   }
 }
 
-// An address that holds a run: it is opened where the page is opened, or pasted.
+// An address that holds a run: what it would train is shown where the page is opened. Any page of the
+// web can lead a browser to such an address, so a button must be pressed before it is trained.
 async function opened() {
   const link = new URLSearchParams(location.hash.slice(1)).get("run");
   if (!link) return;
   history.replaceState(null, "", location.pathname + location.search);
+  $("opening").hidden = true;
+  await attempt(async () => {
+    const { settings, events, taken } = await post("address", { link });
+    $("opening-says").textContent = say("link.opening_says", { events: whole(events), step: whole(taken) });
+    $("opening-settings").replaceChildren(...settings.map(([name, value]) => element("tr", {},
+      element("th", { scope: "row" }, nameOf(name)), element("td", {}, valueOf(value)))));
+    $("opening-train").onclick = () => trainOpened(link);
+    $("opening").hidden = false;
+    $("opening-title").focus();
+  });
+}
+
+async function trainOpened(link) {
+  $("opening").hidden = true;
   await attempt(async () => {
     const answer = await post("do", { action: "open", link });
     notice(say("link.opened"));
