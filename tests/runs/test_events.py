@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
-from helpers.resuming import SMALL, assert_same_bits, figures, saving_in, stopped
+from helpers.resuming import (
+    IMAGES,
+    SMALL,
+    assert_same_bits,
+    events_of,
+    figures,
+    saving_in,
+    stopped,
+)
 from helpers.thread_ranks import on_ranks
 
 from mnistgpu import data
@@ -19,14 +27,6 @@ from mnistgpu.runs import checkpoint, events_file, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
-
-IMAGES = 800  # of the set, after 100 were held out
-
-
-def events_of(settings, *given):
-    """Events of triples (step, name, new)."""
-    records = [{"step": step, "name": name, "new": new} for step, name, new in given]
-    return checked(records, settings, IMAGES, lambda made: None, "events")
 
 
 def trained(settings, dataset, *given, callbacks=(), **more):
