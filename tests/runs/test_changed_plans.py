@@ -1,7 +1,11 @@
 """Runs that have events already, and are changed by hand or given another length."""
 
-from helpers.resuming import IMAGES, SMALL, events_of
+import pytest
+from helpers.resuming import IMAGES, SMALL, events_of, stopped
 
+from mnistgpu.backend import NUMPY
+from mnistgpu.errors import UsageError
+from mnistgpu.runs import resume, training
 from mnistgpu.runs.events import Event, Events
 
 
@@ -23,3 +27,34 @@ def test_lengths_that_replace_each_other_at_a_step_read_back():
         assert events_of(SMALL, *events.records()).all == events.all
     events.set(4, "epochs", 3)
     assert events.all == []
+
+
+def saved_with(dataset, directory, *given):
+    """The checkpoint after step 5 of a run with these events."""
+    saved = stopped(SMALL, dataset, directory, 5)
+    saved.progress.events.all = events_of(SMALL, *given).all
+    return saved
+
+
+@pytest.mark.parametrize("asked", [{"epochs": 10}, {"epochs": 3}, {"iterations": 99}])
+def test_a_length_is_refused_where_an_event_decides_it(dataset, tmp_path, asked):
+    """The event would win, and what was asked for would be forgotten without a word."""
+    saved = saved_with(dataset, tmp_path, (4, "epochs", 5), (9, "epochs", 7))
+    with pytest.raises(UsageError) as refusal:
+        resume.changed_settings(saved, asked, "the run")
+    assert str(refusal.value) == (
+        f"--{next(iter(asked))} cannot be given with --resume: on its way the run changes epochs "
+        "from 5 to 7 after iteration 9, which decides its length; leave it out"
+    )
+    assert resume.changed_settings(saved, {"epochs": 7}, "the run") == SMALL
+    assert resume.changed_settings(saved, {}, "the run") == SMALL
+
+
+def test_a_length_without_the_place_of_an_event_is_refused(dataset, tmp_path):
+    saved = saved_with(dataset, tmp_path, (18, "l2", 0.1))
+    settings = resume.changed_settings(saved, {"epochs": 2}, "the run")
+    with pytest.raises(UsageError, match=r"0.1 after iteration 18, but would take no more than 16"):
+        training.train(settings, dataset, NUMPY, resumed=saved)
+    settings = resume.changed_settings(saved, {"iterations": 19}, "the run")
+    outcome = training.train(settings, dataset, NUMPY, resumed=saved)
+    assert [event["step"] for event in outcome.results["events"]] == [18]
