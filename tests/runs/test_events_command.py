@@ -10,6 +10,7 @@ import pytest
 from helpers.runs import begun, ended, one_sentence, run, run_here
 
 import mnistgpu
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import model
 from mnistgpu.runs import checkpoint, events_file
@@ -173,7 +174,7 @@ def test_a_file_that_is_not_ours_is_not_replaced(small_set, tmp_path):
     assert "events.json: is not a file that mnistgpu wrote" in one_sentence(done.stderr)
 
 
-def test_an_exact_run_with_events_is_verified(small_set, tmp_path):
+def test_an_exact_run_with_events_is_verified(small_set, tmp_path, monkeypatch):
     settings = {"layers": "784-12-10", "batch_size": 100, "validation": 100, "epochs": 3}
     events = [
         {"step": 5, "name": "alpha", "new": 0.1},
@@ -182,7 +183,15 @@ def test_an_exact_run_with_events_is_verified(small_set, tmp_path):
     mnistgpu.fit(
         small_set, precision="exact", events=events, out=tmp_path, progress=False, **settings
     )
+    asked, set_up = [], Trainer.set_up
+
+    def noting(self, settings, workers, *more):
+        asked.append(workers)
+        set_up(self, settings, workers, *more)
+
+    monkeypatch.setattr(Trainer, "set_up", noting)
     assert mnistgpu.verify(tmp_path, progress=False).same
+    assert asked == [None] * 3  # a GPU could not have as many workers as the run had
     assert mnistgpu.verify(tmp_path, progress=False, steps=10).same
     plain = mnistgpu.fit(small_set, precision="exact", progress=False, **settings)
     assert plain.digest != digest(tmp_path)
