@@ -125,7 +125,7 @@ class KeepEvents(Callback):
         self.directory, self.origin = directory, origin
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
-        ranks = 1 if trainer.communicator is None else trainer.communicator.size
+        ranks = None if trainer.communicator is None else trainer.communicator.size
         self.machine = checkpoint.machine(trainer.backend, ranks)
         self.events = progress.events
         self.changed(trainer, progress)

@@ -10,6 +10,7 @@ import pytest
 from helpers.runs import begun, ended, one_sentence, run, run_here
 
 import mnistgpu
+from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import model
@@ -71,6 +72,9 @@ def test_the_directory_names_the_events(steered):
     assert list(model.load(steered).events) == record["events"]
     assert checkpoint.load(steered).progress.events.records() == record["events"]
     assert set(record["workers"]) == {"0", "3", "6", "9", "12"}
+    assert record["machine"] == checkpoint.load(steered).machine
+    assert record["machine"] == checkpoint.machine(NUMPY)
+    assert "rank" not in record["machine"]["steps"]
 
 
 def test_the_command_repeats_the_run_to_the_same_bits(steered, tmp_path):
@@ -78,6 +82,7 @@ def test_the_command_repeats_the_run_to_the_same_bits(steered, tmp_path):
     done = run("--events", steered / "events.json", "--out", tmp_path / "again")
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 events, after iteration 3 to 12" in done.stdout
+    assert "rounding" not in done.stdout  # it is the same machine
     assert "changed   alpha from 0.25 to 0.05 after iteration 3" in done.stdout
     assert digest(tmp_path / "again") == digest(steered)
     assert (tmp_path / "again/events.json").read_bytes() == (steered / "events.json").read_bytes()
