@@ -1,6 +1,7 @@
 """Settings that change while a run goes on: what a change means, and that the run repeats."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -331,6 +332,10 @@ def test_a_file_reads_back_as_it_was_written(dataset, tmp_path):
     assert elsewhere.workers == {}
     with pytest.raises(UsageError, match=r"was made for --alpha 0.1, and not for 0.2"):
         found.events(LONGER.changed(learning_rate=0.2), dataset, machine)
+    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 200"):
+        found.events(LONGER.changed(validation=200), dataset, machine)
+    share = replace(found, settings=LONGER.changed(validation=100 / len(dataset.train)))
+    assert share.events(LONGER, dataset, machine).all == events.all
     other = data.Dataset(dataset.test, dataset.train, "other digits")
     with pytest.raises(DataError, match="was made for data with the digest"):
         found.events(LONGER, other, machine)

@@ -125,6 +125,8 @@ def test_in_python(steered, small_set, tmp_path):
     # a new run here without events leaves no file of the old ones
     mnistgpu.fit(small_set, progress=False, out=tmp_path / "c", force=True, **SETTINGS)
     assert not (tmp_path / "c" / events_file.FILE).exists()
+    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 50"):
+        mnistgpu.fit(events=steered / "events.json", validation=50, progress=False)
     with pytest.raises(UsageError, match=r"must be the path of an events.json, or a list"):
         mnistgpu.fit(events=3)
     with pytest.raises(UsageError, match=r"steering: must be a mnistgpu.Steering"):
