@@ -1,11 +1,12 @@
 """Runs that have events already, and are changed by hand or given another length."""
 
 import pytest
-from helpers.resuming import IMAGES, SMALL, events_of, stopped
+from helpers.resuming import IMAGES, SMALL, events_of, saving_in, stopped
+from helpers.steered import Steered, until
 
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import UsageError
-from mnistgpu.runs import resume, training
+from mnistgpu.runs import checkpoint, resume, training
 from mnistgpu.runs.events import Event, Events
 
 
@@ -58,3 +59,44 @@ def test_a_length_without_the_place_of_an_event_is_refused(dataset, tmp_path):
     settings = resume.changed_settings(saved, {"iterations": 19}, "the run")
     outcome = training.train(settings, dataset, NUMPY, resumed=saved)
     assert [event["step"] for event in outcome.results["events"]] == [18]
+
+
+def test_a_kill_loses_no_change_by_hand(dataset, tmp_path):
+    """Once there is a checkpoint, a change makes a newer one, and so does an undo."""
+    saving = saving_in(tmp_path, dataset, "1epoch")
+    with Steered(dataset, SMALL, [saving], paused=True, hold=True) as run:
+        run.steering.one_step()
+        run.is_paused_at(1)
+        run.steering.change("l2", 0.1)
+        run.steering.one_epoch()
+        run.is_paused_at(8)
+        run.steering.one_step()
+        run.is_paused_at(9)
+        assert checkpoint.load(tmp_path).taken == 8
+        run.steering.change("learning_rate", 0.05)
+        until(lambda: checkpoint.load(tmp_path).taken == 9)  # what a kill would leave now
+        names = [event.name for event in checkpoint.load(tmp_path).progress.events.all]
+        assert names == ["l2", "learning_rate"]
+        run.steering.change("learning_rate", 0.02)
+        until(lambda: checkpoint.load(tmp_path).progress.events.all[-1].new == 0.02)
+        run.steering.start()
+        until(lambda: run.state["status"] == "holding")
+        run.steering.one_epoch()
+        until(lambda: run.state["status"] == "holding" and run.state["taken"] == 32)
+        assert checkpoint.load(tmp_path).progress.events.all[-1].name == "epochs"
+        run.steering.undo(8)
+        until(lambda: checkpoint.load(tmp_path).taken == 8)
+        assert [each.name for each in checkpoint.load(tmp_path).progress.events.all] == ["l2"]
+
+
+def test_events_that_a_checkpoint_has_write_no_other(dataset, tmp_path, monkeypatch):
+    written, save = [], checkpoint.save
+
+    def noting(state, path):
+        written.append(state.taken)
+        save(state, path)
+
+    monkeypatch.setattr(checkpoint, "save", noting)
+    given = events_of(SMALL, (10, "l2", 0.1), (12, "learning_rate", 0.05), (20, "l2", 0.2))
+    training.train(SMALL, dataset, NUMPY, [saving_in(tmp_path, dataset, "1epoch")], events=given)
+    assert written == [8, 16, 24]
