@@ -58,8 +58,10 @@ class EventsFile:
                 f"{self.where}: was made for data with the digest {self.digest[:16]}, and "
                 f"{dataset.source} has {dataset.digest[:16]}; give the data of that run"
             )
-        training, _ = data.split(dataset.train, begun.validation, begun.seed)
         workers = self.workers if machine == self.machine and not begun.is_exact else {}
+        if not self.given:
+            return Events(begun, workers=dict(workers))
+        training, _ = data.split(dataset.train, begun.validation, begun.seed)
         count = len(training if training.unlabeled is None else training.unlabeled)
         return checked(
             self.given, begun, count, lambda made: check_fit(made, dataset), self.where, workers

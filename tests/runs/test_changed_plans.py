@@ -4,9 +4,11 @@ import pytest
 from helpers.resuming import IMAGES, SMALL, events_of, saving_in, stopped
 from helpers.steered import Steered, until
 
+from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine import inputs
 from mnistgpu.errors import UsageError
-from mnistgpu.runs import checkpoint, resume, training
+from mnistgpu.runs import checkpoint, events_file, resume, training
 from mnistgpu.runs.events import Event, Events
 
 
@@ -100,3 +102,31 @@ def test_events_that_a_checkpoint_has_write_no_other(dataset, tmp_path, monkeypa
     given = events_of(SMALL, (10, "l2", 0.1), (12, "learning_rate", 0.05), (20, "l2", 0.2))
     training.train(SMALL, dataset, NUMPY, [saving_in(tmp_path, dataset, "1epoch")], events=given)
     assert written == [8, 16, 24]
+
+
+def test_without_events_the_images_are_not_split_for_them(dataset, monkeypatch):
+    def refused(*given):
+        raise AssertionError("the images were split")
+
+    monkeypatch.setattr(data, "split", refused)
+    given = events_file.EventsFile([], workers={0: 2}, machine={"backend": "numpy"})
+    assert given.events(SMALL, dataset, {"backend": "numpy"}) == Events(SMALL, workers={0: 2})
+
+
+def test_an_event_looks_no_second_time_for_pixels_that_change(dataset, monkeypatch):
+    """They are those of the images, unless a deformation has ended meanwhile."""
+    looked, changing = [], inputs.changing
+
+    def noting(images):
+        looked.append(len(images))
+        return changing(images)
+
+    monkeypatch.setattr(inputs, "changing", noting)
+    settings = SMALL.changed(adversarial=1.0, epochs=1)
+    rate = events_of(settings, (3, "learning_rate", 0.05))
+    training.train(settings, dataset, NUMPY, events=rate)
+    assert looked == [IMAGES]
+    looked.clear()
+    turned = settings.changed(rotation=5.0)
+    training.train(turned, dataset, NUMPY, events=events_of(turned, (3, "rotation", 0.0)))
+    assert looked == [IMAGES]
