@@ -164,7 +164,7 @@ def fit(
     check_backend(made, chosen)
     check_shared(made, chosen, shared)
     teachers = taught_by(made, dataset, teacher, shared)
-    machine = checkpoint.machine(chosen, 1 if shared is None else shared.size)
+    machine = checkpoint.machine(chosen, None if shared is None else shared.size)
     changes = given.events(made, dataset, machine)
     parameters = None if start is None else start.parameters(made, dataset)
     notes = [] if start is None else [start.line(made)]

@@ -50,9 +50,7 @@ def with_settings_of(
                 f"{given.where}, which was made for {shown(own[name])}; leave it out"
             )
     lengths = {name for name in LENGTHS if own[name] is None}
-    return {name: own[name] for name in KNOBS if name not in lengths} | {
-        name: value for name, value in asked.items() if name == "from_run"
-    }
+    return {name: own[name] for name in KNOBS if name not in lengths}
 
 
 def for_command(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from mnistgpu.api.inputs import is_path, network_of
@@ -14,10 +13,8 @@ from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.committee import digest as digest_of
 from mnistgpu.models.model import Model
+from mnistgpu.runs.origin import UNSAVED, WITH_DIGEST
 from mnistgpu.settings import Settings
-
-WITH_DIGEST = re.compile(r"(.*) \(digest ([0-9a-f]{12}(?:-[0-9a-f]{12})*)\)", re.DOTALL)
-UNSAVED = "not saved"
 
 
 def digest(teacher: Model | Committee) -> str:

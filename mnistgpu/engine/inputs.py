@@ -129,7 +129,9 @@ class Inputs:
             self.mean = xp.asarray(mean[:, None].astype(settings.dtype), **where)
         # 1 for pixels that an adversarial change may move, (n_0, 1); None: it may move all
         self.changing: Array | None = None
-        if settings.adversarial > 0 and not self.deforming:
+        if known is not None and not (known.deforming or self.deforming):
+            self.changing = known.changing
+        elif settings.adversarial > 0 and not self.deforming:
             moves = changing(images)[keep]
             if not moves.all():
                 self.changing = xp.asarray(moves[:, None].astype(settings.dtype), **where)

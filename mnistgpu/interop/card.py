@@ -16,9 +16,11 @@ from mnistgpu.errors import printable
 from mnistgpu.knobs import flags_of
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
-from mnistgpu.runs.origin import EMBEDDED
+from mnistgpu.runs.origin import ARRAYS, EMBEDDED, UNSAVED, WITH_DIGEST
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.storage.terminal import quoted
+
+OF_ARRAYS, OF_TEACHER = "UNLABELED", "TEACHER"  # names in a command for what has none
 
 
 @dataclass(frozen=True)
@@ -225,14 +227,44 @@ def training(members: Sequence[Model], facts: Facts) -> str:
         if not each.settings:
             lines.append("The settings of the training were not kept.")
             continue
+        lines += stand_ins(each)
+        if each.events:
+            records = ",\n".join(f"    {json.dumps(event)}" for event in each.events)
+            lines.append(
+                "Its settings were changed on the way. `events.json` must say:\n\n"
+                f'```json\n{{\n  "events": [\n{records}\n  ]\n}}\n```\n'
+            )
         lines.append(f"```sh\n{command(each, where)}\n```")
-    exact = all(each.is_exact for each in members)
-    lines.append(
-        "\nIt gives the same bits on every machine: compare the digest in `config.json`."
-        if exact
-        else "\nOn the same machine it gives the same bits; on others it differs by rounding."
-    )
+    same = "On the same machine it gives the same bits; on others it differs by rounding."
+    if all(each.is_exact for each in members):
+        same = "It gives the same bits on every machine: compare the digest in `config.json`."
+    elif any(each.events for each in members):
+        same = (
+            "It gives the same bits on the same machine if as many threads or processes share the "
+            "steps; else it differs by rounding."
+        )
+    lines.append(f"\n{same}")
     return "\n".join(lines) + "\n"
+
+
+def stand_ins(trained: Model) -> list[str]:
+    """What the names of the teacher and of images without labels in its command stand for."""
+    used, lines = from_dict(trained.settings, "model"), []
+    if used.unlabeled == ARRAYS:
+        lines.append(f"{OF_ARRAYS} stands for the images without labels that it learnt from.\n")
+    if used.teacher is not None:
+        name, digest = teacher_of(used.teacher)
+        verb = "stands for" if name == OF_TEACHER else "is"
+        known = f", with the digest {digest}" if digest else ""
+        lines.append(f"{plain(name)} {verb} the network whose answers it learnt{known}.\n")
+    return lines
+
+
+def teacher_of(setting: str) -> tuple[str, str]:
+    """What a command calls the teacher of these settings, and its digest; "" if unknown."""
+    found = WITH_DIGEST.fullmatch(setting)
+    where, digest = (setting, "") if found is None else found.groups()
+    return OF_TEACHER if where == UNSAVED else Path(where).name, digest
 
 
 def command(trained: Model, data_path: str = "") -> str:
@@ -245,7 +277,11 @@ def command(trained: Model, data_path: str = "") -> str:
             continue
         flag = flags_of(knob)[0]
         # no more than the name, as of the data
-        if knob.name in ("from_run", "unlabeled", "teacher"):
+        if knob.name == "teacher":
+            value, _ = teacher_of(value)
+        elif knob.name == "unlabeled" and value == ARRAYS:
+            value = OF_ARRAYS
+        elif knob.name in ("from_run", "unlabeled"):
             value = Path(value).name
         if knob.name == "from_run":
             parts.insert(0, "--recipe classic")  # else the settings of that network hold
@@ -253,6 +289,8 @@ def command(trained: Model, data_path: str = "") -> str:
             parts.append(flag if value else f"--no-{flag.removeprefix('--')}")
         else:
             parts.append(f"{flag} {quoted(str(value))}")
+    if trained.events:
+        parts.append("--events events.json")
     if data_path:
         parts.append(f"--data {quoted(data_path)}")
     return " ".join(["python -m mnistgpu.train", *parts])

@@ -88,7 +88,7 @@ def machine(backend: Backend, ranks: int | None = None) -> dict[str, str]:
     """
     facts = backend.describe()
     if ranks is not None:
-        facts["steps"] = f"steps on {ranks} ranks"
+        facts["steps"] = "steps on 1 rank" if ranks == 1 else f"steps on {ranks} ranks"
     elif backend.name == "numpy":
         facts["steps"] = (
             "steps in processes" if stepping.processes_possible() else "steps in threads"

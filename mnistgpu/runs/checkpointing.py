@@ -12,6 +12,7 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
 from mnistgpu.runs import checkpoint
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.events import Event
 from mnistgpu.runs.history import Progress
 from mnistgpu.runs.stop import Stop
 
@@ -61,9 +62,11 @@ class Checkpointing(Callback):
     ):
         self.path, self.data, self.data_digest = directory / checkpoint.FILE, data, data_digest
         self.every, self._saved_at, self._due, self._looked_at = every, taken, math.inf, 0
+        self._events: list[Event] = []
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self._due = time.monotonic() + self.every.seconds
+        self._events = list(progress.events.all)  # of the checkpoint that is there
         if self.every.epochs is not None:
             self._looked_at = trainer.batches.place(trainer.taken)
 
@@ -73,8 +76,13 @@ class Checkpointing(Callback):
             self.save(trainer, progress)
 
     def changed(self, trainer: Trainer, progress: Progress) -> None:
-        """Save, if the checkpoint is of a step that was undone."""
-        if self._saved_at is not None and self._saved_at > trainer.taken:
+        """Save, if the checkpoint has other events: a change by hand is known nowhere else.
+
+        Also if it is of a step that was undone.
+        """
+        if self._saved_at is None:
+            return
+        if self._saved_at > trainer.taken or self._events != progress.events.all:
             self.save(trainer, progress)
 
     def interrupted(self, trainer: Trainer, progress: Progress) -> None:
@@ -94,7 +102,7 @@ class Checkpointing(Callback):
         """Replace the checkpoint."""
         state = checkpoint.of(trainer, progress, self.data, self.data_digest)
         checkpoint.save(state, self.path)
-        self._saved_at = trainer.taken
+        self._saved_at, self._events = trainer.taken, list(progress.events.all)
         self._due = time.monotonic() + self.every.seconds
 
     def kept(self) -> str:

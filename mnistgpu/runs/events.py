@@ -42,6 +42,7 @@ CHANGEABLE = (
     *LENGTHS,
 )
 MOST = 5_000  # events of a run
+NAMED = 3  # of them at most in a sentence
 SPREAD = ("schedule", "warmup", "clean_ending")  # settings that spread over the length of a run
 
 
@@ -141,22 +142,40 @@ class Events:
     def set(self, step: int, name: str, new: Any) -> Event | None:
         """Change a setting after so many steps, the newest of the run; None if it has that value.
 
-        A second change of a setting after the same step replaces the first. UsageError as
-        `check_change`.
+        A second change of a setting after the same step replaces the first. Events of later steps,
+        which were planned for the run as it was, are left out. UsageError as `check_change`.
         """
-        old = getattr(self.settings(step - 1), name)
         now = self.settings(step)
-        check_change(now, name, new)
-        kept = [event for event in self.all if (event.step, event.name) != (step, name)]
-        new = getattr(now.changed(**{name: new}), name)
+        new = getattr(check_change(now, name, new), name)
+        if new == getattr(now, name):  # the run stays as it is, and so does what is planned
+            return next((e for e in self.all if (e.step, e.name, e.new) == (step, name, new)), None)
+        names = LENGTHS if name in LENGTHS else (name,)
+        kept = [e for e in self.all if e.step < step or (e.step == step and e.name not in names)]
+        old = getattr(Events(self.begun, kept).settings(step), name)
         event = None if new == old else Event(step, name, old, new)
         self.all = kept if event is None else [*kept, event]
+        self.workers = {at: count for at, count in self.workers.items() if at <= step}
         return event
+
+    def later(self, step: int) -> list[Event]:
+        """The events of steps after this one, which are planned while the run is there."""
+        return [event for event in self.all if event.step > step]
 
     def cut(self, step: int) -> None:
         """Leave out the events after so many steps and later: the run goes back to before them."""
         self.all = [event for event in self.all if event.step < step]
         self.workers = {at: count for at, count in self.workers.items() if at <= step}
+
+
+def left_out(events: Sequence[Event]) -> str:
+    """Which changes a run does not have any more, as the end of a sentence; "" for none."""
+    if not events:
+        return ""
+    named = [event.sentence for event in events[:NAMED]]
+    if len(events) > NAMED:
+        named.append(f"{len(events) - NAMED:,} more")
+    changes = "change" if len(events) == 1 else f"{len(events):,} changes"
+    return f"; the run no longer has the {changes} of {' and of '.join(named)}"
 
 
 def check_change(settings: Settings, name: str, new: Any) -> Settings:

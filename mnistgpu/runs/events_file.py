@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu import data
+from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import flags_of
@@ -51,25 +52,32 @@ class EventsFile:
 
         machine: what will compute it: on the same one as many workers share the steps as did.
         """
-        self.check_settings(begun)
+        self.check_settings(begun, len(dataset.train))
         if self.digest and dataset.digest != self.digest:
             raise DataError(
                 f"{self.where}: was made for data with the digest {self.digest[:16]}, and "
                 f"{dataset.source} has {dataset.digest[:16]}; give the data of that run"
             )
-        training, _ = data.split(dataset.train, begun.validation, begun.seed)
         workers = self.workers if machine == self.machine and not begun.is_exact else {}
+        if not self.given:
+            return Events(begun, workers=dict(workers))
+        training, _ = data.split(dataset.train, begun.validation, begun.seed)
         count = len(training if training.unlabeled is None else training.unlabeled)
         return checked(
             self.given, begun, count, lambda made: check_fit(made, dataset), self.where, workers
         )
 
-    def check_settings(self, begun: Settings) -> None:
-        """UsageError if the run begins with other settings than the file names."""
+    def check_settings(self, begun: Settings, count: int) -> None:
+        """UsageError if the run begins with other settings than the file names.
+
+        count: images of which some are held out for validation: a share of them is made a number.
+        """
+        if self.settings is None:
+            return
         for name, knob in KNOBS.items():
-            if self.settings is None or name == "validation":  # `fit` makes a number of a share
-                continue
             then, now = getattr(self.settings, name), getattr(begun, name)
+            if name == "validation":
+                then, now = number_of(then, count), number_of(now, count)
             if then != now:
                 raise UsageError(
                     f"{self.where}: was made for {flags_of(knob)[0]} {shown(then)}, and not for "
@@ -125,7 +133,7 @@ class KeepEvents(Callback):
         self.directory, self.origin = directory, origin
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
-        ranks = 1 if trainer.communicator is None else trainer.communicator.size
+        ranks = None if trainer.communicator is None else trainer.communicator.size
         self.machine = checkpoint.machine(trainer.backend, ranks)
         self.events = progress.events
         self.changed(trainer, progress)

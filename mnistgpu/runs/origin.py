@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
 EMBEDDED = "embedded MNIST"  # the source of `data.load()`
+ARRAYS = "arrays"  # what the settings say of images without labels that were no path
+UNSAVED = "not saved"  # and of a teacher without a file
+WITH_DIGEST = re.compile(r"(.*) \(digest ([0-9a-f]{12}(?:-[0-9a-f]{12})*)\)", re.DOTALL)  # teacher
 MEND = "give labelled digits with --data (in Python as X and y)"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnistgpu.engine.trainer import Trainer
+from mnistgpu.runs.events import Event
 from mnistgpu.runs.history import Progress
 
 MOST, LARGEST = 100, 2**29  # points, and bytes of all together
@@ -57,15 +58,17 @@ class Points:
         steps = [each for each in self.kept if each <= step]
         return self.kept[max(steps)] if steps else None
 
-    def go_back(self, point: Point, trainer: Trainer, progress: Progress) -> None:
-        """Put a run into the state of a point; events there and later are left out."""
+    def go_back(self, point: Point, trainer: Trainer, progress: Progress) -> list[Event]:
+        """Put a run into the state of a point; events there and later, which it leaves out."""
         trainer.restore(point.vectors, point.taken)
         events = progress.events
+        cut = events.later(point.taken - 1)
         events.cut(point.taken)
         for name, value in vars(copy_of(point.progress)).items():
             setattr(progress, name, value)
         progress.events, progress.finished = events, False
         self.kept = {step: each for step, each in self.kept.items() if step <= point.taken}
+        return cut
 
 
 def copy_of(progress: Progress) -> Progress:

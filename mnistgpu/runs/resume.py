@@ -14,7 +14,7 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import flags_of
 from mnistgpu.runs.checkpoint import START, Checkpoint, machine
-from mnistgpu.runs.events import Events
+from mnistgpu.runs.events import LENGTHS, Events
 from mnistgpu.runs.history import Progress
 from mnistgpu.settings import Settings
 
@@ -47,6 +47,8 @@ def trainer_of(
     events = saved.progress.events
     events = Events(settings, list(events.all), dict(events.workers))
     epoch = len(digits) if digits.unlabeled is None else len(digits.unlabeled)
+    if events and settings != saved.settings:
+        check_events(events, epoch)
     now, shift = events.settings(saved.taken), events.shift(saved.taken, epoch)
     start = saved.vectors.get(START)
     trainer = Trainer(now, digits, backend, workers, communicator, start, shift, teachers)
@@ -91,6 +93,17 @@ def warnings(saved: Checkpoint) -> list[str]:
     ]
 
 
+def check_events(events: Events, images: int) -> None:
+    """Refuse a length at which the newest event is behind the end of the run."""
+    newest = events.all[-1]
+    steps = events.steps(newest.step - 1, images)
+    if newest.step >= steps:
+        raise UsageError(
+            f"the run to resume changes {newest.sentence}, but would take no more than {steps:,} "
+            "steps with the length now asked for; give more --iterations or --epochs"
+        )
+
+
 def check_length(saved: Checkpoint, steps: int) -> None:
     """Refuse a length of fewer steps than were taken, or more if early stopping ended the run."""
     if steps < saved.taken:
@@ -110,6 +123,8 @@ def check_length(saved: Checkpoint, steps: int) -> None:
 def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) -> Settings:
     """The settings to continue with: the checkpoint's, but for changed --iterations or --epochs.
 
+    These may not change where an event has changed the length, since that event would win.
+
     A run is a function of its settings, so they may change only where the steps already taken would
     have been the same. UsageError names what may not change, and why.
     """
@@ -117,7 +132,7 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
     wanted = begun.changed(**changes)  # which refuses values of a wrong type
     for knob in fields(Settings):
         name, flag = knob.name, flags_of(knob)[0]
-        if name in ("iterations", "epochs") or name not in changes:
+        if name in LENGTHS or name not in changes:
             continue
         if getattr(wanted, name) != getattr(begun, name):
             raise UsageError(
@@ -125,7 +140,15 @@ def changed_settings(saved: Checkpoint, changes: Mapping[str, Any], where: str) 
                 f"{getattr(begun, name)} so far, and only --iterations, --epochs, --data, "
                 "--backend, --out, --checkpoint-every and --quiet may change; train anew"
             )
-    length = [name for name in ("iterations", "epochs") if name in changes]
+    length = [name for name in LENGTHS if name in changes]
+    if length and (changed := [e for e in saved.progress.events.all if e.name in LENGTHS]):
+        newest = changed[-1]
+        if all(changes[name] == (newest.new if name == newest.name else None) for name in length):
+            return begun
+        raise UsageError(
+            f"{' '.join('--' + name for name in length)} cannot be given with --resume: on its way "
+            f"{where} changes {newest.sentence}, which decides its length; leave it out"
+        )
     if wanted == begun:
         return begun
     for name in ("schedule", "warmup", "clean_ending"):

@@ -15,7 +15,7 @@ import numpy as np
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError, UsageError
 from mnistgpu.models.model import Model
-from mnistgpu.runs.events import flag_of, shown
+from mnistgpu.runs.events import Event, flag_of, left_out, shown
 from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.points import Point, Points
 from mnistgpu.runs.stop import Stop
@@ -186,16 +186,17 @@ class Steered:
             trainer, progress = self._run(), self._progress
             events = progress.events
             newest = events.newest(trainer.taken)
-            guilty = [event.change for event in events.all if event.step == newest]
+            guilty = [event for event in events.all if event.step == newest]
             point = self._points.before(newest)
             if not guilty or point is None:
                 return False
             what, _, _ = str(error).partition(", probably because")
-            self._go_back(point)
+            others = [event for event in self._go_back(point) if event not in guilty]
+            changes = " and of ".join(event.change for event in guilty)
             self._say(
                 "",
-                f"{what}, after the change of {' and of '.join(guilty)}: it is taken back, and the "
-                f"run is as it was after iteration {point.taken:,}",
+                f"{what}, after the change of {changes}: it is taken back, and the run is as it "
+                f"was after iteration {point.taken:,}{left_out(others)}",
             )
             return True
 
@@ -238,11 +239,12 @@ class Steered:
             self._paused, self._steps_left, self._to_place = steps is not None, steps or 0, None
         return False
 
-    def _go_back(self, point: Point) -> None:
-        """Put the run into the state of a point, and wait there."""
-        self._points.go_back(point, self._run(), self._progress)
+    def _go_back(self, point: Point) -> list[Event]:
+        """Put the run into the state of a point, and wait there; events that it leaves out."""
+        cut = self._points.go_back(point, self._run(), self._progress)
         self._taken = point.taken
         self._wait_again()
+        return cut
 
     def _wait_again(self) -> bool:
         """Wait from now on."""
@@ -258,18 +260,20 @@ class Steered:
         """Change a setting now; whether it has changed."""
         trainer, progress = self._run(), self._progress
         self._keep()
+        planned = progress.events.later(trainer.taken)
         try:
             event = progress.events.set(trainer.taken, name, value)
         except UsageError as error:  # another page has changed something since it was checked
             self._say(by, str(error))
             return False
+        dropped = left_out(planned[len(progress.events.later(trainer.taken)) :])
         if event is None:
-            self._say(by, f"{flag_of(name)} is {shown(value)} as before")
+            self._say(by, f"{flag_of(name)} is {shown(value)} as before{dropped}")
             return True
         before, theirs = self._newest.get(name, (by, None))
         self._newest[name] = by, event.new
         instead = "" if before == by else f", in place of {shown(theirs)} that another page had set"
-        self._say(by, event.sentence + instead)
+        self._say(by, event.sentence + instead + dropped)
         return True
 
     def _keep(self) -> None:

@@ -23,6 +23,7 @@ from mnistgpu.runs.events import (
     SPREAD,
     check_change,
     flag_of,
+    left_out,
     shown,
 )
 from mnistgpu.runs.steered import ENDED_EARLY, Moment, Steered
@@ -122,7 +123,10 @@ class Steering(Steered):
         self._ask(lambda: self._apply(name, value, by))
 
     def undo(self, step: int, by: str = "") -> None:
-        """Go back to a kept point, before any change that was made there; then wait."""
+        """Go back to a kept point, before any change that was made there; then wait.
+
+        The run has no events after it any more, those that were planned neither.
+        """
         with self._changed:
             self._run()
             if step not in self._points.kept:
@@ -140,8 +144,9 @@ class Steering(Steered):
                 return False
             if not self._finishing:
                 self._stop.finishing = False  # of the end that is taken back
-            self._go_back(point)
-            self._say(by, f"the run is back at iteration {point.taken:,}")
+            taken = self._run().taken
+            planned = [event for event in self._go_back(point) if event.step > taken]
+            self._say(by, f"the run is back at iteration {point.taken:,}{left_out(planned)}")
             return True
 
         self._ask(go_back)

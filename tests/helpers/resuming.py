@@ -12,12 +12,24 @@ from mnistgpu.errors import StoppedError
 from mnistgpu.runs import checkpoint, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checkpointing import Checkpointing, parse_every
+from mnistgpu.runs.events import checked
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings
 
 SMALL = Settings().changed(
     layers="784-12-10", init="he", epochs=3, batch_size=100, validation=100, learning_rate=0.1
 )
+
+IMAGES = 800  # of the set, after 100 were held out
+
+
+def events_of(settings, *given):
+    """Events of triples (step, name, new), or of records."""
+    names = ("step", "name", "new")
+    records = [
+        each if isinstance(each, dict) else dict(zip(names, each, strict=True)) for each in given
+    ]
+    return checked(records, settings, IMAGES, lambda made: None, "events")
 
 
 def saving_in(directory, dataset, every="never"):

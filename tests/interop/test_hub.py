@@ -11,6 +11,7 @@ from helpers.mnist import read_idx
 from helpers.networks import committee, made
 
 import mnistgpu
+from mnistgpu.models.model import save
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,54 @@ def test_the_command_of_a_model_file_of_mnist_needs_no_data(tmp_path, digits):
     text = (tmp_path / "x" / "README.md").read_text()
     assert "Trained on embedded MNIST." in text
     assert "--data" not in text
+
+
+def test_the_card_of_a_run_that_was_changed_on_the_way_gives_its_events(tmp_path):
+    """A command without them would train another network."""
+    (tmp_path / "small").mkdir()
+    runs.write_small_set(tmp_path / "small")
+    events = [{"step": 3, "name": "alpha", "new": 0.02}, {"step": 5, "name": "epochs", "new": 2}]
+    how = {"layers": "784-12-10", "batch_size": 100, "epochs": 1, "precision": "exact"}
+    mnistgpu.fit(tmp_path / "small", events=events, out=tmp_path / "a", **how)
+    mnistgpu.export(tmp_path / "a", tmp_path / "hub", hub=True)
+    text = (tmp_path / "hub" / "README.md").read_text()
+    assert "Its settings were changed on the way. `events.json` must say:" in text
+    (tmp_path / "events.json").write_text(text.split("```json\n")[1].split("```")[0])
+    said = next(line for line in text.splitlines() if line.startswith("python -m")).split()
+    done = runs.run_here(*said[3:], "--out", "again", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert mnistgpu.load(tmp_path / "again") == mnistgpu.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_the_command_of_the_card_names_a_teacher_as_a_call_does(tmp_path, digits, saved):
+    teacher = made()
+    if saved:
+        save(teacher, tmp_path / "t.safetensors")
+    given = str(tmp_path / "t.safetensors") if saved else mnistgpu.Model(teacher)
+    run = mnistgpu.fit(*digits, layers="784-12-10", teacher=given, iterations=2, validation=0)
+    text = card(run, tmp_path / "hub")
+    digest = run.settings.teacher[-13:-1]
+    if saved:
+        assert " --teacher t.safetensors --data DATA\n" in text
+        assert (
+            f"t.safetensors is the network whose answers it learnt, with the digest {digest}."
+            in text
+        )
+    else:
+        assert " --teacher TEACHER --data DATA\n" in text
+        assert "TEACHER stands for the network whose answers it learnt" in text
+
+
+def test_the_command_of_the_card_says_that_images_without_labels_are_needed(tmp_path, digits):
+    others = digits[0][:50]
+    run = mnistgpu.fit(
+        digits[0][50:], digits[1][50:], unlabeled=others, adversarial=1.0, layers="784-12-10",
+        iterations=2, validation=0, batch_size=20,
+    )  # fmt: skip
+    text = card(run, tmp_path / "hub")
+    assert " --unlabeled UNLABELED --data DATA\n" in text
+    assert "UNLABELED stands for the images without labels that it learnt from." in text
 
 
 def test_the_card_names_no_folders_of_this_machine(tmp_path, monkeypatch):

@@ -165,7 +165,7 @@ def test_the_communicator_self_is_one_rank(few, tmp_path):
     more = ("--epochs", "2", "--out", tmp_path / "longer")
     alone = command.run_here("train", "--resume", tmp_path / "run", *more)
     assert "rounding  from here on as on" in alone.stdout, alone.stderr  # other steps
-    assert "steps on 1 ranks" in alone.stdout
+    assert "steps on 1 rank\n" in alone.stdout
 
 
 def test_without_the_extra_rank_0_says_so_in_one_sentence(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from helpers.resuming import SMALL, stopped
 from safetensors import safe_open
 
+from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DataError, DivergedError
 from mnistgpu.runs import checkpoint, history
 from mnistgpu.storage import tensor_file
@@ -204,3 +205,9 @@ def test_what_load_would_refuse_is_not_written(good):
 def test_no_checkpoint_is_said_so(tmp_path):
     with pytest.raises(DataError, match="nothing to resume"):
         checkpoint.load(tmp_path)
+
+
+def test_ranks_are_counted_where_there_is_a_communicator():
+    assert "rank" not in checkpoint.machine(NUMPY)["steps"]
+    assert checkpoint.machine(NUMPY, 1)["steps"] == "steps on 1 rank"
+    assert checkpoint.machine(NUMPY, 3)["steps"] == "steps on 3 ranks"

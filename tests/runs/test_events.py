@@ -1,11 +1,20 @@
 """Settings that change while a run goes on: what a change means, and that the run repeats."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
-from helpers.resuming import SMALL, assert_same_bits, figures, saving_in, stopped
+from helpers.resuming import (
+    IMAGES,
+    SMALL,
+    assert_same_bits,
+    events_of,
+    figures,
+    saving_in,
+    stopped,
+)
 from helpers.thread_ranks import on_ranks
 
 from mnistgpu import data
@@ -19,14 +28,6 @@ from mnistgpu.runs import checkpoint, events_file, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
-
-IMAGES = 800  # of the set, after 100 were held out
-
-
-def events_of(settings, *given):
-    """Events of triples (step, name, new)."""
-    records = [{"step": step, "name": name, "new": new} for step, name, new in given]
-    return checked(records, settings, IMAGES, lambda made: None, "events")
 
 
 def trained(settings, dataset, *given, callbacks=(), **more):
@@ -331,6 +332,10 @@ def test_a_file_reads_back_as_it_was_written(dataset, tmp_path):
     assert elsewhere.workers == {}
     with pytest.raises(UsageError, match=r"was made for --alpha 0.1, and not for 0.2"):
         found.events(LONGER.changed(learning_rate=0.2), dataset, machine)
+    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 200"):
+        found.events(LONGER.changed(validation=200), dataset, machine)
+    share = replace(found, settings=LONGER.changed(validation=100 / len(dataset.train)))
+    assert share.events(LONGER, dataset, machine).all == events.all
     other = data.Dataset(dataset.test, dataset.train, "other digits")
     with pytest.raises(DataError, match="was made for data with the digest"):
         found.events(LONGER, other, machine)

@@ -10,6 +10,8 @@ import pytest
 from helpers.runs import begun, ended, one_sentence, run, run_here
 
 import mnistgpu
+from mnistgpu.backend import NUMPY
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.models import model
 from mnistgpu.runs import checkpoint, events_file
@@ -70,6 +72,9 @@ def test_the_directory_names_the_events(steered):
     assert list(model.load(steered).events) == record["events"]
     assert checkpoint.load(steered).progress.events.records() == record["events"]
     assert set(record["workers"]) == {"0", "3", "6", "9", "12"}
+    assert record["machine"] == checkpoint.load(steered).machine
+    assert record["machine"] == checkpoint.machine(NUMPY)
+    assert "rank" not in record["machine"]["steps"]
 
 
 def test_the_command_repeats_the_run_to_the_same_bits(steered, tmp_path):
@@ -77,6 +82,7 @@ def test_the_command_repeats_the_run_to_the_same_bits(steered, tmp_path):
     done = run("--events", steered / "events.json", "--out", tmp_path / "again")
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 events, after iteration 3 to 12" in done.stdout
+    assert "rounding" not in done.stdout  # it is the same machine
     assert "changed   alpha from 0.25 to 0.05 after iteration 3" in done.stdout
     assert digest(tmp_path / "again") == digest(steered)
     assert (tmp_path / "again/events.json").read_bytes() == (steered / "events.json").read_bytes()
@@ -119,6 +125,8 @@ def test_in_python(steered, small_set, tmp_path):
     # a new run here without events leaves no file of the old ones
     mnistgpu.fit(small_set, progress=False, out=tmp_path / "c", force=True, **SETTINGS)
     assert not (tmp_path / "c" / events_file.FILE).exists()
+    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 50"):
+        mnistgpu.fit(events=steered / "events.json", validation=50, progress=False)
     with pytest.raises(UsageError, match=r"must be the path of an events.json, or a list"):
         mnistgpu.fit(events=3)
     with pytest.raises(UsageError, match=r"steering: must be a mnistgpu.Steering"):
@@ -173,7 +181,7 @@ def test_a_file_that_is_not_ours_is_not_replaced(small_set, tmp_path):
     assert "events.json: is not a file that mnistgpu wrote" in one_sentence(done.stderr)
 
 
-def test_an_exact_run_with_events_is_verified(small_set, tmp_path):
+def test_an_exact_run_with_events_is_verified(small_set, tmp_path, monkeypatch):
     settings = {"layers": "784-12-10", "batch_size": 100, "validation": 100, "epochs": 3}
     events = [
         {"step": 5, "name": "alpha", "new": 0.1},
@@ -182,7 +190,15 @@ def test_an_exact_run_with_events_is_verified(small_set, tmp_path):
     mnistgpu.fit(
         small_set, precision="exact", events=events, out=tmp_path, progress=False, **settings
     )
+    asked, set_up = [], Trainer.set_up
+
+    def noting(self, settings, workers, *more):
+        asked.append(workers)
+        set_up(self, settings, workers, *more)
+
+    monkeypatch.setattr(Trainer, "set_up", noting)
     assert mnistgpu.verify(tmp_path, progress=False).same
+    assert asked == [None] * 3  # a GPU could not have as many workers as the run had
     assert mnistgpu.verify(tmp_path, progress=False, steps=10).same
     plain = mnistgpu.fit(small_set, precision="exact", progress=False, **settings)
     assert plain.digest != digest(tmp_path)

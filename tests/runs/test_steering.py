@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from helpers.callbacks import Recorder
-from helpers.resuming import SMALL
+from helpers.resuming import SMALL, events_of
 from helpers.steered import LONG, Steered, until
 
 from mnistgpu.backend import NUMPY
@@ -183,6 +183,57 @@ def test_two_pages_see_every_change_and_the_later_wins(dataset):
         ]
         assert [each["by"] for each in run.state["said"]] == ["left", "right"]
         assert len(run.state["events"]) == 1
+
+
+PLANNED = (10, "learning_rate", 0.01), (12, "batch_size", 50)
+LEFT_OUT = (
+    "; the run no longer has the 2 changes of alpha from 0.1 to 0.01 after iteration 10 and of "
+    "batch-size from 100 to 50 after iteration 12"
+)
+
+
+def test_a_change_by_hand_leaves_out_what_was_planned_for_later_and_says_so(dataset):
+    rates = []
+
+    class Rates(Callback):
+        def step(self, trainer, progress):
+            rates.append(trainer.learning_rate)
+
+    given = events_of(SMALL, *PLANNED)
+    with Steered(dataset, SMALL, [Rates()], given, paused=True) as run:
+        run.steering.one_epoch()
+        run.is_paused_at(8)
+        run.steering.change("learning_rate", 0.1)  # as before: nothing changes
+        until(lambda: run.texts)
+        assert run.texts == ["alpha is 0.1 as before"]
+        assert len(run.state["events"]) == 2
+        run.steering.change("learning_rate", 0.3)
+        run.steering.start()
+        outcome = run.ended()
+        assert run.texts[1] == "alpha from 0.1 to 0.3 after iteration 8" + LEFT_OUT
+    assert rates == [0.1] * 8 + [0.3] * 16
+    # what is written is read again, and gives the same run
+    repeated = training.train(SMALL, dataset, NUMPY, events=events_of(SMALL, *run.state["events"]))
+    assert digest_of(repeated.model.theta) == digest_of(outcome.model.theta)
+
+
+def test_an_undo_says_which_planned_changes_it_leaves_out(dataset):
+    with Steered(dataset, SMALL, events=events_of(SMALL, *PLANNED), paused=True) as run:
+        run.steering.one_epoch()
+        run.is_paused_at(8)
+        run.steering.undo(1)
+        run.is_paused_at(1)
+        assert run.texts == ["the run is back at iteration 1" + LEFT_OUT]
+        assert run.state["events"] == []
+
+
+def test_a_change_that_is_taken_back_says_which_others_go_with_it(dataset):
+    given = events_of(SMALL, (3, "learning_rate", 1e30), *PLANNED)
+    with Steered(dataset, SMALL, events=given, paused=True) as run:
+        run.steering.start()
+        until(lambda: run.texts)
+        assert run.state["events"] == []
+        assert run.texts[0].endswith(LEFT_OUT.replace("from 0.1 to", "from 1e+30 to"))
 
 
 def test_slow_motion_takes_so_many_steps_a_second(dataset):
