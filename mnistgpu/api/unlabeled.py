@@ -12,6 +12,7 @@ import numpy as np
 
 from mnistgpu.api import reading
 from mnistgpu.data import Dataset, Digits, arrays
+from mnistgpu.data.mapped import MappedImages
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checks
 from mnistgpu.settings import Settings
@@ -31,10 +32,17 @@ def attached(dataset: Dataset, given: Any, settings: Settings, bar: bool = False
 
     They are read as the training images are. Labels among them are not used, but they must be of
     the same classes. What is said of them stands in the notes of the training digits. Raises
-    ShapeError or DataError for images of another size and for labels of other classes.
+    ShapeError or DataError for images of another size and for labels of other classes, UsageError
+    for images that stay in their files.
     """
     train = dataset.train
     digits = read(given, train, settings.orientation, bar)
+    for each in (train, digits):
+        if isinstance(each.images, MappedImages):  # before anything looks at all of them
+            raise UsageError(
+                f"--unlabeled: the images of {each.source} stay in their files; give sets that fit "
+                "into memory, such as part of the images as an npy file"
+            )
     if digits.image_shape != train.image_shape:
         here, there = (
             f"{height}x{width}" for height, width in (digits.image_shape, train.image_shape)

@@ -154,11 +154,6 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
             "--unlabeled cannot be given with --teacher, which needs no labels; give all images "
             "with --data"
         )
-    if any(isinstance(part, MappedImages) for part in (dataset.train.images, others)):
-        raise UsageError(
-            "--unlabeled cannot be given with a set that is larger than the memory; give images "
-            "that fit into it"
-        )
     if settings.rotation_1_7 is not None:
         raise UsageError(
             "--rotation-1-7 turns the digits 1 and 7 otherwise, and nobody knows which images of "

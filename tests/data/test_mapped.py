@@ -178,6 +178,9 @@ def test_the_parts(folder):
     assert np.array_equal(dataset.test.images, mnist.test.images)
     assert dataset.train.images.shape == (1300, 784)
     assert np.array_equal(data.load_digits(folder).labels, mnist.test.labels)
+    first = data.load_digits(folder, first="train")
+    assert np.array_equal(first.images[:], dataset.train.images[:])
+    assert np.array_equal(first.labels, dataset.train.labels)
 
 
 def edit(path, place, value=1):
