@@ -146,6 +146,24 @@ def test_no_time_for_one_run(arrays, tmp_path):
             mnistgpu.tune(*arrays, minutes=minutes, out=tmp_path / "other")
 
 
+def test_with_more_time_a_run_whose_time_was_over_is_trained_again(arrays, tmp_path):
+    out, how, given = tmp_path / "search", {"layers": "784-8-10"}, []
+
+    def on_trial(trial, settings):
+        given.append(trial)
+        if not trial.problem:
+            raise InterruptedError("the first run has been trained")
+
+    for _ in range(2):  # as little time as before is no reason to try again
+        with pytest.raises(RunError, match="the time of the search is over"):
+            mnistgpu.tune(*arrays, minutes=1e-6, out=out, on_trial=on_trial, **how)
+    with pytest.raises(InterruptedError):
+        mnistgpu.tune(*arrays, minutes=10, out=out, on_trial=on_trial, **how)
+    assert [each.problem for each in given] == [tuning.OVER, tuning.OVER, ""]
+    (kept,) = json.loads((out / "tune.json").read_text())["trials"]
+    assert kept["problem"] == ""
+
+
 @pytest.mark.parametrize("name", ["epochs", "iterations"])
 def test_the_length_is_what_it_decides(arrays, tmp_path, name):
     with pytest.raises(UsageError, match="is what the search decides"):
