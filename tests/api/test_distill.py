@@ -87,6 +87,36 @@ def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
         mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
 
 
+FEW = {"layers": "784-8-10", "init": "he", "batch_size": 100, "iterations": 4, "validation": 0}
+
+
+def test_a_sweep_with_a_teacher_goes_on(taught, small_set, tmp_path, monkeypatch):
+    """Its runs are saved with the teacher's digest, which the call does not name."""
+    monkeypatch.chdir(taught)
+    for lists in ({"teacher": "member-0", "seed": [0, 1]}, {"teacher": ["member-0", "member-1"]}):
+        how = {"out": tmp_path / f"sweep-{len(lists)}", **FEW, **lists}
+        first = mnistgpu.sweep(small_set, **how)
+        assert all("(digest " in run.settings.teacher for run in first)
+        again = mnistgpu.sweep(small_set, **how)
+        assert [run.model for run in again] == [run.model for run in first]
+        assert len({run.model.trained.digest for run in first}) == 2
+
+
+def test_events_of_a_run_with_a_teacher(taught, small_set, tmp_path):
+    """The file names the teacher with its digest; the same may be given by its path."""
+    how = {"teacher": taught / "member-0", "progress": False}
+    change = [{"step": 2, "name": "learning_rate", "new": 0.05}]
+    run = mnistgpu.fit(small_set, out=tmp_path / "run", events=change, **FEW, **how)
+    file = tmp_path / "run" / "events.json"
+    assert mnistgpu.fit(events=file, **how).model == run.model
+    for name, flags in (("a", []), ("b", ["--teacher", taught / "member-0"])):
+        done = runs.run_here("--events", file, *flags, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert mnistgpu.load(tmp_path / name) == run.model
+    with pytest.raises(UsageError, match=r"--teacher .*member-1.*leave it out"):
+        mnistgpu.fit(events=file, teacher=taught / "member-1", progress=False)
+
+
 def test_the_command(taught, tmp_path):
     command = [sys.executable, "-m", "mnistgpu.cli", "distill", str(taught / "committee")]
     command += ["--layers", "784-24-10", "--epochs", "3", "--out", "student"]
