@@ -107,9 +107,20 @@ def tune(
             raise UsageError(f"--{name}: is what the search decides; leave it out")
     if fixed.get("teacher") or fixed.get("unlabeled"):
         raise UsageError("tune: takes neither --teacher nor --unlabeled; leave them out")
+    if fixed.get("from_run"):
+        raise UsageError("tune: every run of it begins with first weights; leave --from out")
+    if fixed.get("early_stopping") is not None:
+        raise UsageError(
+            "tune: how long a run takes is what the search decides; leave --early-stopping out"
+        )
     given = {"validation": HELD_OUT, **fixed} if validation is None else fixed
     made, dataset = settings_and_data(X, y, recipe, None, given | {"seed": seed}, None, validation)
     dataset = replace(dataset, test=None)
+    if made.validation == 0 and dataset.validation is None:
+        raise UsageError(
+            "--validation: no image would be held out, but the accuracy on such images is what the "
+            "search goes by; hold out some, such as --validation 0.1"
+        )
     base = beginning(made, dataset)
     checks.check_fit(base, dataset)
     check_backend(base, chosen)

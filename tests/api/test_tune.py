@@ -170,6 +170,29 @@ def test_the_length_is_what_it_decides(arrays, tmp_path, name):
         mnistgpu.tune(*arrays, minutes=1, out=tmp_path / "search", **{name: 3})
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"from_run": "shipped"}, "leave --from out"),
+        ({"early_stopping": 3}, "leave --early-stopping out"),
+        ({"validation": 0}, "--validation: no image would be held out"),
+        ({"validation": 0.0001}, "--validation: no image would be held out"),
+    ],
+)
+def test_what_a_search_has_no_use_for_is_refused(quick, arrays, tmp_path, given, words):
+    with pytest.raises(UsageError, match=words):
+        mnistgpu.tune(*arrays, minutes=0.05, out=tmp_path / "search", **given)
+    assert not quick
+    assert not (tmp_path / "search").exists()
+
+
+def test_images_of_their_own_to_hold_out(quick, arrays, tmp_path):
+    images, labels = arrays
+    parts = (images[:800], labels[:800]), (images[800:], labels[800:])
+    found = mnistgpu.tune(*parts[0], minutes=0.05, out=tmp_path / "search", validation=parts[1])
+    assert found.settings.validation == 0
+
+
 def test_a_request_to_stop_ends_it(arrays, tmp_path):
     stop = mnistgpu.Stop()
 
