@@ -87,6 +87,36 @@ def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
         mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
 
 
+def test_of_a_teacher_whose_test_images_were_cut_off(arrays, tmp_path):
+    """The student is tested on the same, also when its data are read again."""
+    images, labels = arrays
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels)
+    how = {"layers": "784-8-10", "iterations": 3, "progress": False}
+    teacher = mnistgpu.fit(tmp_path / "own.npz", out=tmp_path / "teacher", test_share=0.2, **how)
+    for given in (teacher, tmp_path / "teacher"):
+        out = tmp_path / f"student-{type(given).__name__}"
+        student = mnistgpu.distill(given, out=out, **how)
+        assert student.dataset.digest == teacher.dataset.digest
+        found = mnistgpu.evaluate(out, robustness=False)
+        assert found.accuracy == student.test_accuracy
+    student = mnistgpu.distill(tmp_path / "teacher", recipe="classic", **how)
+    assert student.dataset.test.digest == teacher.dataset.test.digest
+    in_memory = mnistgpu.fit(images, labels, test_share=0.2, **how)
+    student = mnistgpu.distill(in_memory, **how)
+    assert student.dataset.test.digest == in_memory.dataset.test.digest
+
+
+def test_settings_of_the_data_of_an_exact_teacher_stay_with_it(arrays, tmp_path):
+    images, labels = arrays
+    how = {"layers": "784-8-10", "iterations": 3, "progress": False}
+    own = {"precision": "exact", "validation": 300, "orientation": "upright", "test_share": 0.1}
+    teacher = mnistgpu.fit(images, labels, **how, **own, batch_size=64)
+    student = mnistgpu.distill(teacher, images[:200], labels[:200], **how)
+    assert student.settings.precision == "float64"
+    assert student.settings.validation == 20  # a tenth, as of any new data
+    assert (student.settings.orientation, student.settings.test_share) == ("by-name", 0.0)
+
+
 FEW = {"layers": "784-8-10", "init": "he", "batch_size": 100, "iterations": 4, "validation": 0}
 
 

@@ -49,6 +49,14 @@ def test_candidates_differ_where_they_may_and_are_the_same_again():
         FAST, 60, 0, [], False))  # fmt: skip
 
 
+def test_no_rate_is_drawn_that_weight_decay_forbids():
+    """Their product must be below 1; drawn rates are up to ten times the first."""
+    base = FAST.changed(weight_decay=0.5 / FAST.learning_rate)
+    rates = [each.learning_rate for each in halving.candidates(base, 60, 0, [], True)]
+    assert max(rates) > FAST.learning_rate
+    assert max(rates) * base.weight_decay < 1
+
+
 def test_the_better_accuracy_wins_and_of_equal_ones_the_smaller_loss():
     assert halving.ranked({0: (0.9, 0.3), 1: (0.95, 0.9), 2: (0.9, 0.2)}) == [1, 2, 0]
 
