@@ -120,8 +120,14 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
 
 
 def check_mapped(settings: Settings, dataset: data.Dataset) -> None:
-    """UsageError for settings that need all images in memory, where they stay in their files."""
+    """UsageError for settings that need the images in memory, where they stay in their files."""
     count = len(dataset.train)
+    if settings.validation > 0 and dataset.validation is None:
+        raise UsageError(
+            f"--validation {settings.validation}: the images of {dataset.source} stay in their "
+            "files, and none of them can be held out; give --validation 0, or make the set with "
+            "validation images of its own"
+        )
     if (settings.batch_size or count) == count:
         raise UsageError(
             f"{dataset.source}: its images stay in their files, and are not read all at once for "
