@@ -8,7 +8,7 @@ import pytest
 from helpers import runs
 
 import mnistgpu
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import DataError, Note, UsageError
 
 SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
 
@@ -115,6 +115,15 @@ def test_settings_of_the_data_of_an_exact_teacher_stay_with_it(arrays, tmp_path)
     assert student.settings.precision == "float64"
     assert student.settings.validation == 20  # a tenth, as of any new data
     assert (student.settings.orientation, student.settings.test_share) == ("by-name", 0.0)
+
+
+def test_smoothing_of_labels_that_are_not_learnt_is_said(taught, arrays):
+    how = {"layers": "784-8-10", "iterations": 2, "label_smoothing": 0.1, "progress": False}
+    with pytest.warns(Note, match=r"--label-smoothing 0\.1 does nothing with --teacher"):
+        smoothed = mnistgpu.fit(*arrays, teacher=taught / "member-0", **how)
+    how["label_smoothing"] = 0.0
+    plain = mnistgpu.fit(*arrays, teacher=taught / "member-0", **how)
+    assert smoothed.model.trained.theta.tobytes() == plain.model.trained.theta.tobytes()
 
 
 FEW = {"layers": "784-8-10", "init": "he", "batch_size": 100, "iterations": 4, "validation": 0}

@@ -91,6 +91,19 @@ def test_test_images_among_them_are_counted(parts):
     assert not any("too;" in each for each in notes)
 
 
+def test_held_out_images_among_them_are_counted(parts):
+    X, y, U, test = parts
+    both = np.concatenate([X, U])  # of the labelled images, too, some of which are held out
+    for given, count in ((20, 20), (0.25, 15), (0, None)):
+        _, notes = said(X, y, unlabeled=both, test=test, validation=given, batch_size=30)
+        found = [each for each in notes if "validation images, too" in each]
+        assert len(found) == (count is not None)
+        if count is not None:
+            assert f"{count} of its 360 images are validation images, too" in found[0]
+    _, notes = said(X, y, unlabeled=U, test=test, validation=20, batch_size=30)
+    assert not any("too;" in each for each in notes)
+
+
 def test_images_that_stay_in_their_files_are_refused(parts, tmp_path, monkeypatch):
     """By their path and as Digits, before all of them are looked at."""
     X, y, U, test = parts
