@@ -154,7 +154,10 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
     training, _ = data.split(dataset.train, settings.validation, settings.seed)
     outputs, others = settings.sizes[-1], dataset.train.unlabeled
     if settings.unlabeled is None or others is None:
-        raise UsageError("unlabeled: the set has images without labels; say so in the settings")
+        raise UsageError(
+            "unlabeled: the set has images without labels, but the settings name none; give them "
+            "as unlabeled=... to mnistgpu.fit"
+        )
     if settings.teacher is not None:
         raise UsageError(
             "--unlabeled cannot be given with --teacher, which needs no labels; give all images "
@@ -168,7 +171,7 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
     if settings.batch_size is not None and settings.batch_size > len(others):
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {len(others):,} images without "
-            "labels, of which a step has so many; leave it out for full batches"
+            "labels, and a step takes that many of them; leave it out for full batches"
         )
     counts = np.bincount(np.asarray(training.labels), minlength=outputs)
     missing, names = np.flatnonzero(counts == 0).tolist(), dataset.train.classes
