@@ -240,7 +240,8 @@ class Settings:
     )
     adversarial: float = setting(
         0.0,
-        "Virtual adversarial loss: no change to an image of this length (ink is 1) moves answers.",
+        "Virtual adversarial loss: train so that a change of this length to an image (ink is 1) "
+        "hardly moves the answers.",
         number(0),
     )
     unlabeled: str | None = setting(

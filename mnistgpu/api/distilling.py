@@ -8,10 +8,11 @@ from mnistgpu.api.fitting import fit
 from mnistgpu.api.inputs import network_of
 from mnistgpu.api.own_data import dataset_of, members_of, name_of
 from mnistgpu.api.run import Run
-from mnistgpu.settings import from_dict, is_setting, renamed
+from mnistgpu.settings import PRECISIONS, from_dict, is_setting, renamed
 
 # settings of the first member that belong to its own data and beginning, and not to a student
 OWN = ("from_run", "freeze", "unlabeled", "adversarial", "teacher", "graph", "class_weight")
+OF_DATA = ("test_share", "validation", "orientation")  # how its own data were read and divided
 LENGTHS = ("iterations", "epochs")
 
 
@@ -32,16 +33,21 @@ def distill(
     """
     teacher = network_of(model)
     first = members_of(teacher)[0]
+    left_out = [*OWN, *OF_DATA]
     if X is None:
         X = dataset_of(model, teacher)
+        left_out = [*OWN, "test_share"]  # the test part is cut off already
+        cut = recipe is None and first.settings.get("test_share")
+        if cut and X.path is not None and X.train.weights is None:
+            X, left_out = X.path, [*OWN]  # so that the student's data can be read again, too
     given = renamed({name: value for name, value in options.items() if is_setting(name)})
-    others = {name: value for name, value in options.items() if not is_setting(name)}
+    options = {name: value for name, value in options.items() if not is_setting(name)}
     begun: dict[str, Any] = {}
     if recipe is None and first.settings:
         begun = vars(from_dict(first.settings, name_of(model)))
-        begun = {name: value for name, value in begun.items() if name not in OWN}
         lengths = [name for name in LENGTHS if begun[name] is None]
-        left_out = LENGTHS if set(LENGTHS) & set(given) else lengths
+        left_out += LENGTHS if set(LENGTHS) & set(given) else lengths
         begun = {name: value for name, value in begun.items() if name not in left_out}
+        begun["precision"] = PRECISIONS[begun["precision"]]  # exact has no teacher
     begun["label_smoothing"] = 0.0
-    return fit(X, y, recipe=recipe, teacher=model, **others, **{**begun, **given})
+    return fit(X, y, recipe=recipe, teacher=model, **options, **{**begun, **given})

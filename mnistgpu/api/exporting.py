@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mnistgpu import data
-from mnistgpu.api import reading
+from mnistgpu.api import reading, unlabeled
 from mnistgpu.api.inputs import AnyPath, check_switches, directory_of, is_path, network_of
 from mnistgpu.api.own_data import digits_to_judge, members_of, name_of, origin_of
 from mnistgpu.backend import NUMPY
@@ -17,6 +17,7 @@ from mnistgpu.interop.exported import Exported
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
 from mnistgpu.runs import stopped
+from mnistgpu.runs.events import Event, Events
 from mnistgpu.runs.origin import Origin
 from mnistgpu.storage import files
 from mnistgpu.web import about, alone
@@ -117,12 +118,14 @@ def form_of(path: Path) -> Form:
 def network_and_how_far(given: Any) -> tuple[Model | Committee, str]:
     """The network of `network_of`, and how far its run is: "" if it was finished."""
     if is_path(given) and str(given) != "shipped" and stopped.is_stopped(Path(given)):
-        trained, _, how_far = stopped.read(Path(given), reading.load_data)
+        trained, _, how_far = stopped.read(Path(given), reading.load_data, unlabeled.complete)
         warn(stopped.sentence(Path(given), how_far))
         return trained, how_far
     how_far = ""
     if getattr(given, "stopped", False):
-        how_far = stopped.of_run(given.results["iterations"], given.settings, given.dataset)
+        changes = [Event(**each) for each in given.results.get("events", ())]
+        events = Events(given.settings, changes)
+        how_far = stopped.of_run(given.results["iterations"], events, given.dataset)
         warn(stopped.sentence(repr(given), how_far))
     return network_of(given), how_far
 

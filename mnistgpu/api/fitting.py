@@ -140,6 +140,8 @@ def fit(
     every, display = parse_every(checkpoint_every), display_of(progress, shared)
     check_steered(steering, shared)
     given = in_front(shared, lambda: events_of(events))
+    if teacher is not None:
+        settings = {**settings, "teacher": in_front(shared, lambda: teaching.setting_of(teacher))}
     if given.settings is not None:
         settings = with_settings_of(given, recipe, deform, settings)
     if X is None and y is None:
@@ -148,8 +150,6 @@ def fit(
     if start is not None:
         settings = {**renamed(settings), "from_run": start}
     same = settings | {"recipe": recipe, "deform": deform, "from_run": start and start.name}
-    if teacher is not None:
-        settings = {**settings, "teacher": in_front(shared, lambda: teaching.setting_of(teacher))}
     same |= {"unlabeled": None if unlabeled is None else described(unlabeled)}
     check_alike(shared, X, y, settings=same, backends=getattr(backend, "name", backend))
     bar = display.shows_bars

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnistgpu.api import teaching
 from mnistgpu.api.inputs import AnyPath, is_path
 from mnistgpu.errors import UsageError
 from mnistgpu.knobs import flags_of
@@ -43,6 +44,8 @@ def with_settings_of(
         )
     own = given.settings.as_dict()
     asked = renamed(with_preset(deform, settings))
+    if asked.get("teacher") is not None:
+        asked["teacher"] = teaching.setting_of(asked["teacher"])
     for name, value in asked.items():
         if value is not None and getattr(given.settings, name) != value:
             raise UsageError(

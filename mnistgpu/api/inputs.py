@@ -169,8 +169,6 @@ def settings_and_data(
     if "layers" not in changes:
         settings, dataset = following(settings, dataset)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
-    if others is not None:
-        dataset = unlabeled.attached(dataset, others, settings, bar)
     count = len(dataset.train)
     if "validation" in changes:
         held_out = number_of(settings.validation, count)
@@ -178,13 +176,22 @@ def settings_and_data(
         held_out = 0
     else:
         held_out = min(number_of(settings.validation, count), count // SHARE_HELD_OUT)
+    settings = settings.changed(validation=held_out)
+    if others is not None:
+        dataset = unlabeled.attached(dataset, others, settings, bar)
+    if settings.teacher is not None and settings.label_smoothing > 0:
+        note = (
+            f"--label-smoothing {settings.label_smoothing:g} does nothing with --teacher, whose "
+            "answers are learnt in place of the labels"
+        )
+        dataset = noted(dataset, note)
     if settings.rotation_1_7 is not None and dataset.train.classes:
         settings, dataset = without_digits(settings, dataset)
     if start is not None:
         start.check(settings, dataset)
         if note := start.note(settings, dataset):
             dataset = noted(dataset, note)
-    return settings.changed(validation=held_out), dataset
+    return settings, dataset
 
 
 def start_of(given: Any) -> Start | None:

@@ -23,6 +23,7 @@ from mnistgpu.api.own_data import members_of
 from mnistgpu.backend import Backend
 from mnistgpu.data import Digits, arrays
 from mnistgpu.data.classes import names_of
+from mnistgpu.data.mapped import pieces_of
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.reports import suggestions
 from mnistgpu.storage import files
@@ -80,7 +81,8 @@ def suggest(
     trained, chosen = network_of(model), backend_of(backend)
     digits = images_of(X, trained)
     warn_of(digits.notes)
-    P = chosen.to_numpy(trained.probabilities(digits.images, chosen))
+    pieces = (trained.probabilities(piece, chosen) for piece in pieces_of(digits.images))
+    P = np.concatenate([chosen.to_numpy(each) for each in pieces], axis=1)
     H = suggestions.last_hidden(members_of(trained)[0], digits.images, chosen)
     places = suggestions.choose(P, H, int(count), seed)
     numbers = P[:, places].argmax(axis=0)

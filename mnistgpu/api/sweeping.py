@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mnistgpu.api import run as runs_of
+from mnistgpu.api import teaching
 from mnistgpu.api.fitting import fit, resume
 from mnistgpu.api.inputs import (
     AnyPath,
@@ -150,6 +151,11 @@ class Sweep:
             dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())
         ]
         self.changes = [{**fixed, **values} for values in combinations]
+        teachers = {each["teacher"] for each in self.changes if each.get("teacher") is not None}
+        named = {teacher: teaching.setting_of(teacher) for teacher in teachers}
+        for changes in self.changes:  # with its digest, as a run that is there has saved it
+            if changes.get("teacher") is not None:
+                changes["teacher"] = named[changes["teacher"]]
         ways = {settings_of(recipe, deform, changes).orientation for changes in self.changes}
         if len(ways) > 1:
             raise UsageError("orientation: all runs of a sweep read the same data; give it once")

@@ -39,6 +39,8 @@ def teachers_of(setting: str, given: Any = None) -> tuple[Model, ...]:
     given: the network itself, if it is at hand. DataError if it is not the one of the setting, or
     not where it was.
     """
+    if isinstance(given, str) and given == setting:  # as a file of events, or a sweep, has it
+        given = None
     found = WITH_DIGEST.fullmatch(setting)
     where, expected = (setting, "") if found is None else found.groups()
     if given is None:

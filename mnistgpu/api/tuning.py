@@ -107,9 +107,20 @@ def tune(
             raise UsageError(f"--{name}: is what the search decides; leave it out")
     if fixed.get("teacher") or fixed.get("unlabeled"):
         raise UsageError("tune: takes neither --teacher nor --unlabeled; leave them out")
+    if fixed.get("from_run"):
+        raise UsageError("tune: every run of it begins with first weights; leave --from out")
+    if fixed.get("early_stopping") is not None:
+        raise UsageError(
+            "tune: how long a run takes is what the search decides; leave --early-stopping out"
+        )
     given = {"validation": HELD_OUT, **fixed} if validation is None else fixed
     made, dataset = settings_and_data(X, y, recipe, None, given | {"seed": seed}, None, validation)
     dataset = replace(dataset, test=None)
+    if made.validation == 0 and dataset.validation is None:
+        raise UsageError(
+            "--validation: no image would be held out, but the accuracy on such images is what the "
+            "search goes by; hold out some, such as --validation 0.1"
+        )
     base = beginning(made, dataset)
     checks.check_fit(base, dataset)
     check_backend(base, chosen)
@@ -222,20 +233,23 @@ class Search:
 
     def trial(self, candidate: int, epochs: int, settings: Settings) -> Trial:
         """A run of a candidate, or what it gave before."""
-        for each in self.before:
-            if (each.candidate, each.epochs) == (candidate, epochs):
-                trial = each
-                break
+        which = (candidate, epochs)
+        found = [each for each in self.before if (each.candidate, each.epochs) == which]
+        if found and not self.has_more_time(found[0]):
+            trial = found[0]
         else:
             trial = self.train(candidate, epochs, settings.changed(epochs=epochs))
-            known = [*self.before, trial]
-            self.before = known
-            record = {"search": self.record, "trials": [asdict(one) for one in known]}
+            self.before = [*(each for each in self.before if each not in found), trial]
+            record = {"search": self.record, "trials": [asdict(one) for one in self.before]}
             files.replace_json(self.path / FILE, record)
         self.trials.append(trial)
         if self.on_trial is not None:
             self.on_trial(trial, settings.changed(epochs=epochs))
         return trial
+
+    def has_more_time(self, trial: Trial) -> bool:
+        """Whether a run whose time was over can now take longer than it took then."""
+        return trial.problem == OVER and self.seconds - self.spent() > trial.seconds
 
     def train(self, candidate: int, epochs: int, settings: Settings) -> Trial:
         """Train a candidate on the images that are not held out. StoppedError if `stop` asks."""

@@ -12,6 +12,8 @@ import numpy as np
 
 from mnistgpu.api import reading
 from mnistgpu.data import Dataset, Digits, arrays
+from mnistgpu.data.mapped import MappedImages
+from mnistgpu.data.splitting import number_of, split
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checks
 from mnistgpu.settings import Settings
@@ -31,10 +33,17 @@ def attached(dataset: Dataset, given: Any, settings: Settings, bar: bool = False
 
     They are read as the training images are. Labels among them are not used, but they must be of
     the same classes. What is said of them stands in the notes of the training digits. Raises
-    ShapeError or DataError for images of another size and for labels of other classes.
+    ShapeError or DataError for images of another size and for labels of other classes, UsageError
+    for images that stay in their files.
     """
     train = dataset.train
     digits = read(given, train, settings.orientation, bar)
+    for each in (train, digits):
+        if isinstance(each.images, MappedImages):  # before anything looks at all of them
+            raise UsageError(
+                f"--unlabeled: the images of {each.source} stay in their files; give sets that fit "
+                "into memory, such as part of the images as an npy file"
+            )
     if digits.image_shape != train.image_shape:
         here, there = (
             f"{height}x{width}" for height, width in (digits.image_shape, train.image_shape)
@@ -47,7 +56,7 @@ def attached(dataset: Dataset, given: Any, settings: Settings, bar: bool = False
     if digits.labels is not None:
         checks.check_labels(digits, settings.sizes[-1])
         notes.append(f"{digits.source}: has labels, which --unlabeled does not use")
-    notes += overlaps(digits, dataset)
+    notes += overlaps(digits, dataset, settings)
     images = digits.images.view()
     images.flags.writeable = False
     train = replace(train, unlabeled=images, notes=(*train.notes, *notes))
@@ -70,14 +79,19 @@ def read(given: Any, train: Digits, orientation: str, bar: bool) -> Digits:
     return arrays.as_digits(given, None, train, "unlabeled labels")
 
 
-def overlaps(digits: Digits, dataset: Dataset) -> list[str]:
-    """A sentence if some of the images are images of the test or of the validation, too."""
-    found = []
-    for part, judged in (("test", dataset.test), ("validation", dataset.validation)):
+def overlaps(digits: Digits, dataset: Dataset, settings: Settings) -> list[str]:
+    """A sentence if some of the images are images of the test or of the validation, too: given
+    ones, or those that the run holds out.
+    """
+    validation, count = dataset.validation, len(dataset.train)
+    if validation is None and number_of(settings.validation, count) < count:
+        validation = split(dataset.train, settings.validation, settings.seed)[1]
+    found, own = [], [digest(row) for row in digits.images]
+    for part, judged in (("test", dataset.test), ("validation", validation)):
         if judged is None:
             continue
         known = set(map(digest, judged.images))
-        count = sum(digest(row) in known for row in digits.images)
+        count = sum(each in known for each in own)
         if count:
             found.append(
                 f"{digits.source}: {count:,} of its {len(digits):,} images are {part} images, too; "

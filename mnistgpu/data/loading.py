@@ -67,7 +67,7 @@ def load_digits(
     like: the training set or the network whose image shape, grey levels and classes are applied.
     """
     if made_data.is_made(path):
-        return made_data.test_part(path)
+        return made_data.read(path).train if first == "train" else made_data.test_part(path)
     found = finding.find(path, orientation)
     for name in (UNLABELLED, first, "test", "train", "validation"):
         if name in found.readers:

@@ -120,8 +120,14 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
 
 
 def check_mapped(settings: Settings, dataset: data.Dataset) -> None:
-    """UsageError for settings that need all images in memory, where they stay in their files."""
+    """UsageError for settings that need the images in memory, where they stay in their files."""
     count = len(dataset.train)
+    if settings.validation > 0 and dataset.validation is None:
+        raise UsageError(
+            f"--validation {settings.validation}: the images of {dataset.source} stay in their "
+            "files, and none of them can be held out; give --validation 0, or make the set with "
+            "validation images of its own"
+        )
     if (settings.batch_size or count) == count:
         raise UsageError(
             f"{dataset.source}: its images stay in their files, and are not read all at once for "
@@ -148,16 +154,14 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
     training, _ = data.split(dataset.train, settings.validation, settings.seed)
     outputs, others = settings.sizes[-1], dataset.train.unlabeled
     if settings.unlabeled is None or others is None:
-        raise UsageError("unlabeled: the set has images without labels; say so in the settings")
+        raise UsageError(
+            "unlabeled: the set has images without labels, but the settings name none; give them "
+            "as unlabeled=... to mnistgpu.fit"
+        )
     if settings.teacher is not None:
         raise UsageError(
             "--unlabeled cannot be given with --teacher, which needs no labels; give all images "
             "with --data"
-        )
-    if any(isinstance(part, MappedImages) for part in (dataset.train.images, others)):
-        raise UsageError(
-            "--unlabeled cannot be given with a set that is larger than the memory; give images "
-            "that fit into it"
         )
     if settings.rotation_1_7 is not None:
         raise UsageError(
@@ -167,7 +171,7 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
     if settings.batch_size is not None and settings.batch_size > len(others):
         raise UsageError(
             f"--batch-size {settings.batch_size} is more than the {len(others):,} images without "
-            "labels, of which a step has so many; leave it out for full batches"
+            "labels, and a step takes that many of them; leave it out for full batches"
         )
     counts = np.bincount(np.asarray(training.labels), minlength=outputs)
     missing, names = np.flatnonzero(counts == 0).tolist(), dataset.train.classes

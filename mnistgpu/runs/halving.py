@@ -23,6 +23,7 @@ WIDTHS = (0.5, 1.0, 2.0)
 WIDEST = 2048
 NOISES = (0.0, 0.15, 0.3)
 RATES = 10.0  # the rate is at most so many times larger or smaller than the first
+MOST_LOST = 0.9  # share of a weight that weight decay takes at a step
 SEARCHED = ("learning_rate", "layers", "input_noise", "hidden_noise", "deformation")
 MNIST_SIDE = 28  # whose pixels the lengths of a preset count
 
@@ -56,12 +57,16 @@ def candidates(
 
     fixed: settings that are not searched. deforms: whether the rows are images to be deformed.
     """
-    found = [base]
+    found, fastest = [base], math.inf
+    if base.weight_decay > 0:  # at a step a share of each weight is lost, which must be below 1
+        fastest = MOST_LOST / base.weight_decay
     first = counter_rng.fold_in(counter_rng.key(seed, like=NUMPY.asarray(0.0)), counter_rng.SPLIT)
     for number in range(1, count):
         draw = counter_rng.uniforms(counter_rng.fold_in(first, number), (5,), "float64").tolist()
         changes: dict[str, Any] = {
-            "learning_rate": round_to(base.learning_rate * RATES ** (2 * draw[0] - 1)),
+            "learning_rate": round_to(
+                min(base.learning_rate * RATES ** (2 * draw[0] - 1), fastest)
+            ),
             "layers": widened(base.sizes, WIDTHS[int(len(WIDTHS) * draw[1])]),
             "input_noise": NOISES[int(len(NOISES) * draw[2])],
             "hidden_noise": NOISES[int(len(NOISES) * draw[3])],

@@ -14,6 +14,7 @@ from mnistgpu.errors import DataError
 from mnistgpu.models.model import FILE as MODEL
 from mnistgpu.models.model import Model
 from mnistgpu.runs import checkpoint, resume
+from mnistgpu.runs.events import Events
 from mnistgpu.runs.history import Row
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files
@@ -26,8 +27,8 @@ def is_stopped(directory: Path) -> bool:
 
 def read(
     directory: Path,
-    load: Callable[[str | None, str], data.Dataset] = data.load,
-    complete: Callable[[data.Dataset, Settings], data.Dataset] | None = None,
+    load: Callable[[str | None, str], data.Dataset],
+    complete: Callable[[data.Dataset, Settings], data.Dataset],
 ) -> tuple[Model, list[Row], str]:
     """The network of a checkpoint, the history so far, and "after N of M iterations".
 
@@ -40,8 +41,7 @@ def read(
     settings = saved.settings
     dataset = load(saved.data, settings.orientation)
     dataset = data.prepared(dataset, settings.sizes[-1], settings.test_share)
-    if complete is not None:
-        dataset = complete(dataset, settings)
+    dataset = complete(dataset, settings)
     if dataset.digest != saved.data_digest:
         raise DataError(
             f"{directory}: a run that is not finished, and {dataset.source} is not what it is "
@@ -69,10 +69,13 @@ def sentence(who: object, how_far: str) -> str:
     return f"{who}: not finished; its network is that {how_far}"
 
 
-def of_run(taken: int, settings: Settings, dataset: data.Dataset | None) -> str:
-    """How far a run is that was stopped in this program, after so many steps."""
-    steps = settings.iterations
-    if steps is None and dataset is not None:
-        left = len(dataset.train) - number_of(settings.validation, len(dataset.train))
-        steps = (settings.epochs or 0) * -(-left // (settings.batch_size or left))
-    return f"after {taken:,}" + ("" if steps is None else f" of {steps:,}") + " iterations"
+def of_run(taken: int, events: Events, dataset: data.Dataset | None) -> str:
+    """How far a run with these events is that was stopped in this program, after so many steps."""
+    known, count = events.settings(taken).iterations is not None, 1
+    if dataset is not None:
+        known, count = True, len(dataset.train)
+        count -= number_of(events.begun.validation, count)
+        if dataset.train.unlabeled is not None:  # an epoch is a pass through them
+            count = len(dataset.train.unlabeled)
+    of = f" of {events.steps(taken, count):,}" if known else ""
+    return f"after {taken:,}{of} iterations"

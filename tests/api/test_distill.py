@@ -8,7 +8,7 @@ import pytest
 from helpers import runs
 
 import mnistgpu
-from mnistgpu.errors import DataError, UsageError
+from mnistgpu.errors import DataError, Note, UsageError
 
 SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
 
@@ -85,6 +85,75 @@ def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
     how = {"epochs": 3, "progress": False, "out": tmp_path / "longer"}
     with pytest.raises(UsageError, match="was begun without one"):
         mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
+
+
+def test_of_a_teacher_whose_test_images_were_cut_off(arrays, tmp_path):
+    """The student is tested on the same, also when its data are read again."""
+    images, labels = arrays
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels)
+    how = {"layers": "784-8-10", "iterations": 3, "progress": False}
+    teacher = mnistgpu.fit(tmp_path / "own.npz", out=tmp_path / "teacher", test_share=0.2, **how)
+    for given in (teacher, tmp_path / "teacher"):
+        out = tmp_path / f"student-{type(given).__name__}"
+        student = mnistgpu.distill(given, out=out, **how)
+        assert student.dataset.digest == teacher.dataset.digest
+        found = mnistgpu.evaluate(out, robustness=False)
+        assert found.accuracy == student.test_accuracy
+    student = mnistgpu.distill(tmp_path / "teacher", recipe="classic", **how)
+    assert student.dataset.test.digest == teacher.dataset.test.digest
+    in_memory = mnistgpu.fit(images, labels, test_share=0.2, **how)
+    student = mnistgpu.distill(in_memory, **how)
+    assert student.dataset.test.digest == in_memory.dataset.test.digest
+
+
+def test_settings_of_the_data_of_an_exact_teacher_stay_with_it(arrays, tmp_path):
+    images, labels = arrays
+    how = {"layers": "784-8-10", "iterations": 3, "progress": False}
+    own = {"precision": "exact", "validation": 300, "orientation": "upright", "test_share": 0.1}
+    teacher = mnistgpu.fit(images, labels, **how, **own, batch_size=64)
+    student = mnistgpu.distill(teacher, images[:200], labels[:200], **how)
+    assert student.settings.precision == "float64"
+    assert student.settings.validation == 20  # a tenth, as of any new data
+    assert (student.settings.orientation, student.settings.test_share) == ("by-name", 0.0)
+
+
+def test_smoothing_of_labels_that_are_not_learnt_is_said(taught, arrays):
+    how = {"layers": "784-8-10", "iterations": 2, "label_smoothing": 0.1, "progress": False}
+    with pytest.warns(Note, match=r"--label-smoothing 0\.1 does nothing with --teacher"):
+        smoothed = mnistgpu.fit(*arrays, teacher=taught / "member-0", **how)
+    how["label_smoothing"] = 0.0
+    plain = mnistgpu.fit(*arrays, teacher=taught / "member-0", **how)
+    assert smoothed.model.trained.theta.tobytes() == plain.model.trained.theta.tobytes()
+
+
+FEW = {"layers": "784-8-10", "init": "he", "batch_size": 100, "iterations": 4, "validation": 0}
+
+
+def test_a_sweep_with_a_teacher_goes_on(taught, small_set, tmp_path, monkeypatch):
+    """Its runs are saved with the teacher's digest, which the call does not name."""
+    monkeypatch.chdir(taught)
+    for lists in ({"teacher": "member-0", "seed": [0, 1]}, {"teacher": ["member-0", "member-1"]}):
+        how = {"out": tmp_path / f"sweep-{len(lists)}", **FEW, **lists}
+        first = mnistgpu.sweep(small_set, **how)
+        assert all("(digest " in run.settings.teacher for run in first)
+        again = mnistgpu.sweep(small_set, **how)
+        assert [run.model for run in again] == [run.model for run in first]
+        assert len({run.model.trained.digest for run in first}) == 2
+
+
+def test_events_of_a_run_with_a_teacher(taught, small_set, tmp_path):
+    """The file names the teacher with its digest; the same may be given by its path."""
+    how = {"teacher": taught / "member-0", "progress": False}
+    change = [{"step": 2, "name": "learning_rate", "new": 0.05}]
+    run = mnistgpu.fit(small_set, out=tmp_path / "run", events=change, **FEW, **how)
+    file = tmp_path / "run" / "events.json"
+    assert mnistgpu.fit(events=file, **how).model == run.model
+    for name, flags in (("a", []), ("b", ["--teacher", taught / "member-0"])):
+        done = runs.run_here("--events", file, *flags, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert mnistgpu.load(tmp_path / name) == run.model
+    with pytest.raises(UsageError, match=r"--teacher .*member-1.*leave it out"):
+        mnistgpu.fit(events=file, teacher=taught / "member-1", progress=False)
 
 
 def test_the_command(taught, tmp_path):

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 from helpers import runs
+from helpers.made_sets import in_memory, make
 
 import mnistgpu
-from mnistgpu.errors import DataError, ShapeError, UsageError
+from mnistgpu.errors import DataError, Note, ShapeError, UsageError
 from mnistgpu.reports import suggestions
 
 SMALL = {"layers": "784-16-10", "init": "he", "epochs": 2, "batch_size": 50, "alpha": 0.1}
@@ -84,6 +85,16 @@ def test_the_table_is_data_once_its_labels_are_filled_in(trained, arrays, tmp_pa
         mnistgpu.suggest(trained, tmp_path / "others.npy", out=out)
     mnistgpu.suggest(trained, tmp_path / "others.npy", count=5, out=out, force=True)
     assert len(found.table.read_text().splitlines()) == 6
+
+
+def test_of_a_made_set_the_training_images_are_chosen_from(trained, tmp_path):
+    """And not the originals of its test part; its images stay in their files."""
+    folder = make(tmp_path / "made", 300)
+    with pytest.warns(Note, match="stay in their files"):
+        found = mnistgpu.suggest(trained, folder, count=5)
+    images = in_memory(folder)
+    assert np.array_equal(found.images, images[found.places])
+    assert np.array_equal(found.places, mnistgpu.suggest(trained, images, count=5).places)
 
 
 def test_a_file_of_somebody_else_stays(trained, arrays, tmp_path):

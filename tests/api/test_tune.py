@@ -49,6 +49,14 @@ def test_candidates_differ_where_they_may_and_are_the_same_again():
         FAST, 60, 0, [], False))  # fmt: skip
 
 
+def test_no_rate_is_drawn_that_weight_decay_forbids():
+    """Their product must be below 1; drawn rates are up to ten times the first."""
+    base = FAST.changed(weight_decay=0.5 / FAST.learning_rate)
+    rates = [each.learning_rate for each in halving.candidates(base, 60, 0, [], True)]
+    assert max(rates) > FAST.learning_rate
+    assert max(rates) * base.weight_decay < 1
+
+
 def test_the_better_accuracy_wins_and_of_equal_ones_the_smaller_loss():
     assert halving.ranked({0: (0.9, 0.3), 1: (0.95, 0.9), 2: (0.9, 0.2)}) == [1, 2, 0]
 
@@ -146,10 +154,51 @@ def test_no_time_for_one_run(arrays, tmp_path):
             mnistgpu.tune(*arrays, minutes=minutes, out=tmp_path / "other")
 
 
+def test_with_more_time_a_run_whose_time_was_over_is_trained_again(arrays, tmp_path):
+    out, how, given = tmp_path / "search", {"layers": "784-8-10"}, []
+
+    def on_trial(trial, settings):
+        given.append(trial)
+        if not trial.problem:
+            raise InterruptedError("the first run has been trained")
+
+    for _ in range(2):  # as little time as before is no reason to try again
+        with pytest.raises(RunError, match="the time of the search is over"):
+            mnistgpu.tune(*arrays, minutes=1e-6, out=out, on_trial=on_trial, **how)
+    with pytest.raises(InterruptedError):
+        mnistgpu.tune(*arrays, minutes=10, out=out, on_trial=on_trial, **how)
+    assert [each.problem for each in given] == [tuning.OVER, tuning.OVER, ""]
+    (kept,) = json.loads((out / "tune.json").read_text())["trials"]
+    assert kept["problem"] == ""
+
+
 @pytest.mark.parametrize("name", ["epochs", "iterations"])
 def test_the_length_is_what_it_decides(arrays, tmp_path, name):
     with pytest.raises(UsageError, match="is what the search decides"):
         mnistgpu.tune(*arrays, minutes=1, out=tmp_path / "search", **{name: 3})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"from_run": "shipped"}, "leave --from out"),
+        ({"early_stopping": 3}, "leave --early-stopping out"),
+        ({"validation": 0}, "--validation: no image would be held out"),
+        ({"validation": 0.0001}, "--validation: no image would be held out"),
+    ],
+)
+def test_what_a_search_has_no_use_for_is_refused(quick, arrays, tmp_path, given, words):
+    with pytest.raises(UsageError, match=words):
+        mnistgpu.tune(*arrays, minutes=0.05, out=tmp_path / "search", **given)
+    assert not quick
+    assert not (tmp_path / "search").exists()
+
+
+def test_images_of_their_own_to_hold_out(quick, arrays, tmp_path):
+    images, labels = arrays
+    parts = (images[:800], labels[:800]), (images[800:], labels[800:])
+    found = mnistgpu.tune(*parts[0], minutes=0.05, out=tmp_path / "search", validation=parts[1])
+    assert found.settings.validation == 0
 
 
 def test_a_request_to_stop_ends_it(arrays, tmp_path):

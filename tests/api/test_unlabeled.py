@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from helpers import runs
+from helpers.made_sets import make
 
 import mnistgpu
 from mnistgpu.api import unlabeled
@@ -88,6 +89,31 @@ def test_test_images_among_them_are_counted(parts):
     assert any("40 of its 340 images are test images, too" in each for each in notes)
     _, notes = said(X, y, unlabeled=U, test=(X_test, y_test))
     assert not any("too;" in each for each in notes)
+
+
+def test_held_out_images_among_them_are_counted(parts):
+    X, y, U, test = parts
+    both = np.concatenate([X, U])  # of the labelled images, too, some of which are held out
+    for given, count in ((20, 20), (0.25, 15), (0, None)):
+        _, notes = said(X, y, unlabeled=both, test=test, validation=given, batch_size=30)
+        found = [each for each in notes if "validation images, too" in each]
+        assert len(found) == (count is not None)
+        if count is not None:
+            assert f"{count} of its 360 images are validation images, too" in found[0]
+    _, notes = said(X, y, unlabeled=U, test=test, validation=20, batch_size=30)
+    assert not any("too;" in each for each in notes)
+
+
+def test_images_that_stay_in_their_files_are_refused(parts, tmp_path, monkeypatch):
+    """By their path and as Digits, before all of them are looked at."""
+    X, y, U, test = parts
+    folder = make(tmp_path / "made", 300)
+    monkeypatch.setattr(unlabeled, "overlaps", None)
+    for given in (folder, mnistgpu.load_data(folder).train):
+        with pytest.raises(UsageError, match=r"made, train stay in their files; give sets that"):
+            said(X, y, unlabeled=given, test=test)
+    with pytest.raises(UsageError, match=r"made, train stay in their files"):
+        said(folder, unlabeled=U)
 
 
 def test_of_a_whole_set_the_training_part_is_taken(parts, small_set):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.made_sets import in_memory, make
+from helpers.runs import one_sentence, run_here
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
@@ -178,6 +179,9 @@ def test_the_parts(folder):
     assert np.array_equal(dataset.test.images, mnist.test.images)
     assert dataset.train.images.shape == (1300, 784)
     assert np.array_equal(data.load_digits(folder).labels, mnist.test.labels)
+    first = data.load_digits(folder, first="train")
+    assert np.array_equal(first.images[:], dataset.train.images[:])
+    assert np.array_equal(first.labels, dataset.train.labels)
 
 
 def edit(path, place, value=1):
@@ -241,3 +245,13 @@ def test_a_version_to_come_and_an_unfinished_set(damaged):
 def test_it_is_upright(folder):
     with pytest.raises(UsageError, match="has been made upright"):
         data.load(folder, "transposed")
+
+
+def test_images_that_stay_in_their_files_are_not_held_out(tmp_path):
+    """A set without a validation part, and a run that holds images out by default."""
+    folder = make(tmp_path / "set", 300, validation=0)
+    done = run_here("--data", folder, "--batch-size", 50, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "none of them can be held out; give --validation 0" in one_sentence(done.stderr)
+    flags = ("--validation", 0, "--batch-size", 50, "--iterations", 2)
+    assert run_here("--data", folder, *flags, "--out", tmp_path / "run").returncode == 0

@@ -183,6 +183,7 @@ def test_without_the_loss_they_teach_nothing():
     [
         ({"teacher": "runs/x"}, "--unlabeled cannot be given with --teacher"),
         ({"rotation": 5.0, "rotation_1_7": 2.0}, "nobody knows which images of --unlabeled"),
+        ({"batch_size": 10**6}, "and a step takes that many of them; leave it out"),
     ],
 )
 def test_settings_that_cannot_be(changes, sentence, few):
@@ -192,7 +193,7 @@ def test_settings_that_cannot_be(changes, sentence, few):
 
 def test_settings_and_digits_must_agree(few):
     settings = Settings(layers="784-12-10", validation=0)
-    with pytest.raises(UsageError, match="say so in the settings"):
+    with pytest.raises(UsageError, match="but the settings name none"):
         checks.check_fit(settings, Dataset(few, None, "few"))
     plain = Digits(few.images, few.labels, "few")
     with pytest.raises(UsageError, match="but there are none"):

@@ -83,6 +83,29 @@ def test_a_run_that_was_stopped_in_this_program(small, tmp_path):
     assert json.loads((tmp_path / "model.json").read_text())["metadata"]["stopped"] == FACT
 
 
+@pytest.mark.parametrize("without_labels", [None, 300])
+def test_how_far_counts_with_events_and_images_without_labels(small, tmp_path, without_labels):
+    """As the trainer does: of a run in this program, and of the checkpoint of another."""
+    how = {"layers": "784-10-10", "epochs": 10, "batch_size": 100, "progress": False}
+    how["events"] = [
+        {"step": 3, "name": "batch_size", "new": 70},
+        {"step": 10, "name": "epochs", "new": 20},
+    ]
+    if without_labels is not None:
+        others = read_idx("train-images-idx3-ubyte", 1300)[1000:]  # none of the small set
+        np.save(tmp_path / "others.npy", others)
+        how |= {"unlabeled": tmp_path / "others.npy", "adversarial": 1.0}
+    ask = Ask(stop := mnistgpu.Stop())
+    run = mnistgpu.fit(small, stop=stop, on_interrupt="return", callbacks=[ask], **how)
+    fact = f"after 20 of {ask.steps} iterations"
+    with pytest.warns(UserWarning, match=fact):
+        mnistgpu.export(run, tmp_path / "model.json")
+    with pytest.raises(mnistgpu.StoppedError):
+        mnistgpu.fit(small, out=tmp_path / "run", callbacks=[Interrupt()], **how)
+    with pytest.warns(UserWarning, match=fact):
+        mnistgpu.export(tmp_path / "run", tmp_path / "again.json")
+
+
 class Ask(mnistgpu.Callback):
     """Asks for the outcome so far after some steps, as Ctrl-C does in a notebook."""
 
@@ -90,6 +113,7 @@ class Ask(mnistgpu.Callback):
         self.stop = stop
 
     def step(self, trainer, progress):
+        self.steps = trainer.steps
         if trainer.taken == 20:
             self.stop.wants_outcome = True
             self.stop.interrupt("the test")

@@ -134,8 +134,8 @@ def score(counts: Counter[str]) -> float:
 
 
 def at_best(counts: Counter[str]) -> float:
-    """The upper end of the score's 95% interval, as Wilson computes it (1927)."""
-    share, z = score(counts), 1.96
+    """The score that a sample like this reaches once in a thousand times at most (Wilson, 1927)."""
+    share, z = score(counts), 3.09
     per = z * z / max(1, counts["noticed"] + counts["survived"])
     half = math.sqrt(per * share * (1 - share) + per * per / 4)
     return (share + per / 2 + half) / (1 + per)

@@ -6,8 +6,10 @@ from helpers import runs
 from helpers.command import run as command
 
 import mnistgpu
+from mnistgpu.api import unlabeled
 from mnistgpu.data import load
 from mnistgpu.runs import checkpoint, stopped
+from mnistgpu.runs.events import Events
 
 PLAIN = {"layers": "784-12-10", "init": "he", "batch_size": 90, "epochs": 4, "validation": 0}
 CASES = {
@@ -52,7 +54,7 @@ def test_the_network_is_that_of_the_last_step(data, tmp_path, case):
     with pytest.warns(UserWarning, match=r"run: not finished; .* after 13 of 40 iterations$"):
         model = mnistgpu.load(tmp_path / "run")
     assert np.array_equal(model.trained.theta, theta)
-    _, rows, _ = stopped.read(tmp_path / "run")
+    _, rows, _ = stopped.read(tmp_path / "run", load, unlabeled.complete)
     assert [row.iteration for row in rows] == [1, 10]
 
 
@@ -138,6 +140,8 @@ def test_every_command_takes_it(data, tmp_path):
 def test_how_far_a_run_is(small_set, changes, sentence):
     """800 images are left of 900, in 27 batches of 30."""
     settings = mnistgpu.Settings(**changes)
-    assert stopped.of_run(7, settings, load(small_set)) == sentence
+    assert stopped.of_run(7, Events(settings), load(small_set)) == sentence
     known = settings.epochs is None
-    assert stopped.of_run(7, settings, None) == (sentence if known else "after 7 iterations")
+    assert stopped.of_run(7, Events(settings), None) == (
+        sentence if known else "after 7 iterations"
+    )
