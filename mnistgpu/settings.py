@@ -292,7 +292,6 @@ class Settings:
     freeze: int = setting(
         0, "With --from: keep so many of its first layers as they are.", whole(0, 100)
     )
-
     teacher: str | None = setting(
         None,
         "Learn the answers of this trained network or committee in place of the labels.",

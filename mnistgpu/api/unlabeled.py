@@ -16,9 +16,9 @@ from mnistgpu.data.mapped import MappedImages
 from mnistgpu.data.splitting import number_of, split
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checks
+from mnistgpu.runs.origin import ARRAYS
 from mnistgpu.settings import Settings
 
-ARRAYS = "arrays"  # what the setting says of images that were no path
 
 
 def setting_of(given: Any) -> str:
