@@ -20,7 +20,6 @@ from mnistgpu.runs.origin import ARRAYS
 from mnistgpu.settings import Settings
 
 
-
 def setting_of(given: Any) -> str:
     """What `Settings.unlabeled` says of these: their absolute path, or that they were arrays."""
     if isinstance(given, (str, os.PathLike)):
