@@ -336,7 +336,8 @@ def test_screens(browser, lab, size, scheme):
     assert view.fits()
     if size != "projector":
         small = page.eval_on_selector_all(
-            "#train .tools button", "all => all.filter(b => b.offsetHeight < 40).length"
+            "#train .tools button",
+            "all => all.filter(b => b.offsetHeight && b.offsetHeight < 40).length",
         )
         assert small == 0  # a fingertip
     assert view.complaints == []
