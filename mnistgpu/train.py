@@ -189,8 +189,8 @@ def begin(
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting
-        from mnistgpu.commands.training import carry_out, remove_unused
-        from mnistgpu.runs.run_directory import new_path
+        from mnistgpu.commands.training import carry_out
+        from mnistgpu.runs.run_directory import new_path, remove_unused
 
         dataset = reading.result()
     path = out or new_path()
@@ -214,8 +214,8 @@ def begin_on_ranks(
 ) -> None:
     """As `begin`, on each of the ranks that share the run; rank 0 chooses the directory."""
     from mnistgpu.api import fitting
-    from mnistgpu.commands.training import carry_out, remove_unused
-    from mnistgpu.runs.run_directory import new_path
+    from mnistgpu.commands.training import carry_out
+    from mnistgpu.runs.run_directory import new_path, remove_unused
 
     path = out or ranks.first(new_path)
     options |= {"out": path, "progress": shown(), "recipe": recipe}

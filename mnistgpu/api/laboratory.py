@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -156,6 +155,4 @@ def forget(plan: Plan, steering: Steering) -> None:
         for path in plan.path.iterdir():
             if path.name in run_directory.BEGUN:
                 path.unlink()
-        with contextlib.suppress(OSError):  # something else is there
-            plan.path.rmdir()
-            plan.path.parent.rmdir()
+        run_directory.remove_unused(plan.path)  # unless something else is there

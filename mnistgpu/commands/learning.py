@@ -50,8 +50,8 @@ def distill(
     serve for the accuracies alone. `mnistgpu train --resume` goes on with a run that was stopped.
     """
     from mnistgpu.api.distilling import distill as function
-    from mnistgpu.commands.training import carry_out, display, remove_unused
-    from mnistgpu.runs.run_directory import new_path
+    from mnistgpu.commands.training import carry_out, display
+    from mnistgpu.runs.run_directory import new_path, remove_unused
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
