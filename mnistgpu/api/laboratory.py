@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +132,7 @@ def carry_out(page: LabRun) -> None:
             if plan.resume is not None:
                 fitting.resume(plan.resume, page.dataset, **options)
             else:
-                given = {name: getattr(plan.settings, name) for name in settings_given(plan)}
+                given = vars(plan.settings)
                 fitting.fit(page.dataset, events=list(plan.events), **options, **given)
         except StoppedError:
             forget(plan, steering)
@@ -141,12 +140,6 @@ def carry_out(page: LabRun) -> None:
             if not beginning.begun and plan.settings == page.plan.settings:
                 raise  # the same run would be planned again, and fail again, without end
             page.failed(error)
-
-
-def settings_given(plan: Plan) -> list[str]:
-    """The names of all settings of a plan, without the length that is not given."""
-    left_out = "iterations" if plan.settings.epochs is not None else "epochs"
-    return [knob.name for knob in fields(Settings) if knob.name != left_out]
 
 
 def forget(plan: Plan, steering: Steering) -> None:
