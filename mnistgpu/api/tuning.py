@@ -99,7 +99,7 @@ def tune(
 
     Raises what `fit` raises, and RunError if there is no time for a single run.
     """
-    if isinstance(minutes, bool) or not is_number(minutes) or not 0 < minutes < math.inf:
+    if not is_number(minutes) or not 0 < minutes < math.inf:
         raise UsageError(f"--minutes must be a number greater than 0, not {minutes!r}")
     path, chosen = directory_of(out), backend_of(backend)
     fixed = renamed(settings)
