@@ -14,12 +14,12 @@ import typer
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
-    BACKEND,
     CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
     RECIPE,
-    VERSION,
+    BackendOption,
+    VersionOption,
     command_from_settings,
     option,
 )
@@ -56,7 +56,7 @@ def train(
             default="the embedded MNIST",
         ),
     ] = None,
-    backend: Annotated[str | None, BACKEND] = None,
+    backend: BackendOption = None,
     out: Annotated[Path | None, option(help="Run directory.", default="runs/DATE-TIME")] = None,
     resume: Annotated[
         Path | None,
@@ -103,7 +103,7 @@ def train(
             help="Keep what `mnistgpu plot RUN --animate` needs; --watch does that too.",
         ),
     ] = False,
-    version: Annotated[bool, VERSION] = False,
+    version: VersionOption = False,
 ) -> None:
     """Train a dense network on handwritten digits, and save it in a run directory.
 
