@@ -14,12 +14,12 @@ import typer
 from mnistgpu.commands.app import run_app
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
-    BACKEND,
     CHECKPOINT_EVERY,
     CONTEXT,
     DEFORM,
     RECIPE,
-    VERSION,
+    BackendOption,
+    VersionOption,
     command_from_settings,
     option,
 )
@@ -56,7 +56,7 @@ def train(
             default="the embedded MNIST",
         ),
     ] = None,
-    backend: Annotated[str | None, BACKEND] = None,
+    backend: BackendOption = None,
     out: Annotated[Path | None, option(help="Run directory.", default="runs/DATE-TIME")] = None,
     resume: Annotated[
         Path | None,
@@ -103,7 +103,7 @@ def train(
             help="Keep what `mnistgpu plot RUN --animate` needs; --watch does that too.",
         ),
     ] = False,
-    version: Annotated[bool, VERSION] = False,
+    version: VersionOption = False,
 ) -> None:
     """Train a dense network on handwritten digits, and save it in a run directory.
 
@@ -189,8 +189,8 @@ def begin(
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         from mnistgpu.api import fitting
-        from mnistgpu.commands.training import carry_out, remove_unused
-        from mnistgpu.runs.run_directory import new_path
+        from mnistgpu.commands.training import carry_out
+        from mnistgpu.runs.run_directory import new_path, remove_unused
 
         dataset = reading.result()
     path = out or new_path()
@@ -214,8 +214,8 @@ def begin_on_ranks(
 ) -> None:
     """As `begin`, on each of the ranks that share the run; rank 0 chooses the directory."""
     from mnistgpu.api import fitting
-    from mnistgpu.commands.training import carry_out, remove_unused
-    from mnistgpu.runs.run_directory import new_path
+    from mnistgpu.commands.training import carry_out
+    from mnistgpu.runs.run_directory import new_path, remove_unused
 
     path = out or ranks.first(new_path)
     options |= {"out": path, "progress": shown(), "recipe": recipe}

@@ -8,12 +8,12 @@ from mnistgpu.api.fitting import fit
 from mnistgpu.api.inputs import network_of
 from mnistgpu.api.own_data import dataset_of, members_of, name_of
 from mnistgpu.api.run import Run
+from mnistgpu.runs.events import LENGTHS
 from mnistgpu.settings import PRECISIONS, from_dict, is_setting, renamed
 
 # settings of the first member that belong to its own data and beginning, and not to a student
 OWN = ("from_run", "freeze", "unlabeled", "adversarial", "teacher", "graph", "class_weight")
 OF_DATA = ("test_share", "validation", "orientation")  # how its own data were read and divided
-LENGTHS = ("iterations", "epochs")
 
 
 def distill(
@@ -45,8 +45,8 @@ def distill(
     begun: dict[str, Any] = {}
     if recipe is None and first.settings:
         begun = vars(from_dict(first.settings, name_of(model)))
-        lengths = [name for name in LENGTHS if begun[name] is None]
-        left_out += LENGTHS if set(LENGTHS) & set(given) else lengths
+        if set(LENGTHS) & set(given):
+            left_out += LENGTHS
         begun = {name: value for name, value in begun.items() if name not in left_out}
         begun["precision"] = PRECISIONS[begun["precision"]]  # exact has no teacher
     begun["label_smoothing"] = 0.0

@@ -180,10 +180,10 @@ def fit(
         snapshots,
         watch,
         shared,
-        parameters,
-        teachers,
-        changes,
-        steering,
+        start=parameters,
+        teachers=teachers,
+        events=changes,
+        steering=steering,
     )
     if out is None:
         return job.run(notes=notes)

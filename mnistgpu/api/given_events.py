@@ -12,7 +12,7 @@ from mnistgpu.errors import UsageError
 from mnistgpu.knobs import flags_of
 from mnistgpu.recipes import with_preset
 from mnistgpu.runs import events_file
-from mnistgpu.runs.events import KNOBS, LENGTHS, Events, shown
+from mnistgpu.runs.events import KNOBS, Events, shown
 from mnistgpu.runs.events_file import EventsFile
 from mnistgpu.settings import renamed
 from mnistgpu.storage import files
@@ -42,18 +42,17 @@ def with_settings_of(
             f"--recipe {recipe} cannot be given with --events {given.where}, which has all "
             "settings; leave it out"
         )
-    own = given.settings.as_dict()
     asked = renamed(with_preset(deform, settings))
     if asked.get("teacher") is not None:
         asked["teacher"] = teaching.setting_of(asked["teacher"])
     for name, value in asked.items():
-        if value is not None and getattr(given.settings, name) != value:
+        own = getattr(given.settings, name)
+        if value is not None and own != value:
             raise UsageError(
                 f"{flags_of(KNOBS[name])[0]} {shown(value)} cannot be given with --events "
-                f"{given.where}, which was made for {shown(own[name])}; leave it out"
+                f"{given.where}, which was made for {shown(own)}; leave it out"
             )
-    lengths = {name for name in LENGTHS if own[name] is None}
-    return {name: own[name] for name in KNOBS if name not in lengths}
+    return dict(vars(given.settings))
 
 
 def for_command(

@@ -265,8 +265,9 @@ def is_number(given: object) -> bool:
 
 
 def is_count(given: object) -> bool:
-    """Whether this is a whole number, of Python or NumPy."""
-    return hasattr(given, "__index__") and not hasattr(given, "__len__")
+    """Whether this is a whole number, of Python or NumPy, and no truth value."""
+    whole = hasattr(given, "__index__") and not hasattr(given, "__len__")
+    return whole and not isinstance(given, bool)
 
 
 def network_of(given: Any) -> Model | Committee:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +132,7 @@ def carry_out(page: LabRun) -> None:
             if plan.resume is not None:
                 fitting.resume(plan.resume, page.dataset, **options)
             else:
-                given = {name: getattr(plan.settings, name) for name in settings_given(plan)}
+                given = vars(plan.settings)
                 fitting.fit(page.dataset, events=list(plan.events), **options, **given)
         except StoppedError:
             forget(plan, steering)
@@ -144,18 +142,10 @@ def carry_out(page: LabRun) -> None:
             page.failed(error)
 
 
-def settings_given(plan: Plan) -> list[str]:
-    """The names of all settings of a plan, without the length that is not given."""
-    left_out = "iterations" if plan.settings.epochs is not None else "epochs"
-    return [knob.name for knob in fields(Settings) if knob.name != left_out]
-
-
 def forget(plan: Plan, steering: Steering) -> None:
     """Remove the new directory of a run that took no step, since it has learnt nothing."""
     if plan.own and steering.state().get("taken", 0) == 0:
         for path in plan.path.iterdir():
             if path.name in run_directory.BEGUN:
                 path.unlink()
-        with contextlib.suppress(OSError):  # something else is there
-            plan.path.rmdir()
-            plan.path.parent.rmdir()
+        run_directory.remove_unused(plan.path)  # unless something else is there

@@ -317,9 +317,8 @@ def check_folder(path: Path, recipe: dict[str, Any]) -> None:
                 f"{recipe.get(name)}); choose another folder with --out"
             )
         return
-    with contextlib.suppress(
-        FileNotFoundError, NotADirectoryError
-    ):  # a folder that is still to make
+    missing = FileNotFoundError, NotADirectoryError  # a folder that is still to make
+    with contextlib.suppress(*missing):
         others = [name for name in os.listdir(path) if name != lock.NAME]
         if not all(name.startswith(f".{made.FILE}.") for name in others):
             raise UsageError(

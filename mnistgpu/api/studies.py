@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data import arrays
 from mnistgpu.data.classes import names_of
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import UsageError, warn
 from mnistgpu.models import committee as committees
 from mnistgpu.models import model as models
 from mnistgpu.reports import comparison, evaluation, html_report, submission
@@ -226,7 +225,7 @@ def plot(
 
     if stopped.is_stopped(directory):
         trained, rows, how_far = stopped.read(directory, reading.load_data, unlabeled.complete)
-        warnings.warn(stopped.sentence(directory, how_far), stacklevel=2)
+        warn(stopped.sentence(directory, how_far))
         columns = history.as_columns(rows)
     else:
         trained = models.load(directory)
@@ -277,7 +276,7 @@ def submit(
     digits = digits_at(source, trained)
     warn_of(digits.notes)
     if digits.labels is not None:
-        warnings.warn(f"{test} has labels, unlike Kaggle's; they are not used", stacklevel=2)
+        warn(f"{test} has labels, unlike Kaggle's; they are not used")
     columns, ids = submission.form_of(source, digits)
     answers = names_of(trained.classes, trained.predict(digits.images, backend_of(backend)))
     submission.write(path, answers, force, columns, ids)

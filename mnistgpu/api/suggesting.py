@@ -73,7 +73,7 @@ def suggest(
     Raises UsageError for a wrong call, DataError or ShapeError for images that cannot be read.
     """
     check_switches(force=force)
-    if isinstance(count, bool) or not is_count(count) or count < 1:
+    if not is_count(count) or count < 1:
         raise UsageError(f"--count must be a whole number of at least 1, not {count!r}")
     folder = None if out is None else directory_of(out)
     if folder is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -32,7 +31,7 @@ from mnistgpu.api.run import Run
 from mnistgpu.backend import Backend
 from mnistgpu.data.weighting import with_weights
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError
+from mnistgpu.errors import DivergedError, OutOfMemoryError, StoppedError, UsageError, warn
 from mnistgpu.knobs import check_value, short_name
 from mnistgpu.recipes import settings_of
 from mnistgpu.runs import checkpoint, checks, listing, run_directory
@@ -82,7 +81,7 @@ def sweep(
     trained = []
     for done in work.runs(progress, stop, checkpoint_every):
         if done.run is None:
-            warnings.warn(f"{done.planned.path}: {done.problem}", stacklevel=2)
+            warn(f"{done.planned.path}: {done.problem}")
         else:
             trained.append(done.run)
     return trained

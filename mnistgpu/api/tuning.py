@@ -23,6 +23,7 @@ from mnistgpu.errors import (
 )
 from mnistgpu.runs import checks, halving, training
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.events import LENGTHS
 from mnistgpu.runs.history import Progress
 from mnistgpu.runs.stop import Stop
 from mnistgpu.settings import Settings, renamed
@@ -98,11 +99,11 @@ def tune(
 
     Raises what `fit` raises, and RunError if there is no time for a single run.
     """
-    if isinstance(minutes, bool) or not is_number(minutes) or not 0 < minutes < math.inf:
+    if not is_number(minutes) or not 0 < minutes < math.inf:
         raise UsageError(f"--minutes must be a number greater than 0, not {minutes!r}")
     path, chosen = directory_of(out), backend_of(backend)
     fixed = renamed(settings)
-    for name in ("iterations", "epochs"):
+    for name in LENGTHS:
         if name in fixed:
             raise UsageError(f"--{name}: is what the search decides; leave it out")
     if fixed.get("teacher") or fixed.get("unlabeled"):

@@ -63,7 +63,7 @@ def verify(
     Raises UsageError if the run is not exact, DataError if it is not finished (and `steps` is not
     given), was trained by another version of exact arithmetic or on other data.
     """
-    if steps is not None and (isinstance(steps, bool) or not is_count(steps) or steps < 1):
+    if steps is not None and (not is_count(steps) or steps < 1):
         raise UsageError(f"--steps must be a whole number of at least 1, not {steps!r}")
     directory, display = files.path_of(run, "run"), display_of(progress)
     saved = checkpoint.load(directory)

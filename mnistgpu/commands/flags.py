@@ -36,18 +36,20 @@ RECIPE = option(
     default="classic",
 )
 DEFORM = option(help="Named deformations to begin with: strong or ciresan.", default="none")
-BACKEND = option(
-    "--backend",
-    help="numpy, cupy (the GPU), cupy:1 (the second GPU) or auto.",
-    default="MNISTGPU_BACKEND, or numpy",
-)
-
+BackendOption = Annotated[
+    str | None,
+    option(
+        "--backend",
+        help="numpy, cupy (the GPU), cupy:1 (the second GPU) or auto.",
+        default="MNISTGPU_BACKEND, or numpy",
+    ),
+]
 CHECKPOINT_EVERY = option(
     help="How often to save what --resume needs: a time (60s, 5m, 1h), a number of epochs "
     "(2epochs), or never.",
     default="60s",
 )
-JSON = option("--json", help="Print JSON, for programs.")
+JsonOption = Annotated[bool, option("--json", help="Print JSON, for programs.")]
 ALLOW_HOST = option(
     "--allow-host",
     help="A further name that the page answers to, as that of a proxy of Colab, Codespaces or a "
@@ -63,12 +65,12 @@ def print_version(wanted: bool) -> bool:
     return wanted
 
 
-VERSION = typer.Option(
-    "--version", callback=print_version, is_eager=True, help="Print the version and stop."
-)
-BackendOption = Annotated[str | None, BACKEND]
-JsonOption = Annotated[bool, JSON]
-VersionOption = Annotated[bool, VERSION]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=print_version, is_eager=True, help="Print the version and stop."
+    ),
+]
 CONTEXT = {"help_option_names": ["-h", "--help"]}  # of every command
 
 

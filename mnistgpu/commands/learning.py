@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from mnistgpu.commands.flags import (
-    BACKEND,
     CHECKPOINT_EVERY,
     RECIPE,
-    VERSION,
+    BackendOption,
+    VersionOption,
     command_from_settings,
     option,
 )
@@ -36,13 +36,13 @@ def distill(
         option(help="Images to learn on.", default="those that the teacher was trained on"),
     ] = None,
     recipe: Annotated[str | None, RECIPE] = None,
-    backend: Annotated[str | None, BACKEND] = None,
+    backend: BackendOption = None,
     checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     force: Annotated[
         bool, option("--force", help="Replace the run in --out when the new one is finished.")
     ] = False,
     quiet: Annotated[bool, option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    version: Annotated[bool, VERSION] = False,
+    version: VersionOption = False,
 ) -> None:
     """Train one plain network on the answers of a committee: one network to deploy, as good.
 
@@ -50,8 +50,8 @@ def distill(
     serve for the accuracies alone. `mnistgpu train --resume` goes on with a run that was stopped.
     """
     from mnistgpu.api.distilling import distill as function
-    from mnistgpu.commands.training import carry_out, display, remove_unused
-    from mnistgpu.runs.run_directory import new_path
+    from mnistgpu.commands.training import carry_out, display
+    from mnistgpu.runs.run_directory import new_path, remove_unused
     from mnistgpu.runs.signals import stop_on_signals
     from mnistgpu.runs.stop import Stop
 
@@ -87,8 +87,8 @@ def suggest(
     ] = Path("suggestions"),
     seed: Annotated[int, option(help="Seed of the draw.", default="0")] = 0,
     force: Annotated[bool, option("--force", help="Replace an older table and sheet.")] = False,
-    backend: Annotated[str | None, BACKEND] = None,
-    version: Annotated[bool, VERSION] = False,
+    backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Name the images whose labels would help a network most, to be labelled by hand.
 
@@ -112,8 +112,8 @@ def tune(
         Path | None,
         option(help="Digits to train on, as for `train`.", default="the embedded MNIST"),
     ] = None,
-    backend: Annotated[str | None, BACKEND] = None,
-    version: Annotated[bool, VERSION] = False,
+    backend: BackendOption = None,
+    version: VersionOption = False,
 ) -> None:
     """Search good settings on held-out images: rate, width, noise, deformations yes or no.
 

@@ -59,10 +59,17 @@ def make_data(
     from mnistgpu.runs.stop import Stop
 
     stop = Stop()
-    options = {"deform": deform, "seed": seed, "validation": validation}
     with stop_on_signals(stop):
         try:
-            making.make_data(out, images, **options, stop=stop, on_progress=Lines())  # type: ignore[arg-type]
+            making.make_data(
+                out,
+                images,
+                deform=deform,
+                seed=seed,
+                validation=validation,
+                stop=stop,
+                on_progress=Lines(),
+            )
         except StoppedError as stopped:
             leave(f"{stopped}; the same command goes on", stopped.exit_status)
     digest = made.manifest_of(out).digest

@@ -9,10 +9,10 @@ import typer
 
 from mnistgpu.commands.flags import (
     ALLOW_HOST,
-    BACKEND,
     DEFORM,
     RECIPE,
-    VERSION,
+    BackendOption,
+    VersionOption,
     command_from_settings,
     option,
 )
@@ -44,7 +44,7 @@ def draw(
     port: Annotated[int, port("8028")] = 8028,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, BROWSER] = True,
-    version: Annotated[bool, VERSION] = False,
+    version: VersionOption = False,
 ) -> None:
     """Draw digits in a browser and see the network's answers; Ctrl-C ends it."""
     from mnistgpu.api import studies
@@ -65,7 +65,7 @@ def lab(
     data: Annotated[
         Path | None, option(help="Digits to train on, as for train.", default="the embedded MNIST")
     ] = None,
-    backend: Annotated[str | None, BACKEND] = None,
+    backend: BackendOption = None,
     out: Annotated[
         Path | None, option(help="Directory of the first run.", default="runs/DATE-TIME")
     ] = None,
@@ -81,7 +81,7 @@ def lab(
     port: Annotated[int, port("8030")] = 8030,
     allow_host: Annotated[list[str] | None, ALLOW_HOST] = None,
     browser: Annotated[bool, BROWSER] = True,
-    version: Annotated[bool, VERSION] = False,
+    version: VersionOption = False,
 ) -> None:
     """Change a network while it learns, open its neurons and break it, on a page; Ctrl-C ends it.
 

@@ -52,13 +52,6 @@ def carry_out(train: Callable[[], Run], path: Path, stop: Stop) -> None:
         leave(f"{path}: finished and saved, though stopped by {stop.reason}", stop.exit_status)
 
 
-def remove_unused(path: Path) -> None:
-    """Remove the directory that was made for a run, if the run was not begun."""
-    with contextlib.suppress(OSError):  # not empty, once it was
-        path.rmdir()
-        path.parent.rmdir()
-
-
 def leave(sentence: str, exit_status: int) -> NoReturn:
     """Print a last sentence, unless the output is closed, and end the program."""
     with contextlib.suppress(OSError):

@@ -1,9 +1,10 @@
 """Labelled digits: the embedded MNIST, arrays, and files in the usual formats, checked.
 
 Read `digits.py` first, then `loading.py`: `load` returns a set to train on, `load_digits` images to
-answer. Images are rows (N, pixels) of uint8, 0 for paper and 255 for ink, from the file to the
-device. `finding.py` says which files at a path are which part of a set (`naming.py`, `formats.py`,
-`folders.py`). Readers return what stands in a file (`raw.py`): `idx.py`, `table.py` (with
+answer; `embedded.py` has the MNIST of the package. Images are rows (N, pixels) of uint8, 0 for
+paper and 255 for ink, from the file to the device. `finding.py` says which files at a path are
+which part of a set (`naming.py`, `formats.py`, `folders.py`; `emnist.py` knows what EMNIST does
+differently). Readers return what stands in a file (`raw.py`): `idx.py`, `table.py` (with
 `columns.py` and `cells.py`), `npz.py`, `npy.py`, `parquet.py`; `streams.py` opens and unpacks files
 safely for all. `arrays.py` takes arrays, which `conversion.py` makes of what people hold them in.
 For files and arrays alike `shapes.py` knows the shapes of images, `levels.py` their grey levels,

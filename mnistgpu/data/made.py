@@ -147,8 +147,8 @@ def finished(folder: Path) -> Manifest:
     manifest = manifest_of(folder)
     if manifest.digest is None:
         raise DataError(
-            f"{folder}: is not finished ({len(manifest.files)} files are); call mnistgpu make-data "
-            "again with the same flags, and it goes on"
+            f"{folder}: is not finished ({len(manifest.files)} of its files are there); call "
+            "mnistgpu make-data again with the same flags, and it goes on"
         )
     return manifest
 

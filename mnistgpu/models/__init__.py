@@ -1,6 +1,7 @@
 """A trained network, a committee of several, and the one that comes with the package.
 
 Read `model.py` first: what a saved network is and how it answers. `committee.py` averages several.
+`calibration.py` says how far probabilities can be believed, and which images are unlike all digits.
 `opened.py` writes out the sum of a unit, `edits.py` breaks a network on purpose, and `outputs.py`
 has what units say to many images. SHIPPED is the path of `digits.safetensors`; README.md beside it
 says how it was trained.

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,13 @@ def new_path() -> Path:
             return path
         except FileExistsError:
             number += 1
+
+
+def remove_unused(path: Path) -> None:
+    """Remove the directory that was made for a run, if the run was not begun."""
+    with suppress(OSError):  # not empty, once it was
+        path.rmdir()
+        path.parent.rmdir()
 
 
 @contextmanager

@@ -144,6 +144,7 @@ def test_damaged_results_are_written_again(results, arrays, tmp_path):
         (lambda run, X, y: mnistgpu.committee([]), "at least one model"),
         (lambda run, X, y: mnistgpu.committee([run], maps=-1), "maps: must be 0 to 1024, not -1"),
         (lambda run, X, y: mnistgpu.committee([run], maps=None), "maps: must be 0 to 1024"),
+        (lambda run, X, y: mnistgpu.committee([run], maps=True), "maps: must be 0 to 1024"),
         (lambda run, X, y: mnistgpu.lr_find(X, y, steps=9), "steps: must be a whole number of at"),
         (lambda run, X, y: mnistgpu.lr_find(X, y, steps="9"), "not '9'"),
         (lambda run, X, y: mnistgpu.lr_find(X, y, out="new.txt"), "must end with .png"),

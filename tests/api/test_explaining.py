@@ -62,7 +62,7 @@ def test_what_adds_to_the_sum_is_red_and_what_takes_away_is_blue(run, arrays):
         assert (red > blue) == (term.product > 0)
 
 
-def test_a_picture_is_explained(run):
+def test_a_picture_is_explained():
     photo = ROOT / "tests" / "golden" / "photo-7.jpg"
     found = mnistgpu.explain("shipped", photo)
     assert found.answer == mnistgpu.load("shipped").read(photo).digit == 7

@@ -224,6 +224,7 @@ def test_a_disk_that_is_full_after_all(tmp_path, monkeypatch):
     [
         {"images": 0},
         {"images": 2.5},
+        {"images": True},
         {"images": 2**31},
         {"images": 10, "validation": -1},
         {"images": 10, "validation": 60_000},

@@ -117,7 +117,7 @@ def test_images_of_another_size(trained):
         mnistgpu.suggest(trained, None)
 
 
-def test_a_committee_and_a_network_without_hidden_layers(trained, arrays, tmp_path):
+def test_a_committee_and_a_network_without_hidden_layers(trained, arrays):
     other = mnistgpu.fit(*arrays, progress=False, **SMALL | {"layers": "784-10", "seed": 1})
     for model in (mnistgpu.committee([trained, other]), other):
         assert len(mnistgpu.suggest(model, arrays[0], count=7)) == 7

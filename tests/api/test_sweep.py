@@ -135,9 +135,10 @@ def test_ctrl_c_saves_the_current_run(arrays, tmp_path):
 
 
 def test_a_run_that_diverges_is_left_out_with_a_warning(arrays, tmp_path):
-    with pytest.warns(UserWarning, match=r"alpha-1e\+30: training diverged"):
+    with pytest.warns(UserWarning, match=r"alpha-1e\+30: training diverged") as caught:
         runs = mnistgpu.sweep(*arrays, out=tmp_path / "s", alpha=[1e30, 0.1], **SMALL)
     assert [run.directory.name for run in runs] == ["alpha-0.1"]
+    assert caught[0].filename == __file__  # the line that the caller wrote
 
 
 def test_kinds_of_lists_and_names(arrays, tmp_path):

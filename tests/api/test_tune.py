@@ -149,7 +149,7 @@ def test_a_search_in_truth(arrays, tmp_path):
 def test_no_time_for_one_run(arrays, tmp_path):
     with pytest.raises(RunError, match=r"--minutes .*: one epoch of .* did not end well \(.*time"):
         mnistgpu.tune(*arrays, minutes=1e-6, out=tmp_path / "search")
-    for minutes in (0, -1, float("nan"), "10"):
+    for minutes in (0, -1, float("nan"), "10", True):
         with pytest.raises(UsageError, match="--minutes must be a number greater than 0"):
             mnistgpu.tune(*arrays, minutes=minutes, out=tmp_path / "other")
 

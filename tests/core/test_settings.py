@@ -140,6 +140,14 @@ def test_iterations_and_epochs_replace_each_other():
         Settings().changed(iterations=5, epochs=5)
 
 
+@pytest.mark.parametrize("length", [{"iterations": 7}, {"epochs": 3}])
+def test_all_settings_of_a_run_are_those_of_another(length):
+    """Events, the lab and distill give them as they are, the length that is None among them."""
+    settings = Settings(seed=4, **length)
+    for begun in (Settings(iterations=9), Settings(epochs=9)):
+        assert begun.changed(**vars(settings)) == settings
+
+
 def test_settings_survive_json():
     settings = Settings(layers="784-20-10", learning_rate=0.25, batch_size=64)
     assert from_dict(settings.as_dict(), "settings.json") == settings

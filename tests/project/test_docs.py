@@ -1,5 +1,7 @@
 """The README and the docs stay true: tables, links, commands, and code beside the equations."""
 
+import ast
+import fnmatch
 import re
 import shutil
 import subprocess
@@ -56,6 +58,18 @@ def test_every_room_and_every_module_at_the_top_is_on_the_map():
     modules = {path.stem for path in (ROOT / "mnistgpu").glob("*.py")} - {"__init__", "__main__"}
     rooms = {path.parent.name for path in (ROOT / "mnistgpu").glob("*/__init__.py")}
     assert modules | rooms == shown
+
+
+ROOMS = sorted((ROOT / "mnistgpu").glob("*/**/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.parent.name)
+def test_the_first_lines_of_a_room_name_each_of_its_modules(room):
+    """As CONTRIBUTING.md says of them: with `.py`, by a name in it, or by a pattern."""
+    first_lines = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8")))
+    named = re.findall(r"`([\w*]+)\.", first_lines)
+    modules = [path.stem for path in room.parent.glob("*.py") if not path.stem.startswith("__")]
+    assert [each for each in modules if not any(fnmatch.fnmatch(each, n) for n in named)] == []
 
 
 def test_commands_of_the_readme_name_real_flags():

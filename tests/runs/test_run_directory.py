@@ -169,3 +169,17 @@ def test_the_second_run_of_a_second_gets_a_number(tmp_path, monkeypatch):
     monkeypatch.setattr(run_directory, "datetime", Clock)
     names = [run_directory.new_path().name for _ in range(3)]
     assert names == ["2026-05-04-030201", "2026-05-04-030201-2", "2026-05-04-030201-3"]
+
+
+def test_of_a_run_that_was_not_begun_no_directory_stays(tmp_path, monkeypatch):
+    """Neither runs/, if there is nothing else in it; one with a file stays."""
+    monkeypatch.chdir(tmp_path)
+    first, second = run_directory.new_path(), run_directory.new_path()
+    run_directory.remove_unused(first)
+    assert list((tmp_path / "runs").iterdir()) == [tmp_path / second]
+    (second / "mine.txt").write_text("mine")
+    run_directory.remove_unused(second)
+    assert (second / "mine.txt").read_text() == "mine"
+    (second / "mine.txt").unlink()
+    run_directory.remove_unused(second)
+    assert list(tmp_path.iterdir()) == []
