@@ -1,6 +1,7 @@
-"""Running servers that the tests of the pages share."""
+"""What the tests of the pages share: running servers, and a browser."""
 
 import pytest
+from helpers.browser import launched
 
 from mnistgpu import models
 from mnistgpu.models import model
@@ -12,6 +13,13 @@ from mnistgpu.web.keep import Kept
 def trained():
     """The network that comes with the package."""
     return model.load(models.SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium."""
+    with launched() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")

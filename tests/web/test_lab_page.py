@@ -4,16 +4,9 @@ import re
 
 import pytest
 from helpers import lab as labs
-from helpers.browser import launched
 from helpers.lab import opened, text_of, until
 
 pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -6,19 +6,12 @@ import time
 import numpy as np
 import pytest
 from helpers import lab as labs
-from helpers.browser import launched
 from helpers.lab import opened, text_of, until
 
 from mnistgpu import network
 from mnistgpu.maths.activations import ACTIVATIONS
 
 pair = pytest.importorskip("mnistgpu.web.pair", reason="starlette is missing")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture
