@@ -243,6 +243,15 @@ def test_what_cannot_be_is_refused_with_a_sentence(resting, body, status, senten
     assert (found["running"], found["step"], found["events"]) == ("paused", 0, [])
 
 
+@pytest.mark.parametrize("after", ["-1", "x", "1e3", "%C2%B2", "9" * 30])
+def test_rows_that_are_no_number_are_refused(resting, after):
+    status, text, _ = ask(resting.place, "GET", f"/state?after={after}")
+    assert (status, json.loads(text)["error"]) == (
+        422,
+        "after must be a whole number of rows, as in state?after=0",
+    )
+
+
 def test_no_page_of_another_origin_can_change_anything(resting):
     """Every way in, also those of later versions: the routes say which there are."""
     paths = [
