@@ -1,6 +1,7 @@
-"""What the tests of the pages share: running servers, and a browser."""
+"""What the tests of the pages share: running servers and labs, and a browser."""
 
 import pytest
+from helpers import lab as labs
 from helpers.browser import launched
 
 from mnistgpu import models
@@ -41,3 +42,17 @@ def keeping(trained, tmp_path):
     folder = tmp_path / "mine"
     with server.Background(draw.make_app(trained, "x", Kept(folder, (28, 28), 10)), bound):
         yield bound.getsockname(), folder
+
+
+@pytest.fixture
+def lab(digits, tmp_path):
+    """A lab with a small network, before its first step."""
+    with labs.running(labs.small_set(digits), tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def resting(digits, tmp_path_factory):
+    """A lab that no test changes, so that all of them can have the same."""
+    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
+        yield running

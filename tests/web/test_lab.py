@@ -15,19 +15,6 @@ pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 PLAIN = {"Content-Type": "text/plain"}
 
 
-@pytest.fixture
-def lab(digits, tmp_path):
-    with labs.running(labs.small_set(digits), tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def resting(digits, tmp_path_factory):
-    """A lab that no test changes, so that all of them can have the same."""
-    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
-        yield running
-
-
 def test_it_rests_first_and_takes_one_step(lab):
     assert (lab.state()["running"], lab.state()["step"]) == ("paused", 0)
     lab.do("step")
@@ -272,7 +259,7 @@ def test_no_page_of_another_origin_can_change_anything(resting):
     assert resting.state()["step"] == 0
 
 
-def test_where_others_reach_it_every_request_needs_the_token(digits, tmp_path):
+def test_where_others_reach_it_every_request_needs_the_token():
     from starlette.routing import Route
 
     from mnistgpu.web import pages, server

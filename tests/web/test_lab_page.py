@@ -9,12 +9,6 @@ from helpers.lab import opened, text_of, until
 pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
 
 
-@pytest.fixture
-def lab(digits, tmp_path):
-    with labs.running(labs.small_set(digits), tmp_path) as running:
-        yield running
-
-
 def show_all(page):
     """Open all groups of controls."""
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")

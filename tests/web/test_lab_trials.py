@@ -20,13 +20,6 @@ def lab(digits, tmp_path):
         yield running
 
 
-@pytest.fixture(scope="module")
-def resting(digits, tmp_path_factory):
-    """A lab that no test changes, so that all of them can have the same."""
-    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
-        yield running
-
-
 def ended(lab):
     return until(lambda: lab.get("trial"), lambda found: not found["running"], 60)
 
