@@ -21,23 +21,19 @@ from mnistgpu import data
 from mnistgpu.data import Dataset
 from mnistgpu.errors import MnistGpuError
 from mnistgpu.recipes import RECIPES
+from mnistgpu.runs.origin import EMBEDDED
 from mnistgpu.runs.stop import Stop
 from mnistgpu.web import actions, controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand
 from mnistgpu.web.encoded import finite
 from mnistgpu.web.experiments import Experiment, Result
-from mnistgpu.web.guard import (
-    RefusedError,
-    file_body,
-    json_body,
-)
+from mnistgpu.web.guard import RefusedError, file_body, json_body
 from mnistgpu.web.lab_run import PATIENCE, LabRun
-from mnistgpu.web.pages import guarded, page_of, page_routes
+from mnistgpu.web.pages import guarded, page_of, page_routes, rows_seen
 from mnistgpu.web.pair import DIFFERENCES, differences, pair_of, trained
 from mnistgpu.web.refusals import body_of, choice, refusal, text, whole
 from mnistgpu.web.trials import Callbacks, Trials
 
-EMBEDDED = "embedded MNIST"  # the source of the digits that come with the package
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 Found = tuple[list[Experiment], list[str]]
 
@@ -66,15 +62,13 @@ class LabPage:
 
         async def state(request: Request) -> JSONResponse:
             asked = request.query_params
-            after = asked.get("after", "0")
-            if not (after.isascii() and after.isdecimal() and len(after) < 9):
-                raise RefusedError(422, "after must be a whole number of rows, as in state?after=0")
+            after = rows_seen(request)
             browser = asked.get("browser", "")[:60]
             if browser:
                 self.run.seen(browser)
             run, brief, view = asked.get("run", ""), "brief" in asked, asked.get("view", "0")[:9]
             seen = int(view) if view.isascii() and view.isdecimal() else 0
-            return await answered(self.run.state, run, int(after), brief, seen)
+            return await answered(self.run.state, run, after, brief, seen)
 
         async def photo(request: Request) -> JSONResponse:
             content = await file_body(request, MOST_PHOTO)

@@ -51,6 +51,14 @@ def page_routes(html: str) -> list[BaseRoute]:
     return [Route("/", page), Route("/page/{name}", part)]
 
 
+def rows_seen(request: Request) -> int:
+    """How many rows of history the page has already; RefusedError if the request says no number."""
+    after = request.query_params.get("after", "0")
+    if not (after.isascii() and after.isdecimal() and len(after) < 9):
+        raise RefusedError(422, "after must be a whole number of rows, as in state?after=0")
+    return int(after)
+
+
 def guarded(routes: Sequence[BaseRoute], door: Door, html: str) -> Starlette:
     """An application of these routes, each of which but the page's needs the token."""
     own = {"/", "/page/{name}"}

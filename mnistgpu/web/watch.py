@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from mnistgpu.runs.watching import Snapshots
 from mnistgpu.web import encoded, server
-from mnistgpu.web.guard import RefusedError
-from mnistgpu.web.pages import guarded, page_of, page_routes
+from mnistgpu.web.pages import guarded, page_of, page_routes, rows_seen
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -70,12 +69,10 @@ class WatchPage:
         html = page_of("watch", self.language)
 
         async def state(request: Request) -> JSONResponse:
-            after = request.query_params.get("after", "0")
-            if not (after.isascii() and after.isdecimal() and len(after) < 9):
-                raise RefusedError(422, "after must be a whole number of rows, as in state?after=0")
+            after = rows_seen(request)
             self.asked.set()
             finished = self.finished  # read before the rows are, so that none is missed
-            answer = self.state(int(after)) | {"finished": finished}
+            answer = self.state(after) | {"finished": finished}
             if finished:
                 self.seen_to_the_end.set()
             return JSONResponse(answer)

@@ -1,6 +1,8 @@
-"""Running servers that the tests of the pages share."""
+"""What the tests of the pages share: running servers and labs, and a browser."""
 
 import pytest
+from helpers import lab as labs
+from helpers.browser import launched
 
 from mnistgpu import models
 from mnistgpu.models import model
@@ -12,6 +14,13 @@ from mnistgpu.web.keep import Kept
 def trained():
     """The network that comes with the package."""
     return model.load(models.SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium."""
+    with launched() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +42,17 @@ def keeping(trained, tmp_path):
     folder = tmp_path / "mine"
     with server.Background(draw.make_app(trained, "x", Kept(folder, (28, 28), 10)), bound):
         yield bound.getsockname(), folder
+
+
+@pytest.fixture
+def lab(digits, tmp_path):
+    """A lab with a small network, before its first step."""
+    with labs.running(labs.small_set(digits), tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def resting(digits, tmp_path_factory):
+    """A lab that no test changes, so that all of them can have the same."""
+    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
+        yield running

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import lab as labs
-from helpers.browser import Watched, launched
+from helpers.browser import Watched
 from helpers.lab import opened, text_of
 
 from mnistgpu.web import server
@@ -21,12 +21,6 @@ AXE = os.environ.get("MNISTGPU_AXE")
 needs_axe = pytest.mark.skipif(
     not AXE, reason="axe-core is missing: npm pack axe-core@4, and name axe.min.js by MNISTGPU_AXE"
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from helpers.browser import Watched, launched
+from helpers.browser import Watched
 from helpers.mnist import read_idx
 from helpers.networks import committee, made
 from helpers.pictures import HAND
@@ -18,12 +18,6 @@ from mnistgpu.web import alone
 
 served = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
 SIDE = 64  # of a drawing
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 def opened(browser, path, **options):

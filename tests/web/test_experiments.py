@@ -267,7 +267,7 @@ def test_settings_that_do_not_fit_the_images_are_said_with_the_run(few, tmp_path
 def test_other_sets_have_a_validation_and_a_test_too(
     few, tmp_path, count, has_test, has_validation, parts
 ):
-    """Two networks side by side may learn from any set, with any settings."""
+    """An experiment may be run on any set, with any settings."""
     train = replace(few.train, images=few.train.images[:count], labels=few.train.labels[:count])
     validation = few.test if has_validation else None
     given = data.Dataset(train, few.test if has_test else None, "mine", validation)

@@ -15,19 +15,6 @@ pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 PLAIN = {"Content-Type": "text/plain"}
 
 
-@pytest.fixture
-def lab(digits, tmp_path):
-    with labs.running(labs.small_set(digits), tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def resting(digits, tmp_path_factory):
-    """A lab that no test changes, so that all of them can have the same."""
-    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
-        yield running
-
-
 def test_it_rests_first_and_takes_one_step(lab):
     assert (lab.state()["running"], lab.state()["step"]) == ("paused", 0)
     lab.do("step")
@@ -243,6 +230,15 @@ def test_what_cannot_be_is_refused_with_a_sentence(resting, body, status, senten
     assert (found["running"], found["step"], found["events"]) == ("paused", 0, [])
 
 
+@pytest.mark.parametrize("after", ["-1", "x", "1e3", "%C2%B2", "9" * 30])
+def test_rows_that_are_no_number_are_refused(resting, after):
+    status, text, _ = ask(resting.place, "GET", f"/state?after={after}")
+    assert (status, json.loads(text)["error"]) == (
+        422,
+        "after must be a whole number of rows, as in state?after=0",
+    )
+
+
 def test_no_page_of_another_origin_can_change_anything(resting):
     """Every way in, also those of later versions: the routes say which there are."""
     paths = [
@@ -263,7 +259,7 @@ def test_no_page_of_another_origin_can_change_anything(resting):
     assert resting.state()["step"] == 0
 
 
-def test_where_others_reach_it_every_request_needs_the_token(digits, tmp_path):
+def test_where_others_reach_it_every_request_needs_the_token():
     from starlette.routing import Route
 
     from mnistgpu.web import pages, server

@@ -11,19 +11,6 @@ from helpers.web import ask
 link = pytest.importorskip("mnistgpu.web.link", reason="starlette is missing")
 
 
-@pytest.fixture
-def lab(digits, tmp_path):
-    with labs.running(labs.small_set(digits), tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def resting(digits, tmp_path_factory):
-    """A lab that no test changes, so that all of them can have the same."""
-    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
-        yield running
-
-
 def test_an_address_gives_the_same_network(digits, tmp_path):
     with labs.running(labs.small_set(digits), tmp_path / "..", precision="exact") as lab:
         lab.do("epoch")

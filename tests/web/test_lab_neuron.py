@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import lab as labs
-from helpers.browser import launched
 from helpers.lab import opened, text_of, until
 from helpers.pictures import drawing
 from helpers.web import ask, body_of
@@ -17,12 +16,6 @@ import mnistgpu
 from mnistgpu.models import model as models
 
 pytest.importorskip("mnistgpu.web.lab", reason="starlette is missing")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 import numpy as np
 import pytest
 from helpers import lab as labs
-from helpers.browser import launched
 from helpers.lab import opened, text_of, until
 
 from mnistgpu import network
@@ -15,22 +14,9 @@ from mnistgpu.maths.activations import ACTIVATIONS
 pair = pytest.importorskip("mnistgpu.web.pair", reason="starlette is missing")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
-
-
 @pytest.fixture
 def lab(digits, tmp_path):
     with labs.running(labs.small_set(digits), tmp_path, epochs=3) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def resting(digits, tmp_path_factory):
-    """A lab that no test changes, so that all of them can have the same."""
-    with labs.running(labs.small_set(digits), tmp_path_factory.mktemp("lab")) as running:
         yield running
 
 

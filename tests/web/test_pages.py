@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.browser import Watched, launched
+from helpers.browser import Watched
 from helpers.mnist import read_idx
 from helpers.pictures import HAND
 
@@ -12,12 +12,6 @@ from mnistgpu.web import server
 from mnistgpu.web.keep import Kept
 
 draw = pytest.importorskip("mnistgpu.web.draw", reason="starlette is missing")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -28,10 +28,8 @@ from mnistgpu.web.experiments.file import (
 from mnistgpu.web.experiments.numbers import CURVES, PICTURES
 
 HERE = Path(__file__).parent
-FEWEST_IMAGES, MOST_IMAGES = (
-    10,
-    59_000,
-)  # to train on; the last 1,000 of MNIST's training images are for validation
+FEWEST_IMAGES = 10  # to train on
+MOST_IMAGES = 59_000  # the last 1,000 of MNIST's training images are for validation
 PIXELS, CLASSES = 784, 10
 KEYS = {
     "title": TEXT,

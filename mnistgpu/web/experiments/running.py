@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +25,7 @@ from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.history import Progress, Row, as_columns
 from mnistgpu.runs.stop import Stop
 from mnistgpu.runs.training import train
+from mnistgpu.web.encoded import as_text, finite
 from mnistgpu.web.experiments.claims import Claim, Name, Term, filled, total
 from mnistgpu.web.experiments.experiment import Experiment, Run, Shown
 from mnistgpu.web.experiments.numbers import CURVES, NUMBERS, PICTURES, Trained, written
@@ -176,7 +176,7 @@ class Result:
                     "index": int(at),
                     "label": int(beside.labels[at]),
                     "answers": beside.answers[:, at].tolist(),
-                    "probabilities": [finite(each) for each in beside.confidence[:, at].tolist()],
+                    "probabilities": finite(beside.confidence[:, at].tolist()),
                     **pixels(test.images[at], test),
                 }
                 for at in beside.different[:MOST_SHOWN]
@@ -186,28 +186,20 @@ class Result:
 
 def described(run: Run, trained: Trained) -> dict[str, Any]:
     """A run of a result, as JSON types."""
-    columns = as_columns(trained.history)
     return {
         "name": run.name,
         "says": run.says,
-        "history": {name: [finite(each) for each in of] for name, of in columns.items()},
+        "history": finite(as_columns(trained.history)),
         "test_accuracy": NUMBERS["test_accuracy"].value(trained),
         "diverged_at": trained.diverged_at,
         "warnings": trained.warnings,
     }
 
 
-def finite(value: float) -> float | None:
-    """The number; None if JSON has no form of it."""
-    return value if math.isfinite(value) else None
-
-
 def pixels(image: np.ndarray | None, digits: Digits) -> dict[str, Any]:
     """An image (pixels,) with levels from 0 to 255, for JSON."""
     height, width = digits.image_shape
-    content = None
-    if image is not None:
-        content = base64.b64encode(image.astype(np.uint8).tobytes()).decode()
+    content = None if image is None else as_text(image)
     return {"height": height, "width": width, "pixels": content}
 
 
@@ -220,11 +212,10 @@ def run(
 ) -> Result:
     """Train the networks of an experiment, one after the other, on NumPy.
 
-    mnist: MNIST as `data.load()` gives it, which is read here by default, or another set for two
-    networks side by side. callbacks: called with
-    the name of each run before it begins, for what `train` is to call. stop: ends the experiment
-    with StoppedError. A run that diverges is part of the result. DataError if the settings of a run
-    do not fit its images.
+    mnist: MNIST as `data.load()` gives it, which is read here by default, or another set.
+    callbacks: called with the name of each run before it begins, for what `train` is to call. stop:
+    ends the experiment with StoppedError. A run that diverges is part of the result. DataError if
+    the settings of a run do not fit its images.
     """
     started = time.perf_counter()
     mnist = data.load() if mnist is None else mnist

@@ -31,7 +31,7 @@ async function start() {
   const wanted = $("beside-start").dataset.stops ? ["trial/stop", {}]
     : ["trial/beside", { difference: $("difference").value, value: $("other-value").value }];
   await attempt(() => post(...wanted), error => { $("beside-note").textContent = error.message; });
-  refresh(true);
+  refresh();
 }
 
 export async function refresh() {

@@ -5,7 +5,7 @@ const SIDES = { left: 46, right: 450, top: 16, bottom: 196 };
 const MOST_POINTS = 400;         // of a curve, so that a long run costs no more than a short one
 
 // Ticks of an axis from low to high: about `count` round numbers.
-export function ticks(low, high, count) {
+function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map(n => n * power).find(s => s >= raw);
   const found = [];

@@ -3,7 +3,7 @@ import { attempt, notice } from "./notices.js";
 import { get, post } from "./server.js";
 import { $, element, percent, say, short } from "./words.js";
 
-let changed = () => {}, opened = () => null, count = 1;
+let changed = () => {}, opened = () => null;
 
 const KINDS = {                  // value: what it begins with; low, high: its range
   off: { unit: true }, scale: { unit: true, value: .5, low: -1000, high: 1000 },
@@ -11,8 +11,8 @@ const KINDS = {                  // value: what it begins with; low, high: its r
   prune: { unit: false, value: 50, low: 0, high: 100 },
 };
 
-// after: called when the network was edited. unit: the unit that is opened, if there is one.
-export function begin(about, after, unit) {
+// after: called when the network was edited. unit: says which unit is opened, null if none is.
+export function begin(after, unit) {
   changed = after;
   opened = unit;
   $("edit-controls").replaceChildren(
@@ -76,12 +76,11 @@ async function save() {
 export async function refresh() { show(await get("edits")); }
 
 function show(found) {
-  count = found.images ?? count;
   fill(found.layers);
   const none = found.edits.length === 0;
   $("edit-undo").disabled = $("edit-reset").disabled = $("edit-save").disabled = none;
   $("edit-accuracy").textContent = found.accuracy === null ? "" : say("edit.accuracy",
-    { now: percent(found.accuracy), before: percent(found.before), count });
+    { now: percent(found.accuracy), before: percent(found.before), count: found.images });
   const slow = Math.max(0, ...found.seconds);
   $("edits").replaceChildren(
     ...(slow > .2 ? [element("p", { class: "soft" }, say("edit.slow", { seconds: short(slow, 2) }))] : []),

@@ -2,19 +2,18 @@
 import { histogram } from "./charts.js";
 import { attempt } from "./notices.js";
 import { post } from "./server.js";
-import { bytes, canvas, onScheme, paint, signed } from "./tiles.js";
+import { bytes, canvas, dark, onScheme, paint, signed } from "./tiles.js";
 import { newestPictures } from "./train.js";
 import { $, element, fixed, percent, say, whole } from "./words.js";
 
 const KINDS = ["weights", "gradients", "activations"];
-let waits = false, newest = null, ink = [];
+let waits = false, newest = null;
 
 // One colour for each class, told apart by lightness too; the digits themselves are drawn, so that
 // no colour alone says which class a point is of.
 function colours(count) {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   return Array.from({ length: count }, (_, i) =>
-    `hsl(${Math.round(360 * i / count)} 75% ${(dark ? 66 : 30) + (i % 2 ? 6 : -4)}%)`);
+    `hsl(${Math.round(360 * i / count)} 75% ${(dark.matches ? 66 : 30) + (i % 2 ? 6 : -4)}%)`);
 }
 
 export async function refresh() {
@@ -39,7 +38,7 @@ function choices(box, values, words) {
   const chosen = box.value;
   box.replaceChildren(...values.map(value => element("option", { value }, words(value))));
   if (values.includes(chosen)) box.value = chosen;
-  box.onchange = () => refresh(true);
+  box.onchange = refresh;
 }
 
 function draw() {
@@ -60,7 +59,7 @@ function draw() {
 function plane(points, labels) {
   const target = $("plane"), context = target.getContext("2d"), { width, height } = target;
   const names = [...new Set(labels)].sort((a, b) => a - b);
-  ink = colours(names.length);
+  const ink = colours(names.length);
   const [x, y] = [0, 1].map(axis => {
     const all = points.map(point => point[axis]), low = Math.min(...all), high = Math.max(...all);
     const side = axis ? height : width, span = high - low || 1;

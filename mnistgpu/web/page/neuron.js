@@ -18,7 +18,7 @@ export function begin(about) {
   $("image-mistake").onclick = () => take(post("mistake", { after: at?.number ?? -1 }));
   $("photo").onchange = () => $("photo").files[0] && take(send("photo", $("photo").files[0]));
   beginDrawing(drawn => take(post("image", drawn)));
-  beginEdits(about, () => refresh(true), () => open);
+  beginEdits(() => refresh(true), () => open);
 }
 
 function number(wanted) {

@@ -79,7 +79,7 @@ function given({ kind, none, low, high, above }, box) {
   return inRange ? [value] : [];
 }
 
-export function rangeOf(control) {
+function rangeOf(control) {
   const below = control.high === null ? "" : say("train.range_below", { high: short(control.high) });
   const kind = control.kind === "whole" ? "whole" : control.above ? "above" : "from";
   return say(`train.range_${kind}`, { low: short(control.low) }) + below;
@@ -152,10 +152,10 @@ function events(state) {
 async function address() {
   if (!$("sharing").open) return;
   await attempt(async () => {
-    const whole = new URL(location.href);
-    whole.searchParams.delete("token");
-    whole.hash = `run=${(await get("link")).link}`;
-    $("address").value = whole.href;
+    const own = new URL(location.href);
+    own.searchParams.delete("token");
+    own.hash = `run=${(await get("link")).link}`;
+    $("address").value = own.href;
   }, error => {
     $("address").value = "";
     $("address").placeholder = error.message;

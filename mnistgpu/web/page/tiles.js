@@ -1,6 +1,6 @@
 // Small pictures on canvases: images, weights and activations, in the page's colours.
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
+export const dark = matchMedia("(prefers-color-scheme: dark)");
 export function onScheme(redraw) { dark.addEventListener("change", redraw); }
 
 // Numbers from the server: bytes, from 0 to 255, in base64.

@@ -27,7 +27,7 @@ export function take(state) {
 
 export function newestPictures() { return pictured; }
 
-export function draw() {
+function draw() {
   const values = name => rows.flatMap(row => [row[`train_${name}`], row[`validation_${name}`]])
     .filter(v => v !== null);
   const learnt = rows.length > 2 ? values("accuracy").slice(4).reduce((a, b) => Math.min(a, b), 1) : 0;

@@ -11,7 +11,7 @@ export function say(name, values = {}) {
   if (text === undefined) throw new Error(`no words for ${name}`);
   return text.replace(/\{([a-z_]+)\}/g, (_, key) => values[key]);
 }
-export function knows(name) { return name in words; }
+function knows(name) { return name in words; }
 
 export function whole(value) { return value.toLocaleString(language); }
 export function fixed(value, digits) {
