@@ -136,6 +136,7 @@ def test_another_search_is_not_gone_on_with(quick, arrays, tmp_path):
             mnistgpu.tune(X, labels[: len(X)], minutes=0.05, out=tmp_path / "search", **more)
 
 
+@pytest.mark.slow
 def test_a_search_in_truth(arrays, tmp_path):
     """Real runs, for as long as was said; candidates that diverge or take too long lose."""
     found = mnistgpu.tune(*arrays, minutes=3 / 60, out=tmp_path / "search", layers="784-16-10")
@@ -212,6 +213,7 @@ def test_a_request_to_stop_ends_it(arrays, tmp_path):
     assert len(tuning.files.read_json(tmp_path / "s" / "tune.json")["trials"]) == 1
 
 
+@pytest.mark.slow
 def test_the_command(small_set, tmp_path):
     command = [sys.executable, "-m", "mnistgpu.cli", "tune", "--data", str(small_set)]
     command += ["--minutes", "0.05", "--layers", "784-16-10", "--out", "search"]

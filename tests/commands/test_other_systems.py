@@ -213,6 +213,7 @@ def test_a_file_that_a_reader_has_open(data, tmp_path):
     assert "close the programs that have it open" in sentence
 
 
+@pytest.mark.slow
 def test_names_that_windows_forbids_are_one_sentence(data, tmp_path):
     names = ["a?", "a:b", "CON", "com1.txt", "dot.", "blank "]
     train = (*TRAIN, "--data", data, *SMALL, "--epochs", 1, "--quiet", "--out")

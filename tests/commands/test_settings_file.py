@@ -19,6 +19,7 @@ def written(tmp_path, name, content):
     return path
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_run_train_the_same_network(tmp_path):
     data = runs.write_small_set(tmp_path)
     first, second, third = (tmp_path / name for name in "abc")

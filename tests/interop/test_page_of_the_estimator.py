@@ -10,6 +10,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 PAGE = (ROOT / "docs" / "estimator.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*(guessing|dead)")
 def test_the_examples_run_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

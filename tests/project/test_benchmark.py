@@ -84,6 +84,7 @@ def test_training_needs_little_more_memory_than_its_images(monkeypatch):
     assert memory < 1.3
 
 
+@pytest.mark.slow
 def test_two_versions_take_turns(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import versions

@@ -15,6 +15,7 @@ from mnistgpu.runs.outcome import Outcome
 PAGE = (ROOT / "docs" / "callbacks.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page(tmp_path, monkeypatch, capsys):
     logged = []
     fake = types.SimpleNamespace(

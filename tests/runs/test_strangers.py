@@ -58,6 +58,7 @@ def test_files_of_an_old_version_are_known(tmp_path):
         run_directory.check_own(old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

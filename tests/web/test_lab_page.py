@@ -14,6 +14,7 @@ def show_all(page):
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
 
 
+@pytest.mark.slow
 def test_start_pause_step_and_epoch(browser, lab):
     view, page = opened(browser, lab)
     assert page.inner_text("#running") == "Resting at step 0"
@@ -140,6 +141,7 @@ def test_what_starts_anew_says_so(browser, lab):
     assert page.input_value("#set-layers") == "784-16-10"
 
 
+@pytest.mark.slow
 def test_undo_and_back(browser, lab):
     view, page = opened(browser, lab)
     assert page.is_enabled("#step")
@@ -175,6 +177,7 @@ def test_begin_again_with_the_same_seed_or_another(browser, lab):
     page.wait_for_function("() => document.getElementById('set-seed').value === '1'")
 
 
+@pytest.mark.slow
 def test_two_browsers_at_once(browser, lab):
     one, first = opened(browser, lab)
     two, second = opened(browser, lab)
@@ -250,6 +253,7 @@ def test_the_address_is_copied_and_opened_elsewhere(browser, lab):
     text_of(bad, "#notices", "This address is damaged or cut off")
 
 
+@pytest.mark.slow
 def test_by_keys_alone(browser, lab):
     """Tab, arrows, Enter and Space reach and use everything of the steering."""
     view, page = opened(browser, lab)

@@ -218,6 +218,7 @@ def test_a_correction_is_kept(browser, served):
     assert watched.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["double click", "held key"])
 def test_a_drawing_is_kept_once(browser, served, way):
     address, folder = served
@@ -325,6 +326,7 @@ def found(trained):
     return evaluation.evaluate(trained, digits, backend.select("numpy"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_without_network(browser, trained, found, tmp_path, size, scheme):
