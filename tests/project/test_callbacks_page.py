@@ -5,6 +5,7 @@ import re
 import sys
 import types
 
+import pytest
 from helpers.mnist import ROOT
 
 import mnistgpu
