@@ -16,7 +16,7 @@ from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
 from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.batches import Batches, MixedBatches, Shift, images_in
+from mnistgpu.engine.batches import UNSHIFTED, Batches, MixedBatches, Shift, images_in
 from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
@@ -56,7 +56,7 @@ class Trainer:
         workers: int | None = None,
         communicator: Communicator | None = None,
         start: np.ndarray | None = None,
-        shift: Shift = Shift(),  # noqa: B008  # frozen
+        shift: Shift = UNSHIFTED,
         teachers: Sequence[Trained] = (),
     ):
         self.digits, self.backend, self.teachers = digits, backend, teachers
