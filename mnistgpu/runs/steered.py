@@ -180,6 +180,10 @@ class Steered:
                     self._changed.wait(seconds)
                     self.rested += time.perf_counter() - begun
 
+    def changed(self) -> None:
+        """The trainer has other settings, or is back at an earlier step."""
+        self._note_change()
+
     def roll_back(self, error: DivergedError) -> bool:
         """Undo the newest change, after which the run has diverged; False if there was none."""
         with self._changed:
