@@ -30,6 +30,9 @@ class Shift(NamedTuple):
     ahead: int = 0
 
 
+UNSHIFTED = Shift()  # of a run whose batch size has not changed
+
+
 class Batches:
     """Which rows each step trains on: all of them, or shuffled anew every epoch by the seed.
 
@@ -44,7 +47,7 @@ class Batches:
         batch_size: int | None,
         labels: Array | None = None,
         windows: Windows | None = None,
-        shift: Shift = Shift(),  # noqa: B008  # frozen
+        shift: Shift = UNSHIFTED,
     ):
         self.images, self.size, self.windows = images, batch_size or images, windows
         self.shift = shift
@@ -119,7 +122,7 @@ class MixedBatches(Batches):
         labelled: int,
         others: int,
         batch_size: int | None,
-        shift: Shift = Shift(),  # noqa: B008  # frozen
+        shift: Shift = UNSHIFTED,
     ):
         self._at_once = min(batch_size or others, others)
         super().__init__(key, others, self._at_once, shift=shift)

@@ -16,7 +16,7 @@ from mnistgpu.data.mapped import there
 from mnistgpu.data.weighting import scaled, weighted
 from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
-from mnistgpu.engine.batches import Batches, MixedBatches, Shift, images_in
+from mnistgpu.engine.batches import UNSHIFTED, Batches, MixedBatches, Shift, images_in
 from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
@@ -56,7 +56,7 @@ class Trainer:
         workers: int | None = None,
         communicator: Communicator | None = None,
         start: np.ndarray | None = None,
-        shift: Shift = Shift(),  # noqa: B008  # frozen
+        shift: Shift = UNSHIFTED,
         teachers: Sequence[Trained] = (),
     ):
         self.digits, self.backend, self.teachers = digits, backend, teachers
@@ -219,13 +219,14 @@ class Trainer:
         """The learning rate of the step that follows `taken` steps."""
         settings = self.settings
         return optimizers.learning_rate(
-            settings.learning_rate, settings.schedule, settings.warmup, *self.progress(taken)
+            settings.learning_rate, settings.schedule, settings.warmup, *self.place_in_run(taken)
         )
 
-    def progress(self, taken: int) -> tuple[int, int]:
-        """How far the run is, as two numbers whose ratio is the share of it that is done.
+    def place_in_run(self, taken: int) -> tuple[int, int]:
+        """Where in the run the step after `taken` steps is, and how long the run is, as steps.
 
-        In a run of so many epochs a change of the batch size does not change this share.
+        Their ratio is the share of the run that is done. In a run of so many epochs a change of the
+        batch size does not change this share.
         """
         ahead = 0 if self.settings.iterations else self.batches.shift.ahead
         return taken + ahead, self.steps + ahead
@@ -243,8 +244,8 @@ class Trainer:
 
     def deforms(self, taken: int) -> bool:
         """Whether the step after `taken` steps may deform its images: not in a clean ending."""
-        done, whole = self.progress(taken)
-        return done < (1.0 - self.settings.clean_ending) * whole
+        place, length = self.place_in_run(taken)
+        return place < (1.0 - self.settings.clean_ending) * length
 
     def arrays(self) -> dict[str, Array]:
         """All that a run computes, by name, where it lives; a step changes them in place."""

@@ -164,7 +164,7 @@ def load(path: Path) -> Model:
     path = Path(path)
     if os.path.isdir(path):
         path = path / FILE
-    if path.suffix in EXPORTED:
+    if path.suffix.lower() in EXPORTED:
         raise DataError(
             f"{path}: no model file (.safetensors); what `mnistgpu export` writes is not read "
             "back, so give the run that was exported"

@@ -68,15 +68,9 @@ class Unit:
     @property
     def largest(self) -> list[Contribution]:
         """The ten largest terms of the sum, whatever their sign, the largest first."""
-        order = np.argsort(-np.abs(self.products), kind="stable")[:LARGEST]
-        return [
-            Contribution(int(i), *(float(each[i]) for each in self.parts)) for i in order.tolist()
-        ]
-
-    @property
-    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights, inputs and products."""
-        return self.weights, self.inputs, self.products
+        order = np.argsort(-np.abs(self.products), kind="stable")[:LARGEST].tolist()
+        terms = self.weights, self.inputs, self.products
+        return [Contribution(i, *(float(each[i]) for each in terms)) for i in order]
 
     @property
     def rest(self) -> float:
@@ -173,7 +167,7 @@ def opened(model: Model | Committee, image: np.ndarray) -> Opened:
         )
     params = network.layers(model.theta.astype(np.float64), model.sizes)
     A_0 = outputs.columns(model, image.reshape(1, -1), "float64")
-    A, Z = outputs.forward(params, model.activation, A_0)
+    A, Z = network.forward(params, A_0, ACTIVATIONS[model.activation].value)
     return Opened(model, [each[:, 0] for each in A], [each[:, 0] for each in Z])
 
 

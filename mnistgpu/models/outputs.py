@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mnistgpu import network
@@ -27,13 +25,6 @@ def columns(model: Model, images: Array, dtype: str | None = None) -> Array:
     A: Array = xp.astype(images, getattr(xp, dtype or str(model.theta.dtype)))
     A *= scale_of(images)
     return A.T
-
-
-def forward(
-    params: Sequence[network.Layer], activation: str, A: Array
-) -> tuple[list[Array], list[Array]]:
-    """`network.forward` with the activation of that name."""
-    return network.forward(params, A, ACTIVATIONS[activation].value)
 
 
 def of_unit(model: Model, images: np.ndarray, layer: int, unit: int) -> np.ndarray:

@@ -104,11 +104,9 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
         )
     if settings.batch_norm:
         if others is None:
-            check_groups(left, settings.batch_size or left)
+            check_groups(left, settings.batch_size)
         else:
-            batch = min(settings.batch_size or len(others), len(others))
-            beside = left if settings.batch_size is None else min(left, batch)
-            check_groups(len(others), batch, beside)
+            check_groups(len(others), settings.batch_size, left)
     if dataset.validation is not None and settings.validation > 0:
         raise UsageError(
             f"--validation {settings.validation} holds out training images, but validation images "
@@ -185,20 +183,24 @@ def check_unlabeled(settings: Settings, dataset: data.Dataset) -> None:
         )
 
 
-def check_groups(count: int, batch: int, beside: int = 0) -> None:
+def check_groups(count: int, batch_size: int | None, labelled: int = 0) -> None:
     """UsageError if batch normalisation would get the mean and deviation of very few images.
 
     They are those of a group, a part of a batch; the last batch of an epoch, and the last group of
-    a batch, have what is left over. beside: further images that every batch has.
+    a batch, have what is left over. labelled: images with labels, where the `count` have none; each
+    batch has some of them too, see `MixedBatches`.
     """
 
-    def smallest(batch: int) -> int:
+    def smallest(batch_size: int | None) -> int:
+        batch = batch_size or count
+        beside = labelled if batch_size is None else min(labelled, batch)
         group = normalized_together(batch + beside)
         batches = {min(batch, count) + beside, (count % batch or batch) + beside}
         return min(min(each, each % group or group) for each in batches)
 
-    if smallest(batch) >= FEWEST_NORMALISED:
+    if smallest(batch_size) >= FEWEST_NORMALISED:
         return
+    batch = batch_size or count
     fits = (
         other
         for distance in range(1, count)
@@ -209,7 +211,7 @@ def check_groups(count: int, batch: int, beside: int = 0) -> None:
     raise UsageError(
         f"--batch-norm needs at least {FEWEST_NORMALISED} images at a time to know their mean and "
         f"deviation, but of {count:,} images in batches of {batch} some would be normalised by "
-        f"{smallest(batch)}: {mend}, or leave it out"
+        f"{smallest(batch_size)}: {mend}, or leave it out"
     )
 
 

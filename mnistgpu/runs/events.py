@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mnistgpu.engine.batches import Shift
+from mnistgpu.engine.batches import UNSHIFTED, Shift
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.knobs import flags_of
 from mnistgpu.settings import Settings, renamed
@@ -121,7 +121,7 @@ class Events:
 
     def shift(self, taken: int, images: int) -> Shift:
         """How steps are counted after so many, with so many training images."""
-        size, shift = self.begun.batch_size or images, Shift()
+        size, shift = self.begun.batch_size or images, UNSHIFTED
         for event in self.all:
             if event.name == "batch_size" and event.step <= taken:
                 epoch, batch = divmod(event.step + shift.ahead, -(-images // size))

@@ -104,6 +104,8 @@ class Loop:
             self.begin_stretch()
             trainer.learning_rate = rate  # of the last step, and not of those that were compared
         self.progress.finished = taken >= trainer.steps
+        if self.steering is not None:
+            self.steering.changed()
         for callback in self.callbacks:
             callback.changed(trainer, self.progress)
 

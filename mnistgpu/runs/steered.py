@@ -24,8 +24,8 @@ from mnistgpu.settings import Settings
 AT_MOST = 0.1  # seconds after which a waiting run looks whether a signal has come
 SAID = 100  # sentences that are kept
 NOT_ON_RANKS = (
-    "a run that several ranks share cannot be steered, since each would have to be; steer it in "
-    "one process, and repeat it on the ranks with --events"
+    "a run that several ranks share cannot be steered, since each rank would have to be; "
+    "steer it in one process, and repeat it on the ranks with --events"
 )
 ENDED_EARLY = "the run was ended early; go back to an earlier step, or begin again"
 SHARE = 0.04  # of the training's time that a view may take
@@ -179,6 +179,10 @@ class Steered:
                     begun = time.perf_counter()
                     self._changed.wait(seconds)
                     self.rested += time.perf_counter() - begun
+
+    def changed(self) -> None:
+        """The trainer has other settings, or is back at an earlier step."""
+        self._note_change()
 
     def roll_back(self, error: DivergedError) -> bool:
         """Undo the newest change, after which the run has diverged; False if there was none."""

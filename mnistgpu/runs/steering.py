@@ -227,7 +227,8 @@ class Steering(Steered):
             found = {"version": self._version, "status": self._status(), "said": list(self.said)}
             if trainer is None:
                 return found
-            events, settings, batches = self._progress.events, trainer.settings, trainer.batches
+            events, batches = self._progress.events, trainer.batches
+            settings = events.settings(self._taken)  # which the trainer may not have yet
             rate = trainer.learning_rate
             return found | {
                 "taken": self._taken,

@@ -8,8 +8,8 @@ from helpers.thread_ranks import on_ranks
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Dataset, Digits
-from mnistgpu.engine.batches import MixedBatches
-from mnistgpu.engine.gradient import Engine
+from mnistgpu.engine.batches import MixedBatches, images_in
+from mnistgpu.engine.gradient import Engine, normalized_together
 from mnistgpu.engine.inputs import Inputs
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
@@ -171,6 +171,26 @@ def test_a_class_without_a_label_is_named(few):
     three = Digits(few.images[:3], few.labels[:3], "few", unlabeled=few.unlabeled)
     with pytest.raises(DataError, match="few: 3 labels for the 10 classes"):
         checks.check_fit(BASE, Dataset(three, None, "few"))
+
+
+def test_normalised_batches_need_eight_images_at_a_time(few):
+    """With the labelled ones among them; a batch size that is proposed is one that fits."""
+    dataset, fitting = Dataset(few, None, "few"), set()
+    for size in (*range(1, 171), None):
+        batches = MixedBatches(KEY, 60, 170, size)
+        group = normalized_together(batches.size)
+        counts = [images_in(batches.rows(step)) for step in (0, batches.per_epoch - 1)]
+        smallest = min(min(count, count % group or group) for count in counts)
+        settings = BASE.changed(batch_norm=True, batch_size=size)
+        if smallest >= checks.FEWEST_NORMALISED:
+            checks.check_fit(settings, dataset)
+            fitting.add(size)
+            continue
+        with pytest.raises(UsageError, match=f"some would be normalised by {smallest}: ") as raised:
+            checks.check_fit(settings, dataset)
+        proposed = int(str(raised.value).partition("try --batch-size ")[2].partition(",")[0])
+        checks.check_fit(settings.changed(batch_size=proposed), dataset)
+    assert 20 < len(fitting) < 170
 
 
 def test_without_the_loss_they_teach_nothing():

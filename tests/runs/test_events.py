@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.callbacks import Recorder
 from helpers.resuming import (
     IMAGES,
     SMALL,
@@ -28,6 +27,7 @@ from mnistgpu.runs import checkpoint, events_file, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
+from mnistgpu.storage import system
 
 
 def trained(settings, dataset, *given, callbacks=(), **more):
@@ -53,15 +53,16 @@ EVERYTHING = (
 
 
 class Seen(Callback):
-    """The rows of every step, and its learning rate."""
+    """The rows of every step, its learning rate, and how many processes shared it."""
 
     def __init__(self):
-        self.rows, self.rates, self.trainers = [], [], set()
+        self.rows, self.rates, self.processes, self.trainers = [], [], [], set()
 
     def step(self, trainer, progress):
         rows = trainer.batches.rows(trainer.taken - 1)
         self.rows.append(np.arange(rows.stop) if isinstance(rows, slice) else np.array(rows))
         self.rates.append(trainer.learning_rate)
+        self.processes.append(trainer.processes)
         self.trainers.add(id(trainer))
 
 
@@ -190,11 +191,16 @@ def test_a_run_with_events_resumes_bit_for_bit(dataset, tmp_path, stop_at):
 def test_processes_repeat_a_run_and_agree_with_one(dataset, monkeypatch, begun):
     settings = SMALL.changed(**begun, precision="exact")
     given = (2, "learning_rate", 0.05), (2, "batch_size", 300), (4, "hidden_dropout", 0.2)
-    alone = trained(settings, dataset, *given)
+    seen = Seen()
+    monkeypatch.setattr(processes, "MULTIPLY_ADDS", 2**60)
+    alone = trained(settings, dataset, *given, callbacks=[seen])
+    assert set(seen.processes) == {1}
     monkeypatch.setattr(processes, "MULTIPLY_ADDS", 1)
     monkeypatch.setattr(processes, "cores", lambda: 2)
-    counts = Recorder()
-    shared = [trained(settings, dataset, *given, callbacks=[counts]) for _ in range(2)]
+    seen = Seen()
+    shared = [trained(settings, dataset, *given, callbacks=[seen]) for _ in range(2)]
+    if processes.is_possible() and system.cores() > 1:
+        assert max(seen.processes) > 1
     assert shared[0].results["digest"] == shared[1].results["digest"]
     assert shared[0].results["digest"] == alone.results["digest"]
 
@@ -205,20 +211,15 @@ def test_as_many_workers_share_the_steps_as_did(dataset, monkeypatch):
     given = events_of(settings, (2, "learning_rate", 0.05))
     given.workers = {0: 1, 2: 1}
     monkeypatch.setattr(processes, "MULTIPLY_ADDS", 1)
-    counts = []
-
-    class Count(Callback):
-        def step(self, trainer, progress):
-            counts.append(trainer.processes)
-
-    training.train(settings, dataset, NUMPY, [Count()], events=given)
-    assert set(counts) == {1}
+    seen = Seen()
+    training.train(settings, dataset, NUMPY, [seen], events=given)
+    assert set(seen.processes) == {1}
     given.workers = {0: 2, 2: 1}
-    counts.clear()
-    training.train(settings, dataset, NUMPY, [Count()], events=given)
+    seen = Seen()
+    training.train(settings, dataset, NUMPY, [seen], events=given)
     if processes.is_possible():
-        assert counts[0] == 2
-    assert counts[-1] == 1
+        assert seen.processes[0] == 2
+    assert seen.processes[-1] == 1
 
 
 def test_the_fast_form_is_checked_where_epochs_have_other_numbers(dataset):

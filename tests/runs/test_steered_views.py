@@ -10,6 +10,7 @@ from helpers.steered import LONG, Steered, until
 
 import mnistgpu
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
 from mnistgpu.runs import training
 from mnistgpu.runs.callbacks import Callback
@@ -44,6 +45,28 @@ def test_the_view_is_called_only_while_somebody_looks(dataset):
         # nothing has changed since
         assert run.steering.look(number, 0.05) == (number, value)
         assert threads == {run.thread}
+
+
+def test_a_change_is_in_the_state_at_once_and_what_follows_from_it_is_announced(
+    dataset, monkeypatch
+):
+    """Making a trainer's parts anew takes long where there are many images."""
+    change = Trainer.change
+
+    def slowly(self, *given):
+        time.sleep(0.2)
+        change(self, *given)
+
+    monkeypatch.setattr(Trainer, "change", slowly)
+    with Steered(dataset, paused=True) as run:
+        run.steering.change("batch_size", 50)
+        until(lambda: run.texts)
+        state = run.state
+        assert (state["settings"]["batch_size"], len(state["events"])) == (50, 1)
+        while state["per_epoch"] != 16:
+            before = state["version"]
+            state = run.steering.wait(before, 5.0)
+            assert state["version"] > before
 
 
 def test_a_view_takes_its_share_of_the_time_and_no_more(dataset):
