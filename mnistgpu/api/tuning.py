@@ -12,15 +12,10 @@ from typing import Any
 from mnistgpu.api.inputs import AnyPath, backend_of, directory_of, is_number, settings_and_data
 from mnistgpu.backend import Backend
 from mnistgpu.data import Dataset
+from mnistgpu.data.mapped import MappedImages
+from mnistgpu.data.splitting import number_of
 from mnistgpu.engine.stepping import check_backend
-from mnistgpu.errors import (
-    DataError,
-    DivergedError,
-    OutOfMemoryError,
-    RunError,
-    StoppedError,
-    UsageError,
-)
+from mnistgpu.errors import DataError, DivergedError, OutOfMemoryError, RunError, UsageError
 from mnistgpu.runs import checks, halving, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.events import LENGTHS
@@ -89,7 +84,7 @@ def tune(
     """Search good settings for these data: learning rate, width, noise, deformations yes or no.
 
     X, y, validation: as for `fit`; a tenth of the training images is held out if no number is
-        given. The test images are not looked at.
+        given and the data bring no validation images. The test images are not looked at.
     minutes: how long the search may take. recipe: where it begins. settings: what is not searched,
         such as activation="tanh"; a setting that is given is fixed.
     out: the directory of the search: tune.json has every run as soon as it is finished, so that the
@@ -114,14 +109,10 @@ def tune(
         raise UsageError(
             "tune: how long a run takes is what the search decides; leave --early-stopping out"
         )
-    given = {"validation": HELD_OUT, **fixed} if validation is None else fixed
-    made, dataset = settings_and_data(X, y, recipe, None, given | {"seed": seed}, None, validation)
+    made, dataset = settings_and_data(X, y, recipe, None, fixed | {"seed": seed}, None, validation)
     dataset = replace(dataset, test=None)
-    if made.validation == 0 and dataset.validation is None:
-        raise UsageError(
-            "--validation: no image would be held out, but the accuracy on such images is what the "
-            "search goes by; hold out some, such as --validation 0.1"
-        )
+    if dataset.validation is None:
+        made = holding_out(made, dataset, given=validation is not None)
     base = beginning(made, dataset)
     checks.check_fit(base, dataset)
     check_backend(base, chosen)
@@ -134,24 +125,43 @@ def tune(
         return search.run()
 
 
+def holding_out(made: Settings, dataset: Dataset, given: bool) -> Settings:
+    """The settings with images held out: as many as are given, or a tenth. UsageError for none."""
+    none = "but the accuracy on such images is what the search goes by; "
+    if isinstance(dataset.train.images, MappedImages):
+        raise UsageError(
+            f"--validation: the images of {dataset.source} stay in their files, and none of them "
+            f"can be held out, {none}make the set with validation images of its own"
+        )
+    if not given:
+        made = made.changed(validation=number_of(HELD_OUT, len(dataset.train)))
+    if made.validation == 0:
+        raise UsageError(
+            f"--validation: no image would be held out, {none}hold out some, such as "
+            "--validation 0.1"
+        )
+    return made
+
+
 def beginning(made: Settings, dataset: Dataset) -> Settings:
     """The first candidate: a run of one epoch, of batches that the data fill."""
     left = len(dataset.train) - int(made.validation)
     return made.changed(epochs=1, batch_size=min(made.batch_size or 256, left), early_stopping=None)
 
 
-class OutOfTime(Callback):
-    """Interrupts a run after so many seconds."""
+class OutOfTimeError(Exception):
+    """The time of a run is over."""
+
+
+class Limit(Callback):
+    """Ends a run with OutOfTimeError after so many seconds."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
 
-    def begin(self, trainer: Any, progress: Progress, stop: Stop) -> None:
-        self.stop = stop
-
     def step(self, trainer: Any, progress: Progress) -> None:
         if progress.seconds > self.seconds:
-            self.stop.interrupt(OVER)
+            raise OutOfTimeError
 
 
 class Search:
@@ -254,19 +264,16 @@ class Search:
 
     def train(self, candidate: int, epochs: int, settings: Settings) -> Trial:
         """Train a candidate on the images that are not held out. StoppedError if `stop` asks."""
-        stop = Stop() if self.stop is None else self.stop
         left = self.seconds - self.spent()
-        limit = OutOfTime(left)
+        limit = Limit(left)
         problem, accuracy, loss, seconds = "", 0.0, math.inf, max(0.0, left)
         try:
-            outcome = training.train(settings, self.dataset, self.backend, [limit], stop)
+            outcome = training.train(settings, self.dataset, self.backend, [limit], self.stop)
             row = outcome.history[-1]
             accuracy, loss = row.validation_accuracy, row.validation_loss
             seconds = outcome.results["seconds"]
-        except StoppedError:
-            if stop.reason != OVER:
-                raise
-            stop.reason, stop.exit_status, problem = "", 0, OVER
+        except OutOfTimeError:
+            problem = OVER
         except (DivergedError, OutOfMemoryError) as error:
             problem, seconds = str(error), 0.0
         return Trial(candidate, epochs, accuracy, min(loss, 1e30), seconds, problem)

@@ -9,6 +9,7 @@ import types
 import numpy as np
 import pytest
 from helpers import runs
+from helpers.made_sets import make_plain
 
 import mnistgpu
 from mnistgpu.api import tuning
@@ -200,6 +201,27 @@ def test_images_of_their_own_to_hold_out(quick, arrays, tmp_path):
     parts = (images[:800], labels[:800]), (images[800:], labels[800:])
     found = mnistgpu.tune(*parts[0], minutes=0.05, out=tmp_path / "search", validation=parts[1])
     assert found.settings.validation == 0
+
+
+def test_data_that_bring_images_to_hold_out(quick, arrays, tmp_path):
+    images, labels = arrays
+    own = {"X_validation": images[800:], "y_validation": labels[800:]}
+    path = tmp_path / "digits.npz"
+    np.savez(path, X_train=images[:800], y_train=labels[:800], **own)
+    found = mnistgpu.tune(path, minutes=0.05, out=tmp_path / "search")
+    assert found.settings.validation == 0
+    assert found.best.validation_accuracy > 0
+
+
+def test_images_that_stay_in_their_files_bring_their_own(quick, tmp_path):
+    made = make_plain(tmp_path / "with", 600, validation=100)
+    found = mnistgpu.tune(made, minutes=0.05, out=tmp_path / "search", batch_size=100)
+    assert found.settings.validation == 0
+    without = make_plain(tmp_path / "without", 600, validation=0)
+    quick.clear()
+    with pytest.raises(UsageError, match="make the set with validation images of its own"):
+        mnistgpu.tune(without, minutes=0.05, out=tmp_path / "other", batch_size=100)
+    assert not quick
 
 
 def test_a_request_to_stop_ends_it(arrays, tmp_path):
