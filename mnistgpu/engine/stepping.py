@@ -52,12 +52,13 @@ def stepping(
     trainer: Trainer,
     on_warning: Callable[[str], object] = warnings.warn,
     processes: int | None = None,
-    compared: set[tuple[object, ...]] | None = None,
+    compared: set[object] | None = None,
 ) -> Iterator[Step]:
     """The function that takes a step of the trainer, in the fastest way that this machine has.
 
     `processes` says how many processes share a step; by default `number_of_processes` decides.
-    `compared` has the forms that this run has compared with the plain one, which is not done again.
+    `compared` has the parts of forms that this run has compared with the plain one, such as how
+    processes share a step; a form of such parts alone is not compared again.
     """
     if trainer.settings.graph:
         cuda_graph.require_gpu(trainer.backend)
@@ -69,11 +70,12 @@ def stepping(
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
-        form = type(engine.shards[0]), type(trainer.shared), are_kernels_used()
+        form = {type(engine.shards[0]), type(trainer.shared), are_kernels_used()}
         compared = set() if compared is None else compared
-        why = "" if form in compared else check(trainer, step, plain)
+        known = {type(plain[0]), type(None), False, *compared}
+        why = "" if form <= known else check(trainer, step, plain)
         if not why:
-            compared.add(form)
+            compared |= form
         else:
             stack.close()
             trainer.processes, step, engine.shards = 1, trainer.step, plain

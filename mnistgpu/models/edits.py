@@ -1,13 +1,16 @@
 """Break a trained network on purpose: switch units off, scale, shift, prune, and see what it costs.
 
 What every unit says to the test images is kept. After an edit only what depends on it is computed
-again: of a unit its own row and what it adds to the layer above, then the layers above that.
+again: of a unit its own row and what it adds to the layer above, then the layers above that. Images
+are taken a block at a time, which the cores share; where time is short the first ones are judged
+and the others later.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +19,15 @@ import numpy as np
 from mnistgpu import network
 from mnistgpu.data import Digits
 from mnistgpu.engine import inference
+from mnistgpu.engine.threads import workers
 from mnistgpu.errors import UsageError
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.models import outputs
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
+from mnistgpu.storage.system import cores
 
+BLOCK = 500  # images that are computed together
 NEVER = -1e6  # the logit of a class that is switched off
 CLOSE = 1e-3  # two logits closer than this share of them may have changed places by rounding
 LARGEST = 1e6  # factor or shift
@@ -44,9 +50,13 @@ class Edits:
     An edit returns the new accuracy, and so does `undo`. `list` has the edits so far, `model` is
     the edited network, which can be saved: its file says what was edited. UsageError for a unit
     that is not there and for a number that makes no sense.
+
+    within: seconds in which an edit must have an answer. It is then of the first `judged` images
+    (always some), as is `before`, and `go_on` judges more of them, in as many seconds again. By
+    default every image is judged at once.
     """
 
-    def __init__(self, model: Model | Committee, digits: Digits):
+    def __init__(self, model: Model | Committee, digits: Digits, within: float = math.inf):
         if isinstance(model, Committee):
             raise UsageError("a committee has no units of its own; edit one of its members")
         if digits.labels is None:
@@ -57,16 +67,37 @@ class Edits:
         self.value = ACTIVATIONS[model.activation].value
         self.list: list[dict[str, Any]] = []
         self._patches: list[Patch] = []
-        self.images = digits.images
-        self.A = [np.ascontiguousarray(outputs.columns(model, digits.images))]
-        self.Z: list[np.ndarray] = []
+        self.images, self.within = digits.images, within
+        blocks = -(-len(self.images) // BLOCK)
+        # each block (n, BLOCK) apart: of those to come the system has no memory to give yet
+        numbers = [np.empty((blocks, size, BLOCK), self.theta.dtype) for size in model.sizes]
+        self.A = numbers[:-1]
+        self.Z = [np.empty_like(each) for each in numbers[1:]]
+        self._right = np.empty((2, len(self.images)), bool)  # before the edits, and after them
+        # images, from the first on, that are begun: their A_0 is known, and the answer before
+        self._begun = 0
+        self.judged = 0  # of these, those whose sums follow from all edits
+        self._lowest = len(self.layers)  # the layer from which the other sums do not
         begun = time.perf_counter()
-        for layer, (W, b) in enumerate(self.layers, 1):
-            self.Z.append(W @ self.A[-1] + b)
-            if layer < len(self.layers):
-                self.A.append(self.value(self.Z[-1]))
-        self._speed = self._work(1) / max(time.perf_counter() - begun, 1e-6)
-        self.before = self.accuracy = self._judged()
+        self.go_on()
+        spent = max(time.perf_counter() - begun, 1e-6)
+        self._speed = self._work(1) * self.judged / len(self.images) / spent
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers of the edited network, to the first `judged` images."""
+        return float(np.mean(self._right[1, : self.judged]))
+
+    @property
+    def before(self) -> float:
+        """That of the network that was not edited, to the same images."""
+        return float(np.mean(self._right[0, : self.judged]))
+
+    def go_on(self) -> int:
+        """Judge more images, for `within` seconds; how many are judged then."""
+        blocks = range(self.judged, len(self.images), BLOCK)
+        self._compute(blocks, lambda block: self._anew(self._lowest, block))
+        return self.judged
 
     # The edits
 
@@ -114,8 +145,12 @@ class Edits:
         def prune() -> None:
             count = round(share * W.size)
             if count:
-                smallest = np.argpartition(np.abs(W).reshape(-1), count - 1)[:count]
-                W.reshape(-1)[smallest] = 0.0
+                sizes, flat = np.abs(W).reshape(-1), W.reshape(-1)
+                most = np.partition(sizes, count - 1)[count - 1]
+                # of those of this size as many as are still to be set, which are mostly none or one
+                as_large = np.flatnonzero(sizes == most)[: count - np.count_nonzero(sizes < most)]
+                flat[sizes < most] = 0.0
+                flat[as_large] = 0.0
 
         return self._do(record, layer, None, None, prune)
 
@@ -187,44 +222,108 @@ class Edits:
 
     def _replace(self, patch: Patch, edit: Callable[[], object]) -> None:
         """Edit the parameters, and compute again what depends on them."""
+        layer, column = patch.layer, patch.column
+        before = None if column is None else self.layers[layer - 1][0][:, column].copy()
+        edit()
+        whole = patch.unit is None and column is None
+
+        def change(block: slice) -> None:
+            if whole or block.start >= self.judged:
+                self._anew(min(patch.layer, self._lowest), block)
+            else:
+                self._change(patch, before, block)
+
+        self._compute(range(0, self._begun, BLOCK), change)
+        if self.judged < self._begun:
+            self._lowest = min(patch.layer, self._lowest)
+
+    def _change(self, patch: Patch, before: np.ndarray | None, block: slice) -> None:
+        """Follow the edit of a unit, or of the weights `before` that its output had above."""
         layer, unit, column = patch.layer, patch.unit, patch.column
-        (W, b), A, Z = self.layers[layer - 1], self.A[layer - 1], self.Z[layer - 1]
-        last = layer == len(self.layers)
-        if column is not None:
-            before = W[:, column].copy()
-            edit()
+        W, b = self.layers[layer - 1]
+        A, Z = of(self.A[layer - 1], block), of(self.Z[layer - 1], block)
+        if before is not None:
             Z += np.outer(W[:, column] - before, A[column])
-        elif unit is None:
-            edit()
+        else:
+            assert unit is not None  # an edit of a whole layer has no terms that stay
+            Z[unit] = W[unit] @ A + b[unit]
+            if layer < len(self.layers):
+                said, above = self.value(Z[unit : unit + 1])[0], of(self.A[layer], block)
+                moved = said - above[unit]
+                above[unit] = said
+                Z = of(self.Z[layer], block)
+                Z += np.outer(self.layers[layer][0][:, unit], moved)
+                layer += 1  # whose sums are known
+        self._above(layer, block)
+
+    def _anew(self, layer: int, block: slice) -> None:
+        """Compute the sums of some images from a layer on, or all if they are not begun yet."""
+        if block.start >= self._begun:
+            of(self.A[0], block)[...] = outputs.columns(self.original, self.images[block])
+            if self.list:
+                Z = inference.of_layers(self.original.layers, *self._how(block))
+                self._right[0, block] = np.argmax(Z, axis=0) == self.labels[block]
+            layer = 1
+        W, b = self.layers[layer - 1]
+        Z = of(self.Z[layer - 1], block)
+        np.matmul(W, of(self.A[layer - 1], block), out=Z)
+        Z += b
+        self._above(layer, block)
+        if block.start >= self._begun and not self.list:
+            self._right[0, block] = self._right[1, block]
+
+    def _above(self, layer: int, block: slice) -> None:
+        """Compute what follows from the sums of a layer, up to the answers."""
+        for above in range(layer, len(self.layers)):
+            W, b = self.layers[above]
+            A, Z = of(self.A[above], block), of(self.Z[above], block)
+            A[...] = self.value(of(self.Z[above - 1], block))
             np.matmul(W, A, out=Z)
             Z += b
-        else:
-            edit()
-            Z[unit] = W[unit] @ A + b[unit]
-            if not last:
-                said = self.value(Z[unit : unit + 1])[0]
-                moved, self.A[layer][unit] = said - self.A[layer][unit], said
-                self.Z[layer] += np.outer(self.layers[layer][0][:, unit], moved)
-                layer += 1  # whose sums are known
-        for above in range(layer, len(self.layers)):
-            self.A[above] = self.value(self.Z[above - 1])
-            W, b = self.layers[above]
-            np.matmul(W, self.A[above], out=self.Z[above])
-            self.Z[above] += b
-        self.accuracy = self._judged()
+        self._right[1, block] = self._answers(block) == self.labels[block]
 
-    def _judged(self) -> float:
-        """The share of right answers. Where two logits are close the sums are computed anew, since
+    def _compute(self, starts: Iterable[int], compute: Callable[[slice], None]) -> None:
+        """Compute blocks of images, from the first on, as many as there is time for."""
+        until = time.perf_counter() + self.within
+        if not (starts := list(starts)):
+            return
+
+        def one(start: int) -> bool:
+            if start != starts[0] and time.perf_counter() > until:
+                return False
+            compute(slice(start, min(start + BLOCK, len(self.images))))
+            return True
+
+        with workers(min(cores(), len(starts))) as pool:
+            done = list(pool.map(one, starts) if pool else map(one, starts))
+        computed = done.index(False) if False in done else len(done)
+        self.judged = min(starts[0] + BLOCK * computed, len(self.images))
+        self._begun = max(self._begun, self.judged)
+        if self.judged == self._begun:
+            self._lowest = len(self.layers)
+
+    def _answers(self, block: slice) -> np.ndarray:
+        """The answers to some images. Where two logits are close the sums are computed anew, since
         sums that were changed bit by bit are rounded otherwise.
         """
-        Z = self.Z[-1]
-        answers = np.argmax(Z, axis=0)
+        Z = of(self.Z[-1], block)
+        answers: np.ndarray = np.argmax(Z, axis=0)
         two = np.partition(Z, -2, axis=0)[-2:]
         close = np.flatnonzero(two[1] - two[0] <= CLOSE * np.abs(two).max(axis=0))
         if len(close):
-            how = self.original.activation, self.images[close], self.original.is_exact
-            answers[close] = np.argmax(inference.of_layers(self.layers, *how), axis=0)
-        return float(np.mean(answers == self.labels))
+            logits = inference.of_layers(self.layers, *self._how(block.start + close))
+            answers[close] = np.argmax(logits, axis=0)
+        return answers
+
+    def _how(self, images: slice | np.ndarray) -> tuple[str, np.ndarray, bool]:
+        """What `inference.of_layers` needs to know of some images."""
+        return self.original.activation, self.images[images], self.original.is_exact
+
+
+def of(blocks: np.ndarray, images: slice) -> np.ndarray:
+    """The columns (n, m) of some images, which are a block."""
+    found: np.ndarray = blocks[images.start // BLOCK][:, : images.stop - images.start]
+    return found
 
 
 def number(value: Any, name: str) -> float:

@@ -44,7 +44,7 @@ class Loop:
         self.warned: list[str] = []  # of units
         self.judged = False  # whether the accuracy was
         self.said: set[str] = set()
-        self.compared: set[tuple[object, ...]] = set()  # forms of steps, see `stepping`
+        self.compared: set[object] = set()  # parts of forms of steps, see `stepping`
 
     def warn(self, sentence: str) -> None:
         """Tell all callbacks, once."""

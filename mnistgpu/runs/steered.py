@@ -28,7 +28,7 @@ NOT_ON_RANKS = (
     "steer it in one process, and repeat it on the ranks with --events"
 )
 ENDED_EARLY = "the run was ended early; go back to an earlier step, or begin again"
-SHARE = 0.04  # of the training's time that a view may take
+SHARE = 0.03  # of the training's time that a view may take
 PREPARING, WAITING, RUNNING = "preparing", "waiting", "running"
 PAUSED, HOLDING, ENDED = "paused", "holding", "ended"
 

@@ -184,12 +184,14 @@ class Steering(Steered):
             self._changed.wait_for(lambda: self.again is not None, timeout)
             return self.again
 
-    def look(self, after: int = 0, timeout: float = 0.0) -> tuple[int, Any]:
+    def look(self, after: int = 0, timeout: float = 0.0, anew: bool = False) -> tuple[int, Any]:
         """The newest result of the view and its number; asks for a newer one.
 
-        Waits up to `timeout` seconds for one with a number above `after`.
+        Waits up to `timeout` seconds for one with a number above `after`. anew: the view would now
+        return something else of the same step.
         """
         with self._changed:
+            self._fresh = self._fresh and not anew
             self._wanted = self._attention = self.view is not None
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._number > after or self._ended, timeout)

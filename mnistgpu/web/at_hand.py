@@ -23,6 +23,7 @@ from mnistgpu.web.refusals import choice, number, refusal, text, whole
 
 MOST_PHOTO = 2**24  # bytes of a photograph, as for the pictures that a program holds
 MOST_RESPONSES = 10
+WITHIN = 0.05  # seconds of computing after which an edit is answered, with the images so far
 FACTORS, AMOUNTS = 1000.0, 1000.0  # how far weights can be scaled and biases be shifted
 
 
@@ -182,21 +183,30 @@ class AtHand:
         self.run.steering.pause()
         model = self.newest()
         state = self.run.steering.state()
-        self.edits = Edits(model, self.digits)
+        self.edits = Edits(model, self.digits, WITHIN)
         self.edited_at = (self.run.number, state["taken"])
         return self.edits
+
+    def rest(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Judge more of the test images by the edited network."""
+        with self.lock:
+            if (edits := self.current()) is not None:
+                edits.go_on()
+            return self.edited()
 
     def edited(self) -> dict[str, Any]:
         """What was edited, and what the network reaches."""
         edits = self.edits
         layers = len(self.run.settings().sizes) - 1
         if edits is None:
-            return {"edits": [], "accuracy": None, "before": None, "seconds": [], "layers": layers}
+            none: dict[str, Any] = {"accuracy": None, "before": None, "images": 0, "judged": 0}
+            return {"edits": [], "seconds": [], "layers": layers, **none}
         return {
             "edits": edits.list,
             "accuracy": edits.accuracy,
             "before": edits.before,
             "images": len(self.digits),
+            "judged": edits.judged,
             "layers": layers,
             "seconds": [edits.seconds(layer) for layer in range(1, layers + 1)],
         }

@@ -20,8 +20,12 @@ def as_text(levels: np.ndarray) -> str:
 
 def signed(numbers: np.ndarray, limit: float | None = None) -> str:
     """Numbers from -limit to limit as levels around 127.5; limit: by default the largest one."""
-    most = limit or float(np.max(np.abs(numbers))) or 1.0
-    return as_text(np.round(127.5 + 127.5 * numbers / most))
+    return as_text(levels_of(numbers, limit or float(np.max(np.abs(numbers))) or 1.0))
+
+
+def levels_of(numbers: np.ndarray, limit: float) -> np.ndarray:
+    """Numbers from -limit to limit as levels from 0 to 255."""
+    return np.round(127.5 + 127.5 * numbers / limit)
 
 
 def of_run(
@@ -38,10 +42,10 @@ def of_run(
         "height": height,
         "width": width,
         "limit": limit,
-        "units": [signed(unit, limit) for unit in units],
+        "units": [as_text(unit) for unit in levels_of(units, limit)],
         "digits": [as_text(image) for image in images],
         "labels": labels.tolist(),
-        "probabilities": [[round(float(share), 4) for share in shares] for shares in probabilities],
+        "probabilities": np.round(np.asarray(probabilities, np.float64), 4).tolist(),
     }
 
 

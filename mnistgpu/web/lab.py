@@ -90,6 +90,7 @@ class LabPage:
             "/unit": self.at_hand.unit,
             "/responds": self.at_hand.responds,
             "/edit": self.at_hand.edit,
+            "/edit/rest": self.at_hand.rest,
             "/edit/save": self.at_hand.save,
             "/layers": self.layers,
             "/trial/beside": self.beside,
@@ -134,7 +135,10 @@ class LabPage:
             return self.at_hand.edited()
 
     def layers(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What the layers see: of the newest step that was looked at."""
+        """What the layers see: of the newest step that was looked at.
+
+        known: the number of what the browser has already; then of the same only that.
+        """
         count = len(self.run.settings().sizes) - 1
         view, methods = self.run.view, lab_view.methods()
         layer = whole(body, "layer", 1, count)
@@ -142,11 +146,16 @@ class LabPage:
         view.want_layers(layer)
         self.run.steering.look()
         seen = view.seen
-        if seen is None or seen.layers is None or seen.layers["layer"] != layer:
+        made = seen is not None and seen.layers is not None and seen.layers["layer"] == layer
+        if not made or view.behind:
             seen = self.run.steering.during(view, PATIENCE)  # asked for the first time
         if seen is None or seen.layers is None:
             return {"step": None}
+        number = f"{self.run.number}.{seen.number}"
+        if body.get("known") == number:
+            return {"step": seen.taken, "number": number}
         found = {"step": seen.taken, "method": method, "methods": methods, **seen.layers}
+        found["number"] = number
         if method == "tsne":
             found["points"] = view.neighbours(seen, layer)
         return found

@@ -185,15 +185,17 @@ class LabRun:
     def state(self, run: str, after: int, brief: bool, view: int = 0) -> dict[str, Any]:
         """The state for a browser that has the first `after` rows of `run`, as JSON types.
 
-        brief: without pictures, for a page that nobody sees. view: the number of those that it has;
-        what does not change comes with the first ones alone.
+        brief: without pictures, which nobody would see, and which are not made then. view: the
+        number of those that it has; what does not change comes with the first ones alone.
         """
         with self.lock:
             steering, number, starting = self.steering, self.number, self.starting
         steered = steering.state()
         if starting or "taken" not in steered:
             return {"starting": True, "rows": [], "notices": list(self.notices)}
-        steering.look()
+        if not brief:
+            self.view.want_pictures()
+        steering.look(anew=self.view.behind and not brief)
         self.tell(steered["said"])
         seen, name = self.view.seen, f"{number}.{self.view.branch}"
         settings = steered["settings"]

@@ -22,7 +22,7 @@ from mnistgpu.web.encoded import of_run, rows_of
 if TYPE_CHECKING:
     from mnistgpu.runs.steered import Moment
 
-WANTED = 2.0  # seconds that a view of the layers is made for after it was asked for
+WANTED = 2.0  # seconds that pictures or layers are looked at after they were asked for
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,21 @@ class View:
         self.history: list[Row] = []
         self.branch = 0  # how often rows were taken back
         self.seen: Seen | None = None
+        self.behind = False  # whether steps were taken since, which nobody wanted pictures of
+        self.pictured = -math.inf  # when pictures were asked for
         self.layers: LayerViews | None = None
         self.wanted: tuple[float, int] = (-math.inf, 1)  # when layers were asked for, and which
         self.made: tuple[tuple[int, int, int], list[list[float]]] = (-1, -1, -1), []  # by t-SNE
 
     def __call__(self, moment: Moment) -> Seen:
-        """Look: the rows so far, the model, and pictures of it. A sync point."""
+        """Look: the rows so far, and if they are wanted pictures of the model. A sync point."""
         rows, old = list(moment.history), self.history
         if len(rows) < len(old) or (old and rows[len(old) - 1] is not old[-1]):
             self.branch += 1
         self.history = rows
+        if self.seen is not None and not self.wants():
+            self.behind = True
+            return self.seen
         model = moment.model()
         if self.seen is not None and not np.isfinite(model.theta).all():
             return self.seen  # it overflows, which the run itself finds and says at its next row
@@ -78,8 +83,13 @@ class View:
             shares,
         )
         self.looks += 1
+        self.behind = False
         self.seen = Seen(moment.taken, model, self.looks, found, self.view_of(model))
         return self.seen
+
+    def wants(self) -> bool:
+        """Whether a page has asked for pictures or layers lately."""
+        return time.monotonic() - max(self.pictured, self.wanted[0]) <= WANTED
 
     def rows(self, after: int) -> list[dict[str, Any]]:
         """The rows of history after the first so many, as JSON types."""
@@ -120,6 +130,10 @@ class View:
                 points = np.round(found, 3).tolist()
                 self.made = (self.branch, seen.taken, layer), points
             return points
+
+    def want_pictures(self) -> None:
+        """Ask for pictures from now on."""
+        self.pictured = time.monotonic()
 
     def want_layers(self, layer: int) -> None:
         """Ask for views of the layers from now on, with this one in the plane."""

@@ -43,8 +43,11 @@ def listen(host: str, port: int) -> socket.socket:
         if not isinstance(host, str) or not isinstance(port, int):
             raise OSError("a host is text, and a port is a whole number")
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        tcp = socket.SOCK_STREAM, socket.IPPROTO_TCP
         with contextlib.ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            # asyncio sets TCP_NODELAY where the protocol is said: else the body of an answer waits
+            # some 40 ms until its head is acknowledged
+            bound = unless_bound.enter_context(socket.socket(family, *tcp))
             set_address_reuse(bound)
             bound.bind((host, port))
             bound.listen(1024)

@@ -127,6 +127,35 @@ def test_even_and_odd_steps_are_compared(train, monkeypatch):
     assert len(warnings) == 1
 
 
+@pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")
+def test_parts_of_a_form_are_compared_once_in_a_run(train, monkeypatch):
+    """A change of settings need not wait for a comparison that was made before."""
+    check, checked, compared = stepping.check, [], set()
+
+    def note(trainer, step, plain):
+        checked.append((type(trainer.engine.shards[0]), type(trainer.shared)))
+        return check(trainer, step, plain)
+
+    monkeypatch.setattr(stepping, "check", note)
+    shared, alone = {"layers": "784-12-10", "batch_size": 1800}, {"layers": "784-12-10"}
+    noisy = shared | {"hidden_noise": 0.1}
+    for changes, processes in (
+        (shared, 2),
+        (noisy, 2),
+        (alone | {"batch_size": 64}, 1),
+        (noisy, 2),
+    ):
+        trainer = Trainer(BASE.changed(**changes), train, NUMPY, 2)
+        with trainer.engine.running(), stepping.stepping(trainer, None, processes, compared):
+            pass
+    assert checked == [(BoundShard, data_parallel.DataParallel)]
+    tensor = BASE.changed(layers="784-16-12-10", batch_size=64)
+    trainer = Trainer(tensor, train, NUMPY, 2)
+    with trainer.engine.running(), stepping.stepping(trainer, None, 2, compared):
+        pass
+    assert checked[1:] == [(BoundShard, tensor_parallel.TensorParallel)]
+
+
 def test_a_run_of_fewer_steps_is_compared_over_these(train):
     trainer = Trainer(BASE.changed(layers="784-16-10", batch_size=64, iterations=1), train, NUMPY)
     found, warnings = steps(trainer, 1, count=1)

@@ -172,6 +172,25 @@ def test_what_cannot_be_edited(trained, test_digits):
         Edits(trained, Digits(test_digits.images, None, "digits"))
 
 
+def test_in_little_time_the_first_images_are_judged_and_then_the_others(trained, test_digits):
+    """After every edit some images are judged at once, and at last all, as if there was time."""
+    many = Digits(np.tile(test_digits.images, (3, 1)), np.tile(test_digits.labels, 3), "digits")
+    whole, first = Edits(trained, many), Edits(trained, many, within=0.0)
+    assert 0 < first.judged < len(many) == whole.judged
+    steps = [*EDITS.values(), ("undo", ()), ("undo", ()), *list(EDITS.values())[:3], ("reset", ())]
+    for number, (what, how) in enumerate(steps):
+        expected, found = getattr(whole, what)(*how), getattr(first, what)(*how)
+        some = Digits(many.images[: first.judged], many.labels[: first.judged], "digits")
+        assert found == first.accuracy == accuracy(first.model, some)
+        assert first.before == accuracy(trained, some)
+        if number % 3:
+            first.go_on()
+        if number % 3 == 2:
+            while first.judged < len(many):
+                assert first.go_on() >= first.judged
+            assert (first.accuracy, first.before) == (expected, whole.before)
+
+
 def test_the_time_of_an_edit_is_estimated(trained, test_digits):
     edits = Edits(trained, test_digits)
     assert 0 < edits.seconds(4) < edits.seconds(1, whole=True) < 60

@@ -1,9 +1,9 @@
 // Edits of the network: what they are, and the accuracy on the test images that is left.
 import { attempt, notice } from "./notices.js";
 import { get, post } from "./server.js";
-import { $, element, percent, say, short } from "./words.js";
+import { $, element, percent, say, short, whole, write } from "./words.js";
 
-let changed = () => {}, opened = () => null;
+let changed = () => {}, opened = () => null, going = false;
 
 const KINDS = {                  // value: what it begins with; low, high: its range
   off: { unit: true }, scale: { unit: true, value: .5, low: -1000, high: 1000 },
@@ -62,25 +62,45 @@ function fill(layers) {
   box.replaceChildren(...Array.from({ length: layers }, (_, i) => element("option", { value: String(i + 1) }, String(i + 1))));
 }
 
+export function areEdits() { return $("edits").querySelector("li") !== null; }
+
 async function edit(body) {
   await attempt(async () => {
-    show(await post("edit", body));
+    const found = await post("edit", body);
+    show(found);
     changed();
+    await judgeOthers(found);
   });
+}
+
+// At once the accuracy is of the first test images, and then of more and more of them.
+async function judgeOthers(found) {
+  if (going) return;
+  going = true;
+  try {
+    while (found.judged < found.images) show(found = await post("edit/rest"));
+  } finally {
+    going = false;
+  }
 }
 
 async function save() {
   await attempt(async () => notice(say("edit.saved", await post("edit/save"))));
 }
 
-export async function refresh() { show(await get("edits")); }
+export async function refresh() {
+  const found = await get("edits");
+  show(found);
+  await judgeOthers(found);
+}
 
 function show(found) {
   fill(found.layers);
   const none = found.edits.length === 0;
   $("edit-undo").disabled = $("edit-reset").disabled = $("edit-save").disabled = none;
-  $("edit-accuracy").textContent = found.accuracy === null ? "" : say("edit.accuracy",
-    { now: percent(found.accuracy), before: percent(found.before), count: found.images });
+  const all = found.judged === found.images;
+  write($("edit-accuracy"), found.accuracy === null ? "" : say(all ? "edit.accuracy" : "edit.accuracy_first",
+    { now: percent(found.accuracy), before: percent(found.before), count: whole(found.judged) }));
   const slow = Math.max(0, ...found.seconds);
   $("edits").replaceChildren(
     ...(slow > .2 ? [element("p", { class: "soft" }, say("edit.slow", { seconds: short(slow, 2) }))] : []),

@@ -1,13 +1,15 @@
 // What the layers see: their outputs in the plane, histograms, dead units, first-layer weights.
 import { histogram } from "./charts.js";
+import { counted } from "./cost.js";
 import { attempt } from "./notices.js";
 import { post } from "./server.js";
 import { bytes, canvas, dark, onScheme, paint, signed } from "./tiles.js";
 import { newestPictures } from "./train.js";
-import { $, element, fixed, percent, say, whole } from "./words.js";
+import { seen, watch } from "./visible.js";
+import { $, element, fixed, percent, say, whole, write } from "./words.js";
 
 const KINDS = ["weights", "gradients", "activations"];
-let waits = false, newest = null;
+let waits = false, newest = null, asked = "", drawn = null;
 
 // One colour for each class, told apart by lightness too; the digits themselves are drawn, so that
 // no colour alone says which class a point is of.
@@ -16,18 +18,29 @@ function colours(count) {
     `hsl(${Math.round(360 * i / count)} 75% ${(dark.matches ? 66 : 30) + (i % 2 ? 6 : -4)}%)`);
 }
 
-export async function refresh() {
+export function begin() { watch($("all-units"), () => dispatchEvent(new Event("seen"))); }
+
+// Asked for while this part is shown: what the run has changed meanwhile.
+export async function refresh(first, state) {
   if (waits) return;
+  const wanted = { layer: +($("plane-layer").value || 1), method: $("plane-method").value || "pca" };
+  const now = JSON.stringify([state?.run, state?.step, wanted]);
   waits = true;
   try {
-    const asked = { layer: +($("plane-layer").value || 1), method: $("plane-method").value || "pca" };
-    await attempt(async () => {
-      const found = await post("layers", asked);
-      if (found.step === null) { $("plane-says").textContent = say("layers.waiting"); return; }
+    if (first || now !== asked) await attempt(async () => {
+      const known = newest?.layer === wanted.layer && newest.method === wanted.method;
+      const found = await post("layers", { ...wanted, ...(known && { known: newest.number }) });
+      if (found.step === null) { write($("plane-says"), say("layers.waiting")); return; }
+      asked = found.step === state?.step ? now : "";
+      if (known && found.number === newest.number) return;   // nothing new was looked at
       newest = found;
-      draw();
-    }, error => { $("plane-says").textContent = error.message; });
-    if (newestPictures()) weights(newestPictures());
+      counted(draw);
+    }, error => { write($("plane-says"), error.message); });
+    const pictures = newestPictures();
+    if (pictures && pictures !== drawn && (drawn === null || seen($("all-units")))) {
+      drawn = pictures;
+      counted(() => weights(pictures));
+    }
   } finally {
     waits = false;
   }
@@ -38,7 +51,7 @@ function choices(box, values, words) {
   const chosen = box.value;
   box.replaceChildren(...values.map(value => element("option", { value }, words(value))));
   if (values.includes(chosen)) box.value = chosen;
-  box.onchange = refresh;
+  box.onchange = () => refresh(true);
 }
 
 function draw() {
@@ -47,11 +60,11 @@ function draw() {
   choices($("plane-method"), newest.methods, name => say(`layers.method_${name}`));
   plane(points, labels);
   const tsne = newest.method === "tsne";
-  $("plane-says").textContent = say(tsne ? "layers.says_tsne" : "layers.says", { step: whole(newest.step), layer,
-    first: percent(newest.explained?.[0] ?? 0, 0), second: percent(newest.explained?.[1] ?? 0, 0) });
+  write($("plane-says"), say(tsne ? "layers.says_tsne" : "layers.says", { step: whole(newest.step), layer,
+    first: percent(newest.explained?.[0] ?? 0, 0), second: percent(newest.explained?.[1] ?? 0, 0) }));
   const count = dead.reduce((a, b) => a + b, 0);
-  $("dead").textContent = say("layers.dead", { count: whole(count),
-    each: dead.map((n, i) => say("layers.dead_of", { layer: i + 1, dead: whole(n), units: whole(units[i]) })).join(", ") });
+  write($("dead"), say("layers.dead", { count: whole(count),
+    each: dead.map((n, i) => say("layers.dead_of", { layer: i + 1, dead: whole(n), units: whole(units[i]) })).join(", ") }));
   $("dead").className = count ? "bad" : "soft";
   histograms();
 }
@@ -110,7 +123,7 @@ function weights(state) {
   });
   while ($("all-units").children.length > state.units.length) $("all-units").lastChild.remove();
   const limit = fixed(state.limit, 2);
-  $("all-limit").textContent = say("train.limit", { less: `−${limit}`, more: `+${limit}` });
+  write($("all-limit"), say("train.limit", { less: `−${limit}`, more: `+${limit}` }));
 }
 
 onScheme(() => newest && draw());

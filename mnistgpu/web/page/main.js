@@ -1,20 +1,24 @@
 // The page: it asks for the state of the run, shows its parts, and says what happened.
 import { begin as beginBeside, refresh as refreshBeside } from "./beside.js";
+import { counted, ofPicture, painted } from "./cost.js";
 import { begin as beginExperiments, refresh as refreshExperiments } from "./experiments.js";
-import { refresh as refreshLayers } from "./layers.js";
+import { begin as beginLayers, refresh as refreshLayers } from "./layers.js";
 import { begin as beginNeuron, refresh as refreshNeuron } from "./neuron.js";
 import { notice } from "./notices.js";
 import { get, me, post } from "./server.js";
 import { begin as beginSteering, steered } from "./steer.js";
-import { header, run, take } from "./train.js";
-import { $, nameOf, say, valueOf } from "./words.js";
+import { begin as beginRun, header, run, take, wantsPictures } from "./train.js";
+import { $, nameOf, say, valueOf, write } from "./words.js";
 
-// milliseconds from one request to the next, and at least between an answer and the next request
-const RUNNING = 200, WATCHING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
+// Milliseconds from one request to the next, where pictures are seen and where only words change,
+// and at least between an answer and the next request.
+const MOVING = 200, RUNNING = 400, WATCHING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
+// Where this thread would work for more than this share of the time, it asks less often.
+const SHARE = .03, SLOWEST = 2000;
 const steers = document.documentElement.dataset.mode === "lab";
 let wake = () => {}, done = false;   // whether this browser has done something since it asked
 const pause = time => new Promise(go => { wake = go; setTimeout(go, time); });
-addEventListener("done", () => { done = true; wake(); });
+for (const each of ["done", "seen"]) addEventListener(each, () => { done = true; wake(); });
 const REFRESH = { train: () => {}, neuron: refreshNeuron, layers: refreshLayers,
   beside: refreshBeside, experiments: refreshExperiments };
 
@@ -65,39 +69,53 @@ function tell(notices) {
   told ??= -1;
 }
 
+// Milliseconds from this request to the next. pictures: whether they are seen; cost: of the newest.
+function distance(state, pictures, cost) {
+  if (document.hidden) return HIDDEN;
+  if (state?.running === "paused") return RESTING;
+  const least = !steers ? WATCHING : pictures ? MOVING : RUNNING;
+  return Math.max(least, Math.min(SLOWEST, cost / SHARE));
+}
+
 async function watch() {
   while (true) {
-    const begun = performance.now();
+    const begun = performance.now(), pictures = !document.hidden && wantsPictures();
     done = false;
     try {
-      const brief = document.hidden ? "&brief=1" : "";
+      const brief = pictures ? "" : "&brief=1";
       const state = await get(`state?after=${run.seen}&run=${run.id ?? ""}&browser=${me}&view=${run.view}${brief}`);
       if (state.starting) { tell(state.notices); await pause(RUNNING); continue; }
       newest = state;
-      take(state);
-      header(state);
-      if (steers) { tell(state.notices); steered(state); REFRESH[shown](false, state); }
+      counted(() => {
+        take(state);
+        header(state);
+        if (steers) { tell(state.notices); steered(state); }
+      });
+      if (steers) REFRESH[shown](false, state);
       else if (state.finished) return;
+      await painted();
     } catch (error) {
-      if (error.status) { $("where").textContent = error.message; return; }
+      if (error.status) { write($("where"), error.message); return; }
       header(newest ?? {}, true);
       if (!steers) return;
       await pause(RESTING);
     }
-    const goes = newest === null || newest.running !== "paused";
-    const every = done ? 0 : document.hidden ? HIDDEN : !steers ? WATCHING : goes ? RUNNING : RESTING;
+    const cost = ofPicture();
+    const every = done ? 0 : distance(newest, pictures, cost);
     await pause(Math.max(SHORTEST, every - (performance.now() - begun)));
   }
 }
 
 addEventListener("pagehide", () => steers && post("leave", {}, { keepalive: true }).catch(() => {}));
 
+beginRun();
 if (steers) {
   $("train").setAttribute("role", "tabpanel");
   $("train").setAttribute("aria-labelledby", "tab-train");
   const about = await get("about");
   beginSteering(about);
   beginNeuron(about);
+  beginLayers();
   beginBeside(about);
   beginExperiments(about);
 } else {

@@ -1,5 +1,6 @@
 // The image at hand, what every layer makes of it, and a unit opened: its sum with the numbers.
-import { begin as beginEdits, edited, refresh as refreshEdits } from "./edits.js";
+import { counted } from "./cost.js";
+import { areEdits, begin as beginEdits, edited, refresh as refreshEdits } from "./edits.js";
 import { attempt } from "./notices.js";
 import { begin as beginDrawing } from "./sheet.js";
 import { post, send } from "./server.js";
@@ -47,7 +48,7 @@ async function look() {
     say("neuron.label", { label: at.label });
   $("image-says").textContent = say("neuron.answer",
     { answer: found.answer, share: percent(shares[found.answer], 1) }) + label;
-  layers();
+  counted(layers);
   if (open && open.layer <= found.layers.length && open.unit < found.layers[open.layer - 1].units)
     await openUnit(open.layer, open.unit);
 }
@@ -95,7 +96,7 @@ async function openUnit(layer, unit, focus = false) {
   open = { layer, unit };
   $("opened").hidden = false;
   $("unit-title").textContent = say("neuron.unit_title", { layer, unit });
-  explained($("unit"), shown, { last: layer === found.layers.length, width: at.width, step });
+  counted(() => explained($("unit"), shown, { last: layer === found.layers.length, width: at.width, step }));
   edited(open, found.layers);
   if (!focus) return;
   $("unit-title").focus();
@@ -116,7 +117,8 @@ export async function refresh(first, state) {
     if (at === null) await take(post("image", { number: 0 }));
     else if (first || state?.step !== step || state?.run !== run) await attempt(look, () => {});
     run = state?.run;
-    await attempt(refreshEdits, () => {});
+    // while it learns there are none, unless the last ones have not been taken off the page yet
+    if (first || areEdits() || state?.running !== "running") await attempt(refreshEdits, () => {});
   } finally {
     waits = false;
   }

@@ -1,7 +1,7 @@
 // The controls: start, pause and steps; settings that change while it learns or start it anew.
 import { attempt, notice } from "./notices.js";
 import { get, post } from "./server.js";
-import { $, decimal, element, nameOf, say, short, valueOf, whole } from "./words.js";
+import { $, decimal, element, nameOf, say, short, valueOf, whole, write } from "./words.js";
 
 let newest = null, shown = "";
 const boxes = new Map();         // of each setting: its control and the sentence below it
@@ -117,9 +117,9 @@ export function steered(state) {
   const before = newest;
   newest = state;
   const runs = state.running === "running";
-  $("start").textContent = say(runs ? "train.pause" : "train.start");
+  write($("start"), say(runs ? "train.pause" : "train.start"));
   $("start").disabled = $("step").disabled = state.running === "finished";
-  $("running").textContent = say(`train.is_${state.running}`, { step: whole(state.step) });
+  write($("running"), say(`train.is_${state.running}`, { step: whole(state.step) }));
   if (document.activeElement !== $("pace")) $("pace").value = state.pace;
   if (document.activeElement !== $("closed")) $("closed").value = state.closed;
   $("undo").disabled = state.points.length === 0;

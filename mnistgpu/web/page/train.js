@@ -1,11 +1,33 @@
 // What a run has reached: curves with the events on them, weights, and answers to some digits.
 import { curves } from "./charts.js";
 import { bytes, canvas, grey, onScheme, paint, signed } from "./tiles.js";
-import { $, clock, element, fixed, percent, say, short, whole } from "./words.js";
+import { seen, watch } from "./visible.js";
+import { $, clock, element, fixed, percent, say, short, whole, write } from "./words.js";
 
 const MOST_ROWS = 4000;          // kept here; of more, every second one is dropped
-let rows = [], pictured = null, drawn = "";
+const CURVES = ["accuracy", "loss"], PICTURES = ["units", "digits"];
+let rows = [], pictured = null, had = -1, changed = "";
+const late = new Set();          // what has changed while it was not seen
 export const run = { id: null, seen: 0, events: [], steps: 1, view: 0 };
+
+export function begin() {
+  for (const name of [...CURVES, ...PICTURES]) watch($(name), () => {
+    if (late.delete(name)) DRAWN[name]();
+    if (PICTURES.includes(name)) dispatchEvent(new Event("seen"));   // newer ones are asked for
+  });
+}
+
+// Whether the pictures of the run would be seen; the first ones are drawn in any case.
+export function wantsPictures() {
+  return pictured === null || [...PICTURES, "all-units"].some(name => seen($(name)));
+}
+
+// Draw these now if they are seen, or if `every` says so, and else once they are.
+function draw(names, every) {
+  for (const name of names) {
+    if (every || seen($(name))) { late.delete(name); DRAWN[name](); } else late.add(name);
+  }
+}
 
 // Take what the server sent. Rows of another run, or of one that went back, replace the old ones.
 export function take(state) {
@@ -16,25 +38,28 @@ export function take(state) {
   run.seen += state.rows.length;
   rows = rows.concat(state.rows);
   if (rows.length > MOST_ROWS) rows = rows.filter((_, i) => i % 2 === 0 || i === rows.length - 1);
-  const now = JSON.stringify([run.id, run.seen, run.steps, run.events]);
-  if (now !== drawn) draw();       // drawing takes time that training could have
-  drawn = now;
+  const doing = JSON.stringify([run.id, run.steps, run.events]);
+  if (doing !== changed || run.seen !== had) draw(CURVES, doing !== changed);
+  [changed, had] = [doing, run.seen];
   if (!state.units) return;
+  const first = pictured === null;
   pictured = { digits: pictured?.digits, ...state };   // the digits do not change, and come once
   run.view = state.view ?? 0;
-  pictures(pictured);
+  draw(PICTURES, first);
 }
 
 export function newestPictures() { return pictured; }
 
-function draw() {
-  const values = name => rows.flatMap(row => [row[`train_${name}`], row[`validation_${name}`]])
-    .filter(v => v !== null);
+const values = name => rows.flatMap(row => [row[`train_${name}`], row[`validation_${name}`]])
+  .filter(v => v !== null);
+
+function accuracy() {
   const learnt = rows.length > 2 ? values("accuracy").slice(4).reduce((a, b) => Math.min(a, b), 1) : 0;
   const lowest = learnt > .9 ? .9 : learnt > .5 ? .5 : 0;
   chart("accuracy", lowest, 1, v => percent(v, v * 100 % 1 ? 1 : 0));
-  chart("loss", 0, Math.max(1e-3, ...values("loss")), v => short(v, 3));
 }
+
+function loss() { chart("loss", 0, Math.max(1e-3, ...values("loss")), v => short(v, 3)); }
 
 function chart(quantity, low, high, written) {
   const lines = [], now = [];
@@ -52,29 +77,39 @@ function chart(quantity, low, high, written) {
   $(`${quantity}-now`).replaceChildren(...now);
 }
 
-function pictures(state) {
-  const weights = signed();
-  state.units.forEach((text, i) => paint(canvas($("units"), i), bytes(text), state.width, weights));
-  while ($("units").children.length > state.units.length) $("units").lastChild.remove();
-  const limit = fixed(state.limit, 2);
-  $("limit").textContent = say("train.limit", { less: `−${limit}`, more: `+${limit}` });
-  while ($("digits").children.length > state.digits.length) $("digits").lastChild.remove();
-  let right = 0;
-  state.digits.forEach((text, i) => {
-    const box = $("digits").children[i] ?? newDigit(state.probabilities[i].length);
-    paint(box.querySelector("canvas"), bytes(text), state.width, grey);
-    const shares = state.probabilities[i], best = shares.indexOf(Math.max(...shares));
-    right += best === state.labels[i];
-    box.classList.toggle("wrong", best !== state.labels[i]);
-    shares.forEach((share, digit) => {
-      const bar = box.querySelector(".bars").children[digit];
-      bar.style.height = 100 * share + "%";
-      bar.classList.toggle("best", digit === best);
-    });
-    box.querySelector(".said").textContent = `${best}, ${percent(shares[best], 0)}`;
-  });
-  $("right").textContent = say("train.right", { right, count: state.digits.length });
+function units() {
+  const { units, width, limit } = pictured, weights = signed();
+  units.forEach((text, i) => paint(canvas($("units"), i), bytes(text), width, weights));
+  while ($("units").children.length > units.length) $("units").lastChild.remove();
+  const most = fixed(limit, 2);
+  write($("limit"), say("train.limit", { less: `−${most}`, more: `+${most}` }));
 }
+
+function digits() {
+  const { digits, labels, probabilities, width } = pictured;
+  while ($("digits").children.length > digits.length) $("digits").lastChild.remove();
+  let right = 0;
+  digits.forEach((text, i) => {
+    const box = $("digits").children[i] ?? newDigit(probabilities[i].length);
+    if (box.dataset.pixels !== text) {
+      box.dataset.pixels = text;
+      paint(box.querySelector("canvas"), bytes(text), width, grey);
+    }
+    const shares = probabilities[i], best = shares.indexOf(Math.max(...shares));
+    right += best === labels[i];
+    box.classList.toggle("wrong", best !== labels[i]);
+    const bars = box.querySelector(".bars").children;
+    shares.forEach((share, digit) => {
+      const height = `${Math.round(100 * share)}%`;
+      if (bars[digit].style.height !== height) bars[digit].style.height = height;
+      bars[digit].classList.toggle("best", digit === best);
+    });
+    write(box.querySelector(".said"), `${best}, ${percent(shares[best], 0)}`);
+  });
+  write($("right"), say("train.right", { right, count: digits.length }));
+}
+
+const DRAWN = { accuracy, loss, units, digits };
 
 function newDigit(classes) {
   const bars = Array.from({ length: classes }, () => element("i"));
@@ -86,7 +121,7 @@ function newDigit(classes) {
 export function header(state, lost = false) {
   const row = rows[rows.length - 1];
   if (!row) {
-    $("where").textContent = lost ? say("page.ended_before") : say("page.waiting");
+    write($("where"), say(lost ? "page.ended_before" : "page.waiting"));
     return;
   }
   const share = Math.min(1, row.iteration / state.steps);
@@ -95,10 +130,13 @@ export function header(state, lost = false) {
     epoch: fixed(row.epoch, 1), time: clock(row.seconds) });
   const goes = !state.finished && !lost && share < 1 && state.running !== "paused";
   const left = goes ? say("train.to_go", { time: clock(row.seconds * (1 / share - 1)) }) : "";
-  $("where").textContent = where + left;
-  $("title").textContent = state.title;
-  $("done").style.width = 100 * (state.finished ? 1 : share) + "%";
-  document.title = `${(100 * share).toFixed(0)}% ${state.title}`;
+  write($("where"), where + left);
+  write($("title"), state.title);
+  const width = `${(100 * (state.finished ? 1 : share)).toFixed(1)}%`;
+  if ($("done").style.width !== width) $("done").style.width = width;
+  const title = `${(100 * share).toFixed(0)}% ${state.title}`;
+  if (document.title !== title) document.title = title;   // which the browser shows elsewhere too
 }
 
-onScheme(() => pictured && pictures(pictured));
+onScheme(() => pictured && draw(PICTURES, true));
+addEventListener("beforeprint", () => draw([...late], true));

@@ -35,6 +35,11 @@ export function clock(seconds) {
   return `${Math.floor(seconds / 60)}\u00a0min ${Math.round(seconds % 60)}\u00a0s`;
 }
 
+// Let an element say something. One that says it already is left alone: it would be laid out anew.
+export function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
 // An element with attributes, handlers (onclick: ...) and children, which are elements or text.
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
