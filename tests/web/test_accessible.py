@@ -75,12 +75,12 @@ def test_the_lab(browser, lab, part, scheme):
         text_of(page, "#plane-says", "After step 13")
     if part == "beside":
         lab.post("trial/beside", difference="rate", value="2")
-        text_of(page, "#differ-count", "of 500 images", timeout=60_000)
+        text_of(page, "#differ-count", "of 500 images", timeout=180_000)
     if part == "experiments":
         page.click("#experiment-zero-weights")
         page.check("#guess-1")
         page.click("#experiment-run")
-        text_of(page, "#experiment-result", "What happened", timeout=60_000)
+        text_of(page, "#experiment-result", "What happened", timeout=180_000)
     open_all(page)
     assert violations(page) == []
 

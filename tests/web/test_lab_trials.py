@@ -116,7 +116,7 @@ def test_an_experiment_from_the_first_word_to_the_last(browser, lab):
     wrong = 1 if experiment["right"] != 1 else 2
     page.check(f"#guess-{wrong}")
     page.click("#experiment-run")
-    text_of(page, "#experiment-result", "What happened", timeout=60_000)
+    text_of(page, "#experiment-result", "What happened", timeout=180_000)
     result = lab.get("trial")["result"]
     text = " ".join(page.inner_text("#experiment-result").split())
     for paragraph in result["explanation"]:
@@ -174,7 +174,7 @@ def test_side_by_side_on_the_page(browser, lab):
     text_of(page, "#beside-note", "must be a number greater than 0")
     page.fill("#other-value", "2.5")
     page.click("#beside-start")
-    text_of(page, "#beside-note", "Done.", timeout=60_000)
+    text_of(page, "#beside-note", "Done.", timeout=180_000)
     assert page.locator("#beside-accuracy polyline").count() == 2
     text_of(page, "#differ-count", "of 500 images")
     view.picture("lab-beside-desktop-light")
@@ -226,7 +226,7 @@ def test_the_layers_on_the_page_move_while_it_learns(browser, lab):
     view.picture("lab-layers-desktop-light")
     if "tsne" in page.eval_on_selector_all("#plane-method option", "all => all.map(o => o.value)"):
         page.select_option("#plane-method", "tsne")
-        text_of(page, "#plane-says", "by t-SNE", timeout=60_000)
+        text_of(page, "#plane-says", "by t-SNE", timeout=180_000)
         view.picture("lab-tsne-desktop-light")
     assert view.complaints == []
     assert view.fits()
