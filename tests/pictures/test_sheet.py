@@ -145,14 +145,14 @@ def test_bold_writing_beside_the_notes_edge(digit, width, away, shipped):
     assert shipped.predict(images.find(levels).images).tolist() == [digit]
 
 
-@pytest.mark.parametrize("table", [(205, 195, 180), (222, 214, 190), (196, 205, 214)])
+@pytest.mark.parametrize("table", [(216, 214, 208), (214, 215, 200), (208, 214, 210)])
 def test_a_table_nearly_as_bright_as_the_note(table, shipped):
     note = camera.Sheet.blank(300, 400, (244, 242, 236), (60, 60, 140))
-    note.add(drawing(2, 170, 0.05) / np.float32(255.0), 60, 110)
+    note.add(drawing(2, 170, 0.09) / np.float32(255.0), 60, 110)
     ground = np.full((720, 960, 3), table, np.float32)
     light = camera.corners_darker(720, 960, 0.4)[:, :, None]
-    levels = on_a_large_table(note, ground)
-    levels = (levels * light).astype(np.uint8)
+    levels = (on_a_large_table(note, ground) * light).astype(np.uint8)
+    levels = cv2.GaussianBlur(levels, (0, 0), 6.0)  # out of focus
     found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
     assert np.abs(found - CORNERS).max() < 0.012 * 960
     assert shipped.predict(images.find(levels).images).tolist() == [2]
