@@ -1,5 +1,7 @@
 """Data parallel over ranks: as many give what one gives, to rounding; in exact mode to the bit."""
 
+import threading
+
 import numpy as np
 import pytest
 from helpers.step_cases import BASE, CASES, IMAGES, sums_at_rows
@@ -161,3 +163,27 @@ def test_every_backend_gives_what_numpy_gives(name, other_space, few):
                 loss, right, images = trainer.step()
         assert (0 <= int(right) <= images, float(loss) > 0) == (True, True)
     assert far(found.vectors(), expected.vectors()) < (1e-12 if settings.is_exact else 1e-3)
+
+
+def test_ranks_leave_the_fast_form_together(few, monkeypatch):
+    """Also if a comparison fails on one of them alone, whose processor may be another one."""
+    settings = BASE.changed(optimizer="adam", learning_rate=0.01, epochs=1)
+    compared, ranks = stepping.difference, threading.local()
+
+    def different(*arguments):
+        return compared(*arguments) or ("moved theta differently" if ranks.number == 1 else "")
+
+    monkeypatch.setattr(stepping, "difference", different)
+
+    def steps(rank):
+        ranks.number, said = rank.rank, []
+        trainer = Trainer(settings, few, NUMPY, 1, rank)
+        with trainer.engine.running(), stepping.stepping(trainer, said.append, 1) as step:
+            assert step == trainer.step
+            sums_at_rows(trainer, step)
+        return said[0], trainer.theta.tobytes()
+
+    every = on_ranks(3, steps)
+    assert "fast ones moved theta differently" in every[1][0]
+    assert "fast ones differ on another rank" in every[0][0] == every[2][0]
+    assert len({theta for _, theta in every}) == 1
