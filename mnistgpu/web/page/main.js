@@ -12,9 +12,9 @@ import { $, nameOf, say, valueOf, write } from "./words.js";
 
 // Milliseconds from one request to the next, where pictures are seen and where only words change,
 // and at least between an answer and the next request.
-const MOVING = 200, RUNNING = 400, WATCHING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
+const MOVING = 200, RUNNING = 500, RESTING = 600, HIDDEN = 2000, SHORTEST = 50;
 // Where this thread would work for more than this share of the time, it asks less often.
-const SHARE = .03, SLOWEST = 2000;
+const SHARE = .02, SLOWEST = 2000;
 const steers = document.documentElement.dataset.mode === "lab";
 let wake = () => {}, done = false;   // whether this browser has done something since it asked
 const pause = time => new Promise(go => { wake = go; setTimeout(go, time); });
@@ -73,7 +73,7 @@ function tell(notices) {
 function distance(state, pictures, cost) {
   if (document.hidden) return HIDDEN;
   if (state?.running === "paused") return RESTING;
-  const least = !steers ? WATCHING : pictures ? MOVING : RUNNING;
+  const least = steers && pictures ? MOVING : RUNNING;
   return Math.max(least, Math.min(SLOWEST, cost / SHARE));
 }
 
