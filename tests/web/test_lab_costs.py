@@ -104,6 +104,30 @@ def test_what_is_not_seen_is_drawn_when_it_is(browser, lab, monkeypatch):
     assert view.complaints == []
 
 
+TAKES = """async () => {
+  const { run, take } = await import(new URL("train.js", document.querySelector("script[src]").src));
+  const none = { validation_accuracy: null, validation_loss: null, epoch: 1, seconds: 1 };
+  for (let i = 0; i < 5000; i += 7) {
+    const rows = Array.from({ length: Math.min(7, 5000 - i) }, (_, j) =>
+      ({ ...none, iteration: i + j, train_accuracy: .5, train_loss: 1 + (i + j) / 5000 }));
+    take({ run: run.id, steps: 5000, events: [], rows });
+  }
+  return document.querySelector("#loss polyline.train").getAttribute("points");
+}"""
+
+
+def test_a_curve_of_a_long_run_keeps_its_beginning(browser, resting):
+    """The page keeps some hundred rows, evenly spaced over the whole run, and the newest."""
+    view, page = opened(browser, resting)
+    page.wait_for_function("() => document.querySelector('#where').textContent !== ''")
+    places = [tuple(map(float, each.split(","))) for each in page.evaluate(TAKES).split()]
+    across = np.array(places)[:, 0]
+    assert 150 < len(across) <= 401
+    assert (across[0], across[-1]) == (46.0, pytest.approx(450, abs=0.2))
+    assert np.diff(across).max() < 2 * np.median(np.diff(across)) + 0.11
+    assert view.complaints == []
+
+
 @pytest.mark.slow
 def test_where_drawing_takes_long_the_page_asks_less_often(browser, lab):
     """While it learns: pictures that take 80 ms of its thread are asked for every two seconds."""
