@@ -13,6 +13,8 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from mnistgpu.backend import Backend, are_kernels_used, using_kernels
 from mnistgpu.engine import exact_probe
 from mnistgpu.engine.comparison import after, difference
@@ -69,6 +71,11 @@ def stepping(
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
+        elif trainer.communicator is not None:
+            from mnistgpu.engine import divided_update  # for several ranks alone
+
+            if divided_update.pays(trainer, trainer.communicator):
+                step = stack.enter_context(divided_update.steps(trainer, trainer.communicator))
         form = type(engine.shards[0]), type(trainer.shared), are_kernels_used()
         compared = set() if compared is None else compared
         why = "" if form in compared else check(trainer, step, plain)
@@ -118,8 +125,18 @@ def check(trainer: Trainer, step: Step, plain: list[Shard]) -> str:
         engine.shards, trainer.shared = fast, shared
         trainer.restore(first, begin)
         tolerance = 0.0 if trainer.settings.is_exact else TOLERANCE
-        why = difference(first, expected, after(trainer, step, count), tolerance)
+        found = after(trainer, step, count)
+        why = of_any_rank(trainer, difference(first, expected, found, tolerance))
         if not why:
             break
     trainer.restore(now, taken)
+    return why
+
+
+def of_any_rank(trainer: Trainer, why: str) -> str:
+    """A difference that this rank or another has found: all of them must go on alike."""
+    if trainer.communicator is not None:
+        found = np.array([float(bool(why))])
+        trainer.communicator.all_reduce(found)
+        why = why or ("differ on another rank" if found[0] else "")
     return why
