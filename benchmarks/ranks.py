@@ -38,7 +38,7 @@ ROUNDS = 2
 
 
 def steps_of(case: str, seconds: float, communicator: Any, processes: int) -> dict[str, float]:
-    """Seconds of a step, of its all-reduce, and images a second, after some steps to warm up."""
+    """Seconds of a step, of its update and its sums, and images a second, after a few steps."""
     import numpy as np
 
     from mnistgpu import data
@@ -69,8 +69,15 @@ def steps_of(case: str, seconds: float, communicator: Any, processes: int) -> di
         for _ in range(count):
             step()
         spent = time.perf_counter() - begun
+    update, numbers = [], trainer.numbers(trainer.taken, settings.learning_rate)
+    for _ in range(9):
+        values = np.full_like(trainer.theta, 1e-3)
+        begun = time.perf_counter()
+        trainer.update(values, numbers)
+        update.append(time.perf_counter() - begun)
     return {
         "step": spent / count,
+        "update": statistics.median(update),
         "all_reduce": getattr(communicator, "reducing", 0.0) / count,
         "waiting": getattr(communicator, "waiting", 0.0) / count,
         "images_per_second": trainer.batches.size * count / spent,
@@ -183,10 +190,10 @@ def tables(path: Path) -> None:
         one, two, four, own = (
             found[case][way] for way in ("1 ranks", "2 ranks", "4 ranks", "2 own processes")
         )
-        part, whole = found[half]["1 ranks"]["step"], one["step"]
+        part, whole, update = found[half]["1 ranks"]["step"], one["step"], one["update"]
         name, size = case.split(", B=")
         count = PARAMETERS.get(name, 170_218)
-        expected = part + all_reduce_time(2, count, latency, bandwidth)
+        expected = part - update / 2 + all_reduce_time(2, count, latency, bandwidth)
         cells = [f"{each['step'] * 1e3:,.2f} ms" for each in (one, two)]
         gain = f"{whole / two['step']:.2f}x"
         rest = [f"{each['step'] * 1e3:,.2f} ms" for each in (four, own)]
@@ -194,16 +201,17 @@ def tables(path: Path) -> None:
         if name not in PARAMETERS:
             continue
         image = (whole - part) / (int(size) / 2)
-        fixed = whole - image * int(size)
+        fixed = max(0.0, whole - image * int(size) - update)
         for batch in (int(size), 4096, 65536):
             # batch normalisation has groups that are not divided, see `normalized_together`
             least = min(512, batch // 2) if name == "accurate" else 1
             for link, (wait, width) in LINKS.items():
-                alone = fixed + image * batch
+                alone = fixed + update + image * batch
                 speeds = [
                     alone
                     / (
                         fixed
+                        + update / n
                         + image * max(batch / n, least)
                         + all_reduce_time(n, count, wait, width)
                     )

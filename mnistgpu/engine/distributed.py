@@ -1,9 +1,10 @@
-"""Data parallel over ranks: each computes its shards of every batch, and one all-reduce adds up.
+"""Data parallel over ranks: each computes its shards of every batch, and sums over ranks add up.
 
 What several threads do for one machine is done here by ranks for many (`gradient.Communicator`): a
-gradient is a sum over shards. Each rank holds all parameters and applies the same update. Random
-numbers are keyed by the step and an image's place in the whole batch, so the number of ranks
-changes a gradient by rounding alone, and in exact arithmetic not at all.
+gradient is a sum over shards. Each rank holds all parameters. It applies the whole update after an
+all-reduce, or on CPUs a part of it (`divided_update.py`). Random numbers are keyed by the step and
+an image's place in the whole batch, so the number of ranks changes a gradient by rounding alone,
+and in exact arithmetic not at all.
 
 All that a step adds up lies in one vector:
 
@@ -23,13 +24,13 @@ import numpy as np
 
 from mnistgpu.backend import Array, array_namespace, on_device_of
 from mnistgpu.engine.batches import images_in
-from mnistgpu.engine.gradient import Communicator, Engine, rows_of_a_shard, undivided
+from mnistgpu.engine.gradient import Communicator, Engine, Found, rows_of_a_shard, undivided
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.shard import Shard
 from mnistgpu.settings import Settings
 from mnistgpu.storage.system import cores
 
-VOTES = 3  # numbers of `Communicator.vote`
+VOTES = 4  # numbers of `Communicator.vote`
 
 
 class Alone:
@@ -42,9 +43,21 @@ class Alone:
     def all_reduce(self, vector: Array) -> None:
         """See `Communicator`."""
 
+    def reduce_scatter(self, vector: Array) -> Array:
+        """See `Communicator`."""
+        return vector
+
+    def all_gather(self, vector: Array) -> None:
+        """See `Communicator`."""
+
     def part(self, length: int) -> slice:
         """See `Communicator`."""
         return slice(length * self.rank // self.size, length * (self.rank + 1) // self.size)
+
+    def block(self, length: int) -> slice:
+        """See `Communicator`."""
+        begin, last = length // self.size * self.rank, self.rank == self.size - 1
+        return slice(begin, length if last else begin + length // self.size)
 
 
 class DistributedEngine(Engine):
@@ -63,6 +76,7 @@ class DistributedEngine(Engine):
         weights: Array | None = None,
     ):
         self.communicator = communicator
+        self.own: slice | None = None  # the part of the gradient that this rank wants; None: all
         # of each shard: its gradient, and room after it
         self._memory: WeakKeyDictionary[Shard, Array] = WeakKeyDictionary()
         xp = array_namespace(theta)
@@ -114,7 +128,12 @@ class DistributedEngine(Engine):
         memory = self._memory[total]
         room = memory[-self._room :]
         votes = self.pack(room, busy)
-        self.communicator.all_reduce(memory)
+        gradient, begin = total.gradient, 0
+        if self.own is None:
+            self.communicator.all_reduce(memory)
+        else:
+            gradient, begin = self.communicator.reduce_scatter(gradient), self.own.start
+            self.communicator.all_reduce(room)
         if votes is None:
             self.communicator.voted[:] = room[2 : 2 + VOTES]
         else:
@@ -122,7 +141,8 @@ class DistributedEngine(Engine):
             self.communicator.voted[:] = votes
         total.loss = room[0] + 0.0  # a copy: the next step overwrites the sums
         total.right = self.xp.astype(room[1:2], self.xp.int64)[0]
-        return self.finished(total, self.unpack(room, images_in(rows)), images_in(rows))
+        found, images = self.unpack(room, images_in(rows)), images_in(rows)
+        return self.finished(total, found, images, gradient, begin)
 
     def pack(self, room: Array, busy: list[Shard]) -> Any:
         """Write what this rank adds to the sums. The votes, if they are added up on the host."""
@@ -159,7 +179,7 @@ class DistributedEngine(Engine):
         self._first = shares[0].start // self.shard_rows if shares else 0
         return super().computed(rows, keys, deform) if shares else []
 
-    def unpack(self, room: Array, images: int) -> list[tuple[int, list[tuple[Array, Array]]]]:
+    def unpack(self, room: Array, images: int) -> Found:
         """The statistics of every shard of the batch; notes the largest numbers of all ranks."""
         begin, found = 2 + VOTES, []
         if self._statistics:

@@ -45,14 +45,16 @@ GPU_SHARD_NUMBERS = 2**28  # in the layers of one shard, forward and backward: 1
 # best, and on a machine that also runs other programs it waits long for a core.
 ONE_THREAD_BELOW = 2**22
 STATISTICS_DECAY = 0.99  # at most, of the running means and variances of batch normalisation
+Found = list[tuple[int, list[tuple[Array, Array]]]]  # `Shard.statistics`, of several shards
 
 
 class Communicator(Protocol):
     """One of `size` ranks, numbered from 0: processes, on one machine or many, that share every
     step of a run (`distributed.py`). All of them must make the same calls in the same order.
 
-    vote: what this rank asks for with its next step: interrupted, finished, exit status; `voted`
-    has the sums over all ranks, of the last step, and so is the same on each.
+    vote: what this rank asks for with its next step: interrupted, finished, exit status, and
+    the state of the optimiser, for a checkpoint; `voted` has the sums over all ranks, of the last
+    step, and so is the same on each.
     """
 
     rank: int
@@ -63,8 +65,17 @@ class Communicator(Protocol):
     def all_reduce(self, vector: Array) -> None:
         """Replace a vector by its sum over all ranks, in place and to the same bits on each."""
 
+    def reduce_scatter(self, vector: Array) -> Array:
+        """The sum over all ranks of this rank's `block` of a vector, which is overwritten."""
+
+    def all_gather(self, vector: Array) -> None:
+        """Replace each rank's `block` of a vector by the values that it has there, on all ranks."""
+
     def part(self, length: int) -> slice:
         """This rank's part of so many images."""
+
+    def block(self, length: int) -> slice:
+        """This rank's part of a vector: all are equally long, and the last one has the rest."""
 
 
 class Engine:
@@ -169,7 +180,7 @@ class Engine:
         """
         busy = self.computed(rows, keys or {}, deform)
         found = [each for shard in busy for each in shard.statistics]
-        return self.finished(busy[0], found, images_in(rows))
+        return self.finished(busy[0], found, images_in(rows), busy[0].gradient)
 
     def computed(self, rows: Array | slice, keys: Keys, deform: bool) -> list[Shard]:
         """The shards of the workers that had a share; the first has the sum over all of them."""
@@ -189,18 +200,19 @@ class Engine:
         return busy
 
     def finished(
-        self, total: Shard, found: list[tuple[int, list[tuple[Array, Array]]]], images: int
+        self, total: Shard, found: Found, images: int, gradient: Array, begin: int = 0
     ) -> tuple[Array, Array, Array]:
         """What `gradient` returns, from the sum over all shards of a batch of so many images.
 
-        found: what `Shard.statistics` holds, of every shard in the order of the batch.
+        found: what `Shard.statistics` holds, of every shard in the order of the batch. gradient:
+        that of `total`, or a part of it, from parameter `begin` on.
         """
-        total.finish(total.gradient, 0, images)
+        total.finish(gradient, begin, images)
         if self.settings.l2 > 0:
             regularize.add_l2(total.gradients, total.params, self.settings.l2)
         if self.settings.batch_norm:
             self.batch_statistics = weighted_means(found)
-        return total.gradient, total.loss, total.right
+        return gradient, total.loss, total.right
 
     def cut(self, rows: Array | slice) -> list[range]:
         """Where each worker's shards of these rows begin."""
@@ -318,6 +330,16 @@ def is_plain(settings: Settings) -> bool:
     """
     more = settings.batch_norm or settings.activation != "relu" or settings.teacher is not None
     return not (draws(settings) or more)
+
+
+def needs_norms(settings: Settings) -> bool:
+    """Whether an update needs the whole gradient, or all weights into a unit, for their norm."""
+    return settings.clip_norm is not None or settings.max_norm is not None
+
+
+def needs_all_parameters(settings: Settings) -> bool:
+    """Whether a part of the parameters cannot be updated alone, since it has no whole layers."""
+    return needs_norms(settings) or settings.l2 > 0 or settings.weight_decay > 0
 
 
 def normalized_together(batch_rows: int) -> int:

@@ -72,6 +72,11 @@ def stepping(
         step = trainer.step
         if trainer.processes > 1:
             step = stack.enter_context(shared_steps(trainer, trainer.processes))
+        elif trainer.communicator is not None:
+            from mnistgpu.engine import divided_update  # for several ranks alone
+
+            if divided_update.pays(trainer, trainer.communicator):
+                step = stack.enter_context(divided_update.steps(trainer, trainer.communicator))
         form = {type(engine.shards[0]), type(trainer.shared), are_kernels_used()}
         compared = set() if compared is None else compared
         known = {type(plain[0]), type(None), False, *compared}

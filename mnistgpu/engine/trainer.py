@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mnistgpu.engine.batches import UNSHIFTED, Batches, MixedBatches, Shift, ima
 from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
+from mnistgpu.errors import RunError
 from mnistgpu.maths import augment, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
@@ -67,6 +69,7 @@ class Trainer:
         self.before = 0  # steps of earlier runs, which the optimiser's state remembers
         self.learning_rate = math.nan
         self.shared: Shared | None = None
+        self.gathered = True  # False while each rank has only its part of the newest state
         self.key = counter_rng.key(settings.seed, like=backend.asarray(digits.labels))
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
         self.set_up(settings, workers, shift)
@@ -203,8 +206,22 @@ class Trainer:
             average *= settings.ema
             average += (1.0 - settings.ema) * self.theta
 
+    def of_part(self, part: slice, vectors: dict[str, Array], engine: Engine) -> Trainer:
+        """A trainer that updates a part of the parameters alone, from the engine's gradient of it.
+
+        vectors: all of theta and of the state. For settings that do not `need_all_parameters`.
+        """
+        own = copy.copy(self)
+        own.theta, own.params, own.engine = vectors["theta"][part], [], engine
+        own.state = {name: vectors[name][part] for name in self.state}
+        own.frozen = max(0, self.frozen - part.start)
+        return own
+
     def collect(self, *names: str) -> None:
-        """Copy these of `arrays`, or all, from the processes that share the steps, if any do."""
+        """Copy these of `arrays`, or all, from the processes that share the steps, if any do.
+
+        With ranks all of them must call it after the same step, unless the state is `gathered`.
+        """
         if self.shared is not None:
             self.shared.collect(*names)
 
@@ -275,7 +292,12 @@ class Trainer:
         return first | {"theta": self.first_parameters(self.engine.sizes)}
 
     def vectors(self) -> dict[str, np.ndarray]:
-        """`arrays` on the host. A sync point."""
+        """`arrays` on the host. A sync point. RunError if other ranks have parts of them."""
+        if not self.gathered:
+            raise RunError(
+                "each rank has only its part of what the optimiser remembers; call "
+                "trainer.collect() first, on every rank after the same step"
+            )
         self.collect()
         return {name: self.backend.to_numpy(array) for name, array in self.arrays().items()}
 

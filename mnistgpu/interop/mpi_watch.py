@@ -29,6 +29,7 @@ EVERY = 1.0  # seconds between two signs of life
 LOOK = 0.2  # seconds between two looks at the others
 GRACE = 3.0  # seconds for all other ranks to end with the same error
 KILL = 3.0  # seconds after which a process that MPI has not ended ends itself
+HEARD = 0.3  # seconds in which the launcher passes on what a rank has said, before MPI ends it
 CONNECT = 3.0  # seconds to reach an address of rank 0
 TIMEOUT = 60.0  # seconds of silence, unless --rank-timeout says otherwise
 
@@ -71,6 +72,7 @@ class Watch(ABC):
             kept = self.kept()
         say(f"{reason}; the job was ended on all ranks{'; ' + kept if kept else ''}")
         threading.Timer(KILL, os._exit, (status,)).start()
+        time.sleep(HEARD)
         self._abort(status)
         os._exit(status)
 

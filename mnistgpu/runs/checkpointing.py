@@ -63,6 +63,7 @@ class Checkpointing(Callback):
         self.path, self.data, self.data_digest = directory / checkpoint.FILE, data, data_digest
         self.every, self._saved_at, self._due, self._looked_at = every, taken, math.inf, 0
         self._events: list[Event] = []
+        self._owed = False  # a checkpoint was due, and this rank has not had all of it yet
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self._due = time.monotonic() + self.every.seconds
@@ -71,8 +72,14 @@ class Checkpointing(Callback):
             self._looked_at = trainer.batches.place(trainer.taken)
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
-        """Save if it is time, and at the end."""
-        if progress.finished or self.is_due(trainer):
+        """Save if it is time, and at the end.
+
+        If each rank has a part of the optimiser's state, ask for it, and save after the next step.
+        """
+        self._owed = self.is_due(trainer) or progress.finished or self._owed
+        if trainer.communicator is not None:
+            trainer.communicator.vote[-1] = float(self._owed and not trainer.gathered)
+        if self._owed and trainer.gathered:
             self.save(trainer, progress)
 
     def changed(self, trainer: Trainer, progress: Progress) -> None:
@@ -104,6 +111,7 @@ class Checkpointing(Callback):
         checkpoint.save(state, self.path)
         self._saved_at, self._events = trainer.taken, list(progress.events.all)
         self._due = time.monotonic() + self.every.seconds
+        self._owed = False
 
     def kept(self) -> str:
         """What is left of the run if it breaks off now, in words."""

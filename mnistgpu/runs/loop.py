@@ -210,6 +210,7 @@ class Loop:
     def interrupted(self) -> bool:
         """Save the run; whether its outcome so far is wanted. StoppedError if it is not."""
         stop, trainer = self.stop, self.trainer
+        trainer.collect()  # on all ranks, of which one saves
         for callback in self.callbacks:
             callback.interrupted(trainer, self.progress)
         if stop.wants_outcome:

@@ -1,21 +1,30 @@
 """Data parallel over ranks: as many give what one gives, to rounding; in exact mode to the bit."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.step_cases import BASE, CASES, IMAGES, sums_at_rows
-from helpers.thread_ranks import on_ranks
+from helpers.thread_ranks import ThreadRank, on_ranks
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine import stepping
+from mnistgpu.engine import divided_update, stepping
 from mnistgpu.engine.distributed import Alone
 from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.engine.trainer import Trainer
+from mnistgpu.errors import RunError, StoppedError
 from mnistgpu.runs import training
 from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.checkpointing import Checkpointing, Every
 from mnistgpu.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def divided(monkeypatch):
+    """Each rank updates its part of the parameters also where they are few."""
+    monkeypatch.setattr(divided_update, "MANY", 0)
 
 
 @pytest.fixture
@@ -165,10 +174,143 @@ def test_every_backend_gives_what_numpy_gives(name, other_space, few):
     assert far(found.vectors(), expected.vectors()) < (1e-12 if settings.is_exact else 1e-3)
 
 
+class Counted(ThreadRank):
+    """Counts the sums of the whole gradient, and of parts of it."""
+
+    def begin(self):
+        self.whole, self.parts = [], []
+        return self
+
+    def all_reduce(self, vector):
+        if not self.scattering:
+            self.whole.append(len(vector))
+        super().all_reduce(vector)
+
+    scattering = False
+
+    def reduce_scatter(self, vector):
+        self.parts.append(len(vector))
+        self.scattering = True
+        own = super().reduce_scatter(vector)
+        self.scattering = False
+        return own
+
+
+PARAMETERS = 784 * 12 + 12 + 12 * 10 + 10
+NEEDS_ALL = ({"clip_norm": 1.0}, {"max_norm": 2.0}, {"l2": 1e-3}, {"weight_decay": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "many", "divided"),
+    [
+        ({}, PARAMETERS, True),
+        ({}, PARAMETERS + 1, False),
+        *((changes, 0, False) for changes in NEEDS_ALL),
+    ],
+)
+def test_each_rank_updates_its_part_if_many_are_to_be_updated_alone(
+    changes, many, divided, few, monkeypatch
+):
+    """Whole gradients are added up for the comparison and before a row of history alone."""
+    monkeypatch.setattr(divided_update, "MANY", many)
+    settings = BASE.changed(optimizer="adam", learning_rate=0.01, epochs=2, **changes)
+
+    def counted(rank):
+        trained(settings, few, rank.begin())
+        return rank.whole, rank.parts
+
+    for whole, parts in on_ranks(2, counted, kind=Counted):
+        long = [length for length in whole if length > 1000]
+        # of 14 steps, 2 end an epoch; and before the first, 2 are taken twice, to be compared
+        assert (len(long), len(parts)) == ((2 + 2, 12 + 2) if divided else (14 + 4, 0))
+
+
+class Keeping(Checkpointing):
+    """Asks for a checkpoint after some steps, and keeps what would be saved by its step."""
+
+    def __init__(self, every):
+        super().__init__(Path(), None, "0" * 64, Every())
+        self.at, self.found = every, {}
+
+    def is_due(self, trainer):
+        return trainer.taken % self.at == 0
+
+    def save(self, trainer, progress):
+        self.found[trainer.taken] = {n: v + 0.0 for n, v in trainer.vectors().items()}
+        self._saved_at, self._owed = trainer.taken, False
+
+
+class Interrupting(Callback):
+    """Interrupts the run on every rank after a step."""
+
+    def __init__(self, step):
+        self.at = step
+
+    def begin(self, trainer, progress, stop):
+        self.stop = stop
+
+    def step(self, trainer, progress):
+        if trainer.taken == self.at:
+            self.stop.interrupt("a test", 1)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_a_checkpoint_of_rank_0_has_the_state_of_every_rank(ema, digits):
+    """Rank 0 alone asks for it: due at steps 4 and 8, it is saved after the next ones, at the row
+    of step 16 at once, and so is an interrupted run."""
+    images, labels = digits
+    dataset = data.Dataset(
+        data.Digits(images[:400], labels[:400], "train"),
+        data.Digits(images[400:500], labels[400:500], "test"),
+        "the first digits",
+    )
+    settings = Settings(layers="784-12-10").changed(
+        epochs=9, batch_size=50, validation=0, precision="exact", optimizer="adam", ema=ema
+    )
+    expected = {}
+
+    class Remembering(Callback):
+        def step(self, trainer, progress):
+            expected[trainer.taken] = {n: v + 0.0 for n, v in trainer.vectors().items()}
+
+    training.train(settings, dataset, NUMPY, [Remembering()])
+
+    def saved(rank):
+        saving = Keeping(4)
+        callbacks = [saving] if rank.rank == 0 else []
+        with pytest.raises(StoppedError):
+            training.train(
+                settings, dataset, NUMPY, [*callbacks, Interrupting(18)], communicator=rank
+            )
+        return saving.found
+
+    found = on_ranks(3, saved)[0]
+    assert list(found) == [5, 8, 13, 16, 18]
+    for step, vectors in found.items():
+        for name, vector in vectors.items():
+            assert vector.tobytes() == expected[step][name].tobytes(), (step, name)
+
+
+def test_what_the_optimiser_remembers_is_read_after_all_ranks_have_sent_it(few):
+    settings = BASE.changed(optimizer="adam", learning_rate=0.01, epochs=1)
+
+    def read(rank):
+        trainer = Trainer(settings, few, NUMPY, 1, rank)
+        with trainer.engine.running(), stepping.stepping(trainer, processes=1) as step:
+            step()
+            with pytest.raises(RunError, match=r"call trainer.collect\(\) first, on every rank"):
+                trainer.vectors()
+            trainer.collect()
+            return trainer.vectors()["second"].tobytes()
+
+    assert len(set(on_ranks(2, read))) == 1
+
+
 def test_ranks_leave_the_fast_form_together(few, monkeypatch):
     """Also if a comparison fails on one of them alone, whose processor may be another one."""
     settings = BASE.changed(optimizer="adam", learning_rate=0.01, epochs=1)
-    compared, ranks = stepping.difference, threading.local()
+    compared = stepping.difference
+    ranks = threading.local()
 
     def different(*arguments):
         return compared(*arguments) or ("moved theta differently" if ranks.number == 1 else "")

@@ -20,6 +20,14 @@ needs_mpi = pytest.mark.skipif(
 )
 SMALL = ("--layers", "784-32-10", "--batch-size", "100", "--validation", "0", "--alpha", "0.05")
 
+# the command line, in which each rank updates its part also of a small network
+DIVIDED = (
+    "-c",
+    "from mnistgpu.engine import divided_update; divided_update.MANY = 0; "
+    "from mnistgpu import train; train.main()",
+)
+ADAM = ("--optimizer", "adam", "--alpha", "0.01")
+
 
 def command(ranks, *arguments, program=("-m", "mnistgpu.train")):
     """What starts so many ranks of a command line, or of another program."""

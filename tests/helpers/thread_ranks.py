@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from mnistgpu.engine.distributed import Alone
 
 
@@ -23,14 +25,30 @@ class ThreadRank(Alone):
         shared["barrier"].wait(60)
         vector[...] = total
 
+    def reduce_scatter(self, vector):
+        """As MPI does it in place: the sum is at the beginning, and what follows is of no use."""
+        self.all_reduce(vector)
+        own = vector[self.block(len(vector))] + 0.0
+        vector[...] = np.nan
+        vector[: len(own)] = own
+        return vector[: len(own)]
 
-def on_ranks(size, function):
+    def all_gather(self, vector):
+        shared = self.shared
+        shared["vectors"][self.rank] = vector[self.block(len(vector))] * 1.0
+        shared["barrier"].wait(60)
+        every = np.concatenate(shared["vectors"])
+        shared["barrier"].wait(60)
+        vector[...] = every
+
+
+def on_ranks(size, function, kind=ThreadRank):
     """What function(communicator) returns on each of `size` ranks; the first error is raised."""
     shared = {"vectors": [None] * size, "barrier": threading.Barrier(size)}
 
     def work(rank):
         try:
-            return function(ThreadRank(rank, size, shared))
+            return function(kind(rank, size, shared))
         except BaseException:
             shared["barrier"].abort()
             raise

@@ -65,10 +65,10 @@ def test_rooms_are_counted_with_the_folders_in_them(lines, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "cpu", "broken"),
     [
-        (2445, 765, []),
-        (2446, 765, ["engine/"]),
+        (2535, 765, []),
+        (2536, 765, ["engine/"]),
         (100, 766, ["engine/cpu/"]),
-        (2500, 800, ["engine/", "engine/cpu/"]),
+        (2600, 800, ["engine/", "engine/cpu/"]),
     ],
 )
 def test_a_room_over_its_limit_fails_the_check(tmp_path, engine, cpu, broken):

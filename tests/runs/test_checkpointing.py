@@ -34,7 +34,9 @@ def test_checkpoints_come_as_often_as_asked(dataset, tmp_path, monkeypatch):
 
 def test_steps_taken_together_may_pass_the_epochs_of_a_checkpoint(tmp_path, monkeypatch):
     """Full batches, of which a graph takes 40 at a time: each is an epoch."""
-    saved, trainer = [], SimpleNamespace(taken=30, batches=SimpleNamespace(per_epoch=1, place=int))
+    batches = SimpleNamespace(per_epoch=1, place=int)
+    trainer = SimpleNamespace(taken=30, batches=batches, communicator=None, gathered=True)
+    saved = []
     monkeypatch.setattr(checkpoint, "of", lambda trainer, *rest: trainer.taken)
     monkeypatch.setattr(checkpoint, "save", lambda taken, path: saved.append(taken))
     saving = Checkpointing(tmp_path, None, "", parse_every("70epochs"))

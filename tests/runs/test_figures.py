@@ -97,7 +97,7 @@ def test_five_seconds_lie_between_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "of", lambda trainer, *rest: trainer.taken)
     monkeypatch.setattr(checkpoint, "save", lambda taken, path: saved.append(taken))
     saving = Checkpointing(tmp_path, None, "", Every(seconds=5.0))
-    trainer = SimpleNamespace(taken=0)
+    trainer = SimpleNamespace(taken=0, communicator=None, gathered=True)
     saving.begin(trainer, Progress(), Stop())
     for step in range(1, 21):
         clock.now, trainer.taken = clock.now + 1.0, step

@@ -105,7 +105,8 @@ def test_what_is_not_seen_is_drawn_when_it_is(browser, lab, monkeypatch):
 
 
 TAKES = """async () => {
-  const { run, take } = await import(new URL("train.js", document.querySelector("script[src]").src));
+  const page = document.querySelector("script[src]").src;
+  const { run, take } = await import(new URL("train.js", page));
   const none = { validation_accuracy: null, validation_loss: null, epoch: 1, seconds: 1 };
   for (let i = 0; i < 5000; i += 7) {
     const rows = Array.from({ length: Math.min(7, 5000 - i) }, (_, j) =>

@@ -8,7 +8,6 @@ it alone updates, with its slice of the optimiser's state (a reduce-scatter).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 from mnistgpu.backend import Array
@@ -58,12 +57,8 @@ class DataParallel:
 
     def begin(self) -> Callable[[int, int, float | None], tuple[Array, Array, int]]:
         """What takes this rank's share of a step: see `tensor_parallel.TensorParallel.begin`."""
-        own, slice_ = copy.copy(self.trainer), self.slice_of(self.group.rank)
-        own.state = {name: vector[slice_] for name, vector in self.vectors.items()}
-        own.theta = own.state.pop("theta")
-        own.frozen = max(0, own.frozen - slice_.start)
-        own.engine = RankEngine(self)
-        own.params = []  # a slice has no weights: settings that need them are not shared
+        slice_ = self.slice_of(self.group.rank)
+        own = self.trainer.of_part(slice_, self.vectors, RankEngine(self))
 
         def take(first: int, count: int, rate: float | None) -> tuple[Array, Array, int]:
             own.taken = first

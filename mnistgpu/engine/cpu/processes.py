@@ -16,7 +16,7 @@ from mnistgpu.backend import Array
 from mnistgpu.engine.cpu.data_parallel import DataParallel
 from mnistgpu.engine.cpu.process_group import ProcessGroup, is_possible
 from mnistgpu.engine.cpu.tensor_parallel import TensorParallel
-from mnistgpu.engine.gradient import is_plain
+from mnistgpu.engine.gradient import is_plain, needs_all_parameters, needs_norms
 from mnistgpu.engine.threads import one_blas_thread
 from mnistgpu.engine.trainer import Step, Trainer
 from mnistgpu.errors import RunError
@@ -41,12 +41,11 @@ def number_of_processes(trainer: Trainer) -> int:
         return 1
     engine, settings = trainer.engine, trainer.settings
     shards, batch_rows = len(engine.shards), trainer.batches.size
-    # a limit on norms needs all weights into a unit or the whole gradient: no rank has them
-    whole = settings.clip_norm is not None or settings.max_norm is not None
     largest_product = max(a * b for a, b in pairwise(engine.sizes)) * batch_rows
     most = min(MOST, largest_product // MULTIPLY_ADDS)
+    whole = needs_norms(settings)
     if shards > 1:
-        whole = whole or settings.l2 > 0 or settings.weight_decay > 0
+        whole = needs_all_parameters(settings)
         count = shards if shards <= most else 1
     else:
         whole = whole or not is_plain(settings)
