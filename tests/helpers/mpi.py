@@ -29,9 +29,9 @@ DIVIDED = (
 ADAM = ("--optimizer", "adam", "--alpha", "0.01")
 
 
-def command(ranks, *arguments, program=("-m", "mnistgpu.train")):
-    """What starts so many ranks of a command line, or of another program."""
-    return [MPIEXEC, "-n", str(ranks), sys.executable, *program, *map(str, arguments)]
+def command(ranks, *arguments, program=("-m", "mnistgpu.train"), flags=()):
+    """What starts so many ranks of a command line, or of another program, by mpiexec's flags."""
+    return [MPIEXEC, *flags, "-n", str(ranks), sys.executable, *program, *map(str, arguments)]
 
 
 def environment(**more):
@@ -43,9 +43,10 @@ def environment(**more):
     return {**own, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **more}
 
 
-def start(ranks, *arguments, program=("-m", "mnistgpu.train"), **more):
+def start(ranks, *arguments, program=("-m", "mnistgpu.train"), flags=(), **more):
     """A job that goes on by itself, see `processes.start`."""
-    return processes.start(command(ranks, *arguments, program=program), env=environment(**more))
+    started = command(ranks, *arguments, program=program, flags=flags)
+    return processes.start(started, env=environment(**more))
 
 
 def run(ranks, *arguments, program=("-m", "mnistgpu.train"), **more):

@@ -49,11 +49,17 @@ def ended(job, within=WITHIN):
 
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_rank_killed_at_any_moment_ends_the_job_and_the_run_goes_on(number, few, tmp_path):
-    """In exact arithmetic: whatever was killed, the resumed run has the same digest."""
+    """In exact arithmetic: whatever was killed, the resumed run has the same digest.
+
+    By itself mpiexec ends all other ranks when it sees that one is gone, and may be faster than they
+    can say which one; the flag leaves it to them.
+    """
     ranks, chance = 2 + number % 2, random.Random(number)
     out = tmp_path / "run"
     how = ("--data", few, *SMALL, *ADAM, "--precision", "exact", "--epochs", "40")
-    job = start(ranks, *how, "--out", out, "--checkpoint-every", "1epochs", program=DIVIDED)
+    flags = ("-disable-auto-cleanup",)
+    saving = ("--checkpoint-every", "1epochs")
+    job = start(ranks, *how, "--out", out, *saving, program=DIVIDED, flags=flags)
     wait_for(out / checkpoint.FILE, job)
     every = processes_of(job, ranks)
     time.sleep(chance.random() * 0.5)
@@ -62,12 +68,9 @@ def test_a_rank_killed_at_any_moment_ends_the_job_and_the_run_goes_on(number, fe
     said = ended(job)
     assert processes.have_ended(every, WITHIN)
     assert f"{every[victim]} on " in said  # among the processes by their ranks
-    if "has ended without a word" in said:
+    if "Fatal error in" not in said:  # of MPI, which was copying from that rank and ends the job
         assert f"error: rank {victim} has ended without a word" in said
         assert victim == 0 or "keeps the run as it was after iteration" in said
-    elif victim > 0:  # mpiexec or MPI was faster; mpiexec may name another one, which it has killed
-        named = any(f"PID {process} " in said for process in every)
-        assert named or "Fatal error in" in said or "MPIR_Wait" in said
     saved = checkpoint.load(out)  # whole
     assert saved.taken % 7 == 0
     done = command.run("train", "--resume", str(out))
