@@ -51,8 +51,8 @@ def ended(job, within=WITHIN):
 def test_a_rank_killed_at_any_moment_ends_the_job_and_the_run_goes_on(number, few, tmp_path):
     """In exact arithmetic: whatever was killed, the resumed run has the same digest.
 
-    By itself mpiexec ends all other ranks when it sees that one is gone, and may be faster than they
-    can say which one; the flag leaves it to them.
+    By itself mpiexec ends all other ranks when it sees that one is gone, and may be faster than
+    they can say which one; the flag leaves it to them.
     """
     ranks, chance = 2 + number % 2, random.Random(number)
     out = tmp_path / "run"
