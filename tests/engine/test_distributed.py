@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.resuming import StopAfter
 from helpers.step_cases import BASE, CASES, IMAGES, sums_at_rows
 from helpers.thread_ranks import ThreadRank, on_ranks
 
@@ -125,15 +126,20 @@ class Ending(Callback):
             self.stop.finish()
 
 
+def first_digits(digits, count, end):
+    """A set of the first `count` digits, with those after them up to `end` for the test."""
+    images, labels = digits
+    return data.Dataset(
+        data.Digits(images[:count], labels[:count], "train"),
+        data.Digits(images[count:end], labels[count:end], "test"),
+        "the first digits",
+    )
+
+
 @pytest.mark.parametrize("precision", ["float32", "exact"])
 def test_a_whole_run_of_three_ranks(precision, digits):
     """History, results and network are those of one process, in exact mode to the bit."""
-    images, labels = digits
-    dataset = data.Dataset(
-        data.Digits(images[:901], labels[:901], "train"),
-        data.Digits(images[901:1300], labels[901:1300], "test"),
-        "the first digits",
-    )
+    dataset = first_digits(digits, 901, 1300)
     settings = Settings(layers="784-12-10").changed(
         epochs=3, batch_size=100, validation=101, precision=precision, early_stopping=2
     )
@@ -240,30 +246,11 @@ class Keeping(Checkpointing):
         self._saved_at, self._owed = trainer.taken, False
 
 
-class Interrupting(Callback):
-    """Interrupts the run on every rank after a step."""
-
-    def __init__(self, step):
-        self.at = step
-
-    def begin(self, trainer, progress, stop):
-        self.stop = stop
-
-    def step(self, trainer, progress):
-        if trainer.taken == self.at:
-            self.stop.interrupt("a test", 1)
-
-
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_a_checkpoint_of_rank_0_has_the_state_of_every_rank(ema, digits):
     """Rank 0 alone asks for it: due at steps 4 and 8, it is saved after the next ones, at the row
     of step 16 at once, and so is an interrupted run."""
-    images, labels = digits
-    dataset = data.Dataset(
-        data.Digits(images[:400], labels[:400], "train"),
-        data.Digits(images[400:500], labels[400:500], "test"),
-        "the first digits",
-    )
+    dataset = first_digits(digits, 400, 500)
     settings = Settings(layers="784-12-10").changed(
         epochs=9, batch_size=50, validation=0, precision="exact", optimizer="adam", ema=ema
     )
@@ -279,9 +266,7 @@ def test_a_checkpoint_of_rank_0_has_the_state_of_every_rank(ema, digits):
         saving = Keeping(4)
         callbacks = [saving] if rank.rank == 0 else []
         with pytest.raises(StoppedError):
-            training.train(
-                settings, dataset, NUMPY, [*callbacks, Interrupting(18)], communicator=rank
-            )
+            training.train(settings, dataset, NUMPY, [*callbacks, StopAfter(18)], communicator=rank)
         return saving.found
 
     found = on_ranks(3, saved)[0]
