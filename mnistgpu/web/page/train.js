@@ -6,7 +6,7 @@ import { $, clock, element, fixed, percent, say, short, whole, write } from "./w
 
 const MOST_ROWS = 800;           // kept here; of more, every second one of the whole run is dropped
 const CURVES = ["accuracy", "loss"], PICTURES = ["units", "digits"];
-let rows = [], every = 1;        // of the rows of a run one of `every` is kept, and the newest
+let rows = [], stride = 1;       // of the rows of a run one of `stride` is kept, and the newest
 let pictured = null, had = -1, changed = "";
 const late = new Set();          // what has changed while it was not seen
 export const run = { id: null, seen: 0, events: [], steps: 1, view: 0 };
@@ -32,14 +32,14 @@ function draw(names, every) {
 
 // Take what the server sent. Rows of another run, or of one that went back, replace the old ones.
 export function take(state) {
-  if (state.run !== run.id) { rows = []; every = 1; run.seen = 0; }
+  if (state.run !== run.id) { rows = []; stride = 1; run.seen = 0; }
   run.id = state.run;
   run.steps = state.steps;
   run.events = state.events ?? [];
   rows = rows.concat(state.rows.map((row, i) => ({ ...row, place: run.seen + i })));
   run.seen += state.rows.length;
-  do rows = rows.filter((row, i) => row.place % every === 0 || i === rows.length - 1);
-  while (rows.length > MOST_ROWS && (every *= 2));
+  do rows = rows.filter((row, i) => row.place % stride === 0 || i === rows.length - 1);
+  while (rows.length > MOST_ROWS && (stride *= 2));
   const doing = JSON.stringify([run.id, run.steps, run.events]);
   if (doing !== changed || run.seen !== had) draw(CURVES, doing !== changed);
   [changed, had] = [doing, run.seen];
