@@ -44,6 +44,7 @@ class Page:
 def test_a_run_from_its_beginning_to_ctrl_c_and_on(small_set, tmp_path):
     process, lab = begun(tmp_path, "--data", small_set, *SMALL)
     assert urllib.request.urlopen(lab.address, timeout=10).status == 200
+    assert lab.state()["step"] == 0  # the page answers before the run has begun
     lab.do("change", name="learning_rate", value=0.125)
     lab.do("epoch")
     found = lab.reach(8)

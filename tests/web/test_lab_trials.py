@@ -1,6 +1,7 @@
 """Experiments and two networks side by side on the lab's page, and what the layers see."""
 
 import json
+import threading
 import time
 
 import numpy as np
@@ -180,6 +181,27 @@ def test_side_by_side_on_the_page(browser, lab):
     view.picture("lab-beside-desktop-light")
     assert [each for each in view.complaints if "422" not in each] == []  # of the wrong rate
     assert view.fits()
+
+
+def test_a_result_that_comes_long_after_the_last_row_is_shown(browser, lab):
+    """As on a busy machine, where a page asks between the two: it showed the curves alone."""
+    _, page = opened(browser, lab)
+    page.click("#tab-beside")
+    two, drawn = pair.pair_of(lab.run.settings(), "rate", "2", "en", 1500), threading.Event()
+
+    def trained(callbacks, stop):
+        found = pair.trained(two, lab.run.dataset, callbacks, stop)
+        assert drawn.wait(60)
+        return found
+
+    lab.page.trials.begin("beside", two, trained)
+    page.wait_for_function(
+        "at => document.querySelector('#beside-accuracy polyline.second')"
+        "?.getAttribute('points').trim().split(' ').length === at",
+        arg=4,
+    )
+    drawn.set()
+    text_of(page, "#differ-count", "of 500 images")
 
 
 def test_what_the_layers_see_has_numpy_s_numbers(lab):

@@ -1,7 +1,7 @@
 // Two networks side by side, with the same images in the same order and one difference.
 import { attempt } from "./notices.js";
 import { get, post } from "./server.js";
-import { curvesOf, differing, failure } from "./trial.js";
+import { curvesOf, differing, failure, stateOf } from "./trial.js";
 import { $, element, say } from "./words.js";
 
 let differences = [], waits = false, drawn = null;
@@ -46,7 +46,7 @@ export async function refresh() {
     if (trial.running && !mine) $("beside-note").textContent = say("trial.other");
     if (!mine) return;
     $("beside-note").textContent = failure(trial) ?? (runs ? say("trial.running", trial) : say("trial.ended"));
-    const state = JSON.stringify([trial.number, trial.rows]);
+    const state = stateOf(trial);
     if (state === drawn) return;
     drawn = state;
     for (const quantity of ["accuracy", "loss"])

@@ -2,7 +2,7 @@
 import { curves } from "./charts.js";
 import { attempt } from "./notices.js";
 import { get, post } from "./server.js";
-import { curvesOf, differing, failure, picture } from "./trial.js";
+import { curvesOf, differing, failure, picture, stateOf } from "./trial.js";
 import { $, element, percent, say, short } from "./words.js";
 
 let experiments = [], open = null, guess = null, waits = false, drawn = null;
@@ -72,7 +72,7 @@ function show(trial) {
   button.disabled = (trial.running && !mine) || (!runs && guess === null);
   if (trial.running && !mine) $("experiment-note").textContent = say("trial.other");
   if (!mine || guess === null) return;      // the guess comes first
-  const state = JSON.stringify([trial.number, trial.rows, trial.running]);
+  const state = stateOf(trial);
   if (state === drawn) return;
   drawn = state;
   $("experiment-note").textContent = failure(trial) ?? (runs ? say("trial.running", trial) : say("trial.ended"));

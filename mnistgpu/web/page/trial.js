@@ -10,6 +10,11 @@ export function failure(trial) {
   return trial.error === "stopped" ? say("trial.stopped") : trial.error ?? null;
 }
 
+// What is drawn of a trial changes with this. The result comes after the last row of the curves.
+export function stateOf({ number, rows, running }) {
+  return JSON.stringify([number, rows, running]);
+}
+
 // Curves of all runs of a trial. runs: [{ name, says, history: { iteration, train_loss, ... } }]
 export function curvesOf(svg, now, runs, quantity) {
   const measured = history => history[`validation_${quantity}`]?.some(v => v !== null)
