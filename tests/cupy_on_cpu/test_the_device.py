@@ -182,7 +182,7 @@ def test_a_capture_forbids(name):
             with pytest.raises(Exception, match="cudaErrorStreamCaptureInvalidated"):
                 stream.end_capture()
         z += 1  # the stream is as it was before
-    assert cupy.asnumpy(z).tolist() == [[1, 1]] * 2
+        assert cupy.asnumpy(z).tolist() == [[1, 1]] * 2  # which waits for this stream alone
 
 
 def test_what_is_asked_for_is_counted():
