@@ -34,6 +34,8 @@ PRECISIONS = {
     "exact": "float64",
 }
 
+LENGTHS = ("iterations", "epochs")  # the settings of which one says how long a run is
+
 Made = TypeVar("Made")
 
 

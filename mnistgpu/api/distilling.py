@@ -8,8 +8,7 @@ from mnistgpu.api.fitting import fit
 from mnistgpu.api.inputs import network_of
 from mnistgpu.api.own_data import dataset_of, members_of, name_of
 from mnistgpu.api.run import Run
-from mnistgpu.runs.events import LENGTHS
-from mnistgpu.settings import PRECISIONS, from_dict, is_setting, renamed
+from mnistgpu.settings import LENGTHS, PRECISIONS, from_dict, is_setting, renamed
 
 # settings of the first member that belong to its own data and beginning, and not to a student
 OWN = ("from_run", "freeze", "unlabeled", "adversarial", "teacher", "graph", "class_weight")

@@ -26,6 +26,7 @@ from mnistgpu.api.inputs import AnyPath, directory_of, is_count
 from mnistgpu.counter_rng import MAKE
 from mnistgpu.data import Digits, made
 from mnistgpu.data.made import Manifest
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.errors import DataError, RunError, StoppedError, UsageError
 from mnistgpu.maths import augment
 from mnistgpu.runs.stop import Stop
@@ -36,7 +37,6 @@ SHARD = 2**20  # images of a file: 0.8 GB
 UNIT = 2**13  # images that are written, and flushed to the disk, together
 CHUNK = 2**11  # images that a thread deforms together
 MOST = 2**31 - 1  # images
-ORIGINALS = "embedded MNIST"
 KEPT_FREE = 2**26  # bytes of the disk
 
 
@@ -85,7 +85,7 @@ def make_data(
         "seed": int(seed),
         "validation": int(validation),
         "deformation": asdict(preset),
-        "originals": ORIGINALS,
+        "originals": EMBEDDED,
         "originals_digest": originals.digest,
     }
     source, held_out = data.split(originals.train, int(validation), int(seed))

@@ -12,6 +12,8 @@ from mnistgpu.api.own_data import digits_to_judge
 from mnistgpu.data import Digits
 from mnistgpu.errors import UsageError
 from mnistgpu.reports.page import picture_of
+from mnistgpu.reports.side_by_side import SideBySide
+from mnistgpu.reports.side_by_side import side_by_side as compared
 from mnistgpu.runs.events import KNOBS, flag_of, shown
 from mnistgpu.runs.history import Row
 
@@ -23,46 +25,42 @@ if TYPE_CHECKING:
 class Beside:
     """Two runs on the same images: their curves, and where they answer differently.
 
-    names: what tells them apart. answers: of each, the numbers of the classes (N,).
+    names: what tells them apart. both: their answers to the digits, as numbers of the classes.
     """
 
     names: tuple[str, str]
     histories: tuple[list[Row], list[Row]]
     digits: Digits
-    answers: tuple[np.ndarray, np.ndarray]
+    both: SideBySide
     classes: tuple[str | int, ...]
 
     @property
     def differ(self) -> np.ndarray:
-        """The indices of the images that are answered differently."""
-        return np.flatnonzero(self.answers[0] != self.answers[1])
+        """The images that are answered differently, those where both are surest first."""
+        return self.both.different
 
     @property
     def accuracies(self) -> tuple[float, float]:
         """The share of right answers of each."""
-        labels = np.asarray(self.digits.labels)
-        first, second = (float(np.mean(each == labels)) for each in self.answers)
-        return first, second
+        return self.both.accuracies
 
     def answered(self, index: int) -> tuple[Any, Any, Any]:
         """What the first and the second run say to an image, and its label, by their names."""
-        numbers = np.array([self.answers[0][index], self.answers[1][index]])
-        labels = np.asarray(self.digits.labels)[[index]]
-        first, second, true = (self.classes[int(each)] for each in (*numbers, *labels))
-        return first, second, true
+        first, second, true = (*self.both.answers[:, index], self.both.labels[index])
+        return self.classes[int(first)], self.classes[int(second)], self.classes[int(true)]
 
     @property
     def figure(self) -> Figure:
         """The curves of both in one figure, and the first images that are answered differently."""
-        from mnistgpu.reports import beside
+        from mnistgpu.reports.side_by_side_figure import figure
 
-        return beside.figure(self.histories, self.names, self.digits, self.answers, self.classes)
+        return figure(self.histories, self.names, self.digits, self.both, self.classes)
 
     def __repr__(self) -> str:
         first, second = self.accuracies
         return (
             f"<Beside: accuracy {first:.4f} and {second:.4f}, {len(self.differ):,} of "
-            f"{len(self.answers[0]):,} images answered differently>"
+            f"{len(self.both.labels):,} images answered differently>"
         )
 
     def _repr_html_(self) -> str:
@@ -78,12 +76,12 @@ def side_by_side(first: Any, second: Any, X: Any = None, y: Any = None) -> Besid
             f"{networks[1].sizes[-1]}: they cannot be compared"
         )
     digits = digits_to_judge([first, second], X, y, networks)
-    answers = [each.predict(digits.images) for each in networks]
+    first_says, second_says = (each.probabilities(digits.images) for each in networks)
     return Beside(
         (named(first, second), named(second, first)),
         (first.history, second.history),
         digits,
-        (answers[0], answers[1]),
+        compared(first_says, second_says, np.asarray(digits.labels)),
         first.model.classes,
     )
 

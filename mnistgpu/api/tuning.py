@@ -18,10 +18,9 @@ from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DataError, DivergedError, OutOfMemoryError, RunError, UsageError
 from mnistgpu.runs import checks, halving, training
 from mnistgpu.runs.callbacks import Callback
-from mnistgpu.runs.events import LENGTHS
 from mnistgpu.runs.history import Progress
 from mnistgpu.runs.stop import Stop
-from mnistgpu.settings import Settings, renamed
+from mnistgpu.settings import LENGTHS, Settings, renamed
 from mnistgpu.storage import files, lock
 
 FILE, BEST = "tune.json", "tuned.toml"

@@ -9,12 +9,12 @@ from pathlib import Path
 from mnistgpu import backend as backends
 from mnistgpu.api import reading, studies
 from mnistgpu.api.inputs import network_of
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.errors import DataError
 from mnistgpu.pictures import answers
 from mnistgpu.reports import metrics
 from mnistgpu.runs import run_directory
 from mnistgpu.runs.counting import counted
-from mnistgpu.runs.origin import EMBEDDED
 from mnistgpu.storage import files
 
 

@@ -10,14 +10,13 @@ from typing import Any
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import check_value, flags_of
 from mnistgpu.recipes import with_preset
-from mnistgpu.settings import Settings, renamed
+from mnistgpu.settings import LENGTHS, Settings, renamed
 from mnistgpu.storage import files
 from mnistgpu.storage.named_values import line_of, parsed
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
 # what a settings.json holds besides the settings
 BESIDE = ("data", "data_path", "data_digest", "events")
-LENGTHS = {"iterations", "epochs"}  # one of them says how long a run is
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -56,8 +55,8 @@ def merged(path: Path, deform: str | None, flags: Mapping[str, Any]) -> tuple[di
     """The settings of a file with those of flags, which win, and a line that says which did."""
     from_file, from_flags = read(path), with_preset(deform, flags)
     lengths = {}  # an --iterations replaces the file's epochs, and an --epochs its iterations
-    if not LENGTHS.isdisjoint(from_flags):
-        lengths = {name: from_file.pop(name) for name in LENGTHS & set(from_file)}
+    if any(name in from_flags for name in LENGTHS):
+        lengths = {name: from_file.pop(name) for name in LENGTHS if name in from_file}
     won = [
         f"{said(name, value)} instead of {said(name, from_file[name])}"
         for name, value in from_flags.items()
@@ -65,7 +64,8 @@ def merged(path: Path, deform: str | None, flags: Mapping[str, Any]) -> tuple[di
     ]
     won += [
         f"{said(name, from_flags[name])} instead of {said(other, length)}"
-        for name in LENGTHS & set(from_flags)
+        for name in LENGTHS
+        if name in from_flags
         for other, length in lengths.items()
         if length is not None and (name, from_flags[name]) != (other, length)
     ]

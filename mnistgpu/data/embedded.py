@@ -9,6 +9,7 @@ import numpy as np
 
 from mnistgpu.data import idx
 from mnistgpu.data.digits import Digits, read_only
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.data.streams import Source
 from mnistgpu.errors import DataError
 
@@ -35,7 +36,7 @@ def read(part: str) -> Digits:
     check(labels_file, labels)
     count, height, width = images.shape
     rows = read_only(images.reshape(count, height * width))
-    return Digits(rows, read_only(labels), f"embedded MNIST, {part}", (height, width))
+    return Digits(rows, read_only(labels), f"{EMBEDDED}, {part}", (height, width))
 
 
 def check(source: Source, array: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mnistgpu.data import embedded, finding, shapes
 from mnistgpu.data import made as made_data
 from mnistgpu.data.digits import Alike, Dataset, Digits, as_digits
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.data.raw import Raw
 from mnistgpu.errors import DataError, ShapeError, UsageError, printable
 
@@ -31,7 +32,7 @@ def load(path: str | os.PathLike[str] | None = None, orientation: str = "by-name
     if path is None:
         with ThreadPoolExecutor(2) as pool:  # unpacking and hashing release Python's lock
             parts = list(pool.map(embedded.read, ("train", "test")))
-        return Dataset(parts[0], parts[1], "embedded MNIST", orientation=orientation)
+        return Dataset(parts[0], parts[1], EMBEDDED, orientation=orientation)
     if made_data.is_made(path):
         if orientation == "transposed":
             raise UsageError(f"orientation: {path} has been made upright; leave it out")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+EMBEDDED = "embedded MNIST"  # the source of the set that comes with the package
 ORIENTATIONS = ("by-name", "upright", "transposed")  # how a file stores its images
 PARTS = {
     "train": ("train", "training", "tr"),

@@ -12,11 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.errors import printable
 from mnistgpu.knobs import flags_of
 from mnistgpu.models.committee import Committee
 from mnistgpu.models.model import Model
-from mnistgpu.runs.origin import ARRAYS, EMBEDDED, UNSAVED, WITH_DIGEST
+from mnistgpu.runs.origin import ARRAYS, UNSAVED, WITH_DIGEST
 from mnistgpu.settings import Settings, from_dict
 from mnistgpu.storage.terminal import quoted
 

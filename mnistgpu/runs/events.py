@@ -16,10 +16,9 @@ from typing import Any
 from mnistgpu.engine.batches import UNSHIFTED, Shift
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.knobs import flags_of
-from mnistgpu.settings import Settings, renamed
+from mnistgpu.settings import LENGTHS, Settings, renamed
 
 KNOBS = {knob.name: knob for knob in fields(Settings)}
-LENGTHS = ("iterations", "epochs")
 CHANGEABLE = (
     "learning_rate",
     "momentum",

@@ -11,11 +11,11 @@ from typing import Any
 
 from mnistgpu import data
 from mnistgpu.data import Dataset, Digits, finding
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.errors import DataError
 from mnistgpu.settings import Settings
 from mnistgpu.storage import files
 
-EMBEDDED = "embedded MNIST"  # the source of `data.load()`
 ARRAYS = "arrays"  # what the settings say of images without labels that were no path
 UNSAVED = "not saved"  # and of a teacher without a file
 WITH_DIGEST = re.compile(r"(.*) \(digest ([0-9a-f]{12}(?:-[0-9a-f]{12})*)\)", re.DOTALL)  # teacher

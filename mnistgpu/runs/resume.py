@@ -14,9 +14,9 @@ from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import flags_of
 from mnistgpu.runs.checkpoint import START, Checkpoint, machine
-from mnistgpu.runs.events import LENGTHS, Events
+from mnistgpu.runs.events import Events
 from mnistgpu.runs.history import Progress
-from mnistgpu.settings import Settings
+from mnistgpu.settings import LENGTHS, Settings
 
 
 def workers(saved: Checkpoint | None, backend: Backend, ranks: int | None) -> int | None:

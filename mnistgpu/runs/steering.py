@@ -18,7 +18,6 @@ from mnistgpu.maths.optimizers import OPTIMIZERS
 from mnistgpu.runs.events import (
     CHANGEABLE,
     KNOBS,
-    LENGTHS,
     MOST,
     SPREAD,
     check_change,
@@ -27,7 +26,7 @@ from mnistgpu.runs.events import (
     shown,
 )
 from mnistgpu.runs.steered import ENDED_EARLY, Moment, Steered
-from mnistgpu.settings import Settings
+from mnistgpu.settings import LENGTHS, Settings
 
 SLOWEST, FASTEST = 0.01, 1000  # steps a second of slow motion
 

@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from mnistgpu import data
 from mnistgpu.data import Dataset
+from mnistgpu.data.naming import EMBEDDED
 from mnistgpu.errors import MnistGpuError
 from mnistgpu.recipes import RECIPES
-from mnistgpu.runs.origin import EMBEDDED
 from mnistgpu.runs.stop import Stop
 from mnistgpu.web import actions, controls, experiments, lab_view, server
 from mnistgpu.web.at_hand import MOST_PHOTO, AtHand

@@ -10,7 +10,7 @@ from typing import Any
 from mnistgpu.errors import DataError, UsageError, did_you_mean
 from mnistgpu.recipes import settings_of
 from mnistgpu.runs import twists
-from mnistgpu.settings import renamed
+from mnistgpu.settings import LENGTHS, renamed
 from mnistgpu.storage import files
 from mnistgpu.web.experiments import claims, words
 from mnistgpu.web.experiments.experiment import Experiment, Run, Shown
@@ -54,7 +54,6 @@ NOT_HERE = {
     "freeze": "an experiment begins with first weights",
     "graph": "an experiment runs on every machine",
 }
-LENGTHS = {"iterations", "epochs"}
 
 
 def read(path: Path | str, language: str = "en") -> Experiment:
@@ -206,7 +205,7 @@ def run_of(file: File, name: str, given: Any, common: Mapping[str, Any], images:
     images = images_in(file, own, images, table)
     own.pop("images", None)
     further = settings_in(file, own, table)
-    if LENGTHS & set(further):
+    if any(name in further for name in LENGTHS):
         together = {key: value for key, value in together.items() if key not in LENGTHS}
     try:
         settings = settings_of(changes={**together, **further, "validation": 0})

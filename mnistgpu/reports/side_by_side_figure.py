@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mnistgpu.data import Digits
 from mnistgpu.reports import page
 from mnistgpu.reports.page import BLUE, COLUMN, GREY, LEFT, RIGHT, VERMILLION
+from mnistgpu.reports.side_by_side import SideBySide
 from mnistgpu.runs.history import Row
 
 if TYPE_CHECKING:
@@ -25,14 +24,14 @@ def figure(
     histories: Sequence[Sequence[Row]],
     names: Sequence[str],
     digits: Digits,
-    answers: Sequence[np.ndarray],
+    both: SideBySide,
     classes: Sequence[str | int],
 ) -> Figure:
     """Curves of two runs in one figure, and the first images that they answer differently.
 
-    answers: of each network, (N,) numbers of classes for the digits. names: of the networks.
+    both: the networks' answers to the digits, as numbers of classes. names: of the networks.
     """
-    differ = np.flatnonzero(answers[0] != answers[1])
+    differ = both.different
     shown = differ[:SHOWN]
     rows = -(-len(shown) // PER_ROW)
     with page.styled():
@@ -44,7 +43,7 @@ def figure(
             ax = page.panel(drawn, left, 0.1, COLUMN, CURVES - 0.5, title)
             curves(ax, histories, names, name)
         top = CURVES + 0.35
-        count = f"{len(differ):,} of {len(answers[0]):,}"
+        count = f"{len(differ):,} of {len(both.labels):,}"
         page.write(drawn, LEFT, top, f"Answered differently: {count}", size=10.5, weight="bold")
         for i, index in enumerate(shown.tolist()):
             row, column = divmod(i, PER_ROW)
@@ -52,13 +51,11 @@ def figure(
             ax = page.panel(drawn, left, below, 0.66, 0.66, "")
             ax.imshow(digits.images[index].reshape(digits.image_shape), cmap="gray_r")
             ax.set(xticks=[], yticks=[])
-            said = [classes[int(each[index])] for each in answers]
+            said = [classes[each] for each in both.answers[:, index].tolist()]
             for place, (word, colour) in enumerate(zip(said, COLOURS, strict=True)):
                 page.write(drawn, left + 0.3 * place, below + 1.0, str(word)[:5], color=colour)
-            if digits.labels is not None:
-                true = classes[int(np.asarray(digits.labels)[index])]
-                look = {"color": GREY, "ha": "right"}
-                page.write(drawn, left + 0.66, below + 1.0, f"({str(true)[:5]})", **look)
+            true, look = classes[int(both.labels[index])], {"color": GREY, "ha": "right"}
+            page.write(drawn, left + 0.66, below + 1.0, f"({str(true)[:5]})", **look)
     return drawn
 
 
