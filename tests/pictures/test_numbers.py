@@ -205,8 +205,11 @@ def test_a_wide_digit_is_not_cut_into_fragments():
     def believe(found):
         return np.full(len(found), 0.9)
 
-    two, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
-    assert len(two) == 1
+    for price in (1.0, 0.5):
+        two, _ = numbers.digits_of_line(
+            [piece(ink)], 100.0, believe, lambda ink: np.zeros(1), price
+        )
+        assert len(two) == 1
     pair = np.zeros((100, 148), np.uint8)  # two rings that touch are cut where they do
     for middle in (36, 111):
         cv2.ellipse(pair, (middle, 50), (32, 44), 0, 0, 360, 255, 10)
@@ -293,7 +296,7 @@ def test_a_sliver_that_a_cut_left_does_not_make_a_digit_smaller():
 
 def test_the_end_of_a_long_bar_is_no_digit():
     """Prepared alone it fills the image, and a network may take it for some digit."""
-    ink = np.zeros((100, 145), np.uint8)
+    ink = np.zeros((100, 150), np.uint8)
     ink[:, 8:60] = 255
     ink[:14, 60:] = 255
 
@@ -301,7 +304,7 @@ def test_the_end_of_a_long_bar_is_no_digit():
         return np.full(len(found), 0.9)
 
     one, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
-    assert [each.ink.shape for each in one] == [(100, 137)]
+    assert [each.ink.shape for each in one] == [(100, 142)]
 
 
 @pytest.mark.parametrize(("whole", "digits"), [(0.9, 1), (0.3, 1), (0.05, 2)])
