@@ -21,6 +21,7 @@ LOOKS = ((13, 18), (5, 18), (5, 9))
 LEAST = 0.03  # a sheet's least share of the picture
 CONVEX = 0.92  # its least share of its own convex hull
 BITTEN = 0.75  # the same of a bright sheet with four sides, for writing near its edge
+WHOLE = 0.95  # the same where the writing has the table's colour, as between a bold digit's strokes
 BENT = 0.015  # of the outline: how far a straight side may be bent
 SQUARE = 0.96  # the least share of a quadrilateral that a sheet with round corners fills
 MOST_CORNERS = 6  # of a sheet, one or two of whose corners the picture's edge cuts
@@ -163,8 +164,12 @@ def hull_if_sheet(
     framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.erode(framed, square, iterations=edge)[1:-1, 1:-1] > 0
     unlike = np.abs(small.astype(np.int16) - local_paper(smooth, region)).max(axis=2)
-    written = int(np.count_nonzero((unlike > WRITTEN) & inside))
+    marks = (unlike > WRITTEN) & inside
+    written = int(np.count_nonzero(marks))
     if not max(8, 0.001 * area) <= written <= MOST_WRITTEN * area:
+        return None
+    alike = np.max(np.abs(np.median(small[marks], axis=0) - beside)) < UNLIKE
+    if alike and int(own.sum()) < WHOLE * area:
         return None
     if is_shade(paper, beside) and goes_on(small, inside, cv2.dilate(solid, square, iterations=4)):
         return None

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from helpers.pictures import drawing
+from helpers.pictures import HAND, drawing
 from made_pictures import camera, tuning
+from PIL import Image
 
 from mnistgpu.pictures import images, sheet
 
@@ -182,6 +183,22 @@ def test_a_bold_0_is_no_sheet_for_its_four_sides(aslant, thick):
         corners = [(left + aslant, top), (right + aslant, top), (right, below), (left, below)]
         cv2.fillConvexPoly(levels, np.array(corners), colour)
     assert sheet.outline_of(levels) is None
+
+
+@pytest.mark.parametrize(("paper", "pen"), [(0, 128), (0, 60), (60, 180), (255, 90), (128, 0)])
+@pytest.mark.parametrize("margin", [0, 2])
+def test_no_digit_is_a_sheet_whatever_its_pen(paper, pen, margin):
+    """A bold stroke is a region of one colour, and what it encloses has that of what is around."""
+    taken = []
+    for digit in HAND:
+        for width in (0.07, 0.09, 0.12, 0.18):
+            side = 100 + 16 * digit
+            ink = Image.fromarray(drawing(digit, 420, width)).resize((side, side))
+            share = np.pad(np.asarray(ink) / 255.0, ((0, margin), (margin, 0)))
+            levels = np.round(paper + share * (pen - paper)).astype(np.uint8)
+            if sheet.outline_of(levels) is not None:
+                taken.append((digit, width))
+    assert taken == []
 
 
 @pytest.mark.parametrize("width", [0.06, 0.1, 0.15])
