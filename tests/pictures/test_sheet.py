@@ -110,6 +110,15 @@ def test_a_round_spot_is_no_sheet():
     assert sheet.outline_of(spot) is None
 
 
+@pytest.mark.parametrize("size", [(180, 180), (150, 190)])
+def test_a_round_plate_is_no_sheet(size):
+    """It is bright, and the four lines along its sides hold less than it does."""
+    levels = np.full((480, 640), 70, np.uint8)
+    cv2.ellipse(levels, (320, 240), size, 20, 0, 360, 230, -1)
+    levels[170:310, 250:390] -= np.uint8(200) * (drawing(3, 140) > 127)
+    assert sheet.outline_of(levels) is None
+
+
 @pytest.mark.parametrize("place", [(60, 110), (4, 150), (100, 215)])
 @pytest.mark.parametrize("width", [0.04, 0.12])
 def test_a_small_note_with_writing_near_its_edge(place, width, shipped):
