@@ -200,8 +200,8 @@ def test_no_digit_is_a_sheet_whatever_its_pen(paper, pen, margin):
     """A bold stroke is a region of one colour, and what it encloses has that of what is around."""
     taken = []
     for digit in HAND:
-        for width in (0.07, 0.09, 0.12, 0.18):
-            side = 100 + 16 * digit
+        for width in (0.07, 0.09, 0.12, 0.175):
+            side = 107 + 10 * digit
             ink = Image.fromarray(drawing(digit, 420, width)).resize((side, side))
             share = np.pad(np.asarray(ink) / 255.0, ((0, margin), (margin, 0)))
             levels = np.round(paper + share * (pen - paper)).astype(np.uint8)
