@@ -55,7 +55,7 @@ def sheets(axes) -> None:
     paper = sheet.find(levels)
     show(axes[0], levels, "found: its four sides")
     axes[0].add_patch(Polygon(paper.outline, fill=False, edgecolor="tab:blue", linewidth=1.5))
-    show(axes[1], cv2.medianBlur(small, sheet.THIN), "a small copy without thin strokes")
+    show(axes[1], cv2.medianBlur(small, sheet.LOOKS[0][0]), "a small copy without thin strokes")
     show(axes[2], paper.levels, "put straight")
 
 

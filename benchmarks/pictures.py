@@ -28,14 +28,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--half", choices=("judging", "tuning"), default="judging")
     parser.add_argument("--count", type=int, default=40, help="pictures of each scene")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--first", type=int, help="the first seed; 100, or 0 for the tuning half")
     parser.add_argument("--scene", action="append", choices=tuple(SCENES), help="this one alone")
     parser.add_argument("--model", default="shipped")
     parser.add_argument("--show", type=Path, help="write the pictures not read right to a folder")
     parser.add_argument("--thresholds", action="store_true", help="what each energy refuses")
     given = parser.parse_args()
     half = (judging if given.half == "judging" else tuning).half()
-    trained, seeds = network_of(given.model), range(given.first, given.first + given.count)
+    trained, first = network_of(given.model), given.first
+    if first is None:
+        first = measure.JUDGED.start if given.half == "judging" else 0
+    seeds = range(first, first + given.count)
     if given.thresholds:
         print(measure.thresholds(trained, half))
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SURE, UNSURE, NO_DIGIT = "sure", "unsure", "not a digit"
 DOUBT = 0.7  # a digit less probable than this is unsure
-NEARLY = 0.3  # of energy below the threshold: there an image begins to be unlike a digit
+NEARLY = 0.7  # of energy below the threshold: there an image begins to be unlike a digit
 BELIEVED = 0.02  # the most that an image unlike the training's counts when numbers are cut
 
 

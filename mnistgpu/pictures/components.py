@@ -135,16 +135,16 @@ def lines_of(groups: list[np.ndarray], boxes: np.ndarray) -> list[list[np.ndarra
         for group in groups
     ]
     digits.sort(key=lambda digit: digit.left)
-    least = SMALL * max((size_of(digit) for digit in digits), default=0)
+    least = SMALL * max((high_of(digit) for digit in digits), default=0)
     lines: list[list[Digit]] = []
-    for digit in (digit for digit in digits if size_of(digit) >= least):
+    for digit in (digit for digit in digits if high_of(digit) >= least):
         shares = [beside(line[-1], digit) for line in lines]
         if max(shares, default=0.0) >= BESIDE:
             lines[int(np.argmax(shares))].append(digit)
         else:
             lines.append([digit])
     alone = []
-    for dot in (digit for digit in digits if size_of(digit) < least):
+    for dot in (digit for digit in digits if high_of(digit) < least):
         away = [distance_of(dot, line) for line in lines]
         if min(away, default=np.inf) <= STRAY:
             lines[int(np.argmin(away))].append(dot)
@@ -156,9 +156,9 @@ def lines_of(groups: list[np.ndarray], boxes: np.ndarray) -> list[list[np.ndarra
     return [[digit.parts for digit in line] for line in ordered]
 
 
-def size_of(digit: Digit) -> int:
-    """The longer side of a digit's box."""
-    return max(digit.below - digit.top, digit.right - digit.left)
+def high_of(digit: Digit) -> int:
+    """The height of a digit's box."""
+    return digit.below - digit.top
 
 
 def distance_of(dot: Digit, line: list[Digit]) -> float:

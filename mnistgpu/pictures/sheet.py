@@ -3,7 +3,9 @@
 A sheet is a region of one colour with straight or rounded edges, with something written on it, and
 with another colour around it. The picture is looked at in a small copy without its thin strokes.
 There the sheet and the table are smooth, and between them the colour changes at once. Light and
-shadows change slowly.
+shadows change slowly. Bold writing near the sheet's edge becomes one with the table there, and a
+table may be nearly as bright as the sheet: so the copy is looked at again with more of its strokes,
+and with smaller changes, for sheets that are bright and have four sides in the picture.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 SMALL_COPY = 256  # longest side, in pixels, of the copy on which the sheet is searched for
-THIN = 13  # pixels of the copy: strokes thinner than half of it are taken out by a median
-STEP = 18  # levels between neighbouring pixels: more is an edge of the sheet, less is light
+# for each look the size in pixels of the median, which takes out strokes thinner than half of it,
+# and the levels between neighbouring pixels: more is an edge of the sheet, less is light
+LOOKS = ((13, 18), (5, 18), (5, 9))
 LEAST = 0.03  # a sheet's least share of the picture
 CONVEX = 0.92  # its least share of its own convex hull
-BITTEN = 0.7  # the same of a bright sheet with four straight sides and writing near its edge
-SEEN = 0.7  # of the hull's outline, at least, is then an edge of the region
+BITTEN = 0.75  # the same of a bright sheet with four sides, for writing near its edge
+WHOLE = 0.97  # the same where the writing has the table's colour, as between a bold digit's strokes
 BENT = 0.015  # of the outline: how far a straight side may be bent
 SQUARE = 0.96  # the least share of a quadrilateral that a sheet with round corners fills
 MOST_CORNERS = 6  # of a sheet, one or two of whose corners the picture's edge cuts
@@ -73,18 +76,21 @@ def outline_of(levels: np.ndarray) -> np.ndarray | None:
     small = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
     if small.ndim == 2:
         small = np.repeat(small[:, :, None], 3, axis=2)
-    smooth = cv2.medianBlur(np.ascontiguousarray(small), THIN)
-    steps = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(axis=2)
-    flat = (steps <= STEP).astype(np.uint8)
-    count, names, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
-    largest = np.argsort(-stats[1:count, cv2.CC_STAT_AREA]) + 1
-    hulls = [
-        hull
-        for name in largest[:8]
-        if (hull := hull_if_sheet((names == name).astype(np.uint8), small, smooth)) is not None
-    ]
+    hulls: list[np.ndarray] = []
+    for thin, step in LOOKS:
+        smooth = cv2.medianBlur(np.ascontiguousarray(small), thin)
+        steps = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).max(axis=2)
+        flat = (steps <= step).astype(np.uint8)
+        count, names, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
+        largest = np.argsort(-stats[1:count, cv2.CC_STAT_AREA]) + 1
+        for name in largest[:8]:
+            region = (names == name).astype(np.uint8)
+            hull = hull_if_sheet(region, small, smooth, strict=thin < LOOKS[0][0])
+            if hull is not None:
+                hulls.append(hull)
     if not hulls:
         return None
+    hulls.sort(key=cv2.contourArea, reverse=True)
     # the outermost pixels of the copy are the edge of the picture
     hull, ends = likeliest(hulls, size), np.array(size) - 1
     hull = np.where(hull <= 2, 0, np.where(hull >= ends - 2, ends, hull))
@@ -116,10 +122,13 @@ def is_at_edge(hull: np.ndarray, size: tuple[int, ...]) -> bool:
     return bool((hull <= 1).any() or (hull >= np.array(size) - 2).any())
 
 
-def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> np.ndarray | None:
+def hull_if_sheet(
+    region: np.ndarray, small: np.ndarray, smooth: np.ndarray, strict: bool
+) -> np.ndarray | None:
     """The convex hull (n, 2) of a region (h, w) of 0 and 1, if it may be a sheet; otherwise None.
 
-    small, smooth (h, w, 3): the picture, and the picture without thin strokes.
+    small, smooth (h, w, 3): the picture, and the picture without thin strokes. strict: whether it
+    must be brighter than what is around it, and have four sides in the picture.
     """
     import cv2
 
@@ -130,14 +139,13 @@ def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> 
     hull: np.ndarray = cv2.convexHull(contour)[:, 0]
     solid = cv2.fillConvexPoly(np.zeros_like(region), hull, 1)
     area = int(solid.sum())
-    if not LEAST * region.size <= area <= 0.985 * region.size or not has_straight_sides(hull):
+    at_edge = is_at_edge(hull, region.shape[::-1])
+    if not LEAST * region.size <= area <= 0.985 * region.size:
+        return None
+    if not (has_four_sides(hull) and not at_edge if strict else has_straight_sides(hull)):
         return None
     own = cv2.drawContours(np.zeros_like(region), [contour], -1, 1, -1)
-    bitten = int(own.sum()) < CONVEX * area
-    if bitten and not (int(own.sum()) >= BITTEN * area and has_four_sides(hull)):
-        return None
-    at_edge = is_at_edge(hull, region.shape[::-1])
-    if bitten and (at_edge or seen(contour, hull) < SEEN):
+    if int(own.sum()) < (BITTEN if strict else CONVEX) * area:
         return None
     if at_edge:
         solid = own
@@ -146,8 +154,11 @@ def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> 
         return None
     paper = np.median(smooth[region > 0], axis=0)
     beside = np.median(smooth[around > 0], axis=0)
-    if np.max(np.abs(paper - beside)) < UNLIKE or (bitten and paper.sum() < beside.sum()):
+    if np.max(np.abs(paper - beside)) < UNLIKE or (strict and paper.sum() < beside.sum()):
         return None
+    beyond = smooth[cv2.dilate(solid, square, iterations=12) == 0]
+    if strict and len(beyond) and np.max(np.abs(paper - np.median(beyond, axis=0))) < UNLIKE:
+        return None  # what a stroke or a box encloses
     # what is written lies well inside: a dark edge of the sheet is not writing
     edge = max(3, round(0.04 * np.sqrt(area)))
     framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
@@ -157,8 +168,9 @@ def hull_if_sheet(region: np.ndarray, small: np.ndarray, smooth: np.ndarray) -> 
     written = int(np.count_nonzero(marks))
     if not max(8, 0.001 * area) <= written <= MOST_WRITTEN * area:
         return None
-    if bitten and np.max(np.abs(np.median(small[marks], axis=0) - beside)) < UNLIKE:
-        return None  # a bold digit, between whose strokes is what is around it
+    alike = np.max(np.abs(np.median(small[marks], axis=0) - beside)) < UNLIKE
+    if alike and int(own.sum()) < WHOLE * area:
+        return None
     if is_shade(paper, beside) and goes_on(small, inside, cv2.dilate(solid, square, iterations=4)):
         return None
     return hull
@@ -172,7 +184,11 @@ def is_shade(paper: np.ndarray, beside: np.ndarray) -> bool:
 
 
 def goes_on(small: np.ndarray, inside: np.ndarray, sheet: np.ndarray) -> bool:
-    """Whether a picture (h, w, 3) has ink outside a sheet (h, w), too, about as dark as inside."""
+    """Whether a picture (h, w, 3) has ink outside a sheet (h, w), too, about as dark as inside.
+
+    A table's grain is no ink: much of the table is nearly as dark as its darkest spots. So is much
+    of a shadow that goes on at the picture's edge.
+    """
     import cv2
 
     grey = small.mean(axis=2).astype(np.float32)
@@ -181,28 +197,18 @@ def goes_on(small: np.ndarray, inside: np.ndarray, sheet: np.ndarray) -> bool:
     outside = sheet == 0
     if not outside.any() or not inside.any():
         return False
-    return bool(np.quantile(ink[outside], 0.998) > 0.75 * np.quantile(ink[inside], 0.998))
-
-
-def seen(contour: np.ndarray, hull: np.ndarray) -> float:
-    """The share of a convex outline (n, 2) that is near the contour (m, 1, 2) of its region."""
-    import cv2
-
-    edge = np.zeros((contour.max(axis=(0, 1)) + 2)[::-1], np.uint8)
-    cv2.polylines(edge, [hull], True, 1)
-    near = cv2.drawContours(np.zeros_like(edge), [contour], -1, 1, 3)
-    return float(np.mean(near[edge > 0]))
+    darkest = np.quantile(ink[outside], 0.998)
+    if not is_at_edge(np.argwhere(sheet), sheet.shape):
+        darkest -= np.quantile(ink[outside], 0.95)
+    return bool(darkest > 0.75 * np.quantile(ink[inside], 0.998))
 
 
 def has_straight_sides(hull: np.ndarray) -> bool:
-    """Whether a convex outline (n, 2) has few corners, unlike a bold 0 or 8.
-
-    The corners of a small sheet are round in the copy: then its four sides decide.
-    """
+    """Whether a convex outline (n, 2) has few corners, unlike a bold 0 or 8."""
     import cv2
 
     corners = cv2.approxPolyDP(hull, BENT * cv2.arcLength(hull, True), True)
-    return len(corners) <= MOST_CORNERS or has_four_sides(hull)
+    return len(corners) <= MOST_CORNERS
 
 
 def has_four_sides(hull: np.ndarray) -> bool:

@@ -1,43 +1,45 @@
 """The judging half of the made pictures is read as well as docs/pictures.md says."""
 
+import os
+
 import numpy as np
 import pytest
 from made_pictures import judging, measure, tuning
 from made_pictures.half import NOTHING
 from made_pictures.scenes import SCENES, made
 
-COUNT = 20  # pictures of each scene
-LEAST = {  # of them that are read right: those of docs/pictures.md, less two for other roundings
-    "paper that fills the picture": 17,
-    "the same in a shadow": 17,
-    "drawing without noise": 18,
-    "MNIST as it is": 18,
-    "MNIST without its margin": 17,
-    "sheet, table on all sides": 18,
-    "sheet, table on some sides": 17,
-    "note on a table": 15,
-    "squared paper": 16,
-    "squared paper in a shadow": 18,
-    "lined paper": 18,
-    "lined paper in a shadow": 18,
-    "lined paper on a table": 17,
-    "dotted paper": 18,
-    "dotted paper in a shadow": 18,
-    "digit in a box": 18,
-    "form fields, postcode": 15,
-    "underlined digit": 17,
-    "row of 3 to 10 digits": 16,
-    "row, some touch": 12,
-    "dates and decimals": 15,
-    "two that touch, without --many": 18,
-    "whiteboard and its frame": 17,
-    "chalkboard and its frame": 18,
-    "gaps in the stroke": 18,
-    "seven segments": 10,
-    "dot matrix": 18,
-    "letter": 17,
-    "scribble": 17,
-    "turned by a quarter": 18,
+COUNT = int(os.environ.get("MNISTGPU_PICTURES", "20"))  # of each scene; at most 40
+WRONG = {  # the most of the first 20, and of all 40, not read right: two more than docs/pictures.md
+    "paper that fills the picture": (2, 2),
+    "the same in a shadow": (2, 4),
+    "drawing without noise": (4, 4),
+    "MNIST as it is": (3, 3),
+    "MNIST without its margin": (2, 2),
+    "sheet, table on all sides": (3, 4),
+    "sheet, table on some sides": (4, 4),
+    "note on a table": (2, 5),
+    "squared paper": (3, 4),
+    "squared paper in a shadow": (2, 2),
+    "lined paper": (4, 4),
+    "lined paper in a shadow": (4, 5),
+    "lined paper on a table": (2, 3),
+    "dotted paper": (2, 2),
+    "dotted paper in a shadow": (6, 6),
+    "digit in a box": (3, 3),
+    "form fields, postcode": (2, 3),
+    "underlined digit": (3, 3),
+    "row of 3 to 10 digits": (3, 4),
+    "row, some touch": (5, 9),
+    "dates and decimals": (3, 3),
+    "two that touch, without --many": (2, 2),
+    "whiteboard and its frame": (3, 3),
+    "chalkboard and its frame": (3, 3),
+    "gaps in the stroke": (3, 4),
+    "seven segments": (7, 17),
+    "dot matrix": (2, 2),
+    "letter": (6, 7),
+    "scribble": (4, 4),
+    "turned by a quarter": (3, 3),
 }
 DEBIAN = ("Breip", "ComicNeue", "Carlito", "Rufscript", "Andika")
 
@@ -81,6 +83,7 @@ def test_answers_are_counted():
 def test_the_judging_half(scene, shipped):
     if not has_fonts():
         pytest.skip("the fonts of Debian that CONTRIBUTING.md names are missing")
-    tally = measure.scene_tally(shipped, scene, judging.half(), range(COUNT))
+    tally = measure.scene_tally(shipped, scene, judging.half(), measure.JUDGED[:COUNT])
     print(scene, tally)
-    assert tally.right >= LEAST[scene], tally
+    wrong = tally.count - tally.right
+    assert wrong <= WRONG[scene][COUNT > 20], tally

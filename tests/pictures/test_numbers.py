@@ -49,6 +49,41 @@ def test_a_cut_goes_between_two_digits_that_touch():
     assert all(each.cut >= numbers.CUT for each in pieces[1:])
 
 
+def holes(mask):
+    """How many places ink encloses."""
+    count, _ = cv2.connectedComponents((~np.pad(mask, 1)).astype(np.uint8), connectivity=4)
+    return count - 2
+
+
+@pytest.mark.parametrize("thick", [3, 4, 6])
+@pytest.mark.parametrize("lean", [0.0, 0.2])
+def test_a_cut_between_rings_that_touch_leaves_both_whole(thick, lean):
+    """To cut one of them open crosses less ink, in two places, than where their walls touch."""
+    page = np.zeros((48, 90), np.uint8)
+    for middle in (26, 26 + 31 + thick):
+        cv2.ellipse(page, (middle, 24), (16, 20), 0, 0, 360, 1, thick)
+    shear = np.array([[1.0, -lean, 24 * lean], [0.0, 1.0, 0.0]])
+    mask = cv2.warpAffine(page * 255, shear, page.shape[::-1]) > 100
+    assert holes(mask) == 2
+    paths, _ = numbers.seams(mask)
+    sides = [np.arange(mask.shape[1]) < path[:, None] for path in paths]
+    assert any(holes(mask & side) == holes(mask & ~side) == 1 for side in sides)
+
+
+def test_cuts_that_divide_the_ink_in_the_same_way_are_one():
+    """A path may take any way through a wide blank."""
+    mask = np.zeros((48, 120), bool)
+    mask[4:44, 5:25], mask[4:44, 95:115], mask[20:24, 25:95] = True, True, True
+    paths, _ = numbers.seams(mask)
+    bar = paths.mean(axis=1)[(paths.mean(axis=1) > 26) & (paths.mean(axis=1) < 94)]
+    least = numbers.LEAST_INK * numbers.ROWS**2 / 4  # columns of the bar
+    assert len(bar) >= 1
+    assert np.all(np.diff(bar) >= least)
+    for path in paths:
+        assert (mask & (np.arange(120) < path[:, None])).any()
+        assert (mask & (np.arange(120) >= path[:, None])).any()
+
+
 def test_a_narrow_part_is_not_cut():
     assert len(numbers.cut(piece(cropped(1)), 160.0)) == 1
 
@@ -170,14 +205,17 @@ def test_a_wide_digit_is_not_cut_into_fragments():
     def believe(found):
         return np.full(len(found), 0.9)
 
-    two, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
-    assert len(two) == 1
-    pair = np.zeros((100, 145), np.uint8)  # two rings that touch are cut
-    for middle in (36, 108):
+    for price in (1.0, 0.5):
+        two, _ = numbers.digits_of_line(
+            [piece(ink)], 100.0, believe, lambda ink: np.zeros(1), price
+        )
+        assert len(two) == 1
+    pair = np.zeros((100, 148), np.uint8)  # two rings that touch are cut where they do
+    for middle in (36, 111):
         cv2.ellipse(pair, (middle, 50), (32, 44), 0, 0, 360, 255, 10)
-    pair[48:52, 66:78] = 255
+    pair[48:52, 68:79] = 255
     two, _ = numbers.digits_of_line([piece(pair)], 100.0, believe, lambda ink: np.zeros(1))
-    assert len(two) == 2
+    assert [abs(73 - edge) < 8 for each in two for edge in each.box[1::2]] == [0, 1, 1, 0]
 
 
 def test_a_slanting_8_is_no_slash():
@@ -258,7 +296,7 @@ def test_a_sliver_that_a_cut_left_does_not_make_a_digit_smaller():
 
 def test_the_end_of_a_long_bar_is_no_digit():
     """Prepared alone it fills the image, and a network may take it for some digit."""
-    ink = np.zeros((100, 145), np.uint8)
+    ink = np.zeros((100, 150), np.uint8)
     ink[:, 8:60] = 255
     ink[:14, 60:] = 255
 
@@ -266,7 +304,7 @@ def test_the_end_of_a_long_bar_is_no_digit():
         return np.full(len(found), 0.9)
 
     one, _ = numbers.digits_of_line([piece(ink)], 100.0, believe, lambda ink: np.zeros(1))
-    assert [each.ink.shape for each in one] == [(100, 137)]
+    assert [each.ink.shape for each in one] == [(100, 142)]
 
 
 @pytest.mark.parametrize(("whole", "digits"), [(0.9, 1), (0.3, 1), (0.05, 2)])

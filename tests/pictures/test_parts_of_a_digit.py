@@ -55,7 +55,16 @@ def test_a_bar_may_lie_farther_above_than_beside():
     """Up to a quarter of the digit's size above it, but an eighth beside it."""
     long_bar = (0, 20, 8, 70)
     assert groups((30, 10, 130, 70), long_bar) == [[0, 1]]
-    assert groups((36, 10, 136, 70), long_bar) == [[1], [0]]
+    assert groups((36, 10, 136, 70), long_bar) == [[0], [1]]
+
+
+@pytest.mark.parametrize("bar", [(15, 50, 22, 100), (28, 55, 38, 95), (2, 62, 9, 104)])
+def test_a_bar_that_stands_out_is_on_the_line_of_its_digit(bar):
+    """As long as a digit is high, and beside none of the others: but lower than any digit."""
+    boxes = np.array([BODY, bar, (20, 120, 120, 170), FAR])
+    parts = components.groups_of(boxes, side_by_side=False)
+    (line,) = components.lines_of(parts, boxes)
+    assert [index for part in line for index in part] == [0, 1, 2, 3]
 
 
 def test_a_square_digit_is_centred_along_each_axis():

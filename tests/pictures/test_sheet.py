@@ -1,9 +1,11 @@
 """The sheet on a table: found, cut out and put straight; a page without one is left as it is."""
 
+import cv2
 import numpy as np
 import pytest
-from helpers.pictures import drawing
-from made_pictures import camera
+from helpers.pictures import HAND, drawing
+from made_pictures import camera, tuning
+from PIL import Image
 
 from mnistgpu.pictures import images, sheet
 
@@ -108,6 +110,15 @@ def test_a_round_spot_is_no_sheet():
     assert sheet.outline_of(spot) is None
 
 
+@pytest.mark.parametrize("size", [(180, 180), (150, 190)])
+def test_a_round_plate_is_no_sheet(size):
+    """It is bright, and the four lines along its sides hold less than it does."""
+    levels = np.full((480, 640), 70, np.uint8)
+    cv2.ellipse(levels, (320, 240), size, 20, 0, 360, 230, -1)
+    levels[170:310, 250:390] -= np.uint8(200) * (drawing(3, 140) > 127)
+    assert sheet.outline_of(levels) is None
+
+
 @pytest.mark.parametrize("place", [(60, 110), (4, 150), (100, 215)])
 @pytest.mark.parametrize("width", [0.04, 0.12])
 def test_a_small_note_with_writing_near_its_edge(place, width, shipped):
@@ -120,6 +131,83 @@ def test_a_small_note_with_writing_near_its_edge(place, width, shipped):
     found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
     assert np.abs(found - corners).max() < 0.012 * 960
     assert shipped.predict(images.find(levels).images).tolist() == [8]
+
+
+CORNERS = np.array([(60, 470), (310, 484), (296, 690), (52, 680)], float)
+
+
+def on_a_large_table(note, ground, corners=CORNERS):
+    """A small note (a `camera.Sheet`) at these corners of a table (720, 960, 3), without noise."""
+    return np.clip(camera.placed(note.colours, ground, corners), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("digit", "width"), [(1, 0.2), (6, 0.12), (0, 0.14), (5, 0.16)])
+@pytest.mark.parametrize("away", [12, 20])
+def test_bold_writing_beside_the_notes_edge(digit, width, away, shipped):
+    """In the copy a bold stroke must not become one with a dark table."""
+    note = camera.Sheet.blank(300, 400, (240, 238, 230), (30, 30, 40))
+    ink = drawing(digit, 240, width)
+    ink = ink[ink.any(axis=1)][:, ink.any(axis=0)] / np.float32(255.0)
+    note.add(ink, 300 - away - len(ink), 90)
+    levels = on_a_large_table(note, np.full((720, 960, 3), (60, 62, 70), np.float32))
+    found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
+    assert np.abs(found - CORNERS).max() < 0.012 * 960
+    assert shipped.predict(images.find(levels).images).tolist() == [digit]
+
+
+@pytest.mark.parametrize("table", [(216, 214, 208), (214, 215, 200), (208, 214, 210)])
+def test_a_table_nearly_as_bright_as_the_note(table, shipped):
+    note = camera.Sheet.blank(300, 400, (244, 242, 236), (60, 60, 140))
+    note.add(drawing(2, 170, 0.09) / np.float32(255.0), 60, 110)
+    ground = np.full((720, 960, 3), table, np.float32)
+    light = camera.corners_darker(720, 960, 0.4)[:, :, None]
+    levels = (on_a_large_table(note, ground) * light).astype(np.uint8)
+    levels = cv2.GaussianBlur(levels, (0, 0), 6.0)  # out of focus
+    found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
+    assert np.abs(found - CORNERS).max() < 0.012 * 960
+    assert shipped.predict(images.find(levels).images).tolist() == [2]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_grain_of_a_grey_table_is_no_writing(seed, shipped):
+    """Grey may be white in a shadow; what is written there would be darker than the grain."""
+    rng = np.random.default_rng(seed)
+    note = camera.Sheet.blank(300, 400, (238, 238, 236), (105, 103, 108))
+    note.add(drawing(8, 160, 0.06) / np.float32(255.0), 60, 60)
+    ground = tuning.stone(rng, 720, 960, (128, 128, 127))
+    corners = CORNERS - (0, 250)
+    levels = on_a_large_table(note, ground, corners)
+    found = sheet.corners_of(sheet.outline_of(levels), levels.shape[:2])
+    assert np.abs(found - corners).max() < 0.012 * 960
+    assert shipped.predict(images.find(levels).images).tolist() == [8]
+
+
+@pytest.mark.parametrize("aslant", [0, 40])
+@pytest.mark.parametrize("thick", [26, 40])
+def test_a_bold_0_is_no_sheet_for_its_four_sides(aslant, thick):
+    """Only paper, which is brighter than what is around it, may be so small and bare."""
+    levels = np.full((480, 640, 3), (243, 232, 170), np.uint8)
+    for inset, colour in ((0, (20, 25, 90)), (thick, (243, 232, 170))):
+        left, right, top, below = 200 + inset, 380 - inset, 90 + inset, 350 - inset
+        corners = [(left + aslant, top), (right + aslant, top), (right, below), (left, below)]
+        cv2.fillConvexPoly(levels, np.array(corners), colour)
+    assert sheet.outline_of(levels) is None
+
+
+@pytest.mark.parametrize(("paper", "pen"), [(0, 128), (0, 60), (60, 180), (255, 90), (128, 0)])
+@pytest.mark.parametrize("margin", [0, 2])
+def test_no_digit_is_a_sheet_whatever_its_pen(paper, pen, margin):
+    """A bold stroke is a region of one colour, and what it encloses has that of what is around."""
+    taken = []
+    for digit in HAND:
+        for width in (0.07, 0.09, 0.12, 0.175):
+            side = 107 + 10 * digit
+            ink = Image.fromarray(drawing(digit, 420, width)).resize((side, side))
+            share = np.pad(np.asarray(ink) / 255.0, ((0, margin), (margin, 0)))
+            levels = np.round(paper + share * (pen - paper)).astype(np.uint8)
+            if sheet.outline_of(levels) is not None:
+                taken.append((digit, width))
+    assert taken == []
 
 
 @pytest.mark.parametrize("width", [0.06, 0.1, 0.15])
