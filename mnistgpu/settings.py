@@ -33,9 +33,7 @@ PRECISIONS = {
     "bf16": "float32",
     "exact": "float64",
 }
-
 LENGTHS = ("iterations", "epochs")  # the settings of which one says how long a run is
-
 Made = TypeVar("Made")
 
 

@@ -170,7 +170,7 @@ def hull_if_sheet(
         return None
     alike = np.max(np.abs(np.median(small[marks], axis=0) - beside)) < UNLIKE
     if alike and int(own.sum()) < WHOLE * area:
-        return None
+        return None  # a bold digit: what it encloses has the colour of what is around it
     if is_shade(paper, beside) and goes_on(small, inside, cv2.dilate(solid, square, iterations=4)):
         return None
     return hull
