@@ -188,6 +188,12 @@ def begin(
     chosen = select(backend)
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
+        # what `fit` would import itself, but later, when nothing is done beside it
+        import multiprocessing.synchronize  # noqa: F401
+
+        import numpy.ma  # noqa: F401
+        import portalocker  # noqa: F401
+
         from mnistgpu.api import fitting
         from mnistgpu.commands.training import carry_out
         from mnistgpu.runs.run_directory import new_path, remove_unused

@@ -2,13 +2,15 @@
 
 import gzip
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.digit_files import check, csv_bytes, idx_bytes, npz_bytes, write_folder
+from helpers.digit_files import check, csv_bytes, npz_bytes, write_folder
 from helpers.mnist import MNIST
 
 from mnistgpu import counter_rng, data
@@ -33,9 +35,25 @@ def test_embedded_mnist_is_what_its_authors_published(mnist):
     assert mnist.train.images.mean() / 255 == pytest.approx(0.130660, abs=1e-6)
     assert mnist.train.images.std() / 255 == pytest.approx(0.308108, abs=1e-6)
     assert np.count_nonzero(mnist.train.images.max(axis=0) == 0) == 67
-    content = idx_bytes(mnist.train.images.reshape(-1, 28, 28))
-    digest = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-    assert hashlib.sha256(content).hexdigest() == digest
+
+
+def test_embedded_files_are_those_that_were_published():
+    """By the digests of data/README.md, which are those of the authors' files."""
+    table = (MNIST.parent / "README.md").read_text(encoding="utf-8")
+    published = dict(re.findall(r"^\| (\S+-ubyte) \| [\d,]+ \| ([0-9a-f]{64}) \|$", table, re.M))
+    train = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    assert published["train-images-idx3-ubyte"] == train
+    found = {
+        path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest()
+        for path in MNIST.glob("*.gz")
+    }
+    assert found == published
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_digests_that_are_known_are_those_of_the_images(mnist, part):
+    digits = getattr(mnist, part)
+    assert replace(digits).digest == digits.digest  # computed of the copy
 
 
 def test_digests_of_the_embedded_mnist_do_not_change(mnist):
@@ -54,7 +72,8 @@ def test_a_changed_embedded_file_is_refused(tmp_path, monkeypatch, few, kind):
     content[-1] ^= 1
     path.write_bytes(gzip.compress(content, 1))
     monkeypatch.setattr(embedded, "FOLDERS", (folder,))
-    with pytest.raises(DataError, match=rf"t10k-{kind}-ubyte\.gz: not MNIST .* install mnistgpu"):
+    refused = rf"t10k-{kind}-ubyte\.gz: not the MNIST .* install mnistgpu"
+    with pytest.raises(DataError, match=refused):
         data.load()
 
 
