@@ -5,9 +5,10 @@ Run:  python benchmarks/board.py measure minutes-10 --name wider -- --recipe str
 
 `measure` trains one run for each seed by `mnistgpu train` with the flags after `--`, and writes
 benchmarks/results/board.json after each seed; the same command goes on where it was stopped, also
-in the middle of a run. Nothing else may run meanwhile. Both commands write the table that
-`fill_docs.py` puts into docs/board.md. Tracks are those of `TRACKS`. Choose settings on held-out
-training images (`--validation`), and measure once: the test set is read for the board.
+in the middle of a run, and on another machine with the seeds that board.json lacks. Nothing else
+may run meanwhile. Both commands write the table that `fill_docs.py` puts into docs/board.md. Tracks
+are those of `TRACKS`. Choose settings on held-out training images (`--validation`), and measure
+once: the test set is read for the board.
 
 The tracks labels-100 and labels-1000 keep that many labels of MNIST, as many of each class, drawn
 by the seed, and give all other training images as --unlabeled. Seeds 0 to 4 are for the board;
@@ -104,9 +105,14 @@ def run(flags: list[str], seed: int, out: Path) -> dict[str, Any]:
     return found
 
 
-def check(track: Track, out: Path) -> None:
+def settings_of(out: Path) -> dict[str, Any]:
+    """The settings of a run that all seeds have in common."""
+    found: dict[str, Any] = json.loads((out / "settings.json").read_text())["settings"]
+    return {name: value for name, value in found.items() if name not in ("seed", "unlabeled")}
+
+
+def check(track: Track, settings: dict[str, Any], out: Path) -> None:
     """End the program if a run is none for its track."""
-    settings = json.loads((out / "settings.json").read_text())["settings"]
     if not track.deforms and any(settings[name] for name in DEFORMING):
         raise SystemExit(f"{out}: deforms images, which this track does not allow")
 
@@ -126,34 +132,45 @@ def measure(given: argparse.Namespace) -> None:
     seeds = given.seeds or list(range(track.seeds))
     folder = given.folder / given.track / given.name
     same_command(folder, given.flags)
+    known = json.loads(path.read_text()) if path.exists() else []
+    same = [each["track"] == given.track and each["name"] == given.name for each in known]
+    others = [each for each, is_same in zip(known, same, strict=True) if not is_same]
+    begun = known[same.index(True)] if True in same else {"seeds": []}
     figures: dict[str, list[float]] = {"accuracy": [], "seconds": []}
-    facts: dict[str, Any] = {}
     for seed in seeds:
+        if seed in begun["seeds"] and "settings" in begun and not given.keep_off:
+            place = begun["seeds"].index(seed)
+            for name, values in figures.items():
+                values.append(begun[name][place])
+            continue
         flags = list(given.flags)
         if track.labels is not None:
             flags += flags_of_labels(track.labels, seed, given.folder / "data")
         out = folder / f"seed-{seed}"
         facts = run(flags, seed, out)
-        check(track, out)
+        settings = settings_of(out)
+        check(track, settings, out)
+        if begun.get("settings", settings) != settings:
+            raise SystemExit(
+                f"{given.name}: its other seeds have other settings; choose another --name"
+            )
         figures["accuracy"].append(facts["test_accuracy"])
         figures["seconds"].append(facts["seconds"])
         print(f"seed {seed}: {facts['test_accuracy']:.4f} in {facts['seconds']:.1f} s", flush=True)
         if given.keep_off:
             continue
-        claim = {
+        begun = {
             "track": given.track,
             "name": given.name,
             "command": shlex.join(["mnistgpu", "train", *given.flags]),
             "commit": commit(),
             "date": datetime.date.today().isoformat(),
             "machine": f"{facts['device']}; numpy {facts['numpy']}",
+            "settings": settings,
             "seeds": seeds[: len(figures["seconds"])],
-            **figures,
+            **{name: list(values) for name, values in figures.items()},
         }
-        known = json.loads(path.read_text()) if path.exists() else []
-        same = [each["track"] == given.track and each["name"] == given.name for each in known]
-        known = [each for each, is_same in zip(known, same, strict=True) if not is_same]
-        path.write_text(json.dumps([*known, claim], indent=1) + "\n")
+        path.write_text(json.dumps([*others, begun], indent=1) + "\n")
     show(given)
 
 

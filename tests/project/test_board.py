@@ -71,9 +71,9 @@ def test_what_is_on_the_board_is_in_the_document():
 
 @pytest.mark.slow
 def test_a_claim_goes_on_where_it_was_stopped(small_set, tmp_path):
-    def measure(*flags, seeds=("0",), track="minutes-1"):
+    def measure(*flags, seeds=("0",), track="minutes-1", folder="runs"):
         command = [sys.executable, ROOT / "benchmarks" / "board.py", "--results", tmp_path]
-        command += ["measure", track, "--name", "tiny", "--folder", tmp_path / "runs"]
+        command += ["measure", track, "--name", "tiny", "--folder", tmp_path / folder]
         command += ["--seeds", *seeds, "--", "--data", small_set, *flags]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return processes.run([*map(str, command)], env=environment, timeout=120)
@@ -88,6 +88,13 @@ def test_a_claim_goes_on_where_it_was_stopped(small_set, tmp_path):
     assert again["seconds"][0] == found["seconds"][0]  # it was not trained again
     assert again["seeds"] == [0, 1]
     assert "tiny" in (tmp_path / "board.md").read_text()
+    done = measure(*flags, seeds=("0", "1", "2"), folder="elsewhere")  # as on another machine
+    assert not done.returncode, done.stderr
+    (again,) = json.loads((tmp_path / "board.json").read_text())
+    assert (again["seeds"], again["seconds"][0]) == ([0, 1, 2], found["seconds"][0])
+    assert [line[:7] for line in done.stdout.splitlines() if "seed " in line] == ["seed 2:"]
+    other = measure("--layers", "784-9-10", *flags[2:], seeds=("3",), folder="elsewhere-3")
+    assert "its other seeds have other settings" in other.stderr
     other = measure("--layers", "784-9-10", *flags[2:])
     assert "was begun with other flags" in other.stderr
     deformed = measure(*flags, "--shift", "2", track="pure")
