@@ -326,12 +326,17 @@ class Trainer:
     def plain(self) -> Array:
         """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
-        if self.settings.ema is None or self.taken == 0:
-            return self.engine.plain(self.theta)
-        taken = self.before + self.taken
-        theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, taken))
-        statistics = self.statistics_of(theta) if self.settings.batch_norm else []
-        return self.engine.plain(theta, statistics)
+        theta, statistics = self.theta, []
+        if self.settings.ema is not None and self.taken > 0:
+            taken = self.before + self.taken
+            theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, taken))
+            statistics = self.statistics_of(theta) if self.settings.batch_norm else []
+        plain = self.engine.plain(theta, statistics)
+        if self.frozen:  # to the bit, where averaging and centring would round
+            assert self.start is not None
+            count = network.parameter_count(self.settings.sizes[: self.settings.freeze + 1])
+            plain[:count] = self.backend.asarray(self.start[:count])
+        return plain
 
     def statistics_of(self, theta: Array) -> list[tuple[Array, Array]]:
         """Means and variances (n, 1) by normalised layer, of a network with these parameters.
