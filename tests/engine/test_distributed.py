@@ -211,6 +211,7 @@ NEEDS_ALL = ({"clip_norm": 1.0}, {"max_norm": 2.0}, {"l2": 1e-3}, {"weight_decay
     [
         ({}, PARAMETERS, True),
         ({}, PARAMETERS + 1, False),
+        ({}, divided_update.MANY, False),  # as it is, unpatched
         *((changes, 0, False) for changes in NEEDS_ALL),
     ],
 )

@@ -1,5 +1,6 @@
 """The fast gradient equals the plain one, whatever the shards and workers."""
 
+import math
 from itertools import chain
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_shards_and_workers_change_nothing_but_rounding(digits, count, workers, 
     images, labels = digits
     theta = start()
     engine = make_engine(theta, SIZES, images, labels, count, workers, shard_rows=64)
+    assert len(engine.shards) == min(workers, math.ceil(count / 64))  # none without work
     expected, expected_loss, expected_right = plain(theta, images[:count], labels[:count])
     with engine.running():
         for _ in range(2):  # the second time in used buffers
@@ -197,6 +199,17 @@ def test_blas_threads_are_given_back_after_an_exception(digits, make_engine):
             assert set(blas_threads()) == {1}
             raise ZeroDivisionError
         assert set(blas_threads()) == {3}
+
+
+@pytest.mark.parametrize(("units", "threads"), [(12, 1), (600, 3)])
+def test_blas_has_one_thread_for_small_products_and_all_for_large_ones(
+    digits, make_engine, units, threads
+):
+    images, labels = digits
+    sizes = (784, units, 10)
+    engine = make_engine(start(sizes), sizes, images, labels, 100)
+    with threadpoolctl.threadpool_limits(3, "blas"), engine.running():
+        assert set(blas_threads()) == {threads}
 
 
 def test_workers_are_refused_where_no_cpu_computes(digits):

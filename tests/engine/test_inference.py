@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mnistgpu import counter_rng, network
-from mnistgpu.engine import inference
+from mnistgpu.engine import exact_inference, inference
 from mnistgpu.maths.activations import ACTIVATIONS
 
 
@@ -38,6 +38,25 @@ def test_shards_are_answered_alike_on_every_backend(space, digits, monkeypatch):
     sizes, images = (784, 12, 10), digits[0]
     theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes)
     expected = inference.logits(theta, sizes, "relu", images)
+    together, of_shard = [], inference.of_shard
+
+    def counted(params, activation, images):
+        together.append(images.shape[0])
+        return of_shard(params, activation, images)
+
     monkeypatch.setattr(inference, "GPU_NUMBERS", 1200 * sum(sizes))
+    monkeypatch.setattr(inference, "of_shard", counted)
     found = inference.logits(space.put(theta), sizes, "relu", space.put(images))
     np.testing.assert_allclose(space.get(found), expected, rtol=1e-4, atol=1e-5)
+    on_cpu = space.xp is np
+    assert sorted(together) == ([976, 1024] if on_cpu else [800, 1200])
+
+
+@pytest.mark.parametrize("classes", [2, 10, 2**12, 2**13, 2**13 + 1, 2**14])
+def test_exact_exponentials_are_as_fine_as_their_sum_allows(classes):
+    """Of 40 bits, and of fewer where so many classes could add up to more than 53."""
+    bits = max(bits for bits in range(41) if classes * 2**bits <= 2**53)
+    shifted = -3.0 * np.random.default_rng(0).random((classes, 20))
+    E, _ = exact_inference.exponentials(shifted)
+    assert (np.ldexp(E, bits) % 1 == 0).all()
+    assert (np.ldexp(E, bits - 1) % 1 != 0).any()

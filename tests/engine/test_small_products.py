@@ -2,11 +2,13 @@
 
 import os
 import sys
+import types
 
 import numpy as np
 import pytest
 from helpers import processes
 
+from mnistgpu.engine import threads
 from mnistgpu.engine.products import precision as products
 from mnistgpu.engine.products import small
 from mnistgpu.engine.trainer import Trainer
@@ -105,6 +107,27 @@ def test_pieces_are_for_processors_that_have_the_kernels(monkeypatch):
         assert products.matmul_in("float64", np) is np.matmul
     monkeypatch.undo()
     small.pays.cache_clear()
+
+
+@pytest.mark.parametrize("own", ["numpy.libs", "numpy/.dylibs", "numpy/.libs"])
+@pytest.mark.parametrize("other", ["cv2/.dylibs", "opencv_python.libs", "scipy/.dylibs"])
+def test_the_blas_in_the_folder_of_numpy_is_its_own(monkeypatch, own, other):
+    """Wheels keep it in another folder on each system."""
+    found = [
+        {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "version": version,
+            "architecture": kernels,
+            "filepath": f"/site-packages/{folder}/libopenblas.so",
+        }
+        for folder, version, kernels in ((other, "0.3.1", "Haswell"), (own, "0.3.2", "SkylakeX"))
+    ]
+    for every in (found, found[::-1]):
+        blas = types.SimpleNamespace(info=lambda every=every: every)
+        monkeypatch.setattr(threads, "_blas", lambda blas=blas: blas)
+        assert threads.blas_name() == "openblas 0.3.2 (SkylakeX)"
+        assert threads.blas_architecture() == "SkylakeX"
 
 
 OTHERS_FIRST = """
