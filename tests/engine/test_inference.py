@@ -60,3 +60,32 @@ def test_exact_exponentials_are_as_fine_as_their_sum_allows(classes):
     E, _ = exact_inference.exponentials(shifted)
     assert (np.ldexp(E, bits) % 1 == 0).all()
     assert (np.ldexp(E, bits - 1) % 1 != 0).any()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("units", [12, 700])
+def test_exact_answers_are_the_same_in_any_order_of_terms(digits, activation, units):
+    """Pixels and hidden units in another order, and other images beside: no sum rounds."""
+    sizes, images = (784, units, 10), digits[0][:40]
+    theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes, "he", "float64")
+    expected = inference.logits(theta, sizes, activation, images, exact=True)
+    (W1, b1), (W2, b2) = network.layers(theta, sizes)
+    random = np.random.default_rng(0)
+    pixels, hidden = random.permutation(784), random.permutation(units)
+    params = [(W1[hidden][:, pixels], b1[hidden]), (W2[:, hidden], b2)]
+    found = inference.of_layers(params, activation, images[:30, pixels], exact=True)
+    np.testing.assert_array_equal(found, expected[:, :30])
+    _, Z = network.forward(
+        [*zip((W1, W2), (b1, b2), strict=True)], (images / 255).T, ACTIVATIONS[activation].value
+    )
+    np.testing.assert_allclose(expected, Z[-1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_grey_levels_are_shares_of_255_and_features_are_taken_as_they_are(space, digits, count):
+    sizes, images = (784, 12, 10), digits[0][:count]
+    theta = space.put(network.init(counter_rng.key(0, like=np.zeros(1)), sizes))
+    expected = inference.logits(theta, sizes, "relu", space.put(images))
+    features = space.put(images / np.float32(255))
+    found = inference.logits(theta, sizes, "relu", features)
+    np.testing.assert_allclose(space.get(found), space.get(expected), rtol=1e-4, atol=1e-5)

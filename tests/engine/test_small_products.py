@@ -123,7 +123,13 @@ def test_the_blas_in_the_folder_of_numpy_is_its_own(monkeypatch, own, other):
         }
         for folder, version, kernels in ((other, "0.3.1", "Haswell"), (own, "0.3.2", "SkylakeX"))
     ]
-    for every in (found, found[::-1]):
+    threads_of_compilers = {
+        "user_api": "openmp",
+        "internal_api": "openmp",
+        "version": None,
+        "filepath": "/site-packages/numpy.libs/libgomp.so",
+    }
+    for every in (found, found[::-1], [threads_of_compilers, *found]):
         blas = types.SimpleNamespace(info=lambda every=every: every)
         monkeypatch.setattr(threads, "_blas", lambda blas=blas: blas)
         assert threads.blas_name() == "openblas 0.3.2 (SkylakeX)"
