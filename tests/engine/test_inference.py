@@ -5,6 +5,7 @@ import pytest
 
 from mnistgpu import counter_rng, network
 from mnistgpu.engine import exact_inference, inference
+from mnistgpu.maths import exact_grids
 from mnistgpu.maths.activations import ACTIVATIONS
 
 
@@ -89,3 +90,16 @@ def test_grey_levels_are_shares_of_255_and_features_are_taken_as_they_are(space,
     features = space.put(images / np.float32(255))
     found = inference.logits(theta, sizes, "relu", features)
     np.testing.assert_allclose(space.get(found), space.get(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_exact_losses_are_of_30_bits(digits):
+    """So that every machine shows the same ones."""
+    Z = 20.0 * np.random.default_rng(0).normal(size=(10, 50))
+    labels = digits[1][:50]
+    losses = [exact_inference.total_loss(Z[:, [i]], labels[[i]]) for i in range(50)]
+    assert exact_inference.total_loss(Z, labels) == sum(losses)
+    in_grids = np.array(losses) / exact_grids.LOSSES_BELOW * 2.0**30
+    assert (in_grids % 1 == 0).all()
+    assert (in_grids % 2 == 1).any()
+    true = network.cross_entropy(Z, network.one_hot(labels, 10, "float64"))
+    assert sum(losses) / 50 == pytest.approx(float(true), rel=1e-6)

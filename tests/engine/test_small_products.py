@@ -2,13 +2,11 @@
 
 import os
 import sys
-import types
 
 import numpy as np
 import pytest
 from helpers import processes
 
-from mnistgpu.engine import threads
 from mnistgpu.engine.products import precision as products
 from mnistgpu.engine.products import small
 from mnistgpu.engine.trainer import Trainer
@@ -71,8 +69,19 @@ def test_every_piece_is_small_enough_and_none_is_left_out(transposed):
     assert cut > 50
 
 
-def test_products_of_the_full_batch_are_cut():
+def test_products_of_the_full_batch_are_cut(monkeypatch):
     """What pays most: W_1 X and dZ_1 X^T of 784-10-10 in shards of 1,000 images."""
+    matmul, stacks = np.matmul, []
+
+    def counted(A, B, out=None):
+        stacks.append((A.shape, B.shape))
+        return matmul(A, B, out=out)
+
+    monkeypatch.setattr(np, "matmul", counted)
+    W, X, dZ = (np.ones(shape, np.float32) for shape in ((10, 784), (1000, 784), (10, 1000)))
+    small.matmul(W, X.T, out=np.empty((10, 1000), np.float32))
+    small.matmul(dZ, X, out=np.empty((10, 784), np.float32))
+    assert stacks == [((1, 1, 10, 784), (10, 784, 100)), ((8, 10, 125), (8, 125, 784))]
     assert small.plan(10, 784, 1000, True) == ("blocks", 10, 100)
     assert small.plan(10, 1000, 784, False) == ("sum", 125, 0)
     assert small.plan(1024, 784, 256, True) == ("", 0, 0)
@@ -107,33 +116,6 @@ def test_pieces_are_for_processors_that_have_the_kernels(monkeypatch):
         assert products.matmul_in("float64", np) is np.matmul
     monkeypatch.undo()
     small.pays.cache_clear()
-
-
-@pytest.mark.parametrize("own", ["numpy.libs", "numpy/.dylibs", "numpy/.libs"])
-@pytest.mark.parametrize("other", ["cv2/.dylibs", "opencv_python.libs", "scipy/.dylibs"])
-def test_the_blas_in_the_folder_of_numpy_is_its_own(monkeypatch, own, other):
-    """Wheels keep it in another folder on each system."""
-    found = [
-        {
-            "user_api": "blas",
-            "internal_api": "openblas",
-            "version": version,
-            "architecture": kernels,
-            "filepath": f"/site-packages/{folder}/libopenblas.so",
-        }
-        for folder, version, kernels in ((other, "0.3.1", "Haswell"), (own, "0.3.2", "SkylakeX"))
-    ]
-    threads_of_compilers = {
-        "user_api": "openmp",
-        "internal_api": "openmp",
-        "version": None,
-        "filepath": "/site-packages/numpy.libs/libgomp.so",
-    }
-    for every in (found, found[::-1], [threads_of_compilers, *found]):
-        blas = types.SimpleNamespace(info=lambda every=every: every)
-        monkeypatch.setattr(threads, "_blas", lambda blas=blas: blas)
-        assert threads.blas_name() == "openblas 0.3.2 (SkylakeX)"
-        assert threads.blas_architecture() == "SkylakeX"
 
 
 OTHERS_FIRST = """

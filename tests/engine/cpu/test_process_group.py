@@ -92,7 +92,7 @@ def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path)
 
     monkeypatch.setattr(os, "sched_setaffinity", moving)
     monkeypatch.setattr(processes, "PAUSE", 1.0)
-    monkeypatch.setattr(processes, "OFTEN", 1000.0)
+    monkeypatch.setattr(processes, "OFTEN", 0.9)
     trainer = Trainer(PLAIN, train, NUMPY)
     with trainer.engine.running(), stepping(trainer, processes=2) as step:
         step()
