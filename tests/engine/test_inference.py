@@ -92,6 +92,15 @@ def test_grey_levels_are_shares_of_255_and_features_are_taken_as_they_are(space,
     np.testing.assert_allclose(space.get(found), space.get(expected), rtol=1e-4, atol=1e-5)
 
 
+def test_exact_answers_to_whole_pixels_are_nearly_those_of_float64(digits):
+    """Their first weights have all bits that the budget leaves: 35 of 53."""
+    sizes, images = (784, 10), digits[0][:40]
+    theta = network.init(counter_rng.key(0, like=np.zeros(1)), sizes, "he", "float64")
+    found = inference.logits(theta, sizes, "relu", images, exact=True)
+    _, Z = network.forward(network.layers(theta, sizes), (images / 255).T)
+    np.testing.assert_allclose(found, Z[-1], rtol=0, atol=1e-8)
+
+
 def test_exact_losses_are_of_30_bits(digits):
     """So that every machine shows the same ones."""
     Z = 20.0 * np.random.default_rng(0).normal(size=(10, 50))

@@ -7,6 +7,8 @@ import pytest
 
 from mnistgpu.engine import threads
 
+threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is missing")
+
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_so_many_threads_work_at_once(count):
@@ -24,6 +26,14 @@ def test_so_many_threads_work_at_once(count):
 def test_one_worker_is_the_thread_that_asks():
     with threads.workers(1) as pool:
         assert pool is None
+
+
+def test_blas_has_at_most_so_many_threads_from_then_on():
+    with threadpoolctl.threadpool_limits(3, "blas"):
+        for count, expected in ((4, 3), (2, 2)):
+            threads.limit_blas(count)
+            blas = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+            assert {library.get_num_threads() for library in blas} == {expected}
 
 
 @pytest.mark.parametrize("own", ["numpy.libs", "numpy/.dylibs", "numpy/.libs"])

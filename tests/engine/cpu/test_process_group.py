@@ -259,6 +259,21 @@ def test_no_process_outlives_a_leader_that_is_killed():
     assert have_ended(others)
 
 
+@pytest.mark.parametrize("further", [-1, 1])
+def test_a_process_ends_whoever_takes_it_over(monkeypatch, further):
+    """Init, or another process that looks after those of a leader that has ended."""
+    group = ProcessGroup(2)
+
+    def ended(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", ended)
+    group._take_rank(1)
+    monkeypatch.setattr(os, "getppid", lambda: os.getpid() + further)
+    with pytest.raises(SystemExit):
+        group._check_alive()
+
+
 OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
 STEPS = 400
 OFTEN = ("--checkpoint-every", "0s")  # after each step, which makes the run long enough to disturb
