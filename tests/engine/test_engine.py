@@ -229,3 +229,39 @@ def test_an_error_in_a_worker_reaches_the_caller(digits, make_engine):
     engine.images = images[:, :700]
     with engine.running(), pytest.raises(ValueError, match="700"):
         engine.gradient(slice(0, 2000))
+
+
+DISTURBED = {
+    "noise": {"hidden_noise": 0.5},
+    "dropout": {"hidden_dropout": 0.3},
+    "dropout, tanh": {"hidden_dropout": 0.3, "activation": "tanh"},
+    "normalised": {"batch_norm": True, "hidden_noise": 0.5, "l2": 0.1},
+    "inputs": {"input_noise": 0.5, "input_dropout": 0.2},
+    "deformed": {"rotation": 10.0, "input_noise": 0.5, "images_per_map": 10},
+}
+
+
+@pytest.mark.parametrize("changes", DISTURBED.values(), ids=DISTURBED)
+def test_a_disturbed_gradient_is_the_slope_of_its_loss_wherever_it_is_cut(digits, changes):
+    images, labels = digits[0][:40], digits[1][:40]
+    settings = Settings(layers="784-9-8-10", precision="float64").changed(**changes)
+    theta = start((784, 9, 8, 10)) + 0.01  # so that no sum is just 0, where ReLU has its kink
+    pixels = Inputs(images, settings, (28, 28), theta)
+    rows, found = slice(0, 40), []
+    for shard_rows in (40, 20, 10):
+        engine = Engine(theta, settings, images, labels, pixels, 40, 1, shard_rows)
+        keys = engine.keys(counter_rng.key(5, like=np.zeros(1)))
+        found.append(engine.gradient(rows, keys)[0].copy())
+        np.testing.assert_allclose(found[-1], found[0], rtol=1e-9, atol=1e-12)
+
+    def loss():
+        squares = sum(float((W**2).sum()) for W, _ in network.layers(theta, engine.sizes))
+        return float(engine.gradient(rows, keys)[1]) / 40 + settings.l2 / 2 * squares
+
+    direction = counter_rng.normals(counter_rng.key(6, like=np.zeros(1)), theta.shape, "float64")
+    before, losses = theta.copy(), []
+    for step in (1e-8, -1e-8):
+        theta[...] = before + step * direction
+        losses.append(loss())
+    slope = (losses[0] - losses[1]) / 2e-8
+    assert float(found[0] @ direction) == pytest.approx(slope, rel=1e-4, abs=1e-6)

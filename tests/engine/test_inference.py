@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from mnistgpu import counter_rng, network
+from mnistgpu import counter_rng, data, network
+from mnistgpu.backend import NUMPY
 from mnistgpu.engine import exact_inference, inference
 from mnistgpu.maths import exact_grids
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.runs.outcome import evaluate
+from mnistgpu.settings import Settings
 
 
 @pytest.mark.parametrize("sizes", [(784, 10), (784, 10, 10), (784, 150, 20, 10)])
@@ -63,6 +66,14 @@ def test_exact_exponentials_are_as_fine_as_their_sum_allows(classes):
     assert (np.ldexp(E, bits - 1) % 1 != 0).any()
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("terms", [1, 10, 784, 1024, 1025, 4096])
+def test_exact_factors_have_all_bits_that_their_sums_leave(terms, first):
+    weights, activations = exact_inference.bits_of(terms, first)
+    assert terms * 2 ** (weights + activations) <= 2**53 < 2 * terms * 2 ** (weights + activations)
+    assert activations == 8 if first else abs(weights - activations) <= 1
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("units", [12, 700])
 def test_exact_answers_are_the_same_in_any_order_of_terms(digits, activation, units):
@@ -112,3 +123,23 @@ def test_exact_losses_are_of_30_bits(digits):
     assert (in_grids % 2 == 1).any()
     true = network.cross_entropy(Z, network.one_hot(labels, 10, "float64"))
     assert sum(losses) / 50 == pytest.approx(float(true), rel=1e-6)
+
+
+def test_an_evaluation_has_many_images_on_the_device_together(digits, monkeypatch):
+    """Those of MNIST's test set at once; the figures are the same however many they are."""
+    images, labels = digits
+    settings, judged = Settings(layers="784-12-10"), data.Digits(images, labels, "the first digits")
+    theta, asked = network.init(counter_rng.key(0, like=np.zeros(1)), (784, 12, 10)), []
+    logits = inference.logits
+
+    def counted(theta, sizes, activation, images, exact):
+        asked.append(len(images))
+        return logits(theta, sizes, activation, images, exact)
+
+    monkeypatch.setattr(inference, "logits", counted)
+    whole = evaluate(theta, settings, judged, NUMPY)
+    assert asked == [2000]
+    assert inference.AT_ONCE > 10_000
+    monkeypatch.setattr(inference, "AT_ONCE", 900)
+    assert evaluate(theta, settings, judged, NUMPY) == pytest.approx(whole, rel=1e-6)
+    assert asked[1:] == [900, 900, 200]

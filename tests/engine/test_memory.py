@@ -53,6 +53,21 @@ def test_a_step_takes_no_more_than_estimated(changes):
     assert peak < estimate < 4 * peak
 
 
+def test_a_comparison_of_two_forms_takes_no_more_than_estimated():
+    """On a GPU, where kernels are compared with the plain form, and here with bound calls."""
+    settings = SETTINGS.changed(layers="784-600-10", batch_size=10, optimizer="adam", ema=0.9)
+    images = np.random.default_rng(0).integers(0, 256, (40, 784), dtype=np.uint8)
+    train = Digits(images, np.arange(40, dtype=np.uint8) % 10, "random")
+    trainer = Trainer(settings, train, NUMPY, workers=1)
+    tracemalloc.start()
+    with stepping.stepping(trainer, processes=1):
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    estimate = memory.of_comparison(settings)
+    assert peak < estimate + memory.fixed(settings, 40)
+    assert estimate < 2 * peak
+
+
 @pytest.mark.parametrize("precision", ["float32", "exact"])
 def test_the_images_of_a_step_are_let_go_with_it(precision):
     """As numbers they take four times the memory of the pixels, and the next step makes its own."""

@@ -68,6 +68,15 @@ def test_full_batch_training_is_the_documents_algorithm(dataset):
     np.testing.assert_allclose(outcome.model.theta, theta, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("iterations", [1, 99, 250, 777])
+def test_full_batches_have_a_row_of_history_every_few_steps(dataset, iterations):
+    """Every step of a short run, and at least fifty of a long one."""
+    settings = SMALL.changed(iterations=iterations)
+    every = Trainer(settings, dataset.train, NUMPY, 1).row_every
+    rows = sum(step % every == 0 for step in range(1, iterations + 1))
+    assert min(iterations, 50) <= rows < 100
+
+
 def test_weights_decay_before_the_step_and_biases_never(dataset):
     """AdamW, as its paper and PyTorch have it."""
     settings = SMALL.changed(optimizer="adam", weight_decay=0.5, learning_rate=0.1, validation=0)
