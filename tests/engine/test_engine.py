@@ -121,6 +121,16 @@ def test_shards_of_many_sizes(digits, make_engine):
         np.testing.assert_allclose((loss, right), results, rtol=1e-12)
 
 
+def test_buffers_of_a_few_sizes_are_made_once(digits, make_engine):
+    """A full shard, the last of a batch, the last of an epoch; and never are many kept."""
+    shard = make_engine(start(), SIZES, *digits, 60).shards[0]
+    kept = [shard.buffers_for(m) for m in (60, 40, 20)]
+    assert all(shard.buffers_for(m) is own for m, own in zip((60, 40, 20), kept, strict=True))
+    for m in range(1, 20):
+        shard.buffers_for(m)
+    assert len(shard._buffers) <= 4
+
+
 def test_of_equal_logits_the_first_counts():
     Z = np.array([[0.0, -1, 0, 0], [0, 0, -2, 0], [-3, 0, -1, 0]])
     assert count_right(Z, np.array([0, 1, 0, 0])) == 4

@@ -33,6 +33,8 @@ CHANGES = {
     "adversarial": {"batch_size": 1000, "adversarial": 1.0, "batch_norm": True},
     "deformed": {"batch_size": 1024, "rotation": 10.0, "elastic": 1.0},
     "float64": {"precision": "float64"},
+    # where units take more than pixels and weights
+    "deep": {"layers": "784" + 10 * "-100" + "-10", "batch_size": 1000},
 }
 
 

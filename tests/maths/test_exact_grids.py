@@ -24,6 +24,7 @@ RECORD = (784, 2500, 2000, 1500, 1000, 500, 10)
         (RECORD, 1024),
         (RECORD, 60000),
         ((4096, 9000, 300, 1000), 2**20),
+        ((784, 128, 2**14), 128),
     ],
 )
 @pytest.mark.parametrize("pixels", [8, 16])
@@ -48,6 +49,7 @@ def test_the_grids_of_usual_networks_are_the_finest():
     full_batch = exact_grids.plan((784, 10, 10), 60000, 8, 256.0)
     for each in (grids, full_batch):
         assert {name: getattr(each, name) for name in exact_grids.MOST} == exact_grids.MOST
+        assert (each.exponentials, each.losses) == (exact_grids.EXPONENTIALS, exact_grids.LOSSES)
     assert grids.pixel_grid == 2.0**-8
     assert grids.activation_grid == 2.0**-10
     assert grids.error_grid == 2.0**-16

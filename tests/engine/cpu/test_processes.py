@@ -257,6 +257,9 @@ def test_which_steps_are_shared(train):
     assert processes_for(train, layers="784-10-10", l2=0.1) == 1
     assert processes_for(train, layers="784-10-10", weight_decay=0.1) == 1
     assert processes_for(train, **wide, hidden_noise=0.1) == 2  # by images: two shards
+    few = {"layers": "784-30-10", "hidden_noise": 0.1}
+    assert processes_for(train, **few, batch_size=100) == 2  # which is just enough work for two
+    assert processes_for(train, **few, batch_size=80) == 1
     assert processes_for(train, layers="784-4001-10", batch_size=64, activation="tanh") == 1
 
 
