@@ -175,9 +175,9 @@ class DistributedEngine(Engine):
 
     def computed(self, rows: Array | slice, keys: Keys, deform: bool) -> list[Shard]:
         """See `Engine`; empty if this rank has no shard."""
-        shares = self.cut(rows)
-        self._first = shares[0].start // self.shard_rows if shares else 0
-        return super().computed(rows, keys, deform) if shares else []
+        if shares := self.cut(rows):
+            self._first = shares[0].start // self.shard_rows
+        return super().computed(rows, keys, deform)
 
     def unpack(self, room: Array, images: int) -> Found:
         """The statistics of every shard of the batch; notes the largest numbers of all ranks."""

@@ -209,7 +209,7 @@ def finish(gradient: Array, first_weights: int, factor: float, images: int) -> N
 
     first_weights: how many of the numbers, from the first on, are of W_1.
     """
-    split = max(0, min(first_weights, gradient.shape[0]))
+    split = max(0, first_weights)
     gradient[:split] *= factor * (1.0 / images)
     gradient[split:] *= 1.0 / images
 

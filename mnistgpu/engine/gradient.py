@@ -125,7 +125,7 @@ class Engine:
                 "workers out, or choose the backend numpy"
             )
         most = workers or (cores() if on_cpu else 1)
-        count = max(1, min(most, -(-batch_rows // self.shard_rows)))
+        count = min(most, -(-batch_rows // self.shard_rows))
         self.shards = [self.new_shard(theta) for _ in range(count)]
         normalized = self.shards[0].params[:-1] if settings.batch_norm else []
         # mean and variance (n, 1) by layer
@@ -344,7 +344,7 @@ def needs_all_parameters(settings: Settings) -> bool:
 
 def normalized_together(batch_rows: int) -> int:
     """How many images of a batch are normalised together: half of it, or NORMALIZED_TOGETHER."""
-    return max(1, min(NORMALIZED_TOGETHER, -(-batch_rows // 2)))
+    return min(NORMALIZED_TOGETHER, -(-batch_rows // 2))
 
 
 def undivided(settings: Settings, batch_rows: int) -> int:
@@ -376,4 +376,4 @@ def rows_of_a_shard(settings: Settings, batch_rows: int, on_cpu: bool) -> int:
         return batch_rows if batch_rows <= ONE_SHARD_UP_TO else several
     if sum(settings.sizes[1:]) > WIDE_UNITS:
         return min(WIDE_SHARD_ROWS, batch_rows)
-    return max(1, min(NOISY_SHARD_ROWS, -(-batch_rows // 2)))
+    return min(NOISY_SHARD_ROWS, -(-batch_rows // 2))

@@ -13,7 +13,7 @@ from mnistgpu.maths import exact
 from mnistgpu.maths.exact_grids import HELD
 from mnistgpu.maths.regularize import VARIANCE_FLOOR, row_products, row_sums
 
-SUMS = 40  # bits of W A, at most
+SUMS = 40  # bits of W A: the sum of 8,192 is exact, and fewer are normalised together
 
 
 def normalize(Z: Array) -> tuple[Array, Array]:
@@ -22,7 +22,7 @@ def normalize(Z: Array) -> tuple[Array, Array]:
     """
     xp, m = array_namespace(Z), Z.shape[-1]
     images = (m - 1).bit_length()  # bits that a sum over the images adds
-    exact.to_grid(Z, exact.relative_magic(Z, min(SUMS, HELD - images)))
+    exact.to_grid(Z, exact.relative_magic(Z, SUMS))
     mean = row_sums(Z) / m
     Z -= mean
     exact.to_grid(Z, exact.relative_magic(Z, (HELD - images) // 2))

@@ -211,6 +211,7 @@ NEEDS_ALL = ({"clip_norm": 1.0}, {"max_norm": 2.0}, {"l2": 1e-3}, {"weight_decay
     [
         ({}, PARAMETERS, True),
         ({}, PARAMETERS + 1, False),
+        ({}, divided_update.MANY, False),  # as it is, unpatched
         *((changes, 0, False) for changes in NEEDS_ALL),
     ],
 )
@@ -229,6 +230,30 @@ def test_each_rank_updates_its_part_if_many_are_to_be_updated_alone(
         long = [length for length in whole if length > 1000]
         # of 14 steps, 2 end an epoch; and before the first, 2 are taken twice, to be compared
         assert (len(long), len(parts)) == ((2 + 2, 12 + 2) if divided else (14 + 4, 0))
+
+
+@pytest.mark.parametrize("size", [1, 3, 300])
+def test_the_blocks_of_all_ranks_are_the_vector(size):
+    vector = np.arange(1000)
+    blocks = [vector[Alone(rank, size).block(1000)] for rank in range(size)]
+    assert np.array_equal(np.concatenate(blocks), vector)
+    assert len({len(block) for block in blocks[:-1]}) <= 1
+
+
+def test_the_last_step_of_a_long_run_is_taken_whole_by_every_rank(few):
+    """Also where it does not end an epoch: it has a row of history all the same."""
+    settings = BASE.changed(epochs=None, iterations=300, optimizer="adam")
+
+    def taken(rank):
+        trainer = Trainer(settings, few, NUMPY, 1, rank.begin())
+        trainer.taken = 298
+        with trainer.engine.running(), divided_update.steps(trainer, rank) as step:
+            step()
+            before = len(rank.parts)
+            step()
+        return before, len(rank.parts), len([n for n in rank.whole if n > 1000])
+
+    assert on_ranks(2, taken, kind=Counted) == [(1, 1, 1)] * 2
 
 
 class Keeping(Checkpointing):

@@ -1,5 +1,6 @@
 """The fast gradient equals the plain one, whatever the shards and workers."""
 
+import math
 from itertools import chain
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_shards_and_workers_change_nothing_but_rounding(digits, count, workers, 
     images, labels = digits
     theta = start()
     engine = make_engine(theta, SIZES, images, labels, count, workers, shard_rows=64)
+    assert len(engine.shards) == min(workers, math.ceil(count / 64))  # none without work
     expected, expected_loss, expected_right = plain(theta, images[:count], labels[:count])
     with engine.running():
         for _ in range(2):  # the second time in used buffers
@@ -117,6 +119,16 @@ def test_shards_of_many_sizes(digits, make_engine):
         gradient, loss, right = engine.gradient(slice(0, count))
         np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose((loss, right), results, rtol=1e-12)
+
+
+def test_buffers_of_a_few_sizes_are_made_once(digits, make_engine):
+    """A full shard, the last of a batch, the last of an epoch; and never are many kept."""
+    shard = make_engine(start(), SIZES, *digits, 60).shards[0]
+    kept = [shard.buffers_for(m) for m in (60, 40, 20)]
+    assert all(shard.buffers_for(m) is own for m, own in zip((60, 40, 20), kept, strict=True))
+    for m in range(1, 20):
+        shard.buffers_for(m)
+    assert len(shard._buffers) <= 4
 
 
 def test_of_equal_logits_the_first_counts():
@@ -199,6 +211,17 @@ def test_blas_threads_are_given_back_after_an_exception(digits, make_engine):
         assert set(blas_threads()) == {3}
 
 
+@pytest.mark.parametrize(("units", "threads"), [(12, 1), (600, 3)])
+def test_blas_has_one_thread_for_small_products_and_all_for_large_ones(
+    digits, make_engine, units, threads
+):
+    images, labels = digits
+    sizes = (784, units, 10)
+    engine = make_engine(start(sizes), sizes, images, labels, 100)
+    with threadpoolctl.threadpool_limits(3, "blas"), engine.running():
+        assert set(blas_threads()) == {threads}
+
+
 def test_workers_are_refused_where_no_cpu_computes(digits):
     images, labels = (Taped(each, Tape()) for each in digits)
     tape = images.tape
@@ -216,3 +239,39 @@ def test_an_error_in_a_worker_reaches_the_caller(digits, make_engine):
     engine.images = images[:, :700]
     with engine.running(), pytest.raises(ValueError, match="700"):
         engine.gradient(slice(0, 2000))
+
+
+DISTURBED = {
+    "noise": {"hidden_noise": 0.5},
+    "dropout": {"hidden_dropout": 0.3},
+    "dropout, tanh": {"hidden_dropout": 0.3, "activation": "tanh"},
+    "normalised": {"batch_norm": True, "hidden_noise": 0.5, "l2": 0.1},
+    "inputs": {"input_noise": 0.5, "input_dropout": 0.2},
+    "deformed": {"rotation": 10.0, "input_noise": 0.5, "images_per_map": 10},
+}
+
+
+@pytest.mark.parametrize("changes", DISTURBED.values(), ids=DISTURBED)
+def test_a_disturbed_gradient_is_the_slope_of_its_loss_wherever_it_is_cut(digits, changes):
+    images, labels = digits[0][:40], digits[1][:40]
+    settings = Settings(layers="784-9-8-10", precision="float64").changed(**changes)
+    theta = start((784, 9, 8, 10)) + 0.01  # so that no sum is just 0, where ReLU has its kink
+    pixels = Inputs(images, settings, (28, 28), theta)
+    rows, found = slice(0, 40), []
+    for shard_rows in (40, 20, 10):
+        engine = Engine(theta, settings, images, labels, pixels, 40, 1, shard_rows)
+        keys = engine.keys(counter_rng.key(5, like=np.zeros(1)))
+        found.append(engine.gradient(rows, keys)[0].copy())
+        np.testing.assert_allclose(found[-1], found[0], rtol=1e-9, atol=1e-12)
+
+    def loss():
+        squares = sum(float((W**2).sum()) for W, _ in network.layers(theta, engine.sizes))
+        return float(engine.gradient(rows, keys)[1]) / 40 + settings.l2 / 2 * squares
+
+    direction = counter_rng.normals(counter_rng.key(6, like=np.zeros(1)), theta.shape, "float64")
+    before, losses = theta.copy(), []
+    for step in (1e-8, -1e-8):
+        theta[...] = before + step * direction
+        losses.append(loss())
+    slope = (losses[0] - losses[1]) / 2e-8
+    assert float(found[0] @ direction) == pytest.approx(slope, rel=1e-4, abs=1e-6)

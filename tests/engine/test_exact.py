@@ -9,6 +9,8 @@ from helpers.products import Checked
 from mnistgpu import data, network
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.cpu import process_group
+from mnistgpu.engine.cpu.bound_calls import bind_calls
+from mnistgpu.engine.cpu.exact_calls import BoundExactShard
 from mnistgpu.engine.exact_shard import ExactShard
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.stepping import stepping
@@ -97,7 +99,7 @@ def test_grids_finer_than_the_budget_are_noticed(train, monkeypatch):
 @pytest.mark.parametrize("case", ["plain", "deep", "batch norm", "gelu", "inputs"])
 def test_the_gradient_is_that_of_float64(train, case):
     """As near as the grids allow: numbers below half of one become 0."""
-    gradients = []
+    gradients, statistics = [], []
     for precision in ("exact", "float64"):
         settings = BASE.changed(**CASES[case], precision=precision)
         trainer = Trainer(settings, train, NUMPY)
@@ -106,12 +108,15 @@ def test_the_gradient_is_that_of_float64(train, case):
             | {name: array for name, array in trainer.arrays().items() if name != "theta"},
             0,
         )
-        gradient, loss, right = trainer.engine.gradient(slice(0, 150))
+        gradient, loss, right = trainer.engine.gradient(slice(0, 130))  # groups of 75 and 55
+        statistics.append([each for layer in trainer.engine.batch_statistics for each in layer])
         gradients.append((gradient.copy(), float(loss), int(right)))
     (found, loss, right), (true, true_loss, true_right) = gradients
     assert np.linalg.norm(found - true) < 2e-2 * np.linalg.norm(true)
     assert loss == pytest.approx(true_loss, rel=1e-4)
     assert right == true_right
+    for ours, theirs in zip(*statistics, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def on_grid(x, grid, bits):
@@ -142,6 +147,25 @@ def test_the_factors_of_products_are_on_their_grids(train, case, monkeypatch):
     for layer, dZ in enumerate(buffers.dZ, 1):
         assert on_grid(buffers.A[layer], grids.activation_grid, grids.activations)
         assert on_grid(dZ, grids.error_grid, grids.errors)
+
+
+@pytest.mark.parametrize("layers", ["784-10", "784-12-10", "784-9-8-7-10"])
+def test_bound_calls_give_the_bits_of_plain_ones(train, layers):
+    """And the same largest numbers, which stop a run beyond their range."""
+    found = []
+    for bound in (False, True):
+        trainer = Trainer(BASE.changed(layers=layers), train, NUMPY, 1)
+        if bound:
+            bind_calls(trainer.engine, BoundExactShard)
+        sums = [trainer.step()[:2] for _ in range(3)]
+        largest = trainer.engine.shards[0].largest
+        assert len(largest) == 2 * layers.count("-") - 2
+        found.append(bits({**trainer.arrays(), "sums": np.array(sums), "largest": largest}))
+    assert found[0] == found[1]
+    shard = trainer.engine.shards[0]
+    buffers, grid = shard.buffers_for(150), exact.magic(shard.grids.exponential_grid)
+    exponentials = exact.to_grid(exact.exp(buffers.Z[-1]), grid)
+    assert np.array_equal(buffers.row[0], exponentials.sum(axis=0))
 
 
 @pytest.mark.skipif(not process_group.is_possible(), reason="no forked process can compute here")

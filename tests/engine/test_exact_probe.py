@@ -39,6 +39,9 @@ def test_a_product_with_fewer_bits_is_refused_by_name(monkeypatch, bits):
 def test_the_products_that_are_tried_need_every_bit(terms, bits_a, bits_b):
     """Their sums reach beyond 2^52, and none beyond 2^53, which a float64 holds."""
     assert 2**52 < terms * 2 ** (bits_a + bits_b) <= 2**53
+    for product, good in ((np.matmul, True), (products.rounded_to(51), False)):
+        found = exact_probe.product_is_exact(NUMPY, product, terms, bits_a, bits_b)
+        assert found is good
 
 
 @pytest.mark.parametrize("lacking", ["rounds_as_ieee", "keeps_the_smallest"])

@@ -33,6 +33,8 @@ CHANGES = {
     "adversarial": {"batch_size": 1000, "adversarial": 1.0, "batch_norm": True},
     "deformed": {"batch_size": 1024, "rotation": 10.0, "elastic": 1.0},
     "float64": {"precision": "float64"},
+    # where units take more than pixels and weights
+    "deep": {"layers": "784" + 10 * "-100" + "-10", "batch_size": 1000},
 }
 
 
@@ -51,6 +53,21 @@ def test_a_step_takes_no_more_than_estimated(changes):
     shards = rows * memory.bytes_of_an_image(settings) * (2 if rows < 3000 else 1)
     estimate = memory.fixed(settings, 3000) + shards
     assert peak < estimate < 4 * peak
+
+
+def test_a_comparison_of_two_forms_takes_no_more_than_estimated():
+    """On a GPU, where kernels are compared with the plain form, and here with bound calls."""
+    settings = SETTINGS.changed(layers="784-600-10", batch_size=10, optimizer="adam", ema=0.9)
+    images = np.random.default_rng(0).integers(0, 256, (40, 784), dtype=np.uint8)
+    train = Digits(images, np.arange(40, dtype=np.uint8) % 10, "random")
+    trainer = Trainer(settings, train, NUMPY, workers=1)
+    tracemalloc.start()
+    with stepping.stepping(trainer, processes=1):
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    estimate = memory.of_comparison(settings)
+    assert peak < estimate + memory.fixed(settings, 40)
+    assert estimate < 2 * peak
 
 
 @pytest.mark.parametrize("precision", ["float32", "exact"])

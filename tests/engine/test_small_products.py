@@ -69,8 +69,23 @@ def test_every_piece_is_small_enough_and_none_is_left_out(transposed):
     assert cut > 50
 
 
-def test_products_of_the_full_batch_are_cut():
+def test_products_of_the_full_batch_are_cut(monkeypatch):
     """What pays most: W_1 X and dZ_1 X^T of 784-10-10 in shards of 1,000 images."""
+    matmul, stacks = np.matmul, []
+
+    def counted(A, B, out=None):
+        stacks.append((A.shape, B.shape))
+        return matmul(A, B, out=out)
+
+    monkeypatch.setattr(np, "matmul", counted)
+    small.plan.cache_clear()
+    W, X, dZ = (np.ones(shape, np.float32) for shape in ((10, 784), (1000, 784), (10, 1000)))
+    small.matmul(W, X.T, out=np.empty((10, 1000), np.float32))
+    small.matmul(dZ, X, out=np.empty((10, 784), np.float32))
+    assert stacks == [((1, 1, 10, 784), (10, 784, 100)), ((8, 10, 125), (8, 125, 784))]
+    few, wide = np.ones((100, 2000), np.float32), np.ones((10, 2000), np.float32)
+    small.matmul(wide, few.T, out=np.empty((10, 100), np.float32))
+    assert stacks[2:] == [((1, 1, 10, 2000), (2, 2000, 50))]
     assert small.plan(10, 784, 1000, True) == ("blocks", 10, 100)
     assert small.plan(10, 1000, 784, False) == ("sum", 125, 0)
     assert small.plan(1024, 784, 256, True) == ("", 0, 0)

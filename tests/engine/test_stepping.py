@@ -7,7 +7,7 @@ import pytest
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
-from mnistgpu.engine import stepping
+from mnistgpu.engine import comparison, stepping
 from mnistgpu.engine.cpu import bound_calls, data_parallel, process_group, tensor_parallel
 from mnistgpu.engine.cpu.bound_calls import BoundShard, gradient_calls
 from mnistgpu.engine.shard import Shard
@@ -165,15 +165,62 @@ def test_a_run_of_fewer_steps_is_compared_over_these(train):
     assert np.any(found["theta"] != 0)
 
 
-def test_where_the_first_steps_differ_the_next_ones_decide(train, monkeypatch):
+@pytest.mark.parametrize("next_ones", ["", "by an error"])
+@pytest.mark.parametrize("batch_size", [64, None])
+def test_where_the_first_steps_differ_the_next_ones_decide(
+    train, next_ones, batch_size, monkeypatch
+):
     """Rounding may turn a ReLU on, which moves much in a small network; an error moves all."""
-    reasons = iter(["by rounding", ""])
+    reasons = iter(["by rounding", next_ones])
     monkeypatch.setattr(stepping, "difference", lambda *arguments: next(reasons))
-    trainer = Trainer(BASE.changed(layers="784-16-10", batch_size=64), train, NUMPY)
+    trainer = Trainer(BASE.changed(layers="784-16-10", batch_size=batch_size), train, NUMPY, 1)
     _, warnings = steps(trainer, 1, count=1)
-    assert warnings == []
+    assert [each.endswith(next_ones) for each in warnings] == [True] * bool(next_ones)
     assert next(reasons, None) is None
-    assert isinstance(trainer.engine.shards[0], BoundShard)
+    assert isinstance(trainer.engine.shards[0], Shard if next_ones else BoundShard)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", ["theta", "the loss"])
+def test_a_difference_counts_relative_to_what_plain_steps_move(name, sign):
+    start = {"theta": np.full(100, 7.0)}
+    expected = {"theta": start["theta"] + 3.0}, 4.0
+    for share, said in (
+        (0.9e-3, ""),
+        (2e-3, f"moved {name} differently than plain steps, by 2e-03 of"),
+    ):
+        moved, loss = (share, 0.0) if name == "theta" else (0.0, share)
+        found = {"theta": expected[0]["theta"] + sign * 3.0 * moved}, 4.0 + sign * 4.0 * loss
+        why = comparison.difference(start, expected, found, 1e-3)
+        assert why.startswith(said)
+        assert bool(why) == bool(said)
+
+
+def test_a_form_is_compared_once_in_a_run(train, monkeypatch):
+    check, checked, compared = stepping.check, [], set()
+    monkeypatch.setattr(stepping, "check", lambda *of: (checked.append(of), check(*of))[1])
+    for batch_size in (64, 32):
+        settings = BASE.changed(layers="784-12-10", batch_size=batch_size)
+        trainer = Trainer(settings, train, NUMPY, 1)
+        with trainer.engine.running(), stepping.stepping(trainer, None, 1, compared):
+            assert isinstance(trainer.engine.shards[0], BoundShard)
+    assert len(checked) == 1
+
+
+def test_a_look_at_the_next_steps_leaves_a_trainer_as_it_was(train):
+    settings = BASE.changed(layers="784-16-10", batch_size=64, optimizer="adam")
+    trainer, other = (Trainer(settings, train, NUMPY, 1) for _ in range(2))
+    for each in (trainer, other):
+        each.step()
+    before = {name: vector.copy() for name, vector in trainer.vectors().items()}
+    (found, loss), taken = comparison.after(trainer, trainer.step, 2), trainer.taken
+    assert taken == 1
+    for name, vector in trainer.vectors().items():
+        np.testing.assert_array_equal(vector, before[name])
+    losses = [float(other.step()[0]) for _ in range(2)]
+    assert loss == sum(losses)
+    for name, vector in other.vectors().items():
+        np.testing.assert_array_equal(found[name], vector)
 
 
 @pytest.mark.parametrize(("changes", "processes"), CASES)

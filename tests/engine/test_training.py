@@ -8,6 +8,7 @@ from helpers.callbacks import Recorder
 
 from mnistgpu import counter_rng, data, network
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.batches import Shift
 from mnistgpu.engine.trainer import Batches, Trainer
 from mnistgpu.errors import DataError, RunError, UsageError
 from mnistgpu.runs import training
@@ -66,6 +67,24 @@ def test_full_batch_training_is_the_documents_algorithm(dataset):
         theta = network.gradient_descent(theta, gradient, 0.3)
     np.testing.assert_allclose([row.train_loss for row in outcome.history], losses, rtol=1e-9)
     np.testing.assert_allclose(outcome.model.theta, theta, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("iterations", [1, 99, 250, 777])
+def test_full_batches_have_a_row_of_history_every_few_steps(dataset, iterations):
+    """Every step of a short run, and at least fifty of a long one."""
+    settings = SMALL.changed(iterations=iterations)
+    every = Trainer(settings, dataset.train, NUMPY, 1).row_every
+    rows = sum(step % every == 0 for step in range(1, iterations + 1))
+    assert min(iterations, 50) <= rows < 100
+
+
+def test_another_batch_size_in_a_run_of_epochs_leaves_the_share_that_is_done(dataset):
+    """A quarter: 15 of 60 steps of 100 images, and then 105 of 50."""
+    settings = SMALL.changed(iterations=None, epochs=4, batch_size=100, validation=0)
+    before = Trainer(settings, dataset.train, NUMPY, 1)
+    after = Trainer(settings.changed(batch_size=50), dataset.train, NUMPY, 1, shift=Shift(15, 15))
+    assert (before.place_in_run(15), after.place_in_run(15)) == ((15, 60), (30, 120))
+    assert (before.place_in_run(60), after.place_in_run(15 + 90)) == ((60, 60), (120, 120))
 
 
 def test_weights_decay_before_the_step_and_biases_never(dataset):

@@ -51,6 +51,17 @@ def test_all_labelled_images_have_their_turn_alike():
     assert not np.array_equal(batches.chosen(0), batches.chosen(3))
 
 
+def test_the_batches_of_a_seed_are_the_same_in_every_version():
+    """Those of runs that go on, and of recorded figures."""
+    batches = MixedBatches(KEY, 6, 9, 3)
+    assert [batches.rows(step).tolist() for step in (0, 1, 2, 3)] == [
+        [1, 0, 5, 11, 13, 10],
+        [2, 3, 4, 14, 8, 12],
+        [2, 3, 1, 6, 9, 7],
+        [4, 0, 5, 13, 9, 12],
+    ]
+
+
 def test_fewer_labelled_images_than_a_batch_are_all_in_every_step():
     batches = MixedBatches(KEY, 7, 40, 20)
     assert all(sorted(batches.rows(step)[:7]) == list(range(7)) for step in range(5))

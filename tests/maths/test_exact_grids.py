@@ -24,6 +24,7 @@ RECORD = (784, 2500, 2000, 1500, 1000, 500, 10)
         (RECORD, 1024),
         (RECORD, 60000),
         ((4096, 9000, 300, 1000), 2**20),
+        ((784, 128, 2**14), 128),
     ],
 )
 @pytest.mark.parametrize("pixels", [8, 16])
@@ -45,7 +46,10 @@ def test_every_sum_of_a_step_fits(sizes, rows, pixels):
 
 def test_the_grids_of_usual_networks_are_the_finest():
     grids = exact_grids.plan((784, 128, 64, 10), 128, 16, 256.0)
-    assert {name: getattr(grids, name) for name in exact_grids.MOST} == exact_grids.MOST
+    full_batch = exact_grids.plan((784, 10, 10), 60000, 8, 256.0)
+    for each in (grids, full_batch):
+        assert {name: getattr(each, name) for name in exact_grids.MOST} == exact_grids.MOST
+        assert (each.exponentials, each.losses) == (exact_grids.EXPONENTIALS, exact_grids.LOSSES)
     assert grids.pixel_grid == 2.0**-8
     assert grids.activation_grid == 2.0**-10
     assert grids.error_grid == 2.0**-16
@@ -117,6 +121,8 @@ def test_pixels_of_every_setting_are_below_their_bound():
     for changes, bits in (
         ({}, 8),
         ({"center": True}, 16),
+        ({"input_noise": 0.6}, 16),
+        ({"input_noise": 0.8}, 16),
         ({"input_noise": 2.0}, 16),
         ({"input_dropout": 0.9}, 16),
     ):
@@ -124,4 +130,4 @@ def test_pixels_of_every_setting_are_below_their_bound():
         grids = grids_of(settings, 784, 60000)
         assert grids.pixels == bits
         largest = 255.0 * (1 + 4.33 * settings.input_noise) / (1 - settings.input_dropout)
-        assert largest <= grids.pixels_below < 4 * largest
+        assert largest <= grids.pixels_below < 2 * largest

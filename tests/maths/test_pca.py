@@ -42,6 +42,21 @@ def test_an_axis_points_as_before():
     np.testing.assert_allclose(other, axes, atol=1e-6)
 
 
+def test_axes_that_were_known_are_found_in_fewer_products(monkeypatch):
+    """It ends as soon as the variances stay: long before the iterations are used up."""
+    counts, eigh = [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (counts.append(1), eigh(matrix))[1])
+
+    def decomposed(X, start=None):
+        counts.clear()
+        return principal_axes(X, start=start)[0], len(counts)
+
+    X = columns()
+    axes, first = decomposed(X)
+    _, again = decomposed(X, axes)
+    assert again <= 2 * 3 < first < 20 * 3  # three in each iteration
+
+
 @pytest.mark.parametrize("n", [1, 2, 6])
 def test_columns_that_do_not_vary_have_axes_all_the_same(n):
     axes, variances, whole = principal_axes(np.full((n, 20), 3.0))

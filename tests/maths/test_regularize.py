@@ -245,6 +245,7 @@ def dataset(digits, count=1200):
 def test_the_average_of_the_weights_has_its_closed_form(digits):
     settings = SMALL.changed(ema=0.8, iterations=6, batch_size=100, learning_rate=0.3)
     trainer = Trainer(settings, dataset(digits).train, NUMPY)
+    np.testing.assert_array_equal(trainer.plain(), trainer.theta)  # of no steps
     thetas = []
     for _ in range(6):
         trainer.step()

@@ -66,7 +66,7 @@ class ProcessGroup:
                 f"{system.SHARED_MEMORY} larger"
             ) from None
         self._reason = shared_memory(LONGEST_REASON)
-        self.size, self.rank, self._parent = size, 0, os.getpid()
+        self.size, self._parent = size, os.getpid()
         self._children: list[int] = []
         self._take_rank(0)
 

@@ -92,7 +92,7 @@ def test_processes_go_to_a_core_each_after_a_pause(train, monkeypatch, tmp_path)
 
     monkeypatch.setattr(os, "sched_setaffinity", moving)
     monkeypatch.setattr(processes, "PAUSE", 1.0)
-    monkeypatch.setattr(processes, "OFTEN", 1000.0)
+    monkeypatch.setattr(processes, "OFTEN", 0.9)
     trainer = Trainer(PLAIN, train, NUMPY)
     with trainer.engine.running(), stepping(trainer, processes=2) as step:
         step()
@@ -257,6 +257,21 @@ def test_no_process_outlives_a_leader_that_is_killed():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert leader.stdout.read() == ""
     assert have_ended(others)
+
+
+@pytest.mark.parametrize("further", [-1, 1])
+def test_a_process_ends_whoever_takes_it_over(monkeypatch, further):
+    """Init, or another process that looks after those of a leader that has ended."""
+    group = ProcessGroup(2)
+
+    def ended(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", ended)
+    group._take_rank(1)
+    monkeypatch.setattr(os, "getppid", lambda: os.getpid() + further)
+    with pytest.raises(SystemExit):
+        group._check_alive()
 
 
 OPTIONS = ("--layers", "784-512-10", "--batch-size", 64, "--validation", 0, "--init", "he")
