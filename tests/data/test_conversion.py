@@ -159,7 +159,8 @@ def test_a_tensor_without_memory_is_refused():
         as_array(meta, "X")
 
 
-def test_on_the_gpu_of_the_backend_it_stays_where_it_is():
+@pytest.mark.parametrize("memory", [2, 13])
+def test_on_the_gpu_of_the_backend_it_stays_where_it_is(memory):
     """CuPy takes it by DLPack; stood in for by a namespace that says so."""
 
     class Namespace:
@@ -175,7 +176,7 @@ def test_on_the_gpu_of_the_backend_it_stays_where_it_is():
         def current(self):
             return io.StringIO()  # any context
 
-    backend, tensor = Gpu("cupy", 0), elsewhere("torch")
+    backend, tensor = Gpu("cupy", 0), elsewhere("torch", memory)
     assert as_array(tensor, "X", backend) == ("taken", tensor)
     own = Namespace.ndarray()
     assert as_array(own, "X", backend) is own

@@ -124,6 +124,14 @@ def test_a_digest_depends_on_all_that_matters(few):
     assert len({dataset.digest for dataset in sets}) == 3
 
 
+def test_digits_and_sets_are_replaced_and_never_altered(few):
+    """So a digest, which is computed once, stays that of the images."""
+    digits = data.Digits(few[0].reshape(300, -1), few[1], "")
+    for given, name in ((digits, "images"), (data.Dataset(digits, None, ""), "train")):
+        with pytest.raises(AttributeError):
+            setattr(given, name, None)
+
+
 # The split
 
 
