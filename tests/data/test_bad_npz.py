@@ -64,6 +64,10 @@ BAD = {
     "npz folder": (file("d.npz", zip_bytes(X, ("y_train/", b""))), "no label"),
     "npz without suffix": (file("d.npz", zip_bytes(X, ("y_train", Y[1]))), "no label"),
     "npz twice": (file("d.npz", zip_bytes(X, Y, X)), "holds 'x_train' twice; write"),
+    "npz of a long name twice": (
+        file("d.npz", zip_bytes(X, ("a" * 99 + ".npy", Y[1]), ("a" * 99 + ".npy", Y[1]))),
+        f"holds '{'a' * 60}' twice; write",
+    ),
     "npz without labels": (
         file("d.npz", npz_bytes(x_train=IMAGES)),
         "train: looks like .*add the labels",

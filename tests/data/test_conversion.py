@@ -238,6 +238,13 @@ def test_what_is_no_array_is_refused(given, words):
     assert str(error.value).startswith("X")
 
 
+@pytest.mark.parametrize("labels", [["a", None], [None, "a"], [LEVELS, None], [None, LEVELS], []])
+def test_objects_that_are_no_numbers_stay_as_they_are(labels):
+    given = np.empty(len(labels), object)
+    given[:] = labels
+    assert as_array(given, "y") is given
+
+
 def test_labels_of_several_types_in_a_list_keep_them():
     assert as_array(["a", 7], "y").tolist() == ["a", 7]
     assert as_array([7, None], "y").tolist() == [7, None]

@@ -165,10 +165,15 @@ def test_of_the_same_pixels_twice_those_in_rows_and_columns_are_read(tmp_path, f
 
 
 def test_the_only_array_of_a_file_are_images_whatever_its_name(tmp_path, few):
-    np.savez(tmp_path / "d.npz", few[0])
-    found = data.load_digits(tmp_path / "d.npz")
-    np.testing.assert_array_equal(found.images, few[0].reshape(300, -1))
-    assert found.labels is None
+    path, rows = tmp_path / "d.npz", few[0][:, 7].reshape(300, -1).repeat(3, axis=1)
+    for images in (few[0], rows[:, :64]):
+        np.savez(path, images)
+        found = data.load_digits(path)
+        np.testing.assert_array_equal(found.images, images.reshape(300, -1))
+        assert found.labels is None
+    np.savez(path, rows[:, :63])  # which could be labels
+    with pytest.raises(DataError, match="holds arr_0, but no array is called"):
+        data.load_digits(path)
 
 
 def test_compressed_data_may_grow_to_the_limit():
