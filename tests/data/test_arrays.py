@@ -207,6 +207,8 @@ def test_digits_with_other_names_are_looked_up_by_name():
     assert arrays.checked(of_letters, "test", backwards).labels.tolist() == [2, 1, 0]
     with pytest.raises(DataError, match=r"test\.labels: label 0 of image 0 is none of the classes"):
         arrays.checked(SOME, "test", of_letters)
+    of_one = Digits(SOME.images, np.zeros(3, np.uint8), "here", (2, 3), ("a",))
+    assert arrays.checked(of_one, "X") is of_one
     wrong = Digits(SOME.images, SOME.labels, "here", (2, 3), ("a", "b"))
     with pytest.raises(DataError, match=r"X\.labels: label 2, but there are 2 classes"):
         arrays.checked(wrong, "X")

@@ -77,6 +77,13 @@ def test_columns_that_do_not_tell_are_refused(tmp_path, first, last, sentence):
         data.load_digits(path)
 
 
+def test_under_a_header_that_counts_lines_are_named_as_they_stand_in_the_file(tmp_path):
+    path = written(tmp_path / "t.csv", ["7", "256"], pixels(2)[:, :63], ["0", "1"])
+    path.write_text(",".join(map(str, range(65))) + "\n" + path.read_text())
+    with pytest.raises(DataError, match="line 3, column 1: '256' is not a whole number from 0 to"):
+        data.load_digits(path)
+
+
 @pytest.mark.parametrize(
     ("folder", "is_turned"),
     [("emnist-letters", True), ("emnist/mine", False), ("mine", False), ("mine/emnist", True)],

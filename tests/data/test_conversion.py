@@ -164,11 +164,15 @@ def test_on_the_gpu_of_the_backend_it_stays_where_it_is(memory):
     """CuPy takes it by DLPack; stood in for by a namespace that says so."""
 
     class Namespace:
-        ndarray = type("ndarray", (), {})
+        ndarray = type("ndarray", (), {"shape": (28, 28)})
 
         @staticmethod
         def from_dlpack(given):
             return "taken", given
+
+        @staticmethod
+        def stack(given):
+            return "stacked", given
 
     class Gpu(Backend):
         xp = Namespace
@@ -180,6 +184,7 @@ def test_on_the_gpu_of_the_backend_it_stays_where_it_is(memory):
     assert as_array(tensor, "X", backend) == ("taken", tensor)
     own = Namespace.ndarray()
     assert as_array(own, "X", backend) is own
+    assert as_array([own, own], "X", backend) == ("stacked", [own, own])
     assert np.array_equal(as_array(LEVELS, "X", backend), LEVELS)
 
 

@@ -238,6 +238,12 @@ def edit(path, place, value=1):
                 ("validation-labels", np.zeros((50, 1), np.uint8)),
             )
         ),
+        (
+            lambda path: (path / made.FILE).write_text(
+                (path / made.FILE).read_text().replace('"digest": "', '"digest": "0')
+            ),
+            "mnistgpu-data.json: its digest is not that of its files; remove the folder",
+        ),
         (lambda path: (path / made.FILE).write_text("{}"), "is not what mnistgpu writes"),
         (lambda path: (path / made.FILE).write_text("["), "not valid JSON"),
     ],

@@ -13,6 +13,7 @@ from mnistgpu.data.naming import listed, role_of
         ("kmnist-val-imgs", "kmnist", "validation", "images"),
         ("trainLabels", "", "train", "labels"),
         ("xtest", "", "test", "images"),
+        ("xval", "", "validation", "images"),
         ("y_tr", "", "train", "labels"),
         ("train_data_labels", "", "train", "labels"),  # of two kinds the last one
         ("train_images_for_validation", "for", "train", "images"),  # of two parts the first one

@@ -101,6 +101,7 @@ def test_other_shapes_are_refused(shape, words):
         ((3, 783), "has the shape (3, 783), but this network reads images of 28x28 = 784 pixels: "),
         ((3, 783), "give (N, 784) or (N, 28, 28)"),
         ((3, 785), "give 784 columns: leave out the one that is the label"),
+        ((784, 8, 8), "images of 8x8 = 64 pixels"),
         ((784, 3), "these are columns, one for each image: give X.T"),
         ((3, 28, 14), "images of 28x14 = 392 pixels"),
         ((3, 64), "images of 8x8 = 64 pixels (the shape is (3, 64)), but this network reads 28x28"),
