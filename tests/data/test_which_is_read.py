@@ -3,7 +3,9 @@
 import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
+from helpers.bad_digit_files import npy_bytes, zip_bytes
 from helpers.digit_files import FOLDER_NAMES, csv_bytes, idx_bytes
 
 from mnistgpu import data
@@ -134,6 +136,25 @@ def test_orientation_is_by_name_or_given(tmp_path, few):
         assert said in found.notes[0] if said else found.notes == ()
     with pytest.raises(UsageError, match="orientation: must be one of by-name, upright, tr"):
         data.load(tmp_path, "sideways")
+
+
+@pytest.mark.parametrize("kind", ["idx", "npy", "parquet", "table", "zip"])
+def test_the_first_bytes_say_the_format_if_no_ending_does(tmp_path, few, kind):
+    images, path = few[0][:3], tmp_path / "digits.dat"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is missing")
+        names = [f"pixel{i}" for i in range(784)]
+        pd.DataFrame(images.reshape(3, 784), columns=names).to_parquet(path)
+    else:
+        lines = csv_bytes(images.reshape(3, 784))
+        contents = {
+            "idx": idx_bytes(images),
+            "npy": npy_bytes(images),
+            "table": lines,
+            "zip": zip_bytes(("test.csv", lines)),
+        }
+        path.write_bytes(contents[kind])
+    np.testing.assert_array_equal(data.load_digits(path).images, images.reshape(3, 784))
 
 
 @pytest.mark.parametrize("letter", b"~ \t\x01\x1f\x7f\x80\xff")
