@@ -252,6 +252,12 @@ def test_objects_that_are_no_numbers_stay_as_they_are(labels):
     assert as_array(given, "y") is given
 
 
+def test_an_array_that_holds_one_array_is_a_stack_of_it():
+    given = np.empty(1, object)
+    given[0] = LEVELS
+    assert np.array_equal(as_array(given, "X"), LEVELS[None])
+
+
 def test_labels_of_several_types_in_a_list_keep_them():
     assert as_array(["a", 7], "y").tolist() == ["a", 7]
     assert as_array([7, None], "y").tolist() == [7, None]
