@@ -78,9 +78,9 @@ def of_objects(array: np.ndarray, name: str) -> np.ndarray:
     try:
         if array.ndim > 1:
             return array.astype(np.float64)
-        if len(array) and array[0] is not None and not np.isscalar(array[0]):
+        if len(array) and not np.isscalar(array[0]):
             return np.stack([np.asarray(as_array(each, name)) for each in array])
-    except (DataError, TypeError, ValueError):
+    except (TypeError, ValueError):  # DataError is one
         pass
     return np.asarray(array)
 

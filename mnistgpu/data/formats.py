@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from mnistgpu.data.streams import GZIP, Source
+from mnistgpu.data.streams import Source
 from mnistgpu.errors import DataError
 
 ENDINGS = {
@@ -80,4 +80,4 @@ def format_of(source: Source) -> str:
         if start.startswith(beginning):
             return kind
     is_text = TEXT.issuperset(start) and not is_idx_name(source.name)
-    return "table" if is_text and start[:2] != GZIP else "idx"
+    return "table" if is_text else "idx"

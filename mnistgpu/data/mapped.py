@@ -64,7 +64,6 @@ class MappedImages:
         self._each = len(self._files[0])
         self._reopen = reopen
         self._pixels = self._files[0].shape[1]  # of an image in its file
-        self._items = [self._wholes(array) for array in self._files]
         self._held: list[Held] = []  # one, once there is any; shared with copies of this object
         self._selected: np.ndarray | None = None
         self.shape = sum(map(len, self._files)), self._pixels
@@ -76,6 +75,7 @@ class MappedImages:
                     f"{path}: has {len(array):,} images of {array.shape[1]} pixels, where "
                     f"{self._each:,} of {self._pixels} are expected; make the data again"
                 )
+        self._items = [self._wholes(array) for array in self._files]
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -72,7 +72,7 @@ def role_of(name: str) -> Role:
 def listed(names: Sequence[str]) -> str:
     """Names for a message, as far as they are not too many; of a long path its end tells more."""
     shown = ", ".join(
-        name if len(name) < 200 else f"...{name[-197:]}" for name in names[:MOST_NAMED]
+        name if len(name) <= 200 else f"...{name[-197:]}" for name in names[:MOST_NAMED]
     )
     more = len(names) - MOST_NAMED
     return f"{shown} and {more} more" if more > 0 else shown

@@ -106,7 +106,7 @@ def one_of(path: Path, names: Sequence[str], shapes: Shapes) -> str | None:
     """The one array with this role; of two with the same pixels the one that shows their rows."""
     if len(names) == 2:
         first, second = (shapes[name] or () for name in names)
-        if first[:1] == second[:1] and math.prod(first) == math.prod(second) > 0:
+        if first[:1] == second[:1] and math.prod(first) == math.prod(second):
             return names[0] if len(first) >= len(second) else names[1]
     if len(names) > 1:
         raise DataError(

@@ -1,5 +1,7 @@
 """Sets made of arrays or by hand: their parts agree, or are refused with the line that mends it."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,14 @@ def test_masked_pixels_are_paper_and_that_is_said(values):
     assert arrays.as_digits(unmasked).images.tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("hidden", [-1.0, 0.0, 1.0, 16.0, np.nan])
+def test_what_is_under_a_mask_tells_nothing_of_the_grey_levels(hidden):
+    values = np.resize([0.0, 0.1, 0.25, hidden], (120, 4))
+    made = arrays.as_digits(np.ma.masked_array(values, mask=values != np.clip(values, 0, 0.25)))
+    assert made.levels == Levels(0, 0.25)
+    assert made.images[7].tolist() == [0, 102, 255, 0]
+
+
 def test_masked_labels_and_colours_are_refused():
     labels = np.ma.masked_array([0, 1, 2], mask=[False, False, True])
     with pytest.raises(DataError, match="y: the label of image 2 is masked; leave out the image"):
@@ -98,6 +108,27 @@ def test_what_is_no_image_is_refused(images, kind, words):
         arrays.as_images(images, SOME)
     assert words in str(error.value)
     assert str(error.value).startswith("X")
+
+
+def test_rows_of_another_length_are_refused_also_if_they_are_few_bytes():
+    """A few images of uint8 are looked at for their shape alone."""
+    for length in {*range(20)} - {6}:
+        with pytest.raises(ShapeError, match=r"^X: .*\(3, \d+\)"):
+            arrays.as_images(np.zeros((3, length), np.uint8), SOME)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 2, 3), (99, 6)])
+def test_a_few_images_as_a_network_has_them_cost_few_calls(shape):
+    """A small network answers one image in microseconds."""
+    images, calls = np.ones(shape, np.uint8), []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, of: calls.append(event == "call"))
+    try:
+        rows, notes = arrays.as_images(images, SOME)
+    finally:
+        sys.setprofile(before)
+    assert (rows.tolist(), notes) == (images.reshape(-1, 6).tolist(), ())
+    assert sum(calls) < 6
 
 
 def test_digits_are_taken_as_they_are():
@@ -176,6 +207,8 @@ def test_digits_with_other_names_are_looked_up_by_name():
     assert arrays.checked(of_letters, "test", backwards).labels.tolist() == [2, 1, 0]
     with pytest.raises(DataError, match=r"test\.labels: label 0 of image 0 is none of the classes"):
         arrays.checked(SOME, "test", of_letters)
+    of_one = Digits(SOME.images, np.zeros(3, np.uint8), "here", (2, 3), ("a",))
+    assert arrays.checked(of_one, "X") is of_one
     wrong = Digits(SOME.images, SOME.labels, "here", (2, 3), ("a", "b"))
     with pytest.raises(DataError, match=r"X\.labels: label 2, but there are 2 classes"):
         arrays.checked(wrong, "X")

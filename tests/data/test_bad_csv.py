@@ -39,6 +39,10 @@ BAD = {
         file("d.csv", TABLE.replace(b",", b";").replace(b";0;", b";0,0;", 1)),
         r"line 2, column 84: '0,0' is not .*; save the table with to_csv\(sep=',', decimal='\.'",
     ),
+    "csv of semicolons with a line of commas": (
+        file("d.csv", TABLE.replace(b",", b";") + TABLE.splitlines()[1]),
+        r"d\.csv, line 8: 1 cells, where line 1 has 785; complete",
+    ),
     "csv with a first column of any numbers": (
         file(
             "d.csv",
@@ -195,6 +199,18 @@ BAD = {
     "csv label and 783 pixels": (
         file("d.csv", csv_bytes(ROWS[:, :783], LABELS)),
         "line 1, column 1: a label and 783 pixels, .*; add the missing column",
+    ),
+    "csv 783 pixels and label": (
+        file("d.csv", csv_bytes(ROWS[:, :783], LABELS, "last")),
+        "line 1, column 784: a label and 783 pixels, .*; add the missing column",
+    ),
+    "csv return within a label": (
+        file("d.csv", csv_bytes(ROWS, [5, 0, "4\r4", 1, 9, 2])),
+        r"line 4, column 1: '4\\r4' has a carriage return within; end every line with a line",
+    ),
+    "csv return within a last label": (
+        file("d.csv", csv_bytes(ROWS, [5, 0, "4\r4", 1, 9, 2], "last")),
+        r"line 4, column 785: '4\\r4' has a carriage return within",
     ),
     "csv pixels in another order": (
         file("d.csv", TABLE.replace(b"pixel5,pixel6", b"pixel6,pixel5", 1)),

@@ -24,6 +24,7 @@ from mnistgpu.errors import DataError
 
 ALONE = csv_bytes(FLAT[TRAIN])
 NUMBERS = b"label\n" + b"".join(b"%d\n" % label for label in LABELS[TRAIN])
+MANY = np.tile(IMAGES, (4, 1, 1))
 TWO = zip_bytes(**{"a.csv": b"", "b.csv": b""})
 BAD = {
     "two tables": (
@@ -107,8 +108,8 @@ BAD = {
         "is a pointer of Git LFS and no data; fetch the file by git lfs pull",
     ),
     "images in the last dimension": (
-        given("d.npz", **{"d.npz": npz_bytes(X=IMAGES.transpose(1, 2, 0), y=LABELS)}),
-        r"28 images, but 80 labels; the images are in the last dimension: save np\.moveaxis",
+        given("d.npz", **{"d.npz": npz_bytes(X=MANY.transpose(1, 2, 0), y=np.tile(LABELS, 4))}),
+        r"28 images, but 320 labels; the images are in the last dimension: save np\.moveaxis",
     ),
     "validation images of another size": (
         given("d.npz", **{"d.npz": npz_bytes(**KERAS, x_val=IMAGES[:, :9], y_val=LABELS)}),

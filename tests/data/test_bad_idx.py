@@ -21,7 +21,12 @@ AGAIN = "copy or download it again"
 BAD = {
     "magic": (
         folder(b"PK\3\4" + bytes(40)),
-        rf"{IMAGES_FILE}, byte 0: begins with 50 4b 03 04.*give",
+        rf"{IMAGES_FILE}, byte 0: begins with 50 4b 03 04, but an IDX file of images begins with "
+        "00 00 08 03; give IDX files",
+    ),
+    "magic of labels": (
+        folder(None, b"PK\3\4" + bytes(40)),
+        rf"{LABELS_FILE}, byte 0: .* an IDX file of labels begins with 00 00 08 01; give IDX",
     ),
     "short magic": (folder(b"\0\0"), rf"{IMAGES_FILE}, byte 0: begins with 00 00, .*give"),
     "int32 type": (

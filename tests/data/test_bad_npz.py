@@ -40,6 +40,18 @@ BAD = {
         file("d.npz", npz_bytes(a=IMAGES, b=IMAGES, c=LABELS)),
         r"d\.npz: holds a, b, c, but no array is called x_train, .* or alike; save them under",
     ),
+    "npz of unknown arrays of other counts": (
+        file("d.npz", npz_bytes(a=IMAGES, b=LABELS[:4])),
+        r"d\.npz: holds a, b, but no array is called x_train, .* or alike; save them under",
+    ),
+    "npz of labels as text without end": (
+        file("d.npz", npz_bytes(True, x_train=IMAGES, y_train=np.full(2**20 + 1, b"a"))),
+        r"y_train\.npy: 1,048,577 labels as text, but the limit is 1,048,576; save them as numbers",
+    ),
+    "npz of as many labels as text as can be": (
+        file("d.npz", npz_bytes(True, x_train=IMAGES, y_train=np.full(2**20, b"a"))),
+        r"d\.npz, train: 6 images, but 1,048,576 labels; take",
+    ),
     "npz with two of a kind": (
         file("d.npz", npz_bytes(**PAIR, train_images=IMAGES[:5])),
         r"d\.npz: holds x_train, train_images, of which only one can be meant; leave",
@@ -52,6 +64,10 @@ BAD = {
     "npz folder": (file("d.npz", zip_bytes(X, ("y_train/", b""))), "no label"),
     "npz without suffix": (file("d.npz", zip_bytes(X, ("y_train", Y[1]))), "no label"),
     "npz twice": (file("d.npz", zip_bytes(X, Y, X)), "holds 'x_train' twice; write"),
+    "npz of a long name twice": (
+        file("d.npz", zip_bytes(X, ("a" * 99 + ".npy", Y[1]), ("a" * 99 + ".npy", Y[1]))),
+        f"holds '{'a' * 60}' twice; write",
+    ),
     "npz without labels": (
         file("d.npz", npz_bytes(x_train=IMAGES)),
         "train: looks like .*add the labels",
@@ -67,6 +83,10 @@ BAD = {
     "npz other counts": (
         file("d.npz", npz_bytes(x_train=IMAGES, y_train=LABELS[:4])),
         r"d\.npz, train: 6 images, but 4 labels; take",
+    ),
+    "npz of more labels": (
+        file("d.npz", npz_bytes(x_train=IMAGES, y_train=np.tile(LABELS, 7))),
+        r"d\.npz, train: 6 images, but 42 labels; take both from one set",
     ),
     "npz of standardised pixels": (
         file("d.npz", npz_bytes(x_train=ROWS / 127.5 - 1, y_train=LABELS)),

@@ -39,8 +39,9 @@ def test_a_folder_where_a_file_is_meant(tmp_path):
 
 
 def test_a_file_where_a_folder_is_meant(tmp_path):
-    (tmp_path / "file").write_bytes(idx_bytes(IMAGES))
-    assert "Not a directory" in sentence(tmp_path / "file" / IMAGES_FILE)
+    for name in ("file", "d.csv", "d.zst"):
+        (tmp_path / name).write_bytes(idx_bytes(IMAGES))
+        assert "Not a directory" in sentence(tmp_path / name / IMAGES_FILE)
 
 
 def test_links_that_lead_nowhere(tmp_path):

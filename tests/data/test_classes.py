@@ -100,6 +100,7 @@ def test_labels_are_looked_up_among_known_classes():
         ([1, -2], (), "label -2 of image 1 is none of the classes, 0, 1, 2, ..."),
         (["1", "b"], (), "label 'b' of image 1"),
         ([256], (), "label 256 of image 0"),
+        ([1, 300], (), "label 300 of image 1 is none of the classes, 0, 1, 2, ..., at most 255"),
         (np.eye(3), ("a", "b"), "one-hot rows of 3, but there are 2 classes, a, b"),
     ],
 )
@@ -113,6 +114,7 @@ def test_labels_that_are_no_known_class_are_named(labels, known, words):
     ("labels", "kind", "words"),
     [
         ([1.5, 2], DataError, "y: the label of image 0 is 1.5, not whole"),
+        ([1, 2.0**53], DataError, "the label of image 1 is 9.0072e+15, not whole"),
         ([1, np.nan], DataError, "the label of image 1 is missing (nan)"),
         ([1, np.inf], DataError, "the label of image 1 is inf"),
         (np.array(["a", None], dtype=object), DataError, "the label of image 1 is missing"),
@@ -166,7 +168,19 @@ def test_labels_for_the_outputs_that_the_layers_say(labels, names, outputs, expe
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, "ab", ["a"], ["a", "a"], ["a", 1], [1.5, 2], [True, False], ["a", ""], [1, 2**70], {}],
+    [
+        None,
+        "ab",
+        ["a"],
+        ["a", "b", "a"],
+        ["a", "a"],
+        ["a", 1],
+        [1.5, 2],
+        [True, False],
+        ["a", ""],
+        [1, 2**70],
+        {},
+    ],
 )
 def test_classes_in_a_file_are_as_many_different_names_as_outputs(wrong):
     assert classes.check_names(["a", "b"], "f", 2) == ("a", "b")

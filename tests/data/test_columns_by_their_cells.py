@@ -43,7 +43,7 @@ def test_a_shorter_column_that_counts_could_be_labels(tmp_path):
     ("first", "last", "side"),
     [
         ([0, 1], [200, 201], "first"),
-        ([200, 201], [0, 1], "last"),
+        ([200, 255], [0, 1], "last"),
         ([9, 3], [61, 5], "first"),  # below 10, and the other one is not
         ([61, 5], [0, 0], "first"),  # a corner that is always paper
         ([0, 0], [61, 5], "last"),
@@ -77,6 +77,13 @@ def test_columns_that_do_not_tell_are_refused(tmp_path, first, last, sentence):
         data.load_digits(path)
 
 
+def test_under_a_header_that_counts_lines_are_named_as_they_stand_in_the_file(tmp_path):
+    path = written(tmp_path / "t.csv", ["7", "256"], pixels(2)[:, :63], ["0", "1"])
+    path.write_text(",".join(map(str, range(65))) + "\n" + path.read_text())
+    with pytest.raises(DataError, match="line 3, column 1: '256' is not a whole number from 0 to"):
+        data.load_digits(path)
+
+
 @pytest.mark.parametrize(
     ("folder", "is_turned"),
     [("emnist-letters", True), ("emnist/mine", False), ("mine", False), ("mine/emnist", True)],
@@ -100,6 +107,30 @@ def test_arrays_of_emnist_may_have_been_turned_before(tmp_path, orientation, is_
     assert np.array_equal(found.images, expected)
     said = any("taken as it stands in this file; if its letters" in note for note in found.notes)
     assert said != is_turned
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "letters"),
+    [
+        ("emnist-letters", [1, 26, 3], "AZC"),
+        ("emnist-balanced", [0, 46, 11], "0tB"),
+        ("emnist-byclass", [0, 61, 11], "0zB"),
+        ("emnist-digits", [1, 9, 3], None),
+        ("emnist-letters", [0, 25, 3], None),  # numbered otherwise
+        ("emnist-letters", [1, 27, 3], None),
+        ("emnist-balanced", [0, 47, 11], None),
+        ("letters", [1, 26, 3], None),
+    ],
+)
+def test_labels_of_emnist_are_letters_if_they_are_numbered_as_its_authors_did(
+    tmp_path, name, labels, letters
+):
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "mine" / f"{name}.npz"
+    np.savez(path, x_train=pixels(3).astype(np.uint8), y_train=labels)
+    found = data.load(path).train
+    names = [found.classes[label] if found.classes else label for label in found.labels]
+    assert names == (labels if letters is None else list(letters))
 
 
 @pytest.fixture
@@ -127,10 +158,13 @@ def test_a_parquet_table_may_have_ids_labels_or_neither(table):
     assert plain.ids is None
     both = data.load_digits(table({"id": np.array([7, 8, 9]), "label": labels} | columns_of(X)))
     assert both.ids.values.tolist() == [7, 8, 9]
+    assert both.labels.tolist() == labels.tolist()
+    ends = data.load_digits(table({"id": [7, 8, 9]} | columns_of(X) | {"label": labels}))
+    assert ends.ids.values.tolist() == [7, 8, 9]
     last = data.load_digits(table(columns_of(X) | {"label": labels}))
-    for found in (both, last):
+    for found in (ends, last):
         assert found.labels.tolist() == labels.tolist()
-    for found in (plain, both, last):
+    for found in (plain, both, ends, last):
         assert np.array_equal(found.images, X)
 
 

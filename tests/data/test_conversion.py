@@ -70,6 +70,8 @@ def test_tables(name):
     found = as_array(TABLES[name](rows), "X")
     assert type(found) is np.ndarray
     assert np.array_equal(found, rows)
+    # whole numbers stay so: of floats up to 11 nobody could tell the scale
+    assert found.dtype == np.uint8 or name in ("pandas, Int64", "pandas, objects")
 
 
 COLUMNS = {
@@ -159,15 +161,20 @@ def test_a_tensor_without_memory_is_refused():
         as_array(meta, "X")
 
 
-def test_on_the_gpu_of_the_backend_it_stays_where_it_is():
+@pytest.mark.parametrize("memory", [2, 13])
+def test_on_the_gpu_of_the_backend_it_stays_where_it_is(memory):
     """CuPy takes it by DLPack; stood in for by a namespace that says so."""
 
     class Namespace:
-        ndarray = type("ndarray", (), {})
+        ndarray = type("ndarray", (), {"shape": (28, 28)})
 
         @staticmethod
         def from_dlpack(given):
             return "taken", given
+
+        @staticmethod
+        def stack(given):
+            return "stacked", given
 
     class Gpu(Backend):
         xp = Namespace
@@ -175,10 +182,11 @@ def test_on_the_gpu_of_the_backend_it_stays_where_it_is():
         def current(self):
             return io.StringIO()  # any context
 
-    backend, tensor = Gpu("cupy", 0), elsewhere("torch")
+    backend, tensor = Gpu("cupy", 0), elsewhere("torch", memory)
     assert as_array(tensor, "X", backend) == ("taken", tensor)
     own = Namespace.ndarray()
     assert as_array(own, "X", backend) is own
+    assert as_array([own, own], "X", backend) == ("stacked", [own, own])
     assert np.array_equal(as_array(LEVELS, "X", backend), LEVELS)
 
 
@@ -235,6 +243,19 @@ def test_what_is_no_array_is_refused(given, words):
         as_array(given, "X")
     assert words in str(error.value)
     assert str(error.value).startswith("X")
+
+
+@pytest.mark.parametrize("labels", [["a", None], [None, "a"], [LEVELS, None], [None, LEVELS], []])
+def test_objects_that_are_no_numbers_stay_as_they_are(labels):
+    given = np.empty(len(labels), object)
+    given[:] = labels
+    assert as_array(given, "y") is given
+
+
+def test_an_array_that_holds_one_array_is_a_stack_of_it():
+    given = np.empty(1, object)
+    given[0] = LEVELS
+    assert np.array_equal(as_array(given, "X"), LEVELS[None])
 
 
 def test_labels_of_several_types_in_a_list_keep_them():

@@ -115,6 +115,8 @@ def test_a_digest_depends_on_all_that_matters(few):
         data.Digits(images, None, ""),
         data.Digits(images, labels, "", (14, 56)),
         data.Digits(images[:299], labels[:299], ""),
+        data.Digits(images, labels, "", weights=np.ones(300)),
+        data.Digits(images, labels, "", unlabeled=np.ones((300, 784), np.uint8)),
     ]
     assert len({digits.digest for digits in variants}) == len(variants)
     assert data.Digits(images, labels, "elsewhere").digest == variants[0].digest
@@ -122,6 +124,24 @@ def test_a_digest_depends_on_all_that_matters(few):
     sets = [data.Dataset(a, b, "") for a, b in ((variants[0], None), (variants[0], variants[1]))]
     sets.append(data.Dataset(variants[1], variants[0], ""))
     assert len({dataset.digest for dataset in sets}) == 3
+
+
+def test_digits_and_sets_are_replaced_and_never_altered(few):
+    """So a digest, which is computed once, stays that of the images."""
+    digits = data.Digits(few[0].reshape(300, -1), few[1], "")
+    for given, name in ((digits, "images"), (data.Dataset(digits, None, ""), "train")):
+        with pytest.raises(AttributeError):
+            setattr(given, name, None)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_digest_is_that_of_shape_images_and_labels(few, labelled):
+    """Of one version as of another: it is stored with models."""
+    images, labels = few[0][:7], few[1][:7]
+    content = images.tobytes() + (labels.tobytes() if labelled else b"")
+    start = b"7x28x28 labelled\n" if labelled else b"7x28x28 unlabelled\n"
+    digits = data.Digits(images.reshape(7, 784), labels if labelled else None, "")
+    assert digits.digest == hashlib.sha256(start + content).hexdigest()
 
 
 # The split

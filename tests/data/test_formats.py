@@ -200,6 +200,14 @@ def test_the_shortest_table_there_can_be(tmp_path):
     check(data.load_digits(tmp_path / "d.csv"), np.zeros((1, 28, 28), np.uint8), None)
 
 
+def test_the_widest_lines(tmp_path):
+    """64x64 pixels, each with ten zeros after its point."""
+    images = np.arange(6 * 4096).reshape(6, 4096) % 10
+    lines = (",".join(f"{pixel}.0000000000" for pixel in image) for image in images)
+    (tmp_path / "d.csv").write_text("".join(f"{line}\n" for line in lines))
+    check(data.load_digits(tmp_path / "d.csv"), images.reshape(6, 64, 64).astype(np.uint8), None)
+
+
 def test_one_image_and_one_class_are_enough(tmp_path, few):
     (tmp_path / "d.csv").write_bytes(csv_bytes(few[0][:1].reshape(1, -1), few[1][:1]))
     assert len(data.load(tmp_path / "d.csv").train) == 1

@@ -63,12 +63,15 @@ def test_pictures_in_parquet(tmp_path):
     found = data.load(of_pictures(tmp_path, grey.convert("RGB"), grey)).train
     np.testing.assert_array_equal(found.images, [IMAGES[0].ravel()] * 2)
     assert "colours are converted to grey" in found.notes[0]
+    large = data.load(of_pictures(tmp_path, grey.resize((128, 128)))).train
+    assert large.image_shape == (128, 128)
     for images, said in (
         (
             [grey, grey.resize((28, 14))],
             "row 1: a picture of 14x28, but the first has 28x28",
         ),
-        ([grey, grey.resize((500, 500))], "row 1: the cell image is no small picture .*too large"),
+        ([grey, grey.resize((128, 129))], "row 1: the cell image is no small picture .*too large"),
+        ([grey, grey.resize((129, 128))], "row 1: the cell image is no small picture .*too large"),
         ([grey, grey.convert("I;16")], "row 1: the cell image is no small picture .*not 8 bits"),
         ([Image.new("L", (128, 128))] * 1500, "more than the limit of 16,777,216"),
     ):

@@ -239,6 +239,20 @@ def test_what_is_said_of_garments_is_right():
     assert levels.applied(garments, OURS, "X", 200) == (OURS, ())
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float64])
+def test_paper_is_bright_also_if_it_is_not_white(kind):
+    grey = np.full((120, 9, 9), 190, kind)
+    grey[:, 2:7, 4] = 20
+    assert levels.recognised(grey, "X", 120) == Levels(255, 0)
+
+
+@pytest.mark.parametrize("edge", [np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]])
+def test_paper_is_bright_also_if_one_edge_is_dark(edge):
+    scans = np.full((120, 9, 9), 250, np.uint8)
+    scans[edge] = 0
+    assert levels.recognised(scans, "X", 120) == Levels(255, 0)
+
+
 def test_noise_has_no_orientation():
     noise = np.random.default_rng(0).integers(0, 256, (150, 9, 9), dtype=np.uint8)
     assert levels.recognised(noise, "X", 150) == OURS

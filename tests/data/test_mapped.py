@@ -1,5 +1,6 @@
 """Images that stay in their files, against the same images as an array."""
 
+import json
 import pickle
 import shutil
 
@@ -221,6 +222,28 @@ def edit(path, place, value=1):
             ),
             "train-images-00001.npy: has 276 images of 784 pixels, where 512 of 784 are expected",
         ),
+        (
+            lambda path: np.save(path / "train-images-00001.npy", np.zeros((512, 29, 28), "u1")),
+            "train-images-00001.npy: has 512 images of 812 pixels, where 512 of 784 are expected",
+        ),
+        *(
+            (
+                lambda path, name=name, array=array: np.save(path / f"{name}.npy", array),
+                f": its {name.partition('-')[0]} part is no set of images and labels; remove",
+            )
+            for name, array in (
+                ("test-images", np.zeros((10_000, 28, 28), np.int16)),
+                ("test-images", np.zeros((10_000, 784), np.uint8)),
+                ("test-labels", np.zeros(9_999, np.uint8)),
+                ("validation-labels", np.zeros((50, 1), np.uint8)),
+            )
+        ),
+        (
+            lambda path: (path / made.FILE).write_text(
+                (path / made.FILE).read_text().replace('"digest": "', '"digest": "0')
+            ),
+            "mnistgpu-data.json: its digest is not that of its files; remove the folder",
+        ),
         (lambda path: (path / made.FILE).write_text("{}"), "is not what mnistgpu writes"),
         (lambda path: (path / made.FILE).write_text("["), "not valid JSON"),
     ],
@@ -231,12 +254,33 @@ def test_a_damaged_set_is_refused_by_the_name_of_the_file(damaged, damage, messa
         data.load(damaged)
 
 
-def test_a_version_to_come_and_an_unfinished_set(damaged):
+@pytest.mark.parametrize("name", ["test-images.npy", "test-labels.npy"])
+def test_a_test_part_alone_is_checked_too(damaged, name):
+    edit(damaged / name, 200)
+    with pytest.raises(DataError, match=rf"damaged.{name}: has changed since it was made; remove"):
+        data.load_digits(damaged)
+
+
+@pytest.mark.parametrize("count", [0, 2**31, -1, True, 1300.0, "1300", None])
+@pytest.mark.parametrize("name", ["images", "shard_images"])
+def test_what_is_no_number_of_images_is_refused(damaged, name, count):
+    path = damaged / made.FILE
+    record = json.loads(path.read_text())
+    record["recipe"][name] = count
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match="is not what mnistgpu writes; remove the folder"):
+        data.load(damaged)
+
+
+def test_another_version_and_an_unfinished_set(damaged):
     path = damaged / made.FILE
     text = path.read_text()
-    path.write_text(text.replace('"format_version": 1', '"format_version": 2'))
-    with pytest.raises(DataError, match="has the format version 2"):
-        data.load(damaged)
+    for version in ("2", "0", "null", '"1"'):
+        path.write_text(text.replace('"format_version": 1', f'"format_version": {version}'))
+        with pytest.raises(
+            DataError, match=r"has the format version .*, and this mnistgpu reads 1"
+        ):
+            data.load(damaged)
     path.write_text(text.rpartition('"digest": ')[0] + '"digest": null\n}\n')
     with pytest.raises(DataError, match=r"is not finished \(\d+ of its files are there\); call"):
         data.load(damaged)

@@ -49,6 +49,7 @@ def test_the_test_share_is_the_same_whatever_the_seed_and_what_is_held_out_besid
     assert len(made.test) == 25
     assert sorted(numbers(made.train) + numbers(made.test)) == list(range(100))
     assert numbers(data.prepared(whole, 10, 0.25).test) == numbers(made.test)
+    assert numbers(made.test)[:6] == [1, 2, 6, 17, 21, 26]  # in every version of the program
     _, held_out = data.split(numbered(), 25, 0)
     assert numbers(held_out) != numbers(made.test)  # another stream of numbers
     assert made.digest == data.prepared(whole, 10, 0.25).digest != whole.digest

@@ -3,7 +3,9 @@
 import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
+from helpers.bad_digit_files import npy_bytes, zip_bytes
 from helpers.digit_files import FOLDER_NAMES, csv_bytes, idx_bytes
 
 from mnistgpu import data
@@ -134,6 +136,65 @@ def test_orientation_is_by_name_or_given(tmp_path, few):
         assert said in found.notes[0] if said else found.notes == ()
     with pytest.raises(UsageError, match="orientation: must be one of by-name, upright, tr"):
         data.load(tmp_path, "sideways")
+
+
+@pytest.mark.parametrize("kind", ["idx", "npy", "parquet", "table", "zip"])
+def test_the_first_bytes_say_the_format_if_no_ending_does(tmp_path, few, kind):
+    images, path = few[0][:3], tmp_path / "digits.dat"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is missing")
+        names = [f"pixel{i}" for i in range(784)]
+        pd.DataFrame(images.reshape(3, 784), columns=names).to_parquet(path)
+    else:
+        lines = csv_bytes(images.reshape(3, 784))
+        contents = {
+            "idx": idx_bytes(images),
+            "npy": npy_bytes(images),
+            "table": lines,
+            "zip": zip_bytes(("test.csv", lines)),
+        }
+        path.write_bytes(contents[kind])
+    np.testing.assert_array_equal(data.load_digits(path).images, images.reshape(3, 784))
+
+
+@pytest.mark.parametrize("letter", b"~ \t\x01\x1f\x7f\x80\xff")
+def test_what_is_a_table_without_an_ending_that_says_so_is_text(tmp_path, letter):
+    path = tmp_path / "digits.tra"
+    path.write_bytes(csv_bytes(np.zeros((1, 64)), [1]).replace(b"el", bytes([letter]), 1))
+    is_text = letter in b"~ \t"
+    said = r"line 1: 65 columns, but not one called label" if is_text else r"byte 0: begins with"
+    with pytest.raises(DataError, match=said):
+        data.load(path)
+
+
+def test_the_last_ending_of_a_name_says_the_format(tmp_path, few):
+    np.save(tmp_path / "train.csv.npy", few[0])
+    np.testing.assert_array_equal(
+        data.load_digits(tmp_path / "train.csv.npy").images, few[0].reshape(300, -1)
+    )
+
+
+@pytest.mark.parametrize("first", ["x_train", "train_images"])
+def test_of_the_same_pixels_twice_those_in_rows_and_columns_are_read(tmp_path, few, first):
+    wide = np.ascontiguousarray(few[0][:, :14])
+    forms = {"x_train": wide.reshape(300, -1), "train_images": wide}
+    names = [first, *(name for name in forms if name != first)]
+    np.savez(tmp_path / "d.npz", **{name: forms[name] for name in names}, y_train=few[1])
+    found = data.load(tmp_path / "d.npz").train
+    assert found.image_shape == (14, 28)
+    assert f"{tmp_path / 'd.npz'} also holds x_train, which is not used" in found.notes
+
+
+def test_the_only_array_of_a_file_are_images_whatever_its_name(tmp_path, few):
+    path, rows = tmp_path / "d.npz", few[0][:, 7].reshape(300, -1).repeat(3, axis=1)
+    for images in (few[0], rows[:, :64]):
+        np.savez(path, images)
+        found = data.load_digits(path)
+        np.testing.assert_array_equal(found.images, images.reshape(300, -1))
+        assert found.labels is None
+    np.savez(path, rows[:, :63])  # which could be labels
+    with pytest.raises(DataError, match="holds arr_0, but no array is called"):
+        data.load_digits(path)
 
 
 def test_compressed_data_may_grow_to_the_limit():

@@ -1,5 +1,7 @@
 """The order of images that stay in their files: each once, by blocks, window by window."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers.spaces import Space
@@ -66,15 +68,15 @@ def test_every_backend_has_this_order(other_space: Space):
 class Noted:
     """What the images are told."""
 
-    def __init__(self):
-        self.held, self.expected = [], []
+    def __init__(self, count=COUNT):
+        self.count, self.held, self.expected = count, [], []
 
     def hold(self, begins, block, together):
         assert (block, together) == (BLOCK, TOGETHER)
         self.held.append(set(begins))
 
     def expect(self, begin, end):
-        assert end == min(begin + BLOCK, COUNT)
+        assert end == min(begin + BLOCK, self.count)
         self.expected.append(begin)
 
 
@@ -92,3 +94,23 @@ def test_a_window_is_held_once_and_the_next_one_read_meanwhile():
             windows.rows(KEY, start, min(COUNT, start + 1000))
         assert noted.held == [blocks(each) for each in range(window + 1)]
         assert set(noted.expected) == (blocks(window + 1) if window < 2 else set())
+
+
+@pytest.mark.parametrize("count", [1, BLOCK, BLOCK + 1, 3 * BLOCK, LENGTH + BLOCK])
+def test_no_block_is_held_that_begins_beyond_the_last_image(count):
+    noted = Noted(count)
+    Windows(count, noted).rows(KEY, 0, count)
+    assert set().union(*noted.held) == set(range(0, count, BLOCK))
+    assert set(noted.expected) < set(range(0, count, BLOCK)) | {-1}
+
+
+def test_only_the_newest_two_windows_are_in_memory():
+    windows = Windows(5 * LENGTH)
+    tracemalloc.start()
+    try:
+        for start in range(0, 5 * LENGTH, LENGTH):
+            windows.rows(KEY, start, start + 10)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2.5 * 8 * LENGTH  # bytes of their rows
