@@ -349,6 +349,10 @@ def test_a_file_reads_back_as_it_was_written(dataset, tmp_path):
         ({"more": 3}, "'more' is none of events, settings"),
         ({"settings": {"layers": 3}}, "settings: --layers must be"),
         ({"workers": {"a": 1}}, "what it says under 'workers'"),
+        ({"workers": {"1" * 5000: 1}}, "what it says under 'workers'"),  # too long for a number
+        ({"workers": {"١": 1}}, "what it says under 'workers'"),
+        ({"workers": {"1": 0}}, "what it says under 'workers'"),
+        ({"workers": {"1": 2**63}}, "what it says under 'workers'"),  # no checkpoint has it
         ({"machine": 3}, "what it says under 'machine'"),
         ({"data_digest": 3}, "what it says under 'data_digest'"),
     ],

@@ -50,8 +50,9 @@ def test_steps_figures_and_the_time_left(monkeypatch):
 
     with CellBar() as bar:
         bar.begin(trainer, None, Stop())
+        step(0.9 * REFRESH_SECONDS, 21)  # too soon to be drawn again
         step(10.0, 40)
-        step(10.0 + 0.9 * REFRESH_SECONDS, 41)  # too soon to be drawn again
+        step(10.0 + 0.9 * REFRESH_SECONDS, 41)  # so is this
         nothing = np.nan
         row = Row(44, 1.0, 12.0, 0.5, 0.75, nothing, nothing, 0.1)
         bar.row(row, None)

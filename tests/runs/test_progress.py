@@ -75,6 +75,7 @@ def test_the_rate_is_that_since_this_process_began(monkeypatch):
         (task,) = bar._progress.tasks
         assert (task.completed, task.total) == (20, 60)
         for seconds, images, done, shown in (
+            (0.9 * REFRESH_SECONDS, 5500, 21, ""),  # it was drawn just now
             (4.0, 9000, 30, "1,000 images/s"),
             (4.0 + 0.9 * REFRESH_SECONDS, 99000, 40, "1,000 images/s"),  # it is not drawn so often
             (10.0, 25000, 50, "2,000 images/s"),

@@ -71,6 +71,18 @@ def test_what_was_steered_repeats_without_a_page(dataset):
     ]
 
 
+def test_a_run_of_iterations_becomes_an_epoch_longer_too(dataset):
+    settings = SMALL.changed(epochs=None, iterations=10)  # epochs have 8
+    with Steered(dataset, settings, paused=True, hold=True) as run:
+        for end in (16, 24):
+            run.steering.start()
+            until(lambda: run.state["status"] == "holding")
+            run.steering.one_epoch()
+            run.is_paused_at(end)
+        assert run.state["steps"] == 26
+        assert [(each["step"], each["new"]) for each in run.state["events"]] == [(10, 18), (18, 26)]
+
+
 def test_a_change_takes_effect_at_the_next_step(dataset):
     """Also while the run goes on at full speed."""
     seen = []
