@@ -108,6 +108,7 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"loss": math.nan},
         {"loss": 1},
         {"best_score": [1.0]},
+        {"best_score": [1.0, "high"]},
         {"best_score": None},
         {"finished": 0},
         {"more": 0},

@@ -10,7 +10,7 @@ from helpers.resuming import SMALL, saving_in, stopped
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import RunError, UsageError
 from mnistgpu.runs import (
     checkpoint,
     checkpointing,
@@ -128,6 +128,14 @@ def test_the_rate_suggested_is_a_third_of_the_best(dataset):
     assert curve.suggestion == pytest.approx(curve.rates[int(np.argmin(curve.losses))] / 3)
 
 
+@pytest.mark.parametrize(
+    ("rates", "said"), [((1e-3, 1e-2), "the loss only falls"), ((90.0, 1e4), "the loss only grows")]
+)
+def test_rates_beyond_which_a_better_one_may_be(dataset, rates, said):
+    with pytest.raises(RunError, match=f"{said} from a learning rate of {rates[0]:.2g} to"):
+        lr_finder.find(SMALL.changed(validation=0, batch_size=None), dataset, NUMPY, *rates, 20)
+
+
 def test_the_last_checkpoint_of_a_stopped_run_is_named(dataset, tmp_path):
     saving = saving_in(tmp_path, dataset)
     assert saving.kept() == "no checkpoint of this run was written yet"
@@ -206,6 +214,24 @@ def test_the_loss_of_the_results_is_that_of_the_last_row(dataset):
     outcome = training.train(SMALL, dataset, NUMPY)
     losses = [row.train_loss for row in outcome.history]
     assert outcome.results["train_loss"] == losses[-1] < min(losses[:-1])
+
+
+def test_the_accuracy_of_the_results_is_that_of_the_model(dataset):
+    outcome = training.train(SMALL.changed(validation=0, epochs=1), dataset, NUMPY)
+    for name, digits in (("train_accuracy", dataset.train), ("test_accuracy", dataset.test)):
+        found = np.mean(outcome.model.predict(digits.images) == digits.labels)
+        assert outcome.results[name] == pytest.approx(found)
+
+
+def test_the_loss_of_images_held_out_counts_classes_as_they_are_to_count(dataset):
+    """Also in a network whose hidden layer is narrower than there are classes."""
+    settings = SMALL.changed(layers="784-5-10", epochs=1, class_weight="9:100")
+    outcome = training.train(settings, dataset, NUMPY)
+    _, held_out = data.split(dataset.train, 100, settings.seed)
+    believed = outcome.model.probabilities(held_out.images)
+    losses = -np.log(believed[held_out.labels, np.arange(100)])
+    expected = np.average(losses, weights=np.where(held_out.labels == 9, 100.0, 1.0))
+    assert outcome.history[-1].validation_loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_row_is_about_the_steps_of_its_own_epoch(dataset):

@@ -2,6 +2,8 @@
 
 from itertools import combinations, product
 
+import pytest
+
 import mnistgpu
 from mnistgpu.runs import halving
 
@@ -21,3 +23,17 @@ def test_each_value_of_a_setting_is_tried_with_each_of_another():
     assert [len(set(each)) for each in values] == [3, 3, 3, 2, 2]
     for first, second in combinations(values, 2):
         assert set(zip(first, second, strict=True)) == set(product(set(first), set(second)))
+
+
+def test_rates_are_written_with_two_digits():
+    rates = {each.learning_rate for each in halving.candidates(FAST, 40, 0, [], False)[1:]}
+    assert all(rate == float(f"{rate:.1e}") for rate in rates)
+    assert len(rates) > 20  # with one digit there are no more than nineteen
+
+
+@pytest.mark.parametrize(
+    ("factor", "layers"),
+    [(2.0, "784-200-20-2048-10"), (0.5, "784-50-8-1000-10"), (1.0, "784-100-10-2000-10")],
+)
+def test_hidden_layers_become_wider_or_narrower_within_limits(factor, layers):
+    assert halving.widened((784, 100, 10, 2000, 10), factor) == layers

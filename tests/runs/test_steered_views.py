@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import mnistgpu
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
-from mnistgpu.runs import training
+from mnistgpu.runs import points, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.events import Event
 from mnistgpu.runs.points import Points
@@ -43,7 +44,10 @@ def test_the_view_is_called_only_while_somebody_looks(dataset):
         assert value["taken"] == run.state["taken"]
         assert run.state["loss"] is None or run.state["loss"] > 0
         # nothing has changed since
-        assert run.steering.look(number, 0.05) == (number, value)
+        begun = time.perf_counter()
+        for after in (number, number + 1):  # that of an earlier program had more views
+            assert run.steering.look(after, 0.05) == (number, value)
+        assert time.perf_counter() - begun > 0.09
         assert threads == {run.thread}
 
 
@@ -100,14 +104,29 @@ def test_many_points_are_thinned(dataset):
         def vectors(self):
             return {"theta": np.zeros(4)}
 
-    points, trainer, progress = Points(), Trainer(), training.Progress()
+    kept, trainer, progress = Points(), Trainer(), training.Progress()
     progress.events.all.append(Event(50, "learning_rate", 0.1, 0.2))
     for step in range(1000):
         trainer.taken = step
-        points.keep(trainer, progress)
-    assert len(points.kept) <= 100
-    assert {0, 50, 999} <= set(points.kept)
-    assert points.before(49).taken < 50
+        kept.keep(trainer, progress)
+    assert len(kept.kept) <= 100
+    assert {0, 50, 999} <= set(kept.kept)
+    assert kept.before(49).taken < 50
+
+
+def test_of_a_large_network_few_points_are_kept(monkeypatch):
+    """The first, the newest and some between; at least two, however large they are."""
+    trainer = SimpleNamespace(taken=0, vectors=lambda: {"theta": np.zeros(1000), "m": np.zeros(24)})
+    for most, count in ((2**16, 8), (1, 2)):
+        monkeypatch.setattr(points, "LARGEST", most)
+        kept, progress = Points(), training.Progress()
+        for step in range(50):
+            trainer.taken = step
+            kept.keep(trainer, progress)
+            assert len(kept.kept) <= count
+            steps = list(kept.kept)
+            assert (steps[0], steps[-1]) == (0, step)
+        assert len(kept.kept) >= min(count, 4)
 
 
 def test_what_may_change_follows_from_the_settings():

@@ -139,6 +139,7 @@ def test_the_wrong_gradient_moves_all_biases_of_a_layer_alike(digits, dataset, m
         ({"shuffled-labels": 1.5}, "the twist shuffled-labels must be a share greater than 0, up"),
         ({"shuffled-labels": "all"}, "the twist shuffled-labels must be a share greater than 0"),
         ({"other-first-weights": 1.5}, "must be a whole number below 1000, not 1.5"),
+        ({"other-first-weights": 1000}, "must be a whole number below 1000, not 1000"),
         ({"copies-of-a-digit": 40}, 'the twist copies-of-a-digit must be such as "40 x 7", not 40'),
     ],
     ids=str,
