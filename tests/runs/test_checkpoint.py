@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +33,20 @@ def test_a_checkpoint_reads_back_as_it_was_written(dataset, tmp_path):
     assert 0 < saved.pixels < 784
 
 
-@pytest.fixture
-def good(dataset, tmp_path):
+@pytest.fixture(scope="module")
+def written(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stopped")
     settings = SMALL.changed(optimizer="adam", batch_norm=True, early_stopping=5)
-    return stopped(settings, dataset, tmp_path, 9), tmp_path / checkpoint.FILE
+    stopped(settings, dataset, path, 9)
+    return path / checkpoint.FILE
+
+
+@pytest.fixture
+def good(written, tmp_path):
+    """What was saved, and a copy of its file."""
+    path = tmp_path / checkpoint.FILE
+    shutil.copy(written, path)
+    return checkpoint.load(tmp_path), path
 
 
 def rewrite(path, texts=None, tensors=None):

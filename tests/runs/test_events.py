@@ -68,14 +68,19 @@ def test_an_event_changes_the_steps_after_it_and_none_before(dataset):
     """The run up to the event is that without it; from there on it is one with the new setting."""
     settings = SMALL.changed(batch_size=None, iterations=6)
     by_hand = Trainer(settings, data.split(dataset.train, 100, 0)[0], NUMPY)
-    for _ in range(4):
-        by_hand.step(0.1)
-    for _ in range(2):
-        by_hand.step(0.02)
-    found = trained(settings, dataset, (4, "learning_rate", 0.02))
+    rates = [0.1, *[0.05] * 3, *[0.02] * 2]
+    for rate in rates:
+        by_hand.step(rate)
+    found = trained(settings, dataset, (1, "learning_rate", 0.05), (4, "learning_rate", 0.02))
     assert np.array_equal(found.model.theta, by_hand.theta)
-    rates = [row.learning_rate for row in found.history]
-    assert rates == [0.1] * 4 + [0.02] * 2
+    assert [row.learning_rate for row in found.history] == rates
+
+
+def test_an_epoch_with_an_event_in_it_has_the_mean_loss_of_all_its_steps(dataset):
+    by_hand = Trainer(SMALL, data.split(dataset.train, 100, 0)[0], NUMPY)
+    losses = [float(by_hand.step(0.1 if step < 3 else 0.02)[0]) / 100 for step in range(8)]
+    found = trained(SMALL, dataset, (3, "learning_rate", 0.02))
+    assert found.history[1].train_loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_an_event_at_step_0_is_another_setting_from_the_beginning(dataset):

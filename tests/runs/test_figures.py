@@ -9,6 +9,7 @@ from helpers.resuming import SMALL, saving_in, stopped
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine import inference
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import RunError, UsageError
 from mnistgpu.runs import (
@@ -16,6 +17,7 @@ from mnistgpu.runs import (
     checkpointing,
     health,
     lr_finder,
+    outcome,
     resume,
     training,
     watching,
@@ -221,6 +223,13 @@ def test_the_accuracy_of_the_results_is_that_of_the_model(dataset):
     for name, digits in (("train_accuracy", dataset.train), ("test_accuracy", dataset.test)):
         found = np.mean(outcome.model.predict(digits.images) == digits.labels)
         assert outcome.results[name] == pytest.approx(found)
+
+
+def test_figures_are_of_all_images_however_many_are_looked_at_together(dataset, monkeypatch):
+    theta = training.train(SMALL.changed(epochs=1), dataset, NUMPY).model.theta
+    together = outcome.evaluate(theta, SMALL, dataset.train, NUMPY)
+    monkeypatch.setattr(inference, "AT_ONCE", 128)
+    assert outcome.evaluate(theta, SMALL, dataset.train, NUMPY) == pytest.approx(together)
 
 
 def test_the_loss_of_images_held_out_counts_classes_as_they_are_to_count(dataset):

@@ -99,6 +99,21 @@ def test_other_classes_get_a_new_last_layer_and_it_is_said(digits, first, source
     assert run.model.evaluate(images[some], names).accuracy > 0.8
 
 
+def test_fewer_numbers_are_other_classes(digits, first):
+    some = digits[1] < 3
+    with pytest.warns(Note) as said:
+        run = mnistgpu.fit(
+            *(digits[0][some], digits[1][some]),
+            from_run=first,
+            layers="784-16-12-3",
+            iterations=1,
+            batch_size=None,
+        )
+    (sentence,) = [text for each in said if "last layer" in (text := str(each.message))]
+    assert "since the classes are 0, 1, 2; those of" in sentence
+    assert run.model.sizes == (784, 16, 12, 3)
+
+
 def test_as_many_other_classes_get_a_new_last_layer_too(digits, first, source):
     images, labels = digits
     letters = np.array(list("abcdefghij"))[labels]

@@ -5,6 +5,7 @@ from itertools import combinations, product
 import pytest
 
 import mnistgpu
+from mnistgpu.maths.augment import preset
 from mnistgpu.runs import halving
 
 FAST = mnistgpu.RECIPES["fast"].settings
@@ -29,6 +30,17 @@ def test_rates_are_written_with_two_digits():
     rates = {each.learning_rate for each in halving.candidates(FAST, 40, 0, [], False)[1:]}
     assert all(rate == float(f"{rate:.1e}") for rate in rates)
     assert len(rates) > 20  # with one digit there are no more than nineteen
+
+
+@pytest.mark.parametrize(("pixels", "share"), [(784, 1.0), (196, 0.5), (3136, 2.0)])
+def test_images_of_another_size_are_deformed_by_as_large_a_part_of_them(pixels, share):
+    base = FAST.changed(layers=f"{pixels}-100-10")
+    made = halving.candidates(base, 20, 0, [], True)
+    (found,) = {each.deformation for each in made if each.deformation.is_deforming}
+    strong = preset("strong")
+    for name in ("shift", "elastic", "elastic_sigma"):
+        assert getattr(found, name) == pytest.approx(share * strong[name], rel=0.02), name
+    assert (found.rotation, found.shear) == (strong["rotation"], strong["shear"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,19 @@ from helpers import runs
 from helpers.terminal import frames
 
 from mnistgpu.errors import RunError
-from mnistgpu.runs.progress import BAR_WIDTH, REFRESH_SECONDS, Bar, Log, fitted
+from mnistgpu.runs.notebook import CellBar
+from mnistgpu.runs.progress import (
+    BAR_WIDTH,
+    REFRESH_SECONDS,
+    Bar,
+    Display,
+    Guarded,
+    Lines,
+    Log,
+    Several,
+    Warnings,
+    fitted,
+)
 from mnistgpu.runs.stop import Stop
 
 BAR = "━" * BAR_WIDTH
@@ -42,6 +54,37 @@ def test_the_bar_takes_one_line_of_any_terminal(small_set, tmp_path, columns):
     assert all(len(line) <= columns for line in bars)
     assert as_zeros(bars[-1]) == SNAPSHOTS[columns]
     assert shown[-2].strip() == f"saved in  {tmp_path / 'run'}"
+
+
+@pytest.mark.parametrize(
+    ("display", "shows"),
+    [(Display, False), (Warnings, False), (Lines, False), (Bar, True), (CellBar, True)],
+)
+def test_bars_of_what_comes_before_a_run_are_for_those_who_see_its_own(tmp_path, display, shows):
+    """Reading the data, for example; several displays show them if one does."""
+    assert display().shows_bars == shows
+    assert Several(display(), Log(tmp_path / "a.log")).shows_bars == shows
+
+
+CALLS = {"begin": 3, "step": 2, "row": 2, "changed": 2, "warning": 1, "note": 1, "__exit__": 3}
+
+
+class Told(Display):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.calls = []
+
+
+for name in CALLS:
+    setattr(Told, name, lambda self, *given, name=name: self.calls.append((name, given)))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_of_several_displays_is_told_everything(name):
+    first, second, given = Told(), Told(), tuple(range(CALLS[name]))
+    getattr(Guarded(Several(first, second), Stop()), name)(*given)
+    assert first.calls == second.calls == [(name, given)]
 
 
 PARTS = ["loss 0.1234", "train 0.9000", "validation 0.9000", "1,000 images/s"]

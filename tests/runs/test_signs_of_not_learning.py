@@ -89,6 +89,8 @@ def test_the_most_frequent_class_is_what_guessing_reaches(few):
     most = np.mean(labels == 0)
     assert health.of_learning(most + 0.01, 900, digits, BATCHES, False)
     assert not health.of_learning(most + 0.04, 900, digits, BATCHES, False)
+    assert health.of_learning(most + 0.01, 10**7, digits, BATCHES, False)  # however sure it is
+    assert not health.of_learning(most + 0.03, 10**7, digits, BATCHES, False)
 
 
 def test_the_causes_have_an_order(few):

@@ -13,7 +13,7 @@ import mnistgpu
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import UsageError
-from mnistgpu.runs import points, training
+from mnistgpu.runs import training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.events import Event
 from mnistgpu.runs.points import Points
@@ -114,19 +114,28 @@ def test_many_points_are_thinned(dataset):
     assert kept.before(49).taken < 50
 
 
-def test_of_a_large_network_few_points_are_kept(monkeypatch):
-    """The first, the newest and some between; at least two, however large they are."""
-    trainer = SimpleNamespace(taken=0, vectors=lambda: {"theta": np.zeros(1000), "m": np.zeros(24)})
-    for most, count in ((2**16, 8), (1, 2)):
-        monkeypatch.setattr(points, "LARGEST", most)
-        kept, progress = Points(), training.Progress()
-        for step in range(50):
-            trainer.taken = step
-            kept.keep(trainer, progress)
-            assert len(kept.kept) <= count
-            steps = list(kept.kept)
-            assert (steps[0], steps[-1]) == (0, step)
-        assert len(kept.kept) >= min(count, 4)
+class Large:
+    """An array of 64 MB that needs no memory."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.broadcast_to(np.float32(0), 2**24)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "least", "most"),
+    [({"theta": Large()}, 4, 8), ({str(number): Large() for number in range(9)}, 2, 2)],
+)
+def test_points_of_a_large_network_take_half_a_gigabyte(vectors, least, most):
+    """The first, the newest and some between; at least these two, however large they are."""
+    trainer = SimpleNamespace(taken=0, vectors=lambda: vectors)
+    kept, progress = Points(), training.Progress()
+    for step in range(50):
+        trainer.taken = step
+        kept.keep(trainer, progress)
+        steps = list(kept.kept)
+        assert (steps[0], steps[-1]) == (0, step)
+        assert len(steps) <= most
+    assert len(steps) >= least
 
 
 def test_what_may_change_follows_from_the_settings():

@@ -242,7 +242,7 @@ def test_an_undo_says_which_planned_changes_it_leaves_out(dataset):
 def test_a_change_that_is_taken_back_says_which_others_go_with_it(dataset):
     later = [(step + 8, name, new) for step, name, new in PLANNED]  # than it is noticed
     noise = (8, "input_noise", 0.1)  # at the point to which the run goes back, before it
-    given = events_of(SMALL, (2, "l2", 0.001), noise, (9, "learning_rate", 1e30), *later)
+    given = events_of(SMALL, (7, "l2", 0.001), noise, (9, "learning_rate", 1e30), *later)
     with Steered(dataset, SMALL, events=given, paused=True) as run:
         run.steering.start()
         until(lambda: run.texts)
