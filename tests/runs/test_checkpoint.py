@@ -133,6 +133,17 @@ def test_an_impossible_record_is_refused(good, changes):
 
 
 @pytest.mark.parametrize(
+    "digests", [3, [3], [[1]], [["1", "0" * 64]], [[1.5, "0" * 64]], [[1, 2]], [[1, "g" * 64]]]
+)
+def test_impossible_digests_are_refused(digests):
+    exact = SMALL.changed(precision="exact")
+    good = [[1, "0" * 64], [8, "a1" * 32]]
+    assert checkpoint.digests_of({"digests": json.dumps(good)}, exact, "here") == dict(good)
+    with pytest.raises(DataError, match="here: what it says under 'digests'"):
+        checkpoint.digests_of({"digests": json.dumps(digests)}, exact, "here")
+
+
+@pytest.mark.parametrize(
     ("row", "column", "value"),
     [
         (0, "iteration", 2.0),
