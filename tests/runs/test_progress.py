@@ -8,8 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from helpers import runs
+from helpers.resuming import SMALL
 from helpers.terminal import frames
 
+from mnistgpu.backend import NUMPY
+from mnistgpu.data import Dataset
 from mnistgpu.errors import RunError
 from mnistgpu.runs.notebook import CellBar
 from mnistgpu.runs.progress import (
@@ -22,7 +25,9 @@ from mnistgpu.runs.progress import (
     Log,
     Several,
     Warnings,
+    conclusion,
     fitted,
+    introduction,
 )
 from mnistgpu.runs.stop import Stop
 
@@ -64,6 +69,41 @@ def test_bars_of_what_comes_before_a_run_are_for_those_who_see_its_own(tmp_path,
     """Reading the data, for example; several displays show them if one does."""
     assert display().shows_bars == shows
     assert Several(display(), Log(tmp_path / "a.log")).shows_bars == shows
+
+
+def test_the_first_lines_say_what_is_trained_and_on_what(dataset):
+    first, *_, network, training = introduction(SMALL, dataset, NUMPY)
+    assert first.startswith("mnistgpu  ")
+    assert network == "network   784-12-10, 9,550 parameters"
+    assert training == "training  gradient-descent, alpha 0.1, batches of 100, 3 epochs, seed 0"
+    others = Dataset(dataset.train, None, "others", validation=dataset.test)
+    changes = {"iterations": 60, "batch_size": None, "validation": 0, "schedule": "cosine"}
+    whole = introduction(SMALL.changed(**changes), others, NUMPY)
+    assert (
+        whole[-1]
+        == "training  gradient-descent, alpha 0.1 cosine, full batch, 60 iterations, seed 0"
+    )
+    for lines, said in (
+        (
+            introduction(SMALL, dataset, NUMPY),
+            "the first digits: 800 training, 100 validation, 300",
+        ),
+        (whole, "others: 900 training, 300 validation, no"),
+    ):
+        (line,) = [line for line in lines if line.startswith("data ")]
+        assert line.startswith(f"data      {said} test images; digest ")
+
+
+def test_the_last_lines_say_how_good_it_became_and_where_it_is(tmp_path):
+    results = {"train_accuracy": 0.98765, "validation_accuracy": None, "test_accuracy": 0.5}
+    results |= {"seconds": 12.34, "images_per_second": 98765.4}
+    lines = [
+        "accuracy  train 0.9877, validation -, test 0.5000",
+        "time      12.3 s, 98,765 images/s",
+    ]
+    assert conclusion(SimpleNamespace(results=results), None) == lines
+    exact = SimpleNamespace(results=results | {"digest": "ab"})
+    assert conclusion(exact, tmp_path) == [*lines, "digest    ab", f"saved in  {tmp_path}"]
 
 
 CALLS = {"begin": 3, "step": 2, "row": 2, "changed": 2, "warning": 1, "note": 1, "__exit__": 3}
