@@ -114,6 +114,21 @@ def test_fewer_numbers_are_other_classes(digits, first):
     assert run.model.sizes == (784, 16, 12, 3)
 
 
+@pytest.mark.parametrize("hidden", ["8", "9-8-7"])
+def test_a_new_last_layer_of_a_network_of_any_depth(digits, tmp_path, hidden):
+    images, labels = digits[0][:60], digits[1][:60]
+    step = {"iterations": 1, "batch_size": None, "validation": 0}
+    before = mnistgpu.fit(images, labels, out=tmp_path, layers=f"784-{hidden}-10", **step).model
+    letters, kept = np.array(list("abcdefghij"))[labels], hidden.count("-") + 1
+    with pytest.warns(UserWarning, match="the last layer is new"):
+        after = mnistgpu.fit(images, letters, from_run=tmp_path, freeze=kept, **step).model
+    assert after.sizes == before.sizes
+    for (W, b), (V, c) in zip(before.layers[:-1], after.layers[:-1], strict=True):
+        assert np.array_equal(W, V)
+        assert np.array_equal(b, c)
+    assert not np.allclose(before.layers[-1][0], after.layers[-1][0], atol=0.01)
+
+
 def test_as_many_other_classes_get_a_new_last_layer_too(digits, first, source):
     images, labels = digits
     letters = np.array(list("abcdefghij"))[labels]
