@@ -74,8 +74,6 @@ class LayerViews:
 
     def params(self, model: Model) -> list[network.Layer]:
         """The layers of a network where the images live."""
-        if self.backend.xp is np:
-            return model.layers
         return network.layers(self.backend.asarray(model.theta), model.sizes)
 
     def passes(self, model: Model) -> tuple[list[Array], list[Array], list[network.Layer]]:

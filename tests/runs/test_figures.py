@@ -220,6 +220,7 @@ def test_the_loss_of_the_results_is_that_of_the_last_row(dataset):
 
 def test_the_accuracy_of_the_results_is_that_of_the_model(dataset):
     outcome = training.train(SMALL.changed(validation=0, epochs=1), dataset, NUMPY)
+    assert "array(" not in repr(outcome)
     for name, digits in (("train_accuracy", dataset.train), ("test_accuracy", dataset.test)):
         found = np.mean(outcome.model.predict(digits.images) == digits.labels)
         assert outcome.results[name] == pytest.approx(found)
@@ -232,11 +233,15 @@ def test_figures_are_of_all_images_however_many_are_looked_at_together(dataset, 
     assert outcome.evaluate(theta, SMALL, dataset.train, NUMPY) == pytest.approx(together)
 
 
-def test_the_loss_of_images_held_out_counts_classes_as_they_are_to_count(dataset):
-    """Also in a network whose hidden layer is narrower than there are classes."""
-    settings = SMALL.changed(layers="784-5-10", epochs=1, class_weight="9:100")
-    outcome = training.train(settings, dataset, NUMPY)
-    _, held_out = data.split(dataset.train, 100, settings.seed)
+@pytest.mark.parametrize("size", [28, 2])
+def test_the_loss_of_images_held_out_counts_classes_as_they_are_to_count(dataset, size):
+    """Also in a network with fewer inputs, or with fewer hidden units, than there are classes."""
+    images = dataset.train.images.reshape(900, 28, 28)[:, :: 28 // size, :: 28 // size]
+    shape, labels = images.shape[1:], dataset.train.labels
+    some = data.Digits(images.reshape(900, -1), labels, "some", image_shape=shape)
+    settings = SMALL.changed(layers=f"{size**2}-5-10", epochs=1, class_weight="9:100")
+    outcome = training.train(settings, data.Dataset(some, None, "some"), NUMPY)
+    _, held_out = data.split(some, 100, settings.seed)
     believed = outcome.model.probabilities(held_out.images)
     losses = -np.log(believed[held_out.labels, np.arange(100)])
     expected = np.average(losses, weights=np.where(held_out.labels == 9, 100.0, 1.0))

@@ -159,6 +159,7 @@ def test_the_rate_is_that_since_this_process_began(monkeypatch):
         assert (task.completed, task.total) == (20, 60)
         for seconds, images, done, shown in (
             (0.9 * REFRESH_SECONDS, 5500, 21, ""),  # it was drawn just now
+            (0.5, 5500, 22, "1,000 images/s"),  # soon enough to be seen moving
             (4.0, 9000, 30, "1,000 images/s"),
             (4.0 + 0.9 * REFRESH_SECONDS, 99000, 40, "1,000 images/s"),  # it is not drawn so often
             (10.0, 25000, 50, "2,000 images/s"),
