@@ -132,6 +132,12 @@ def test_an_impossible_record_is_refused(good, changes):
         checkpoint.load(path.parent)
 
 
+def test_a_history_may_have_as_many_rows_as_a_run_keeps(good):
+    _, path = good
+    whole = checkpoint.record_of({"record": record(path, rows=history.MOST_ROWS)}, "here")
+    assert whole["rows"] == history.MOST_ROWS
+
+
 @pytest.mark.parametrize(
     "digests", [3, [3], [[1]], [["1", "0" * 64]], [[1.5, "0" * 64]], [[1, 2]], [[1, "g" * 64]]]
 )

@@ -114,6 +114,17 @@ def test_fewer_numbers_are_other_classes(digits, first):
     assert run.model.sizes == (784, 16, 12, 3)
 
 
+def test_more_numbers_are_other_classes(digits, tmp_path):
+    images, labels = digits[0][:60], digits[1][:60]
+    step = {"iterations": 1, "batch_size": None, "validation": 0, "alpha": 1e-9}
+    few = labels < 3
+    before = mnistgpu.fit(images[few], labels[few], out=tmp_path, layers="784-8-3", **step).model
+    with pytest.warns(UserWarning, match="the classes are 0, 1, 2, .* 9; those of .* are 0, 1, 2$"):
+        after = mnistgpu.fit(images, labels, from_run=tmp_path, layers="784-8-10", **step).model
+    assert after.sizes == (784, 8, 10)
+    np.testing.assert_allclose(after.layers[0][0], before.layers[0][0], atol=1e-6)
+
+
 @pytest.mark.parametrize("hidden", ["8", "9-8-7"])
 def test_a_new_last_layer_of_a_network_of_any_depth(digits, tmp_path, hidden):
     images, labels = digits[0][:60], digits[1][:60]

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -76,6 +77,9 @@ def test_the_first_lines_say_what_is_trained_and_on_what(dataset):
     assert first.startswith("mnistgpu  ")
     assert network == "network   784-12-10, 9,550 parameters"
     assert training == "training  gradient-descent, alpha 0.1, batches of 100, 3 epochs, seed 0"
+    chosen = introduction(SMALL, dataset, replace(NUMPY, chosen_because="as there is no GPU"))
+    assert chosen[1] == "as there is no GPU"
+    assert chosen[2].startswith("backend   numpy on ")
     others = Dataset(dataset.train, None, "others", validation=dataset.test)
     changes = {"iterations": 60, "batch_size": None, "validation": 0, "schedule": "cosine"}
     whole = introduction(SMALL.changed(**changes), others, NUMPY)
