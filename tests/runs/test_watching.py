@@ -71,6 +71,7 @@ def test_snapshots_of_steps_that_are_undone_are_forgotten(dataset):
 
 def test_snapshots_survive_the_disk(finished, tmp_path):
     seen = watching.load(finished / watching.FILE)
+    assert len(seen.rows) == len(seen.units) == 4  # of the first step, and of three epochs
     watching.save(seen, tmp_path / "again.safetensors")
     again = watching.load(tmp_path / "again.safetensors")
     assert repr(again.rows) == repr(seen.rows)
