@@ -9,7 +9,8 @@ from helpers.resuming import SMALL, events_of
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DataError, UsageError
-from mnistgpu.runs import checkpoint, events_file
+from mnistgpu.runs import checkpoint, events_file, training
+from mnistgpu.runs.callbacks import Callback
 
 LONGER = SMALL.changed(epochs=4)
 EVENTS = (3, "learning_rate", 0.05), (5, "batch_size", 130), (11, "batch_size", None)
@@ -58,3 +59,21 @@ def test_a_damaged_file_is_refused(tmp_path, changes, why):
     path.write_text(json.dumps({"events": []} | changes))
     with pytest.raises(DataError, match=why):
         events_file.read(path)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_events_are_kept_while_the_run_goes_on_but_not_beside_older_results(
+    dataset, tmp_path, older
+):
+    path, there = tmp_path / events_file.FILE, []
+    if older:
+        (tmp_path / "results.json").write_text("{}")
+
+    class Look(Callback):
+        def step(self, trainer, progress):
+            there.append(path.exists())
+
+    keeping = events_file.KeepEvents(tmp_path, events_file.Origin.of(dataset))
+    training.train(SMALL, dataset, NUMPY, [keeping, Look()], events=events_of(SMALL, *EVENTS))
+    assert set(there) == {not older}
+    assert events_file.read(path).given == events_of(SMALL, *EVENTS).records()
