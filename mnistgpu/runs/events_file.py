@@ -6,6 +6,7 @@ run. A file made by hand needs nothing but the events.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mnistgpu.storage import files
 FILE = "events.json"  # in a run directory
 MARK = b'{\n  "events": ['
 NAMES = ("events", "settings", "data", "data_path", "data_digest", "machine", "workers")
+STEP = re.compile("[0-9]{1,18}")  # below 2**63, as all counts of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def read(path: Path) -> EventsFile:
     machine, workers = record.get("machine", {}), record.get("workers", {})
     texts = isinstance(machine, dict) and all(isinstance(fact, str) for fact in machine.values())
     counted = isinstance(workers, dict) and all(
-        step.isascii() and step.isdecimal() and type(count) is int and 1 <= count <= 2**16
+        STEP.fullmatch(step) and type(count) is int and 1 <= count < 2**63
         for step, count in workers.items()
     )
     named = isinstance(digest, str) and isinstance(data_path, str | None)

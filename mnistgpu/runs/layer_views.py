@@ -74,8 +74,6 @@ class LayerViews:
 
     def params(self, model: Model) -> list[network.Layer]:
         """The layers of a network where the images live."""
-        if self.backend.xp is np:
-            return model.layers
         return network.layers(self.backend.asarray(model.theta), model.sizes)
 
     def passes(self, model: Model) -> tuple[list[Array], list[Array], list[network.Layer]]:
@@ -93,7 +91,7 @@ class LayerViews:
         self._axes[layer] = axes
         xp = self.backend.xp
         points = self.backend.to_numpy((columns - xp.mean(columns, axis=1, keepdims=True)).T @ axes)
-        shares = [round(float(each) / whole, 4) if whole else 0.0 for each in variances]
+        shares = [float(each) / whole if whole else 0.0 for each in variances]
         if points.shape[1] == 1:  # a layer of one unit
             points, shares = np.concatenate([points, 0.0 * points], axis=1), [*shares, 0.0]
         return points, shares

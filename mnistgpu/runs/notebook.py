@@ -33,8 +33,8 @@ class CellBar(Lines):
     _handle: Any = None  # of the output, from `begin` on
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
-        self._figures, self._drawn = "", 0.0
-        self._started, self._before = time.perf_counter(), trainer.taken
+        self._started = self._drawn = time.perf_counter()
+        self._figures, self._before = "", trainer.taken
         self._total, self._taken = trainer.steps, trainer.taken
         self._handle = self._display(self._content(), display_id=True)
 

@@ -223,8 +223,8 @@ class Bar(Lines):
         self._rate = ""
         self.draw()  # not seen yet: it chooses the columns
         self._progress.start()
-        self._images_before, self._drawn = progress.images_seen, 0.0
-        self._started = time.perf_counter()
+        self._started = self._drawn = time.perf_counter()
+        self._images_before = progress.images_seen
 
     def step(self, trainer: Trainer, progress: Progress) -> None:
         now = time.perf_counter()

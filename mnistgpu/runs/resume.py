@@ -94,9 +94,9 @@ def warnings(saved: Checkpoint) -> list[str]:
 
 
 def check_events(events: Events, images: int) -> None:
-    """Refuse a length at which the newest event is behind the end of the run."""
+    """Refuse a length at which no step follows the newest event."""
     newest = events.all[-1]
-    steps = events.steps(newest.step - 1, images)
+    steps = events.steps(newest.step, images)
     if newest.step >= steps:
         raise UsageError(
             f"the run to resume changes {newest.sentence}, but would take no more than {steps:,} "

@@ -6,7 +6,7 @@ from helpers import runs
 from mnistgpu import data
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dataset(digits):
     images, labels = digits
     return data.Dataset(

@@ -107,6 +107,9 @@ def test_an_interruption_says_why_and_after_which_step(dataset):
     ) as interruption:
         training.train(SMALL, dataset, NUMPY, stop=stop)
     assert interruption.value.exit_status == 130
+    with pytest.raises(StoppedError) as interruption:
+        training.train(SMALL, dataset, NUMPY, [StopAtRow(1)])
+    assert interruption.value.exit_status == 1  # as after an error, unless something else is said
 
 
 def test_a_run_that_the_same_step_finishes_is_not_interrupted(dataset, tmp_path):

@@ -7,7 +7,7 @@ from helpers.steered import Steered, until
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine import inputs
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checkpoint, events_file, resume, training
 from mnistgpu.runs.events import Event, Events
 
@@ -61,6 +61,16 @@ def test_a_length_without_the_place_of_an_event_is_refused(dataset, tmp_path):
     settings = resume.changed_settings(saved, {"iterations": 19}, "the run")
     outcome = training.train(settings, dataset, NUMPY, resumed=saved)
     assert [event["step"] for event in outcome.results["events"]] == [18]
+
+
+def test_a_length_is_refused_at_which_nothing_follows_the_newest_event(dataset, tmp_path):
+    """A full batch begins with the next epoch, of which there is none: nobody could repeat it."""
+    saved = saved_with(dataset, tmp_path, (15, "batch_size", None))
+    settings = resume.changed_settings(saved, {"epochs": 2}, "the run")
+    with pytest.raises(UsageError, match=r"iteration 15, but would take no more than 15 steps"):
+        training.train(settings, dataset, NUMPY, resumed=saved)
+    with pytest.raises(DataError, match="the run would end before step 15"):
+        events_of(settings, (15, "batch_size", None))
 
 
 def test_a_kill_loses_no_change_by_hand(dataset, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +33,20 @@ def test_a_checkpoint_reads_back_as_it_was_written(dataset, tmp_path):
     assert 0 < saved.pixels < 784
 
 
-@pytest.fixture
-def good(dataset, tmp_path):
+@pytest.fixture(scope="module")
+def written(dataset, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stopped")
     settings = SMALL.changed(optimizer="adam", batch_norm=True, early_stopping=5)
-    return stopped(settings, dataset, tmp_path, 9), tmp_path / checkpoint.FILE
+    stopped(settings, dataset, path, 9)
+    return path / checkpoint.FILE
+
+
+@pytest.fixture
+def good(written, tmp_path):
+    """What was saved, and a copy of its file."""
+    path = tmp_path / checkpoint.FILE
+    shutil.copy(written, path)
+    return checkpoint.load(tmp_path), path
 
 
 def rewrite(path, texts=None, tensors=None):
@@ -108,6 +119,7 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"loss": math.nan},
         {"loss": 1},
         {"best_score": [1.0]},
+        {"best_score": [1.0, "high"]},
         {"best_score": None},
         {"finished": 0},
         {"more": 0},
@@ -118,6 +130,23 @@ def test_an_impossible_record_is_refused(good, changes):
     rewrite(path, {"record": record(path, **changes)})
     with pytest.raises(DataError):
         checkpoint.load(path.parent)
+
+
+def test_a_history_may_have_as_many_rows_as_a_run_keeps(good):
+    _, path = good
+    whole = checkpoint.record_of({"record": record(path, rows=history.MOST_ROWS)}, "here")
+    assert whole["rows"] == history.MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    "digests", [3, [3], [[1]], [["1", "0" * 64]], [[1.5, "0" * 64]], [[1, 2]], [[1, "g" * 64]]]
+)
+def test_impossible_digests_are_refused(digests):
+    exact = SMALL.changed(precision="exact")
+    good = [[1, "0" * 64], [8, "a1" * 32]]
+    assert checkpoint.digests_of({"digests": json.dumps(good)}, exact, "here") == dict(good)
+    with pytest.raises(DataError, match="here: what it says under 'digests'"):
+        checkpoint.digests_of({"digests": json.dumps(digests)}, exact, "here")
 
 
 @pytest.mark.parametrize(

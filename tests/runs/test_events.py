@@ -1,8 +1,5 @@
 """Settings that change while a run goes on: what a change means, and that the run repeats."""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from helpers.resuming import (
@@ -23,7 +20,8 @@ from mnistgpu.engine.cpu import processes
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
-from mnistgpu.runs import checkpoint, events_file, training
+from mnistgpu.runs import checkpoint, training
+from mnistgpu.runs import events as events_module
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
@@ -70,14 +68,19 @@ def test_an_event_changes_the_steps_after_it_and_none_before(dataset):
     """The run up to the event is that without it; from there on it is one with the new setting."""
     settings = SMALL.changed(batch_size=None, iterations=6)
     by_hand = Trainer(settings, data.split(dataset.train, 100, 0)[0], NUMPY)
-    for _ in range(4):
-        by_hand.step(0.1)
-    for _ in range(2):
-        by_hand.step(0.02)
-    found = trained(settings, dataset, (4, "learning_rate", 0.02))
+    rates = [0.1, *[0.05] * 3, *[0.02] * 2]
+    for rate in rates:
+        by_hand.step(rate)
+    found = trained(settings, dataset, (1, "learning_rate", 0.05), (4, "learning_rate", 0.02))
     assert np.array_equal(found.model.theta, by_hand.theta)
-    rates = [row.learning_rate for row in found.history]
-    assert rates == [0.1] * 4 + [0.02] * 2
+    assert [row.learning_rate for row in found.history] == rates
+
+
+def test_an_epoch_with_an_event_in_it_has_the_mean_loss_of_all_its_steps(dataset):
+    by_hand = Trainer(SMALL, data.split(dataset.train, 100, 0)[0], NUMPY)
+    losses = [float(by_hand.step(0.1 if step < 3 else 0.02)[0]) / 100 for step in range(8)]
+    found = trained(SMALL, dataset, (3, "learning_rate", 0.02))
+    assert found.history[1].train_loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_an_event_at_step_0_is_another_setting_from_the_beginning(dataset):
@@ -130,6 +133,8 @@ def test_a_full_batch_begins_with_the_next_epoch(dataset):
     settings = SMALL.changed(epochs=4)
     changes = (3, "batch_size", None), (5, "batch_size", 400)
     found = trained(settings, dataset, *changes, callbacks=[seen])
+    images, results = sum(map(len, seen.rows)), found.results
+    assert results["images_per_second"] * results["seconds"] == pytest.approx(images)
     assert [len(rows) for rows in seen.rows] == [100, 100, 100, 800, 800, 400, 400]
     assert [row.epoch for row in found.history] == [0.125, 2.0, 3.0, 4.0]
 
@@ -279,6 +284,14 @@ def test_an_event_must_fit_the_data(dataset):
         checked([record], SMALL, IMAGES, check, "my.json")
 
 
+def test_a_run_may_have_so_many_events_and_no_more(monkeypatch):
+    monkeypatch.setattr(events_module, "MOST", 3)
+    given = [{"step": step, "name": "l2", "new": step / 10} for step in range(1, 5)]
+    assert len(checked(given[:3], SMALL, IMAGES, lambda made: None, "my.json").all) == 3
+    with pytest.raises(DataError, match=r"my\.json: has 4 events, and a run may have 3"):
+        checked(given, SMALL, IMAGES, lambda made: None, "my.json")
+
+
 def test_the_length_changes_only_where_no_schedule_spreads_over_it():
     with pytest.raises(UsageError, match=r"epochs cannot change .* schedule cosine, which spreads"):
         check_change(SMALL.changed(schedule="cosine"), "epochs", 9)
@@ -317,47 +330,6 @@ def test_each_setting_that_may_change_has_an_effect_from_its_step_on(dataset, na
         found.model.theta, training.train(settings, dataset, NUMPY).model.theta
     )
     assert figures(found) == figures(trained(settings, dataset, (10, name, new)))
-
-
-def test_a_file_reads_back_as_it_was_written(dataset, tmp_path):
-    events = events_of(LONGER, *EVERYTHING)
-    events.workers = {0: 2, 3: 1}
-    machine = checkpoint.machine(NUMPY)
-    path = tmp_path / "events.json"
-    events_file.write(path, events, events_file.Origin.of(dataset), machine)
-    assert path.read_bytes().startswith(events_file.MARK)
-    found = events_file.read(path)
-    assert found.settings == LONGER
-    assert found.events(LONGER, dataset, machine) == events
-    elsewhere = found.events(LONGER, dataset, machine | {"numpy": "other"})
-    assert elsewhere.workers == {}
-    with pytest.raises(UsageError, match=r"was made for --alpha 0.1, and not for 0.2"):
-        found.events(LONGER.changed(learning_rate=0.2), dataset, machine)
-    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 200"):
-        found.events(LONGER.changed(validation=200), dataset, machine)
-    share = replace(found, settings=LONGER.changed(validation=100 / len(dataset.train)))
-    assert share.events(LONGER, dataset, machine).all == events.all
-    other = data.Dataset(dataset.test, dataset.train, "other digits")
-    with pytest.raises(DataError, match="was made for data with the digest"):
-        found.events(LONGER, other, machine)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"events": 3}, 'expected an object with a list "events"'),
-        ({"more": 3}, "'more' is none of events, settings"),
-        ({"settings": {"layers": 3}}, "settings: --layers must be"),
-        ({"workers": {"a": 1}}, "what it says under 'workers'"),
-        ({"machine": 3}, "what it says under 'machine'"),
-        ({"data_digest": 3}, "what it says under 'data_digest'"),
-    ],
-)
-def test_a_damaged_file_is_refused(tmp_path, changes, why):
-    path = tmp_path / "events.json"
-    path.write_text(json.dumps({"events": []} | changes))
-    with pytest.raises(DataError, match=why):
-        events_file.read(path)
 
 
 def test_a_damaged_checkpoint_is_refused(dataset, tmp_path):

@@ -1,5 +1,6 @@
 """What a run records, and when: the right figures, not only plausible ones."""
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,13 +10,15 @@ from helpers.resuming import SMALL, saving_in, stopped
 
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine import inference
 from mnistgpu.engine.trainer import Trainer
-from mnistgpu.errors import UsageError
+from mnistgpu.errors import RunError, UsageError
 from mnistgpu.runs import (
     checkpoint,
     checkpointing,
     health,
     lr_finder,
+    outcome,
     resume,
     training,
     watching,
@@ -66,7 +69,9 @@ def test_a_resumed_run_counts_the_time_before(dataset, tmp_path):
 
 
 def test_speed_counts_the_images_of_the_whole_run(dataset):
+    begun = time.perf_counter()
     results = training.train(SMALL, dataset, NUMPY).results  # 3 epochs of 800 images
+    assert 0 < results["seconds"] <= time.perf_counter() - begun
     assert results["images_per_second"] * results["seconds"] == pytest.approx(2400)
     assert results["iterations"] == 24
 
@@ -126,6 +131,14 @@ def test_the_rate_suggested_is_a_third_of_the_best(dataset):
     np.testing.assert_allclose(factors, 10 ** (6 / 60))
     assert curve.rates[0] == pytest.approx(1e-4)
     assert curve.suggestion == pytest.approx(curve.rates[int(np.argmin(curve.losses))] / 3)
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"), [((1e-3, 1e-2), "the loss only falls"), ((90.0, 1e4), "the loss only grows")]
+)
+def test_rates_beyond_which_a_better_one_may_be(dataset, rates, said):
+    with pytest.raises(RunError, match=f"{said} from a learning rate of {rates[0]:.2g} to"):
+        lr_finder.find(SMALL.changed(validation=0, batch_size=None), dataset, NUMPY, *rates, 20)
 
 
 def test_the_last_checkpoint_of_a_stopped_run_is_named(dataset, tmp_path):
@@ -206,6 +219,36 @@ def test_the_loss_of_the_results_is_that_of_the_last_row(dataset):
     outcome = training.train(SMALL, dataset, NUMPY)
     losses = [row.train_loss for row in outcome.history]
     assert outcome.results["train_loss"] == losses[-1] < min(losses[:-1])
+
+
+def test_the_accuracy_of_the_results_is_that_of_the_model(dataset):
+    outcome = training.train(SMALL.changed(validation=0, epochs=1), dataset, NUMPY)
+    assert "array(" not in repr(outcome)
+    for name, digits in (("train_accuracy", dataset.train), ("test_accuracy", dataset.test)):
+        found = np.mean(outcome.model.predict(digits.images) == digits.labels)
+        assert outcome.results[name] == pytest.approx(found)
+
+
+def test_figures_are_of_all_images_however_many_are_looked_at_together(dataset, monkeypatch):
+    theta = training.train(SMALL.changed(epochs=1), dataset, NUMPY).model.theta
+    together = outcome.evaluate(theta, SMALL, dataset.train, NUMPY)
+    monkeypatch.setattr(inference, "AT_ONCE", 128)
+    assert outcome.evaluate(theta, SMALL, dataset.train, NUMPY) == pytest.approx(together)
+
+
+@pytest.mark.parametrize("size", [28, 2])
+def test_the_loss_of_images_held_out_counts_classes_as_they_are_to_count(dataset, size):
+    """Also in a network with fewer inputs, or with fewer hidden units, than there are classes."""
+    images = dataset.train.images.reshape(900, 28, 28)[:, :: 28 // size, :: 28 // size]
+    shape, labels = images.shape[1:], dataset.train.labels
+    some = data.Digits(images.reshape(900, -1), labels, "some", image_shape=shape)
+    settings = SMALL.changed(layers=f"{size**2}-5-10", epochs=1, class_weight="9:100")
+    outcome = training.train(settings, data.Dataset(some, None, "some"), NUMPY)
+    _, held_out = data.split(some, 100, settings.seed)
+    believed = outcome.model.probabilities(held_out.images)
+    losses = -np.log(believed[held_out.labels, np.arange(100)])
+    expected = np.average(losses, weights=np.where(held_out.labels == 9, 100.0, 1.0))
+    assert outcome.history[-1].validation_loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_row_is_about_the_steps_of_its_own_epoch(dataset):

@@ -99,6 +99,47 @@ def test_other_classes_get_a_new_last_layer_and_it_is_said(digits, first, source
     assert run.model.evaluate(images[some], names).accuracy > 0.8
 
 
+def test_fewer_numbers_are_other_classes(digits, first):
+    some = digits[1] < 3
+    with pytest.warns(Note) as said:
+        run = mnistgpu.fit(
+            *(digits[0][some], digits[1][some]),
+            from_run=first,
+            layers="784-16-12-3",
+            iterations=1,
+            batch_size=None,
+        )
+    (sentence,) = [text for each in said if "last layer" in (text := str(each.message))]
+    assert "since the classes are 0, 1, 2; those of" in sentence
+    assert run.model.sizes == (784, 16, 12, 3)
+
+
+def test_more_numbers_are_other_classes(digits, tmp_path):
+    images, labels = digits[0][:60], digits[1][:60]
+    step = {"iterations": 1, "batch_size": None, "validation": 0, "alpha": 1e-9}
+    few = labels < 3
+    before = mnistgpu.fit(images[few], labels[few], out=tmp_path, layers="784-8-3", **step).model
+    with pytest.warns(UserWarning, match="the classes are 0, 1, 2, .* 9; those of .* are 0, 1, 2$"):
+        after = mnistgpu.fit(images, labels, from_run=tmp_path, layers="784-8-10", **step).model
+    assert after.sizes == (784, 8, 10)
+    np.testing.assert_allclose(after.layers[0][0], before.layers[0][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", ["8", "9-8-7"])
+def test_a_new_last_layer_of_a_network_of_any_depth(digits, tmp_path, hidden):
+    images, labels = digits[0][:60], digits[1][:60]
+    step = {"iterations": 1, "batch_size": None, "validation": 0}
+    before = mnistgpu.fit(images, labels, out=tmp_path, layers=f"784-{hidden}-10", **step).model
+    letters, kept = np.array(list("abcdefghij"))[labels], hidden.count("-") + 1
+    with pytest.warns(UserWarning, match="the last layer is new"):
+        after = mnistgpu.fit(images, letters, from_run=tmp_path, freeze=kept, **step).model
+    assert after.sizes == before.sizes
+    for (W, b), (V, c) in zip(before.layers[:-1], after.layers[:-1], strict=True):
+        assert np.array_equal(W, V)
+        assert np.array_equal(b, c)
+    assert not np.allclose(before.layers[-1][0], after.layers[-1][0], atol=0.01)
+
+
 def test_as_many_other_classes_get_a_new_last_layer_too(digits, first, source):
     images, labels = digits
     letters = np.array(list("abcdefghij"))[labels]

@@ -10,7 +10,9 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DivergedError
+from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.runs import health, training
+from mnistgpu.runs.twists import FirstWeights
 from mnistgpu.settings import Settings
 
 SMALL = Settings().changed(layers="784-16-10", init="he", iterations=20, validation=0)
@@ -100,11 +102,26 @@ def test_usual_digits_and_units_raise_no_warning(few):
     assert warnings_of(SMALL.changed(learning_rate=0.1), few) == []
 
 
+def test_units_are_judged_after_an_epoch_and_not_after_the_first_step(few):
+    """Units of a layer that seem dead at first may live as those before them learn."""
+
+    class Epochs(Recorder):
+        def warning(self, sentence):
+            epochs.append(self.rows[-1].epoch)
+
+    epochs, dead = [], FirstWeights(lambda trainer: trainer.theta * 0.0 - 1.0)
+    settings = SMALL.changed(batch_size=100, epochs=2)
+    training.train(settings, few, NUMPY, [dead, Epochs()])
+    assert epochs == [1.0]
+
+
 def test_dead_units_are_named(few):
     """One step far too long, and hardly a unit is left that answers to any image."""
-    said = warnings_of(SMALL.changed(learning_rate=300.0, layers="784-40-10"), few)
-    assert len(said) == 2
-    assert "units of hidden layer 1 are dead (0 for all of 600 images)" in said[0]
+    some = dataset(few.train.images[:100], few.train.labels[:100])
+    settings = SMALL.changed(learning_rate=300.0, layers="784-40-10", batch_size=10)
+    said = warnings_of(settings.changed(epochs=3), some)
+    assert len(said) == 2  # each once, and not after every epoch
+    assert "units of hidden layer 1 are dead (0 for all of 100 images)" in said[0]
     assert "probably because units are dead" in said[1]
     assert "try a smaller --alpha than 300, or --init he" in said[0]
 
@@ -115,8 +132,9 @@ def test_more_than_nine_in_ten_is_too_many(few, alive, warns):
     theta = np.zeros(784 * 20 + 20 + 20 * 10 + 10, dtype=np.float32)
     theta[784 * 20 : 784 * 20 + alive] = 1.0  # biases of the first layer
     assert len(health.of_units(theta, settings, few.train, NUMPY)) == warns
-    tanh = settings.changed(activation="tanh")
-    assert health.of_units(theta, tanh, few.train, NUMPY) == []
+    for other in ACTIVATIONS.keys() - {"relu"}:  # whose units are not dead at 0
+        others = settings.changed(activation=other)
+        assert health.of_units(theta, others, few.train, NUMPY) == []
 
 
 @pytest.mark.parametrize(("brightest", "warns"), [(1, 1), (16, 1), (127, 1), (128, 0), (255, 0)])
@@ -127,6 +145,12 @@ def test_pixels_that_were_scaled_before(digits, brightest, warns):
     assert len(said) == warns
     if warns:
         assert f"dim.npz: the brightest pixel is {brightest}, where ink should be 255" in said[0]
+
+
+def test_blank_images_are_warned_of_and_not_refused(few):
+    blank = dataset(np.zeros_like(few.train.images), few.train.labels)
+    said = warnings_of(SMALL.changed(iterations=2), blank)
+    assert said[0].startswith("some digits: the brightest pixel is 0, where ink should be 255")
 
 
 def test_a_single_class(few):

@@ -80,6 +80,8 @@ def test_histograms_count_every_number(views, digits):
 def test_dead_units_are_counted(views):
     assert views().view(model_of())["dead"] == [0, 0]
     assert views().view(model_of(dead=(2, 5, 8)))["dead"] == [3, 0]
+    silent = views(layer=1).view(model_of(dead=range(9)))
+    assert (silent["dead"], silent["explained"]) == ([9, 6], [0.0, 0.0])
 
 
 def test_a_network_without_hidden_layers_and_a_layer_of_one_unit(views):

@@ -41,7 +41,7 @@ def folder(small_set, tmp_path_factory):
                 small_set,
                 out=folder / name,
                 alpha=0.01,
-                callbacks=[StopAfter(13)],
+                callbacks=[StopAfter(20)],
                 **PLAIN | changes,
             )
     begun = folder / "begun"
@@ -78,12 +78,12 @@ def test_finished_stopped_and_damaged_runs_in_their_order(folder):
     assert (best.seconds, best.iterations, best.steps) == (results["seconds"], 27, 27)
     assert best.settings == mnistgpu.Settings().changed(alpha=0.2, **PLAIN)
     assert (begun.state, begun.iterations, begun.steps) == ("unfinished", 0, 2000)
-    assert (stopped.state, stopped.iterations, stopped.steps) == ("unfinished", 13, 27)
+    assert (stopped.state, stopped.iterations, stopped.steps) == ("unfinished", 20, 27)
     assert stopped.test_accuracy is None
     assert stopped.seconds > 0
     first, *_, last = checkpoint.load(folder / "stopped").progress.history
     assert stopped.validation_accuracy == last.validation_accuracy != first.validation_accuracy
-    assert (steps.iterations, steps.steps) == (13, 2000)
+    assert (steps.iterations, steps.steps) == (20, 2000)
     for each in damaged:
         assert each.state == "damaged"
         assert each.settings is None
@@ -102,8 +102,8 @@ def test_the_table_shows_the_settings_that_differ(folder):
     states = [row[7] for row in cells]
     assert states[:2] == ["finished", "finished"]
     assert states[2:] == [
-        *("after 0 of 2,000 iterations", "after 13 of 2,000 iterations"),
-        "after 13 of 27 iterations",
+        *("after 0 of 2,000 iterations", "after 20 of 2,000 iterations"),
+        "after 20 of 27 iterations",
     ]
     assert done.returncode == 1
     errors = done.stderr.splitlines()

@@ -50,8 +50,10 @@ def test_steps_figures_and_the_time_left(monkeypatch):
 
     with CellBar() as bar:
         bar.begin(trainer, None, Stop())
+        step(0.9 * REFRESH_SECONDS, 21)  # too soon to be drawn again
+        step(0.6, 21)  # soon enough to be seen moving
         step(10.0, 40)
-        step(10.0 + 0.9 * REFRESH_SECONDS, 41)  # too soon to be drawn again
+        step(10.0 + 0.9 * REFRESH_SECONDS, 41)  # so is this
         nothing = np.nan
         row = Row(44, 1.0, 12.0, 0.5, 0.75, nothing, nothing, 0.1)
         bar.row(row, None)
@@ -59,12 +61,13 @@ def test_steps_figures_and_the_time_left(monkeypatch):
         step(40.0, 100)
     assert cell.texts == [
         "20 of 100",
+        "21 of 100  0:47 left",
         "40 of 100  0:30 left",
         "44 of 100  0:28 left  loss 0.5000  train 0.7500",
         "100 of 100  loss 0.5000  train 0.7500",
         "100 of 100  loss 0.5000  train 0.7500",
     ]
-    assert cell.pages[1] == (
+    assert cell.pages[2] == (
         '<div><progress value="40" max="100" style="width: 16em"></progress> '
         "<code>40 of 100  0:30 left</code></div>"
     )

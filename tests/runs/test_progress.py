@@ -4,14 +4,32 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from helpers import runs
+from helpers.resuming import SMALL
 from helpers.terminal import frames
 
+from mnistgpu.backend import NUMPY
+from mnistgpu.data import Dataset
 from mnistgpu.errors import RunError
-from mnistgpu.runs.progress import BAR_WIDTH, REFRESH_SECONDS, Bar, Log, fitted
+from mnistgpu.runs.notebook import CellBar
+from mnistgpu.runs.progress import (
+    BAR_WIDTH,
+    REFRESH_SECONDS,
+    Bar,
+    Display,
+    Guarded,
+    Lines,
+    Log,
+    Several,
+    Warnings,
+    conclusion,
+    fitted,
+    introduction,
+)
 from mnistgpu.runs.stop import Stop
 
 BAR = "━" * BAR_WIDTH
@@ -42,6 +60,75 @@ def test_the_bar_takes_one_line_of_any_terminal(small_set, tmp_path, columns):
     assert all(len(line) <= columns for line in bars)
     assert as_zeros(bars[-1]) == SNAPSHOTS[columns]
     assert shown[-2].strip() == f"saved in  {tmp_path / 'run'}"
+
+
+@pytest.mark.parametrize(
+    ("display", "shows"),
+    [(Display, False), (Warnings, False), (Lines, False), (Bar, True), (CellBar, True)],
+)
+def test_bars_of_what_comes_before_a_run_are_for_those_who_see_its_own(tmp_path, display, shows):
+    """Reading the data, for example; several displays show them if one does."""
+    assert display().shows_bars == shows
+    assert Several(display(), Log(tmp_path / "a.log")).shows_bars == shows
+
+
+def test_the_first_lines_say_what_is_trained_and_on_what(dataset):
+    first, *_, network, training = introduction(SMALL, dataset, NUMPY)
+    assert first.startswith("mnistgpu  ")
+    assert network == "network   784-12-10, 9,550 parameters"
+    assert training == "training  gradient-descent, alpha 0.1, batches of 100, 3 epochs, seed 0"
+    chosen = introduction(SMALL, dataset, replace(NUMPY, chosen_because="as there is no GPU"))
+    assert chosen[1] == "as there is no GPU"
+    assert chosen[2].startswith("backend   numpy on ")
+    others = Dataset(dataset.train, None, "others", validation=dataset.test)
+    changes = {"iterations": 60, "batch_size": None, "validation": 0, "schedule": "cosine"}
+    whole = introduction(SMALL.changed(**changes), others, NUMPY)
+    assert (
+        whole[-1]
+        == "training  gradient-descent, alpha 0.1 cosine, full batch, 60 iterations, seed 0"
+    )
+    for lines, said in (
+        (
+            introduction(SMALL, dataset, NUMPY),
+            "the first digits: 800 training, 100 validation, 300",
+        ),
+        (whole, "others: 900 training, 300 validation, no"),
+    ):
+        (line,) = [line for line in lines if line.startswith("data ")]
+        assert line.startswith(f"data      {said} test images; digest ")
+
+
+def test_the_last_lines_say_how_good_it_became_and_where_it_is(tmp_path):
+    results = {"train_accuracy": 0.98765, "validation_accuracy": None, "test_accuracy": 0.5}
+    results |= {"seconds": 12.34, "images_per_second": 98765.4}
+    lines = [
+        "accuracy  train 0.9877, validation -, test 0.5000",
+        "time      12.3 s, 98,765 images/s",
+    ]
+    assert conclusion(SimpleNamespace(results=results), None) == lines
+    exact = SimpleNamespace(results=results | {"digest": "ab"})
+    assert conclusion(exact, tmp_path) == [*lines, "digest    ab", f"saved in  {tmp_path}"]
+
+
+CALLS = {"begin": 3, "step": 2, "row": 2, "changed": 2, "warning": 1, "note": 1, "__exit__": 3}
+
+
+class Told(Display):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.calls = []
+
+
+for name in CALLS:
+    setattr(Told, name, lambda self, *given, name=name: self.calls.append((name, given)))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_of_several_displays_is_told_everything(name):
+    first, second, given = Told(), Told(), tuple(range(CALLS[name]))
+    getattr(Guarded(Several(first, second), Stop()), name)(*given)
+    assert first.calls == second.calls == [(name, given)]
 
 
 PARTS = ["loss 0.1234", "train 0.9000", "validation 0.9000", "1,000 images/s"]
@@ -75,6 +162,8 @@ def test_the_rate_is_that_since_this_process_began(monkeypatch):
         (task,) = bar._progress.tasks
         assert (task.completed, task.total) == (20, 60)
         for seconds, images, done, shown in (
+            (0.9 * REFRESH_SECONDS, 5500, 21, ""),  # it was drawn just now
+            (0.5, 5500, 22, "1,000 images/s"),  # soon enough to be seen moving
             (4.0, 9000, 30, "1,000 images/s"),
             (4.0 + 0.9 * REFRESH_SECONDS, 99000, 40, "1,000 images/s"),  # it is not drawn so often
             (10.0, 25000, 50, "2,000 images/s"),

@@ -32,6 +32,7 @@ def test_a_signal_asks_for_an_interruption(restored, name, reason, status):
         assert stop.interrupting
     assert (stop.reason, stop.exit_status) == (reason, status)
     assert not stop.finishing
+    assert not stop.wants_outcome  # the run is saved, and nobody waits for its figures
     assert all(signal.getsignal(getattr(signal, each)) is restored for each, *_ in CASES)
 
 

@@ -104,6 +104,29 @@ def test_a_long_history_is_thinned(dataset, tmp_path, monkeypatch):
     assert_same_bits(again, whole)
 
 
+def test_a_history_never_becomes_longer_and_keeps_its_ends(monkeypatch):
+    monkeypatch.setattr(history, "MOST_ROWS", 1000)
+    progress = history.Progress()
+    for iteration in range(1, 4000):
+        progress.add_row(history.Row(iteration, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1))
+        assert min(iteration, 500) <= len(progress.history) <= 1000
+    assert [progress.history[i].iteration for i in (0, -1)] == [1, 3999]
+
+
+@pytest.mark.parametrize(
+    ("changes", "draws"),
+    [({}, False), ({"input_noise": 0.1}, True), ({"hidden_dropout": 0.1}, True),
+     ({"rotation": 5.0}, True), ({"batch_norm": True}, True)],
+    ids=str,
+)  # fmt: skip
+def test_a_run_of_0_1_0_is_told_that_it_draws_other_numbers(dataset, tmp_path, changes, draws):
+    saved = stopped(SMALL.changed(**changes), dataset, tmp_path, 2)
+    assert resume.warnings(saved) == []
+    old = resume.warnings(replace(saved, format=1))
+    assert len(old) == draws
+    assert all("begun with mnistgpu 0.1.0" in sentence for sentence in old)
+
+
 # What may change
 
 

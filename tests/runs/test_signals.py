@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers import processes, runs
@@ -19,7 +21,7 @@ from helpers.runs import (
 )
 
 from mnistgpu.runs import checkpoint, run_directory
-from mnistgpu.runs.signals import stop_on_signals
+from mnistgpu.runs.signals import leave_at_once, stop_on_signals
 from mnistgpu.runs.stop import Stop
 
 
@@ -79,6 +81,22 @@ def test_ignored_signals_stay_ignored():
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, old)
+
+
+@pytest.mark.parametrize(
+    ("output", "written"),
+    [("terminal", b"\x1b[?25h\n"), ("file", b""), ("none", b"")],
+)
+def test_leaving_at_once_gives_a_terminal_its_cursor_back(monkeypatch, output, written):
+    """The bar of a run hides it. A program without a console has no output at all."""
+    left, (reading, writing) = [], os.pipe()
+    stream = SimpleNamespace(isatty=lambda: output == "terminal", fileno=lambda: writing)
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(sys, "stdout", None if output == "none" else stream)
+    leave_at_once(signal.SIGTERM, None)
+    os.close(writing)
+    assert (os.read(reading, 100), left) == (written, [143])
+    os.close(reading)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,7 +44,10 @@ def test_the_view_is_called_only_while_somebody_looks(dataset):
         assert value["taken"] == run.state["taken"]
         assert run.state["loss"] is None or run.state["loss"] > 0
         # nothing has changed since
-        assert run.steering.look(number, 0.05) == (number, value)
+        begun = time.perf_counter()
+        for after in (number, number + 1):  # that of an earlier program had more views
+            assert run.steering.look(after, 0.05) == (number, value)
+        assert time.perf_counter() - begun > 0.09
         assert threads == {run.thread}
 
 
@@ -100,14 +104,38 @@ def test_many_points_are_thinned(dataset):
         def vectors(self):
             return {"theta": np.zeros(4)}
 
-    points, trainer, progress = Points(), Trainer(), training.Progress()
+    kept, trainer, progress = Points(), Trainer(), training.Progress()
     progress.events.all.append(Event(50, "learning_rate", 0.1, 0.2))
     for step in range(1000):
         trainer.taken = step
-        points.keep(trainer, progress)
-    assert len(points.kept) <= 100
-    assert {0, 50, 999} <= set(points.kept)
-    assert points.before(49).taken < 50
+        kept.keep(trainer, progress)
+        assert len(kept.kept) <= 100
+    assert {0, 50, 999} <= set(kept.kept)
+    assert kept.before(49).taken < 50
+
+
+class Large:
+    """An array of 64 MB that needs no memory."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.broadcast_to(np.float32(0), 2**24)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "least", "most"),
+    [({"theta": Large()}, 4, 8), ({str(number): Large() for number in range(9)}, 2, 2)],
+)
+def test_points_of_a_large_network_take_half_a_gigabyte(vectors, least, most):
+    """The first, the newest and some between; at least these two, however large they are."""
+    trainer = SimpleNamespace(taken=0, vectors=lambda: vectors)
+    kept, progress = Points(), training.Progress()
+    for step in range(50):
+        trainer.taken = step
+        kept.keep(trainer, progress)
+        steps = list(kept.kept)
+        assert (steps[0], steps[-1]) == (0, step)
+        assert len(steps) <= most
+    assert len(steps) >= least
 
 
 def test_what_may_change_follows_from_the_settings():
@@ -125,12 +153,17 @@ def test_what_is_printed_says_what_was_changed_and_undone(dataset, capsys):
         run.steering.change("l2", 0.01)
         run.steering.one_step()
         run.is_paused_at(9)
-        run.steering.undo(8)
-        run.is_paused_at(8)
+        run.steering.change("input_noise", 0.1)
+        run.steering.one_step()
+        run.is_paused_at(10)
+        for step in (9, 8):
+            run.steering.undo(step)
+            run.is_paused_at(step)
     printed = capsys.readouterr().out
     assert "changed   alpha from 0.1 to 0.05 after iteration 8\n" in printed
     assert printed.count("changed   l2 from 0 to 0.01 after iteration 8\n") == 1
-    assert "back      to iteration 8, before changes that were undone\n" in printed
+    for step in (9, 8):
+        assert f"back      to iteration {step}, before changes that were undone\n" in printed
 
 
 def test_a_run_of_ranks_is_not_steered(small_set):

@@ -71,6 +71,18 @@ def test_what_was_steered_repeats_without_a_page(dataset):
     ]
 
 
+def test_a_run_of_iterations_becomes_an_epoch_longer_too(dataset):
+    settings = SMALL.changed(epochs=None, iterations=10)  # epochs have 8
+    with Steered(dataset, settings, paused=True, hold=True) as run:
+        for end in (16, 24):
+            run.steering.start()
+            until(lambda: run.state["status"] == "holding")
+            run.steering.one_epoch()
+            run.is_paused_at(end)
+        assert run.state["steps"] == 26
+        assert [(each["step"], each["new"]) for each in run.state["events"]] == [(10, 18), (18, 26)]
+
+
 def test_a_change_takes_effect_at_the_next_step(dataset):
     """Also while the run goes on at full speed."""
     seen = []
@@ -185,9 +197,9 @@ def test_two_pages_see_every_change_and_the_later_wins(dataset):
         assert len(run.state["events"]) == 1
 
 
-PLANNED = (10, "learning_rate", 0.01), (12, "batch_size", 50)
+PLANNED = (9, "learning_rate", 0.01), (12, "batch_size", 50)
 LEFT_OUT = (
-    "; the run no longer has the 2 changes of alpha from 0.1 to 0.01 after iteration 10 and of "
+    "; the run no longer has the 2 changes of alpha from 0.1 to 0.01 after iteration 9 and of "
     "batch-size from 100 to 50 after iteration 12"
 )
 
@@ -221,19 +233,25 @@ def test_an_undo_says_which_planned_changes_it_leaves_out(dataset):
     with Steered(dataset, SMALL, events=events_of(SMALL, *PLANNED), paused=True) as run:
         run.steering.one_epoch()
         run.is_paused_at(8)
-        run.steering.undo(1)
-        run.is_paused_at(1)
-        assert run.texts == ["the run is back at iteration 1" + LEFT_OUT]
+        run.steering.undo(8)
+        until(lambda: run.texts)
+        assert run.texts == ["the run is back at iteration 8" + LEFT_OUT]
         assert run.state["events"] == []
 
 
 def test_a_change_that_is_taken_back_says_which_others_go_with_it(dataset):
-    given = events_of(SMALL, (3, "learning_rate", 1e30), *PLANNED)
+    later = [(step + 8, name, new) for step, name, new in PLANNED]  # than it is noticed
+    noise = (8, "input_noise", 0.1)  # at the point to which the run goes back, before it
+    given = events_of(SMALL, (7, "l2", 0.001), noise, (9, "learning_rate", 1e30), *later)
     with Steered(dataset, SMALL, events=given, paused=True) as run:
         run.steering.start()
         until(lambda: run.texts)
-        assert run.state["events"] == []
-        assert run.texts[0].endswith(LEFT_OUT.replace("from 0.1 to", "from 1e+30 to"))
+        assert [each["name"] for each in run.state["events"]] == ["l2"]  # which stays
+        run.is_paused_at(8)
+        said = LEFT_OUT.replace("from 0.1 to", "from 1e+30 to")
+        said = said.replace("ion 9", "ion 17").replace("ion 12", "ion 20")
+        of_noise = "3 changes of input-noise from 0 to 0.1 after iteration 8 and of"
+        assert run.texts[0].endswith(said.replace("2 changes of", of_noise))
 
 
 def test_slow_motion_takes_so_many_steps_a_second(dataset):

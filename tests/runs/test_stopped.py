@@ -1,5 +1,7 @@
 """A run that is not finished is of use: every command takes the network of its checkpoint."""
 
+import shutil
+
 import numpy as np
 import pytest
 from helpers import runs
@@ -99,6 +101,31 @@ def test_data_that_are_gone_or_others_are_refused(data, tmp_path):
         )
     with pytest.raises(mnistgpu.DataError, match="a run that is not finished, and embedded MNIST"):
         mnistgpu.load(tmp_path / "run")
+
+
+def test_data_that_have_changed_are_refused(data, tmp_path):
+    for number, (before, after) in enumerate([(0, 1), (1, 0)]):
+        used = shutil.copytree(data, tmp_path / f"data-{number}")
+        labels = used / "train-labels-idx1-ubyte"
+        whole = labels.read_bytes()
+        contents = whole, whole[:-1] + bytes([(whole[-1] + 1) % 10])
+        labels.write_bytes(contents[before])
+        stop(used, tmp_path / f"run-{number}", steps=2)
+        labels.write_bytes(contents[after])
+        with pytest.raises(mnistgpu.DataError, match="is not what it is trained on"):
+            mnistgpu.load(tmp_path / f"run-{number}")
+
+
+def test_a_network_with_an_output_for_each_label_that_there_is(tmp_path):
+    """Its labels have other numbers than those in the files."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 28, 28)).astype(np.uint8)
+    np.savez(tmp_path / "some.npz", x_train=images, y_train=np.arange(60) % 2 * 4 + 3)
+    theta = stop(tmp_path / "some.npz", tmp_path / "run", 3, layers="784-12-2", batch_size=20)
+    with pytest.warns(UserWarning, match="after 3 of 12 iterations"):
+        model = mnistgpu.load(tmp_path / "run")
+    assert np.array_equal(model.trained.theta, theta)
+    assert set(model.predict(images)) <= {3, 7}
 
 
 @pytest.mark.slow

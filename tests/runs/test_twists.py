@@ -7,6 +7,7 @@ import pytest
 
 from mnistgpu import network
 from mnistgpu.backend import NUMPY
+from mnistgpu.engine.cpu import processes
 from mnistgpu.errors import UsageError
 from mnistgpu.runs import twists
 from mnistgpu.runs.callbacks import Callback
@@ -103,11 +104,18 @@ def test_the_test_images_stay_as_they_are(dataset, name):
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"batch_size": None, "epochs": 5}, {"optimizer": "adam", "l2": 0.01}],
-    ids=["batches", "several shards", "adam"],
+    [
+        {},
+        {"batch_size": None, "epochs": 5},
+        {"optimizer": "adam", "l2": 0.01},
+        {"layers": "784-32-10"},
+    ],
+    ids=["batches", "several shards", "adam", "units for processes"],
 )
-def test_the_wrong_gradient_moves_all_biases_of_a_layer_alike(digits, dataset, more):
-    # several shards are several workers elsewhere, or processes
+def test_the_wrong_gradient_moves_all_biases_of_a_layer_alike(digits, dataset, monkeypatch, more):
+    # several shards are several workers elsewhere, or processes, as are many units
+    monkeypatch.setattr(processes, "MULTIPLY_ADDS", 1)
+    monkeypatch.setattr(processes, "cores", lambda: 2)
     many = replace(dataset.train, images=np.tile(digits[0], (2, 1)), labels=np.tile(digits[1], 2))
     settings = SETTINGS.changed(**more)
     chosen = {"bias-gradient-over-everything": True}
@@ -131,6 +139,7 @@ def test_the_wrong_gradient_moves_all_biases_of_a_layer_alike(digits, dataset, m
         ({"shuffled-labels": 1.5}, "the twist shuffled-labels must be a share greater than 0, up"),
         ({"shuffled-labels": "all"}, "the twist shuffled-labels must be a share greater than 0"),
         ({"other-first-weights": 1.5}, "must be a whole number below 1000, not 1.5"),
+        ({"other-first-weights": 1000}, "must be a whole number below 1000, not 1000"),
         ({"copies-of-a-digit": 40}, 'the twist copies-of-a-digit must be such as "40 x 7", not 40'),
     ],
     ids=str,

@@ -10,6 +10,8 @@ import pytest
 from helpers import processes, runs
 from helpers.browser import Watched, launched
 from helpers.command import run, run_here
+from helpers.resuming import SMALL
+from helpers.steered import Steered, until
 from PIL import Image
 
 from mnistgpu import backend, data
@@ -53,8 +55,23 @@ def test_a_snapshot_for_every_row(small):
     assert np.allclose(seen.probabilities[-1].T, watched.model.probabilities(seen.images))
 
 
+def test_snapshots_of_steps_that_are_undone_are_forgotten(dataset):
+    seen = watching.Snapshots.of(dataset)
+    with Steered(dataset, SMALL, [watching.Watcher(seen)], paused=True, hold=True) as run:
+        run.steering.start()
+        until(lambda: run.state["status"] == "holding")
+        assert [row.iteration for row in seen.rows] == [1, 8, 16, 24]
+        run.steering.undo(16)
+        until(lambda: len(seen.units) == 3)
+        assert [row.iteration for row in seen.rows] == [1, 8, 16]
+        assert len(seen.probabilities) == 3
+        run.steering.change("epochs", 4)
+        until(lambda: seen.steps == 32)
+
+
 def test_snapshots_survive_the_disk(finished, tmp_path):
     seen = watching.load(finished / watching.FILE)
+    assert len(seen.rows) == len(seen.units) == 4  # of the first step, and of three epochs
     watching.save(seen, tmp_path / "again.safetensors")
     again = watching.load(tmp_path / "again.safetensors")
     assert repr(again.rows) == repr(seen.rows)
