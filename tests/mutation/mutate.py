@@ -38,7 +38,7 @@ class Judge:
 
     def __init__(self, copies: Sequence[trials.Copy], seconds: float) -> None:
         self.copies, self.seconds, self.covering = copies, seconds, Covering.read()
-        self.sound: dict[tuple[str, ...], bool] = {}  # whether tests pass without a mutant
+        self.without: dict[tuple[str, ...], str] = {}  # how tests ended without a mutant
 
     def all(self, mutants: Iterator[Mutant]) -> Iterator[dict]:
         """What became of each mutant, in the order in which their trials end."""
@@ -67,7 +67,7 @@ class Judge:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """The tests that reach its line, but for those that fail by themselves."""
         found = self.covering.of(mutant.file, mutant.line)
-        return [test for test in found if self.sound.get((test,), True)]
+        return [test for test in found if self.without.get((test,), "passed") == "passed"]
 
     def verdict(self, copy: trials.Copy, tests: list[str], ended: trials.End) -> str | None:
         """failed, late, crashed, passed, or too slow; None if the test fails without the mutant.
@@ -78,11 +78,12 @@ class Judge:
             return "passed"
         test = ended.test.partition("[")[0]
         tried = (test,) if test in tests else tuple(tests)
-        if tried not in self.sound:
+        if tried not in self.without:
             process = trials.begin(copy, tried, PROCESSOR, self.seconds)
             os.waitpid(process, 0)
-            self.sound[tried] = trials.end(copy).status == "passed"
-        if self.sound[tried]:
+            self.without[tried] = trials.end(copy).status
+        without = self.without[tried]
+        if without == "passed" or (without == "late" != ended.status):
             return ended.status
         return None if test in tests else "too slow" if ended.status == "late" else "passed"
 
