@@ -248,7 +248,7 @@ class Edits:
             assert unit is not None  # an edit of a whole layer has no terms that stay
             Z[unit] = W[unit] @ A + b[unit]
             if layer < len(self.layers):
-                said, above = self.value(Z[unit : unit + 1])[0], of(self.A[layer], block)
+                said, above = self.value(Z[unit]), of(self.A[layer], block)
                 moved = said - above[unit]
                 above[unit] = said
                 Z = of(self.Z[layer], block)

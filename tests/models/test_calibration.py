@@ -83,7 +83,7 @@ def test_it_is_saved_with_the_model(tmp_path):
         '{"temperature": 1, "energy": NaN}',
         '{"temperature": 1, "energy": 1, "copies": -1}',
         '{"temperature": 1, "energy": 1, "copies": 2.5}',
-        '{"temperature": 1, "energy": 1, "copies": 1000000}',
+        '{"temperature": 1, "energy": 1, "copies": 1025}',
     ],
 )
 def test_a_damaged_calibration_is_refused(text):
@@ -91,11 +91,13 @@ def test_a_damaged_calibration_is_refused(text):
         Calibration.from_text(text, "it")
 
 
-def test_copies_are_saved_where_there_are_any(tmp_path):
+@pytest.mark.parametrize("copies", [1, 16, committee.MOST_MAPS])
+def test_copies_are_saved_where_there_are_any(tmp_path, copies):
+    """As many as a committee may average over."""
     settings = Settings(layers="784-10", rotation=5.0).as_dict()
-    given = replace(small_model(Calibration(1.25, -7.5, 16)), settings=settings)
+    given = replace(small_model(Calibration(1.25, -7.5, copies)), settings=settings)
     model.save(given, tmp_path / "it.safetensors")
-    assert model.load(tmp_path / "it.safetensors").calibration == Calibration(1.25, -7.5, 16)
+    assert model.load(tmp_path / "it.safetensors").calibration == Calibration(1.25, -7.5, copies)
     assert Calibration(1.25, -7.5).text() == '{"energy": -7.5, "temperature": 1.25}'  # as in 0.1.0
 
 

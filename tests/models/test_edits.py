@@ -114,6 +114,19 @@ def test_what_an_edit_means(trained, test_digits):
     assert not (edits.model.predict(test_digits.images) == 9).any()
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_of_equal_weights_as_many_are_pruned_as_asked(test_digits, share):
+    """Of weights that are all as large, and of those that an earlier edit has set to 0."""
+    even = np.full(network.parameter_count((784, 10)), 0.5, np.float32)
+    even[::2] *= -1.0
+    edits = Edits(Model(even, (784, 10)), test_digits)
+    for _ in range(2):
+        edits.prune(1, share)
+        (W, b), *_ = edits.model.layers
+        assert np.count_nonzero(W == 0.0) == share * W.size
+        assert np.count_nonzero(b) == 10
+
+
 def test_a_unit_that_is_off_says_nothing(trained, test_digits):
     edits = Edits(trained, test_digits)
     edits.switch_off(2, 5)
