@@ -18,8 +18,11 @@ class Terminal(io.StringIO):
 def test_a_terminal_shows_how_many_are_done(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
     assert list(counted(ITEMS, "Reading")) == ITEMS
     assert "Reading" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[1A\x1b[2K")  # up a line, which is erased
 
 
 def closed():

@@ -1,5 +1,6 @@
 """Abuse of the drawing page's server: nonsense, foreign pages, huge bodies, slow clients."""
 
+import json
 import socket
 import time
 
@@ -101,10 +102,23 @@ def test_wrong_paths_and_methods(address, method, path, status):
     assert method in error
 
 
-def test_a_form_of_another_page_is_no_json(address):
-    headers = {"Content-Type": "text/plain"}
-    status, error = says(address, body=body_of(1), headers=headers)
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain; application/json", ""])
+def test_a_form_of_another_page_is_no_json(address, kind):
+    status, error = says(address, body=body_of(1), headers={"Content-Type": kind})
     assert (status, "application/json" in error) == (415, True)
+
+
+@pytest.mark.parametrize("more", ["; charset=utf-8", " ;charset=utf-8"])
+def test_json_may_name_its_encoding(address, more):
+    headers = {"Content-Type": "application/json" + more}
+    assert ask(address, body=body_of(1), headers=headers)[0] == 200
+
+
+def test_a_body_may_have_as_many_bytes_as_it_is_said(address):
+    body = json.dumps(body_of(1)).encode().ljust(262_144)
+    assert ask(address, body=body)[0] == 200
+    status, error = says(address, body=body + b" ")
+    assert (status, error) == (413, "the body may have at most 262,144 bytes")
 
 
 def test_a_body_that_says_it_is_huge_or_lies(address):
