@@ -1,8 +1,5 @@
 """Settings that change while a run goes on: what a change means, and that the run repeats."""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from helpers.resuming import (
@@ -23,7 +20,7 @@ from mnistgpu.engine.cpu import processes
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
-from mnistgpu.runs import checkpoint, events_file, training
+from mnistgpu.runs import checkpoint, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
 from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
@@ -296,10 +293,22 @@ def test_events_are_set_replaced_and_taken_back():
     assert events.settings(5).epochs == 5
     assert events.settings(6).iterations == 70
     assert events.settings(6).epochs is None
+    assert [events.newest(taken) for taken in (3, 4, 5, 6, 99)] == [0, 4, 4, 6, 6]
+    events.set(900, "iterations", 1000)
+    assert [event.step for event in events.later(6)] == [900]
     events.cut(6)
     assert [event.step for event in events.all] == [4]
     assert events.after(3) == 4
     assert events.after(4) is None
+    events.set(2, "learning_rate", 0.2)
+    assert [event.step for event in events.all] == [2]  # what was planned for later is left out
+
+
+def test_a_run_may_have_five_thousand_events():
+    """More are refused before the first of them is looked at."""
+    for count, why in ((5000, "event 1: must be an object"), (5001, "has 5,001 events, and a run")):
+        with pytest.raises(DataError, match=f"my.json.* {why}"):
+            checked([3] * count, SMALL, IMAGES, lambda made: None, "my.json")
 
 
 @pytest.mark.parametrize("name", CHANGEABLE)
@@ -319,47 +328,6 @@ def test_each_setting_that_may_change_has_an_effect_from_its_step_on(dataset, na
     assert figures(found) == figures(trained(settings, dataset, (10, name, new)))
 
 
-def test_a_file_reads_back_as_it_was_written(dataset, tmp_path):
-    events = events_of(LONGER, *EVERYTHING)
-    events.workers = {0: 2, 3: 1}
-    machine = checkpoint.machine(NUMPY)
-    path = tmp_path / "events.json"
-    events_file.write(path, events, events_file.Origin.of(dataset), machine)
-    assert path.read_bytes().startswith(events_file.MARK)
-    found = events_file.read(path)
-    assert found.settings == LONGER
-    assert found.events(LONGER, dataset, machine) == events
-    elsewhere = found.events(LONGER, dataset, machine | {"numpy": "other"})
-    assert elsewhere.workers == {}
-    with pytest.raises(UsageError, match=r"was made for --alpha 0.1, and not for 0.2"):
-        found.events(LONGER.changed(learning_rate=0.2), dataset, machine)
-    with pytest.raises(UsageError, match=r"was made for --validation 100, and not for 200"):
-        found.events(LONGER.changed(validation=200), dataset, machine)
-    share = replace(found, settings=LONGER.changed(validation=100 / len(dataset.train)))
-    assert share.events(LONGER, dataset, machine).all == events.all
-    other = data.Dataset(dataset.test, dataset.train, "other digits")
-    with pytest.raises(DataError, match="was made for data with the digest"):
-        found.events(LONGER, other, machine)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"events": 3}, 'expected an object with a list "events"'),
-        ({"more": 3}, "'more' is none of events, settings"),
-        ({"settings": {"layers": 3}}, "settings: --layers must be"),
-        ({"workers": {"a": 1}}, "what it says under 'workers'"),
-        ({"machine": 3}, "what it says under 'machine'"),
-        ({"data_digest": 3}, "what it says under 'data_digest'"),
-    ],
-)
-def test_a_damaged_file_is_refused(tmp_path, changes, why):
-    path = tmp_path / "events.json"
-    path.write_text(json.dumps({"events": []} | changes))
-    with pytest.raises(DataError, match=why):
-        events_file.read(path)
-
-
 def test_a_damaged_checkpoint_is_refused(dataset, tmp_path):
     saved = stopped(SMALL, dataset, tmp_path, 5)
     saved.progress.events.set(5, "learning_rate", 0.01)
@@ -368,8 +336,12 @@ def test_a_damaged_checkpoint_is_refused(dataset, tmp_path):
     for text in ("3", '[{"step": 5}]', '[{"step": 5, "name": "layers", "new": "784-10"}]'):
         with pytest.raises(DataError, match="here"):
             checkpoint.expected(texts | {"events": text}, "here")
-    with pytest.raises(DataError, match="'events_workers'"):
-        checkpoint.expected(texts | {"events_workers": "[[0]]"}, "here")
+    for text in ("3", "[[0]]", "[[0, 2, 5]]", "[0]", "[[0, true]]", "[[-1, 2]]", f"[[0, {2**63}]]"):
+        with pytest.raises(DataError, match=r"'events_workers'|'events'"):
+            checkpoint.expected(texts | {"events_workers": text}, "here")
+    counted = texts | {"events_workers": f"[[0, 2], [{2**63 - 1}, 0]]"}
+    found = checkpoint.from_parts(counted, tensors, "here").progress.events
+    assert found.workers == {0: 2, 2**63 - 1: 1}  # each step is taken by some worker
 
 
 def test_only_a_run_with_events_has_the_newer_format(dataset, tmp_path):
