@@ -1,5 +1,7 @@
 """Abuse of the drawing page's server: nonsense, foreign pages, huge bodies, slow clients."""
 
+import base64
+import hashlib
 import json
 import socket
 import time
@@ -82,6 +84,34 @@ def test_foreign_hosts_and_origins(address, host, origin, status):
         headers["Origin"] = origin.format(port=port)
     for method, path, body in (("POST", "/predict", body_of(2)), ("GET", "/", None)):
         assert ask(address, method, path, body, headers)[0] == status
+
+
+def digests(*parts):
+    """What a policy says of parts of a page that may be used."""
+    found = [base64.b64encode(hashlib.sha256(part.encode()).digest()) for part in parts]
+    return [f"'sha256-{each.decode()}'" for each in found]
+
+
+SCRIPTS, STYLE = ("let a = '<b>';\n", "b()"), "p { margin: 0 }"
+INLINE = f"<style>{STYLE}</style><script>{SCRIPTS[0]}</script><p></p><script>{SCRIPTS[1]}</script>"
+SCRIPT = '<script defer src="a.js"></script>'
+LINKED = '<link rel="stylesheet" href="a.css">' + SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("page", "scripts", "styles"),
+    [
+        (INLINE, digests(*SCRIPTS), digests(STYLE)),
+        (LINKED, ["'self'"], ["'self'"]),
+        (f"<style>{STYLE}</style>" + SCRIPT, ["'self'"], digests(STYLE)),
+    ],
+    ids=["inline", "linked", "both"],
+)
+def test_a_page_may_use_its_own_scripts_and_styles_alone(page, scripts, styles):
+    rules = dict(rule.split(" ", 1) for rule in guard.policy_of(page).split("; "))
+    assert rules["script-src"].split() == scripts
+    assert rules["style-src"].split() == styles
+    assert rules["default-src"] == rules["frame-ancestors"] == "'none'"
 
 
 def test_a_server_for_others_answers_to_addresses_but_not_to_names():
