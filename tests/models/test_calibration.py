@@ -55,9 +55,15 @@ def test_energy_is_high_where_all_digits_are_alike():
     assert np.isfinite(energies).all()
 
 
-def test_few_images_calibrate_nothing():
-    probabilities, labels = drawn(1.0, 199)
+def test_few_images_or_no_right_answers_calibrate_nothing():
+    probabilities, labels = drawn(1.0, 200)
+    assert calibration.fitted(probabilities, labels) is not None
+    assert calibration.fitted(probabilities[:, 1:], labels[1:]) is None
+    answers = np.argmax(probabilities, axis=0)
+    labels = (answers + 1) % 10
     assert calibration.fitted(probabilities, labels) is None
+    labels[7] = answers[7]
+    assert calibration.fitted(probabilities, labels) is not None
 
 
 def small_model(found=None):
