@@ -23,7 +23,7 @@ from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checkpoint, training
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
-from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
+from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked, left_out
 from mnistgpu.storage import system
 
 
@@ -302,6 +302,24 @@ def test_events_are_set_replaced_and_taken_back():
     assert events.after(4) is None
     events.set(2, "learning_rate", 0.2)
     assert [event.step for event in events.all] == [2]  # what was planned for later is left out
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, ""),
+        (1, "; the run no longer has the change of 1"),
+        (3, "; the run no longer has the 3 changes of 1 and of 2 and of 3"),
+        (4, "; the run no longer has the 4 changes of 1 and of 2 and of 3 and of 1 more"),
+        (
+            1003,
+            "; the run no longer has the 1,003 changes of 1 and of 2 and of 3 and of 1,000 more",
+        ),
+    ],
+)
+def test_of_many_changes_that_are_left_out_three_are_named(count, said):
+    given = [Event(step, "learning_rate", 0.1, 0.2) for step in range(1, count + 1)]
+    assert left_out(given).replace("alpha from 0.1 to 0.2 after iteration ", "") == said
 
 
 def test_a_run_may_have_five_thousand_events():

@@ -122,6 +122,16 @@ def test_a_server_for_others_answers_to_addresses_but_not_to_names():
         assert not ward.is_mine(host), host
 
 
+def test_what_a_refusal_quotes_is_cut(address):
+    """A page of another origin could fill a screen with it otherwise."""
+    long = "a" * 100
+    _, error = says(address, headers={"Host": long})
+    assert error.startswith(f"this server does not answer to {'a' * 80}: open the address")
+    _, error = says(address, headers={"Origin": f"http://{long}"})
+    assert error.startswith(f"pages of http://{'a' * 73} may not use this server: open its own")
+    assert says(address, path="/" + long) == (404, f"POST /{'a' * 79}: Not Found")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/predict", 405), ("DELETE", "/", 405), ("GET", "/../etc/passwd", 404)],
