@@ -49,6 +49,7 @@ EDITS = {
     "scale": ("scale", (1, 3, -2.0)),
     "scale in the middle": ("scale", (3, 2, 3.0)),
     "scale an output": ("scale", (4, 2, 0.5)),
+    "scale much": ("scale", (2, 1, -1e6)),
     "shift": ("shift", (1, 4, 1.5)),
     "shift an output": ("shift", (4, 0, 2.0)),
     "prune": ("prune", (1, 0.9)),
@@ -166,6 +167,8 @@ def test_the_file_says_what_was_edited(trained, test_digits, tmp_path):
         ("scale", (1, 0, float("nan")), "factor must be a finite number"),
         ("shift", (1, 0, 1e9), "amount must be a finite number of at most 1,000,000"),
         ("shift", (1, 0, "much"), "amount must be a finite number"),
+        ("scale", (1, 0, True), "factor must be a finite number"),
+        ("scale", (1, 0, -1_000_001), "factor must be a finite number of at most 1,000,000"),
         ("prune", (1, 1.5), "share must be a number from 0 to 1, not 1.5"),
     ],
 )
