@@ -139,6 +139,12 @@ def test_what_may_differ_between_members_is_that_of_the_first():
     assert committee.Committee((first,)).orientation == "as-is"
 
 
+def test_a_committee_may_have_a_hundred_members(tmp_path):
+    joined = committee.Committee((untrained((12, 3)),) * 100)
+    committee.save(joined, tmp_path, ["a"])
+    assert len(committee.load(tmp_path).members) == 100
+
+
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [

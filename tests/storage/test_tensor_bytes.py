@@ -52,6 +52,19 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "it").read_bytes()
 
 
+def test_large_arrays_are_read_as_they_were_written(tmp_path):
+    """Of more bytes than are read at once, and beside smaller ones."""
+    arrays = {
+        "a": np.arange(2**18 + 3, dtype=np.float32),
+        "b": np.arange(2**17 + 5, dtype=np.float64),
+        "c": np.ones(2, dtype=np.float32),
+    }
+    tensor_file.write(tmp_path / "it", "some-kind", 1, {}, arrays)
+    expected = {name: Expected(array.shape) for name, array in arrays.items()}
+    found = tensor_file.read_file(tmp_path / "it", "some-kind", 1, lambda texts: expected)[1]
+    np.testing.assert_equal(found, arrays)
+
+
 def test_gaps_between_arrays_are_refused(tmp_path):
     header, numbers = written(tmp_path / "it")
     np.testing.assert_equal(read(header, numbers), ARRAYS)
