@@ -46,6 +46,14 @@ def test_what_is_not_valid_is_said_with_its_line(name, text, sentence):
     assert str(caught.value).startswith(sentence)
 
 
+def test_a_long_name_that_is_wrong_is_cut():
+    name = "a" * 300
+    with pytest.raises(DataError) as caught:
+        parsed(Path("it.toml"), f"[{name}]\n[{name}]\n")
+    reason = f"Cannot declare ('{name}',) twice"[:200]
+    assert str(caught.value) == f"it.toml, line 2: not valid TOML ({reason}); correct it"
+
+
 @pytest.mark.parametrize(
     ("name", "where", "line"),
     [
