@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from helpers.resuming import SMALL, events_of
@@ -10,6 +11,8 @@ from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.runs import checkpoint, events_file
+from mnistgpu.runs.history import Progress
+from mnistgpu.runs.stop import Stop
 
 LONGER = SMALL.changed(epochs=4)
 CHANGES = (3, "learning_rate", 0.05), (5, "batch_size", 130), (11, "batch_size", None)
@@ -72,3 +75,26 @@ def test_any_number_of_workers_may_have_shared_the_steps(tmp_path, count):
     path = tmp_path / "events.json"
     path.write_text(json.dumps({"events": [], "workers": {"0": count}}))
     assert events_file.read(path).workers == {0: count}
+
+
+def test_the_file_is_kept_from_the_first_event_on_but_not_beside_older_results(dataset, tmp_path):
+    path, results = tmp_path / events_file.FILE, tmp_path / "results.json"
+    keeping = events_file.KeepEvents(tmp_path, events_file.Origin.of(dataset))
+    trainer = SimpleNamespace(communicator=None, backend=NUMPY)
+    progress = Progress(events=events_of(LONGER))
+    keeping.begin(trainer, progress, Stop())
+    assert not path.exists()
+    for step in (3, 5):
+        progress.events.set(step, "learning_rate", 0.01 * step)
+        keeping.changed(trainer, progress)
+        assert [each["step"] for each in events_file.read(path).given][-1] == step
+    results.touch()
+    progress.events.set(7, "learning_rate", 0.07)
+    keeping.interrupted(trainer, progress)
+    assert len(events_file.read(path).given) == 2
+    keeping.end(None)
+    assert len(events_file.read(path).given) == 3
+    progress.events.cut(0)
+    results.unlink()
+    keeping.changed(trainer, progress)
+    assert not path.exists()
