@@ -29,6 +29,7 @@ from mnistgpu.storage.system import cores
 
 BLOCK = 500  # images that are computed together
 NEVER = -1e6  # the logit of a class that is switched off
+LOST = 100.0  # the rest of a sum that was so many times as large lacks digits that count
 CLOSE = 1e-3  # two logits closer than this share of them may have changed places by rounding
 LARGEST = 1e6  # factor or shift
 
@@ -243,18 +244,33 @@ class Edits:
         W, b = self.layers[layer - 1]
         A, Z = of(self.A[layer - 1], block), of(self.Z[layer - 1], block)
         if before is not None:
-            Z += np.outer(W[:, column] - before, A[column])
+            self._add(layer, W[:, column] - before, A[column], block)
         else:
             assert unit is not None  # an edit of a whole layer has no terms that stay
             Z[unit] = W[unit] @ A + b[unit]
             if layer < len(self.layers):
-                said, above = self.value(Z[unit : unit + 1])[0], of(self.A[layer], block)
+                said, above = self.value(Z[unit]), of(self.A[layer], block)
                 moved = said - above[unit]
                 above[unit] = said
-                Z = of(self.Z[layer], block)
-                Z += np.outer(self.layers[layer][0][:, unit], moved)
-                layer += 1  # whose sums are known
+                layer += 1
+                self._add(layer, self.layers[layer - 1][0][:, unit], moved, block)
         self._above(layer, block)
+
+    def _add(self, layer: int, weights: np.ndarray, inputs: np.ndarray, block: slice) -> None:
+        """Add the products of these to the sums of a layer, or where little is left of large sums
+        compute them anew: the rest is rounded as those were.
+        """
+        Z, terms = of(self.Z[layer - 1], block), np.outer(weights, inputs)
+        Z += terms
+        if not (np.abs(terms).max(axis=0) <= LOST * np.abs(Z).max(axis=0)).all():
+            self._sum(layer, block)
+
+    def _sum(self, layer: int, block: slice) -> None:
+        """Compute the sums of a layer from what the one below says."""
+        W, b = self.layers[layer - 1]
+        Z = of(self.Z[layer - 1], block)
+        np.matmul(W, of(self.A[layer - 1], block), out=Z)
+        Z += b
 
     def _anew(self, layer: int, block: slice) -> None:
         """Compute the sums of some images from a layer on, or all if they are not begun yet."""
@@ -264,10 +280,7 @@ class Edits:
                 Z = inference.of_layers(self.original.layers, *self._how(block))
                 self._right[0, block] = np.argmax(Z, axis=0) == self.labels[block]
             layer = 1
-        W, b = self.layers[layer - 1]
-        Z = of(self.Z[layer - 1], block)
-        np.matmul(W, of(self.A[layer - 1], block), out=Z)
-        Z += b
+        self._sum(layer, block)
         self._above(layer, block)
         if block.start >= self._begun and not self.list:
             self._right[0, block] = self._right[1, block]
@@ -275,11 +288,8 @@ class Edits:
     def _above(self, layer: int, block: slice) -> None:
         """Compute what follows from the sums of a layer, up to the answers."""
         for above in range(layer, len(self.layers)):
-            W, b = self.layers[above]
-            A, Z = of(self.A[above], block), of(self.Z[above], block)
-            A[...] = self.value(of(self.Z[above - 1], block))
-            np.matmul(W, A, out=Z)
-            Z += b
+            of(self.A[above], block)[...] = self.value(of(self.Z[above - 1], block))
+            self._sum(above + 1, block)
         self._right[1, block] = self._answers(block) == self.labels[block]
 
     def _compute(self, starts: Iterable[int], compute: Callable[[slice], None]) -> None:

@@ -42,7 +42,10 @@ def form_of(test: Path, digits: Digits) -> tuple[tuple[str, str], tuple[str, ...
     DataError if a sample_submission.csv beside it has other ids, or is none.
     """
     count, example = len(digits), sample_of(test)
-    own = None if digits.ids is None else tuple(map(str, digits.ids.values))
+    columns, own = COLUMNS, None
+    if digits.ids is not None:
+        columns = digits.ids.name or "id", "label"
+        own = tuple(map(str, digits.ids.values))
     if example is not None:
         sample = read(example, DataError)
         if len(sample.ids) != count or (own is not None and sample.ids != own):
@@ -51,9 +54,12 @@ def form_of(test: Path, digits: Digits) -> tuple[tuple[str, str], tuple[str, ...
                 f"images of {test}; take both from one competition, or move it"
             )
         return sample.columns, sample.ids
-    if digits.ids is not None and own is not None:
-        return (digits.ids.name or "id", "label"), own
-    return COLUMNS, tuple(str(i) for i in range(1, count + 1))
+    return columns, numbers(count) if own is None else own
+
+
+def numbers(count: int) -> tuple[str, ...]:
+    """The ids of images that have none of their own: 1, 2, ..."""
+    return tuple(str(i) for i in range(1, count + 1))
 
 
 def sample_of(test: Path) -> Path | None:
@@ -81,7 +87,7 @@ def write(
     if path.exists() and not force:
         raise UsageError(f"--out {path}: the file exists; choose another or add --force")
     texts = tuple(map(str, labels))
-    own = tuple(str(i) for i in range(1, len(texts) + 1)) if ids is None else tuple(ids)
+    own = numbers(len(texts)) if ids is None else tuple(ids)
     wanted = Submission(columns, own, texts)
     content = io.StringIO()
     lines = csv.writer(content, lineterminator="\n")

@@ -215,8 +215,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
-        reason = str(error)[:200]
-        raise DataError(f"{path}: not valid JSON ({reason}); was it edited?") from None
+        raise DataError(f"{path}: not valid JSON ({error}); was it edited?") from None
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected a JSON object, in braces; was it edited?")
     return value

@@ -45,5 +45,5 @@ def line_of(path: Path, text: str, name: str, table: str = "", number: int = 1) 
     found = key.search(text, begin, end)
     if found is None and not table:
         return str(path)
-    at = found.start() if found else begin - 1
+    at = found.start() if found else begin
     return f"{path}, line {text.count(chr(10), 0, at) + 1}"

@@ -55,9 +55,15 @@ def test_energy_is_high_where_all_digits_are_alike():
     assert np.isfinite(energies).all()
 
 
-def test_few_images_calibrate_nothing():
-    probabilities, labels = drawn(1.0, 199)
+def test_few_images_or_no_right_answers_calibrate_nothing():
+    probabilities, labels = drawn(1.0, 200)
+    assert calibration.fitted(probabilities, labels) is not None
+    assert calibration.fitted(probabilities[:, 1:], labels[1:]) is None
+    answers = np.argmax(probabilities, axis=0)
+    labels = (answers + 1) % 10
     assert calibration.fitted(probabilities, labels) is None
+    labels[7] = answers[7]
+    assert calibration.fitted(probabilities, labels) is not None
 
 
 def small_model(found=None):
@@ -83,7 +89,7 @@ def test_it_is_saved_with_the_model(tmp_path):
         '{"temperature": 1, "energy": NaN}',
         '{"temperature": 1, "energy": 1, "copies": -1}',
         '{"temperature": 1, "energy": 1, "copies": 2.5}',
-        '{"temperature": 1, "energy": 1, "copies": 1000000}',
+        '{"temperature": 1, "energy": 1, "copies": 1025}',
     ],
 )
 def test_a_damaged_calibration_is_refused(text):
@@ -91,11 +97,13 @@ def test_a_damaged_calibration_is_refused(text):
         Calibration.from_text(text, "it")
 
 
-def test_copies_are_saved_where_there_are_any(tmp_path):
+@pytest.mark.parametrize("copies", [1, 16, committee.MOST_MAPS])
+def test_copies_are_saved_where_there_are_any(tmp_path, copies):
+    """As many as a committee may average over."""
     settings = Settings(layers="784-10", rotation=5.0).as_dict()
-    given = replace(small_model(Calibration(1.25, -7.5, 16)), settings=settings)
+    given = replace(small_model(Calibration(1.25, -7.5, copies)), settings=settings)
     model.save(given, tmp_path / "it.safetensors")
-    assert model.load(tmp_path / "it.safetensors").calibration == Calibration(1.25, -7.5, 16)
+    assert model.load(tmp_path / "it.safetensors").calibration == Calibration(1.25, -7.5, copies)
     assert Calibration(1.25, -7.5).text() == '{"energy": -7.5, "temperature": 1.25}'  # as in 0.1.0
 
 

@@ -49,9 +49,10 @@ def test_they_come_back_as_they_were(tmp_path, given):
 
 def test_a_network_without_them_is_saved_as_before(tmp_path):
     """Byte for byte, so that files that are older than classes and levels stay equal."""
-    model.save(PLAIN, tmp_path / "new.safetensors")
     old = written(tmp_path / "old.safetensors")
-    assert (tmp_path / "new.safetensors").read_bytes() == old.read_bytes()
+    for plain in (PLAIN, replace(PLAIN, levels=Levels(0.0, 255.0))):
+        model.save(plain, tmp_path / "new.safetensors")
+        assert (tmp_path / "new.safetensors").read_bytes() == old.read_bytes()
     assert model.load(old).classes == ()
     assert model.load(old).levels == OURS
 
@@ -72,6 +73,8 @@ def test_models_with_other_names_or_levels_are_not_equal():
         ("classes", "[" * 100_000, "its classes are not"),
         ("levels", json.dumps([0]), "its grey levels are not those of paper and ink"),
         ("levels", json.dumps([0, 0]), "its grey levels are not"),
+        ("levels", json.dumps([0, 0.0]), "its grey levels are not"),
+        ("levels", json.dumps([0, 65536]), "its grey levels are not"),
         ("levels", json.dumps([1, 2]), "its grey levels are not"),
         ("levels", json.dumps([0, 2**20]), "its grey levels are not"),
         ("levels", "[0, NaN]", "its grey levels are not"),

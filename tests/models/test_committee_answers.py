@@ -11,7 +11,7 @@ from helpers.mnist import ROOT
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import NUMPY
-from mnistgpu.errors import RunError
+from mnistgpu.errors import RunError, UsageError
 from mnistgpu.models import committee
 from mnistgpu.models.model import Model
 from mnistgpu.settings import Settings
@@ -123,3 +123,38 @@ def test_probabilities_of_any_number_of_members_sum_to_one(count):
     np.testing.assert_allclose(found.sum(axis=0), 1.0, rtol=1e-5)
     each = [member.probabilities(images) for member in joined.members]
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-5)
+
+
+def untrained(sizes, shape=(3, 4), **settings):
+    theta = np.zeros(network.parameter_count(sizes), np.float32)
+    return Model(theta, sizes, shape, settings=settings)
+
+
+def test_what_may_differ_between_members_is_that_of_the_first():
+    first = untrained((12, 5, 3), orientation="as-is")
+    joined = committee.Committee((first, untrained((12, 7, 6, 3), orientation="transposed")))
+    assert (joined.sizes, joined.image_shape) == ((12, 5, 3), (3, 4))
+    assert joined.orientation == "as-is"
+    assert repr(joined) == "<Committee of 2: 12-5-3, 12-7-6-3>"
+    assert committee.Committee((first,)).orientation == "as-is"
+
+
+def test_a_committee_may_have_a_hundred_members(tmp_path):
+    joined = committee.Committee((untrained((12, 3)),) * 100)
+    committee.save(joined, tmp_path, ["a"])
+    assert len(committee.load(tmp_path).members) == 100
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (untrained((12, 7, 4)), "3x4 images of 4 classes, model 1 3x4 of 3"),
+        (untrained((12, 7, 3), (2, 6)), "2x6 images of 3 classes, model 1 3x4 of 3"),
+        (untrained((8, 5, 2), (2, 4)), "2x4 images of 2 classes, model 1 3x4 of 3"),
+    ],
+)
+def test_members_of_other_images_or_classes_are_named(other, sentence):
+    first = untrained((12, 5, 3))
+    with pytest.raises(UsageError) as caught:
+        committee.Committee((first, first, other))
+    assert str(caught.value) == f"model 3 reads {sentence}: they cannot vote together"

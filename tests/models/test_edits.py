@@ -49,6 +49,7 @@ EDITS = {
     "scale": ("scale", (1, 3, -2.0)),
     "scale in the middle": ("scale", (3, 2, 3.0)),
     "scale an output": ("scale", (4, 2, 0.5)),
+    "scale much": ("scale", (2, 1, -1e6)),
     "shift": ("shift", (1, 4, 1.5)),
     "shift an output": ("shift", (4, 0, 2.0)),
     "prune": ("prune", (1, 0.9)),
@@ -114,6 +115,19 @@ def test_what_an_edit_means(trained, test_digits):
     assert not (edits.model.predict(test_digits.images) == 9).any()
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_of_equal_weights_as_many_are_pruned_as_asked(test_digits, share):
+    """Of weights that are all as large, and of those that an earlier edit has set to 0."""
+    even = np.full(network.parameter_count((784, 10)), 0.5, np.float32)
+    even[::2] *= -1.0
+    edits = Edits(Model(even, (784, 10)), test_digits)
+    for _ in range(2):
+        edits.prune(1, share)
+        (W, b), *_ = edits.model.layers
+        assert np.count_nonzero(W == 0.0) == share * W.size
+        assert np.count_nonzero(b) == 10
+
+
 def test_a_unit_that_is_off_says_nothing(trained, test_digits):
     edits = Edits(trained, test_digits)
     edits.switch_off(2, 5)
@@ -153,6 +167,8 @@ def test_the_file_says_what_was_edited(trained, test_digits, tmp_path):
         ("scale", (1, 0, float("nan")), "factor must be a finite number"),
         ("shift", (1, 0, 1e9), "amount must be a finite number of at most 1,000,000"),
         ("shift", (1, 0, "much"), "amount must be a finite number"),
+        ("scale", (1, 0, True), "factor must be a finite number"),
+        ("scale", (1, 0, -1_000_001), "factor must be a finite number of at most 1,000,000"),
         ("prune", (1, 1.5), "share must be a number from 0 to 1, not 1.5"),
     ],
 )

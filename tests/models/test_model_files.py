@@ -142,6 +142,15 @@ def with_texts(path, changes):
         ({"data_digest": "AB" * 32}, "its data digest is not a SHA-256"),
         ({"data_digest": "ab" * 32 + "\n"}, "its data digest is not a SHA-256"),
         ({"settings": "[]"}, "its settings are not a JSON object; copy it or train it again"),
+        ({"layers": "784-06-10"}, "'784-06-10' is not a list of sizes"),
+        ({"layers": f"784-{10**9}-10"}, "'784-1000000000-10' is not a list of sizes"),
+        ({"layers": f"784-{10**9 - 1}-10"}, "its settings belong to another network"),
+        ({"layers": "784" + "-6" * 98 + "-10"}, "its settings belong to another network"),
+        ({"layers": "784" + "-6" * 100}, f"'784{'-6' * 28}-' is not a list of sizes"),  # it is cut
+        ({"layers": "783-6" + "-10" * 60}, f"layers '783-6{'-10' * 18}-' do not fit images of"),
+        ({"image_shape": "28x" + "1" * 30}, f"'28x{'1' * 30}' is not a list of sizes"),
+        ({"image_shape": "1x784" + "x1" * 9}, f"do not fit images of '1x784{'x1' * 7}x'"),
+        ({"activation": "m" * 60}, f"unknown activation '{'m' * 40}'; upgrade mnistgpu"),
     ],
 )
 def test_texts_that_fit_no_model_are_refused(tmp_path, changes, sentence):

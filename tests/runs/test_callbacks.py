@@ -1,6 +1,7 @@
 """Callbacks: when each is called, and the two ways in which a run ends early."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from helpers.resuming import SMALL, StopAfter, assert_same_bits, saving_in, stop
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import StoppedError
 from mnistgpu.runs import checkpoint, training
-from mnistgpu.runs.callbacks import Callback
+from mnistgpu.runs.callbacks import Callback, EarlyStopping
+from mnistgpu.runs.history import Progress, Row
 from mnistgpu.runs.stop import Stop
 
 
@@ -125,6 +127,25 @@ def test_a_run_that_the_same_step_finishes_is_not_interrupted(dataset, tmp_path)
         assert stop.interrupting
         assert outcome.results["iterations"] == last
         assert checkpoint.load(tmp_path).progress.finished
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([(1.0, 0.9, 0.3), (2.0, 0.9, 0.3), (3.0, 0.9, 0.3)], 1.0),  # as good is not better
+        ([(1.0, 0.9, 0.3), (2.5, 0.8, 0.1), (4.0, 0.8, 0.1)], 1.0),  # a row less than each epoch
+        ([(2.0, 0.9, 0.3), (3.0, 0.9, 0.2), (4.0, 0.9, 0.4), (5.0, 0.8, 0.1)], 3.0),
+        ([(0.5, 0.1, 2.0), (2.4, 0.0, 3.0), (2.5, 0.0, 3.0)], 0.5),
+    ],
+)
+def test_patience_ends_with_the_first_row_that_is_so_far_from_the_best(rows, best):
+    progress, stop, kept = Progress(), Stop(), EarlyStopping(2)
+    kept.begin(SimpleNamespace(backend=NUMPY), progress, stop)
+    for epoch, accuracy, loss in rows:
+        assert not stop.finishing
+        kept.row(Row(1, epoch, 0.0, 0.0, 0.0, loss, accuracy, 0.1), np.array([epoch]))
+    assert stop.finishing
+    assert progress.best_epoch == progress.best_theta[0] == best
 
 
 def test_a_checkpoint_is_not_changed_by_the_run_that_goes_on_from_it(dataset, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from helpers.resuming import SMALL, stopped
 from safetensors import safe_open
 
+from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.errors import DataError, DivergedError
 from mnistgpu.runs import checkpoint, history
@@ -34,19 +35,22 @@ def test_a_checkpoint_reads_back_as_it_was_written(dataset, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def written(dataset, tmp_path_factory):
-    path = tmp_path_factory.mktemp("stopped")
+def written(digits, tmp_path_factory):
+    """The checkpoint of a run that was stopped after 9 steps, and that of an exact run after 2."""
+    images, labels = digits
+    dataset = data.Dataset(data.Digits(images[:900], labels[:900], "train"), None, "digits")
     settings = SMALL.changed(optimizer="adam", batch_norm=True, early_stopping=5)
-    stopped(settings, dataset, path, 9)
-    return path / checkpoint.FILE
+    folders = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("exact")
+    stopped(settings, dataset, folders[0], 9)
+    stopped(SMALL.changed(precision="exact"), dataset, folders[1], 2)
+    return [folder / checkpoint.FILE for folder in folders]
 
 
 @pytest.fixture
 def good(written, tmp_path):
-    """What was saved, and a copy of its file."""
-    path = tmp_path / checkpoint.FILE
-    shutil.copy(written, path)
-    return checkpoint.load(tmp_path), path
+    """A checkpoint, and the file that it was read from, which a test may change."""
+    shutil.copy(written[0], tmp_path)
+    return checkpoint.load(tmp_path), tmp_path / checkpoint.FILE
 
 
 def rewrite(path, texts=None, tensors=None):
@@ -78,6 +82,10 @@ def record(path, **changes):
         ({"data": "7"}, {}, "'data'"),
         ({"data_digest": "abc"}, {}, "'data_digest'"),
         ({"machine": '{"price": "high"}'}, {}, "'machine'"),
+        ({"machine": "[]"}, {}, "'machine'"),
+        ({"machine": '{"numpy": 3}'}, {}, "'machine'"),
+        ({"machine": json.dumps({"numpy": "x" * 1000})}, {}, "'machine'"),
+        ({"machine": '{"backend": "a/b"}'}, {}, "'machine'"),
         ({"record": "[" * 9999}, {}, "'record'"),
         ({}, {"theta": None}, "holds the arrays .* are expected"),
         ({}, {"third": np.zeros(1, np.float32)}, "'third'.* are expected"),
@@ -120,6 +128,9 @@ def test_a_checkpoint_that_disagrees_with_itself_is_refused(good, texts, tensors
         {"loss": 1},
         {"best_score": [1.0]},
         {"best_score": [1.0, "high"]},
+        {"best_score": [0.5, 0.5, 0.5]},
+        {"best_score": [0.5, math.inf]},
+        {"best_score": [0, -1]},
         {"best_score": None},
         {"finished": 0},
         {"more": 0},
@@ -132,21 +143,30 @@ def test_an_impossible_record_is_refused(good, changes):
         checkpoint.load(path.parent)
 
 
-def test_a_history_may_have_as_many_rows_as_a_run_keeps(good):
-    _, path = good
-    whole = checkpoint.record_of({"record": record(path, rows=history.MOST_ROWS)}, "here")
-    assert whole["rows"] == history.MOST_ROWS
+def test_a_checkpoint_has_as_many_rows_as_a_run_keeps(written):
+    texts, _ = checkpoint.parts(checkpoint.load(written[0].parent))
+    for rows in (1, history.MOST_ROWS):
+        texts["record"] = record(written[0], rows=rows)
+        assert checkpoint.expected(texts, "here")["history"].shape[0] == rows
+    texts["record"] = record(written[0], rows=history.MOST_ROWS + 1)
+    with pytest.raises(DataError, match="here: what it says under 'rows' is not what mnistgpu"):
+        checkpoint.expected(texts, "here")
 
 
 @pytest.mark.parametrize(
-    "digests", [3, [3], [[1]], [["1", "0" * 64]], [[1.5, "0" * 64]], [[1, 2]], [[1, "g" * 64]]]
+    "pairs",
+    [
+        *({"1": "ab" * 32}, 3, [3], [[]], [[1]], [["1", "ab" * 32]], [[True, "ab" * 32]]),
+        *([[1, 7]], [[1, "ab" * 31]], [[1, "AB" * 32]], [[1, "ab" * 32, 2]], [[1.0, "ab" * 32]]),
+    ],
 )
-def test_impossible_digests_are_refused(digests):
-    exact = SMALL.changed(precision="exact")
-    good = [[1, "0" * 64], [8, "a1" * 32]]
-    assert checkpoint.digests_of({"digests": json.dumps(good)}, exact, "here") == dict(good)
-    with pytest.raises(DataError, match="here: what it says under 'digests'"):
-        checkpoint.digests_of({"digests": json.dumps(digests)}, exact, "here")
+def test_impossible_digests_of_an_exact_run_are_refused(written, pairs):
+    saved = checkpoint.load(written[1].parent)
+    texts, _ = checkpoint.parts(saved)
+    assert json.loads(texts["digests"]) == [[step, saved.progress.digests[step]] for step in (1, 2)]
+    checkpoint.expected(texts, "here")
+    with pytest.raises(DataError, match="here: what it says under 'digests' is not what mnistgpu"):
+        checkpoint.expected(texts | {"digests": json.dumps(pairs)}, "here")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,11 @@ def test_steps_taken_together_may_pass_the_epochs_of_a_checkpoint(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    "text", ["", "60", "s", "-1s", "1d", "0epochs", "1.5epochs", "nans", "5 m"]
+    "text",
+    [
+        *("", "60", "s", "-1s", "1d", "0epochs", "1.5epochs", "nans", "5 m", "m5", "5mm", "Never"),
+        *("1234567890s", "1.1234567890s", ".5s", "5.s", "1234567890epochs", "1epochss", 60, None),
+    ],
 )
 def test_a_wrong_checkpoint_every_is_refused(text):
     with pytest.raises(UsageError, match=r"--checkpoint-every must be .* 60s, 5m or 1h"):
@@ -59,7 +63,9 @@ def test_times_of_checkpoints():
     assert parse_every("90s").seconds == 90
     assert parse_every("1.5m").seconds == 90
     assert parse_every("2h").seconds == 7200
-    assert parse_every("3epochs").epochs == 3
+    assert parse_every("123456789.123456789s").seconds == 123456789.123456789
+    assert [parse_every(text).epochs for text in ("1epoch", "3epochs", "3m")] == [1, 3, None]
+    assert parse_every("123456789epochs").epochs == 123456789
     assert parse_every("never").seconds == math.inf
 
 

@@ -21,7 +21,8 @@ def test_a_terminal_shows_how_many_are_done(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     assert list(counted(ITEMS, "Reading")) == ITEMS
     assert "Reading" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\x1b[1A\x1b[2K")  # and then it is gone: its line is free
+    assert "100%" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[1A\x1b[2K")  # up a line, which is erased
 
 
 def closed():

@@ -24,7 +24,7 @@ from mnistgpu.runs import checkpoint, training
 from mnistgpu.runs import events as events_module
 from mnistgpu.runs.callbacks import Callback
 from mnistgpu.runs.checks import check_fit
-from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked
+from mnistgpu.runs.events import CHANGEABLE, Event, Events, check_change, checked, left_out
 from mnistgpu.storage import system
 
 
@@ -309,10 +309,40 @@ def test_events_are_set_replaced_and_taken_back():
     assert events.settings(5).epochs == 5
     assert events.settings(6).iterations == 70
     assert events.settings(6).epochs is None
+    assert [events.newest(taken) for taken in (3, 4, 5, 6, 99)] == [0, 4, 4, 6, 6]
+    events.set(900, "iterations", 1000)
+    assert [event.step for event in events.later(6)] == [900]
     events.cut(6)
     assert [event.step for event in events.all] == [4]
     assert events.after(3) == 4
     assert events.after(4) is None
+    events.set(2, "learning_rate", 0.2)
+    assert [event.step for event in events.all] == [2]  # what was planned for later is left out
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, ""),
+        (1, "; the run no longer has the change of 1"),
+        (3, "; the run no longer has the 3 changes of 1 and of 2 and of 3"),
+        (4, "; the run no longer has the 4 changes of 1 and of 2 and of 3 and of 1 more"),
+        (
+            1003,
+            "; the run no longer has the 1,003 changes of 1 and of 2 and of 3 and of 1,000 more",
+        ),
+    ],
+)
+def test_of_many_changes_that_are_left_out_three_are_named(count, said):
+    given = [Event(step, "learning_rate", 0.1, 0.2) for step in range(1, count + 1)]
+    assert left_out(given).replace("alpha from 0.1 to 0.2 after iteration ", "") == said
+
+
+def test_a_run_may_have_five_thousand_events():
+    """More are refused before the first of them is looked at."""
+    for count, why in ((5000, "event 1: must be an object"), (5001, "has 5,001 events, and a run")):
+        with pytest.raises(DataError, match=f"my.json.* {why}"):
+            checked([3] * count, SMALL, IMAGES, lambda made: None, "my.json")
 
 
 @pytest.mark.parametrize("name", CHANGEABLE)
@@ -340,8 +370,12 @@ def test_a_damaged_checkpoint_is_refused(dataset, tmp_path):
     for text in ("3", '[{"step": 5}]', '[{"step": 5, "name": "layers", "new": "784-10"}]'):
         with pytest.raises(DataError, match="here"):
             checkpoint.expected(texts | {"events": text}, "here")
-    with pytest.raises(DataError, match="'events_workers'"):
-        checkpoint.expected(texts | {"events_workers": "[[0]]"}, "here")
+    for text in ("3", "[[0]]", "[[0, 2, 5]]", "[0]", "[[0, true]]", "[[-1, 2]]", f"[[0, {2**63}]]"):
+        with pytest.raises(DataError, match=r"'events_workers'|'events'"):
+            checkpoint.expected(texts | {"events_workers": text}, "here")
+    counted = texts | {"events_workers": f"[[0, 2], [{2**63 - 1}, 0]]"}
+    found = checkpoint.from_parts(counted, tensors, "here").progress.events
+    assert found.workers == {0: 2, 2**63 - 1: 1}  # each step is taken by some worker
 
 
 def test_only_a_run_with_events_has_the_newer_format(dataset, tmp_path):

@@ -33,6 +33,8 @@ def dataset(train, test=None, validation=None):
         ({"layers": "12-5-9"}, {}),
         ({"batch_norm": True, "validation": 0, "batch_size": 16}, {}),  # halves of 8
         ({"center": True}, {"images": FEATURES}),
+        ({}, {"images": np.zeros_like(IMAGES)}),  # nothing can be learnt, which a warning says
+        ({"min_ink": 0.5}, {"images": np.eye(40, 12, dtype=np.uint8) + (LABELS[:, None] > 0)}),
         ({"layers": "12-5-4"}, {"classes": ("a", "b", "c", "d")}),
     ],
 )
@@ -91,6 +93,12 @@ def test_a_test_set_without_images_and_validation_images_are_let_through():
             {"weights": np.ones(40)},
             "--precision exact has no weights, whose products with other numbers would be rounded; "
             "leave out --class-weight and sample_weight, or choose another --precision",
+        ),
+        (
+            {"min_ink": 0.75},
+            {"images": (LABELS[:, None] > 0) * np.ones((1, 12), np.uint8)},
+            "--min-ink 0.75 leaves no pixel: the one with ink most often has it in 75.0% of the "
+            "images; give a smaller share, such as 0.05",
         ),
         (
             {"shift": 1.0},

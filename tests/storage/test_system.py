@@ -1,10 +1,13 @@
 """What differs between operating systems, as far as this one can show it."""
 
+import fcntl
+import multiprocessing
 import os
 import signal
 import socket
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,6 +71,16 @@ def test_a_file_that_is_no_plain_one_is_known(tmp_path):
     os.symlink(tmp_path / "new", tmp_path / "link")
     with pytest.raises(OSError, match="link"):
         system.open_plain(tmp_path / "link")
+
+
+def test_a_file_is_opened_for_bytes_where_lines_have_other_ends(tmp_path, monkeypatch):
+    """O_BINARY, of Windows alone: here another flag stands for it, which the system tells."""
+    monkeypatch.setattr(os, "O_BINARY", os.O_APPEND, raising=False)
+    descriptor = system.open_plain(tmp_path / "file")
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    os.close(descriptor)
+    assert flags & os.O_APPEND
+    assert flags & os.O_ACCMODE == os.O_RDWR
 
 
 def test_a_file_that_a_reader_has_open_is_replaced_when_it_is_closed(tmp_path, monkeypatch):
@@ -168,6 +181,16 @@ def test_a_port_is_not_shared_with_another_program(monkeypatch, exclusive):
         reused = bound.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
         assert bool(reused) == (exclusive is None)
         assert exclusive is None or bound.getsockopt(socket.SOL_SOCKET, exclusive)
+
+
+def test_neither_threads_nor_workers_of_others_are_the_main_thread(monkeypatch):
+    """In joblib's workers and in a pool the program that has them decides about signals."""
+    assert system.in_main_thread()
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(system.in_main_thread).result()
+    for name in ("Process-1", "ForkPoolWorker-2", "SpawnProcess-1", "LokyProcess-1"):
+        monkeypatch.setattr(multiprocessing.current_process(), "name", name)
+        assert not system.in_main_thread(), name
 
 
 def test_windows_forks_nothing(monkeypatch):

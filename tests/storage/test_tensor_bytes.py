@@ -52,6 +52,19 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "it").read_bytes()
 
 
+def test_large_arrays_are_read_as_they_were_written(tmp_path):
+    """Of more bytes than are read at once, and beside smaller ones."""
+    arrays = {
+        "a": np.arange(2**18 + 3, dtype=np.float32),
+        "b": np.arange(2**17 + 5, dtype=np.float64),
+        "c": np.ones(2, dtype=np.float32),
+    }
+    tensor_file.write(tmp_path / "it", "some-kind", 1, {}, arrays)
+    expected = {name: Expected(array.shape) for name, array in arrays.items()}
+    found = tensor_file.read_file(tmp_path / "it", "some-kind", 1, lambda texts: expected)[1]
+    np.testing.assert_equal(found, arrays)
+
+
 def test_gaps_between_arrays_are_refused(tmp_path):
     header, numbers = written(tmp_path / "it")
     np.testing.assert_equal(read(header, numbers), ARRAYS)
@@ -120,6 +133,32 @@ def test_a_header_that_disagrees_is_refused(tmp_path, path, value, sentence):
     np.testing.assert_equal(read(header, numbers), ARRAYS)
     with pytest.raises(DataError, match=sentence):
         read(changed(header, path, value), numbers)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "quoted"),
+    [
+        (["a", "dtype"], "x" * 100, f"a is of type '{'x' * 20}', where float32 or float64 is"),
+        (["a", "shape"], [10**18] * 8, f"the shape {str([10**18] * 8)[:60]}, where [3] fits"),
+        (["__metadata__", "format_version"], "9" * 100, f"the format version '{'9' * 20}' is not"),
+        (["c" * 100], {}, f"holds the arrays 'a', 'b', '{'c' * 40}', where 'a', 'b' are expected"),
+    ],
+)
+def test_what_a_message_quotes_of_a_file_is_cut(tmp_path, path, value, quoted):
+    header, numbers = written(tmp_path / "it")
+    with pytest.raises(DataError) as caught:
+        read(changed(header, path, value), numbers)
+    assert quoted in str(caught.value)
+
+
+def test_of_many_arrays_a_message_names_eight(tmp_path):
+    header, numbers = written(tmp_path / "it")
+    more = {f"c{i}": {} for i in range(9)}
+    named = "'a', 'b', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', where 'a', 'b' are expected"
+    with pytest.raises(DataError, match=f"it: holds the arrays {named}"):
+        read(header | more, numbers)
+    with pytest.raises(DataError, match="it: holds the arrays none, where 'a', 'b' are expected"):
+        read({"__metadata__": header["__metadata__"]}, numbers)
 
 
 @pytest.mark.parametrize("cut", [slice(0, -1), slice(0, 28 - 16)], ids=["a byte", "an array"])

@@ -25,17 +25,22 @@ def test_the_file_is_removed_before_the_lock_is_released(tmp_path, monkeypatch):
     assert there == [False]
 
 
-def test_a_file_that_is_removed_while_it_is_locked_locks_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "name"), [(lock.system, "is_plain"), (portalocker, "lock")], ids=["looked at", "lock"]
+)
+def test_a_file_that_is_removed_while_it_is_locked_locks_nothing(
+    tmp_path, monkeypatch, where, name
+):
     """The last holder removed it between this process's open and lock: there is a new one then."""
-    path, real_lock, calls = tmp_path / ".lock", portalocker.lock, []
+    path, real, calls = tmp_path / ".lock", getattr(where, name), []
 
-    def removed_first(descriptor, how):
-        calls.append(how)
+    def removed_first(*given):
+        calls.append(given)
         if len(calls) == 1:
             path.unlink()
-        real_lock(descriptor, how)
+        return real(*given)
 
-    monkeypatch.setattr(portalocker, "lock", removed_first)
+    monkeypatch.setattr(where, name, removed_first)
     with only_writer(tmp_path):
         assert path.read_text().startswith(f"process {os.getpid()} on ")
     assert len(calls) == 2

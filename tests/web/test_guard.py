@@ -1,5 +1,8 @@
 """Abuse of the drawing page's server: nonsense, foreign pages, huge bodies, slow clients."""
 
+import base64
+import hashlib
+import json
 import socket
 import time
 
@@ -83,12 +86,50 @@ def test_foreign_hosts_and_origins(address, host, origin, status):
         assert ask(address, method, path, body, headers)[0] == status
 
 
+def digests(*parts):
+    """What a policy says of parts of a page that may be used."""
+    found = [base64.b64encode(hashlib.sha256(part.encode()).digest()) for part in parts]
+    return [f"'sha256-{each.decode()}'" for each in found]
+
+
+SCRIPTS, STYLE = ("let a = '<b>';\n", "b()"), "p { margin: 0 }"
+INLINE = f"<style>{STYLE}</style><script>{SCRIPTS[0]}</script><p></p><script>{SCRIPTS[1]}</script>"
+SCRIPT = '<script defer src="a.js"></script>'
+LINKED = '<link rel="stylesheet" href="a.css">' + SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("page", "scripts", "styles"),
+    [
+        (INLINE, digests(*SCRIPTS), digests(STYLE)),
+        (LINKED, ["'self'"], ["'self'"]),
+        (f"<style>{STYLE}</style>" + SCRIPT, ["'self'"], digests(STYLE)),
+    ],
+    ids=["inline", "linked", "both"],
+)
+def test_a_page_may_use_its_own_scripts_and_styles_alone(page, scripts, styles):
+    rules = dict(rule.split(" ", 1) for rule in guard.policy_of(page).split("; "))
+    assert rules["script-src"].split() == scripts
+    assert rules["style-src"].split() == styles
+    assert rules["default-src"] == rules["frame-ancestors"] == "'none'"
+
+
 def test_a_server_for_others_answers_to_addresses_but_not_to_names():
     ward = Door(local=False, name="mybox")
     for host in ("192.168.1.5:80", "[fe80::1]:8028", "mybox:8028", "localhost"):
         assert ward.is_mine(host), host
     for host in ("evil.example", "1.2.3.4.evil.example", "mybox.evil", "[evil]", "a b", "x:y:z"):
         assert not ward.is_mine(host), host
+
+
+def test_what_a_refusal_quotes_is_cut(address):
+    """A page of another origin could fill a screen with it otherwise."""
+    long = "a" * 100
+    _, error = says(address, headers={"Host": long})
+    assert error.startswith(f"this server does not answer to {'a' * 80}: open the address")
+    _, error = says(address, headers={"Origin": f"http://{long}"})
+    assert error.startswith(f"pages of http://{'a' * 73} may not use this server: open its own")
+    assert says(address, path="/" + long) == (404, f"POST /{'a' * 79}: Not Found")
 
 
 @pytest.mark.parametrize(
@@ -101,10 +142,23 @@ def test_wrong_paths_and_methods(address, method, path, status):
     assert method in error
 
 
-def test_a_form_of_another_page_is_no_json(address):
-    headers = {"Content-Type": "text/plain"}
-    status, error = says(address, body=body_of(1), headers=headers)
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain; application/json", ""])
+def test_a_form_of_another_page_is_no_json(address, kind):
+    status, error = says(address, body=body_of(1), headers={"Content-Type": kind})
     assert (status, "application/json" in error) == (415, True)
+
+
+@pytest.mark.parametrize("more", ["; charset=utf-8", " ;charset=utf-8"])
+def test_json_may_name_its_encoding(address, more):
+    headers = {"Content-Type": "application/json" + more}
+    assert ask(address, body=body_of(1), headers=headers)[0] == 200
+
+
+def test_a_body_may_have_as_many_bytes_as_it_is_said(address):
+    body = json.dumps(body_of(1)).encode().ljust(262_144)
+    assert ask(address, body=body)[0] == 200
+    status, error = says(address, body=body + b" ")
+    assert (status, error) == (413, "the body may have at most 262,144 bytes")
 
 
 def test_a_body_that_says_it_is_huge_or_lies(address):

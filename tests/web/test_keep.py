@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from helpers.command import run
 from helpers.pictures import drawing
@@ -74,5 +75,16 @@ def test_a_table_from_elsewhere_is_not_replaced(tmp_path):
         Kept(tmp_path, (28, 28), 10)
     with pytest.raises(UsageError, match="is a file"):
         Kept(tmp_path / "train.csv", (28, 28), 10)
-    with pytest.raises(UsageError, match="8x8"):
-        Kept(tmp_path / "new", (8, 8), 10)
+    with pytest.raises(UsageError, match="but this network reads 8x9; leave it out"):
+        Kept(tmp_path / "new", (8, 9), 10)
+
+
+def test_drawings_are_kept_in_a_folder_that_is_there(tmp_path):
+    """Also after its table was moved elsewhere: then a new one begins."""
+    kept, image = Kept(tmp_path, (28, 28), 10), np.arange(784).astype(np.uint8)
+    for _ in range(2):
+        assert (kept.add(image, 3), kept.add(image, 9)) == (1, 2)
+        found = data.load_digits(kept.path)
+        assert (found.labels.tolist(), len(found)) == ([3, 9], 2)
+        assert (found.images == image).all()
+        kept.path.unlink()
