@@ -310,7 +310,7 @@ def draw(
     kept = None
     if keep is not None:
         folder = files.path_of(keep, "--keep")
-        kept = Kept(folder, trained.image_shape, trained.sizes[-1])
+        kept = Kept(folder, trained.image_shape)
     place = server.open_door(host, port, allow_hosts)
     print(f"draw at {place.address} (Ctrl-C ends it)", flush=True)
     for line in place.lines():

@@ -17,7 +17,7 @@ MOST_BYTES = 2**25  # about ten thousand drawings; each one rewrites the file
 class Kept:
     """The drawings kept in a folder. Each `add` replaces train.csv by one with one more line."""
 
-    def __init__(self, folder: Path, image_shape: tuple[int, int], classes: int):
+    def __init__(self, folder: Path, image_shape: tuple[int, int]):
         if image_shape != (28, 28):
             raise UsageError(
                 f"--keep: drawings are kept as 28x28 images, but this network reads "

@@ -286,7 +286,7 @@ class Keep(Scenario):
     """One more drawing into a table that has two."""
 
     def prepare(self, folder):
-        kept = keep.Kept(folder / "kept", (28, 28), 10)
+        kept = keep.Kept(folder / "kept", (28, 28))
         for digit in (3, 4):
             kept.add(np.full(784, 40 * digit, dtype=np.uint8), digit)
 
@@ -294,7 +294,7 @@ class Keep(Scenario):
         from mnistgpu.errors import MnistGpuError
 
         try:
-            keep.Kept(folder / "kept", (28, 28), 10).add(np.full(784, 7, dtype=np.uint8), 5)
+            keep.Kept(folder / "kept", (28, 28)).add(np.full(784, 7, dtype=np.uint8), 5)
         except MnistGpuError as error:
             return error.exit_status, f"error: {error}"
         return 0, ""

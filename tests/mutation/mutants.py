@@ -117,7 +117,10 @@ def changed_lines(old: str, new: str) -> tuple[str, str]:
 def mutant(file: str, source: str, place: tuple[str, int, int]) -> Mutant | None:
     """The mutant of this place; None if the change is in annotations alone or is no Python."""
     name, occurrence, line = place
-    text = mutate_code(source, get_operator(name)(), occurrence)
+    try:
+        text = mutate_code(source, get_operator(name)(), occurrence)
+    except AttributeError:  # ExceptionReplacer at a name with a dot in a tuple
+        return None
     if text is None or meaning(text) in (None, meaning(source)):
         return None
     digest = hashlib.sha256(source.encode()).hexdigest()[:12]

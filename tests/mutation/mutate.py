@@ -38,7 +38,7 @@ class Judge:
 
     def __init__(self, copies: Sequence[trials.Copy], seconds: float) -> None:
         self.copies, self.seconds, self.covering = copies, seconds, Covering.read()
-        self.without: dict[tuple[str, ...], str] = {}  # how tests ended without a mutant
+        self.without: dict[tuple[str, ...], trials.End] = {}  # how tests ended without a mutant
 
     def all(self, mutants: Iterator[Mutant]) -> Iterator[dict]:
         """What became of each mutant, in the order in which their trials end."""
@@ -67,12 +67,14 @@ class Judge:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """The tests that reach its line, but for those that fail by themselves."""
         found = self.covering.of(mutant.file, mutant.line)
-        return [test for test in found if self.without.get((test,), "passed") == "passed"]
+        ended = {test: self.without[test,].status for test in found if (test,) in self.without}
+        return [test for test in found if ended.get(test, "passed") == "passed"]
 
     def verdict(self, copy: trials.Copy, tests: list[str], ended: trials.End) -> str | None:
         """failed, late, crashed, passed, or too slow; None if the test fails without the mutant.
 
         Each test that notices is tried once without a mutant, and so are tests that take too long.
+        A failure counts if the same one does not happen without the mutant.
         """
         if ended.status == "passed":
             return "passed"
@@ -81,11 +83,15 @@ class Judge:
         if tried not in self.without:
             process = trials.begin(copy, tried, PROCESSOR, self.seconds)
             os.waitpid(process, 0)
-            self.without[tried] = trials.end(copy).status
+            self.without[tried] = trials.end(copy)
         without = self.without[tried]
-        if without == "passed" or (without == "late" != ended.status):
+        if without.status == "passed":
             return ended.status
-        return None if test in tests else "too slow" if ended.status == "late" else "passed"
+        if ended.status == "late":
+            return "too slow"
+        if (without.status, without.test.partition("[")[0]) != (ended.status, test):
+            return ended.status
+        return None if test in tests else "passed"
 
 
 def result_of(mutant: Mutant, tests: Sequence[str], verdict: str, ended: trials.End) -> dict:

@@ -40,7 +40,7 @@ def keeping(trained, tmp_path):
 
     bound = server.listen("127.0.0.1", 0)
     folder = tmp_path / "mine"
-    with server.Background(draw.make_app(trained, "x", Kept(folder, (28, 28), 10)), bound):
+    with server.Background(draw.make_app(trained, "x", Kept(folder, (28, 28))), bound):
         yield bound.getsockname(), folder
 
 

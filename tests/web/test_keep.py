@@ -30,7 +30,7 @@ def test_a_corrected_drawing_can_be_trained_on(keeping):
     assert dataset.train.labels.tolist() == [7, 1, 7]
     assert (dataset.train.images == preparing.prepare(drawing(1, 64).astype(float))).all()
     assert [path.name for path in folder.iterdir()] == ["train.csv"]
-    again = Kept(folder, (28, 28), 10)  # a later session goes on where this one ended
+    again = Kept(folder, (28, 28))  # a later session goes on where this one ended
     assert (again.count, again.add(dataset.train.images[0], 4)) == (3, 4)
     done = run(
         "train", "--data", folder, "--validation", 0, "--iterations", 2, "--out", folder / "r"
@@ -72,16 +72,16 @@ def test_a_server_that_keeps_nothing_says_how(address):
 def test_a_table_from_elsewhere_is_not_replaced(tmp_path):
     (tmp_path / "train.csv").write_text("label,1x1\n3,0\n")
     with pytest.raises(DataError, match="name another folder"):
-        Kept(tmp_path, (28, 28), 10)
+        Kept(tmp_path, (28, 28))
     with pytest.raises(UsageError, match="is a file"):
-        Kept(tmp_path / "train.csv", (28, 28), 10)
+        Kept(tmp_path / "train.csv", (28, 28))
     with pytest.raises(UsageError, match="but this network reads 8x9; leave it out"):
-        Kept(tmp_path / "new", (8, 9), 10)
+        Kept(tmp_path / "new", (8, 9))
 
 
 def test_drawings_are_kept_in_a_folder_that_is_there(tmp_path):
     """Also after its table was moved elsewhere: then a new one begins."""
-    kept, image = Kept(tmp_path, (28, 28), 10), np.arange(784).astype(np.uint8)
+    kept, image = Kept(tmp_path, (28, 28)), np.arange(784).astype(np.uint8)
     for _ in range(2):
         assert (kept.add(image, 3), kept.add(image, 9)) == (1, 2)
         found = data.load_digits(kept.path)

@@ -19,7 +19,7 @@ def served(trained, tmp_path):
     """The address of a drawing page, and the folder it keeps drawings in."""
     place = server.open_door("127.0.0.1", 0)
     folder = tmp_path / "mine"
-    kept = Kept(folder, (28, 28), 10)
+    kept = Kept(folder, (28, 28))
     with server.Background(draw.make_app(trained, "a test", kept), place.bound):
         yield place.address, folder
 

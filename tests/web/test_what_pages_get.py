@@ -17,7 +17,7 @@ watch = pytest.importorskip("mnistgpu.web.watch", reason="starlette is missing")
 
 
 def test_each_kept_drawing_is_added_to_the_others(tmp_path):
-    kept = Kept(tmp_path / "mine", (28, 28), 10)
+    kept = Kept(tmp_path / "mine", (28, 28))
     drawings = np.random.default_rng(0).integers(0, 256, (3, 784), dtype=np.uint8)
     for count, (drawing, label) in enumerate(zip(drawings, (3, 1, 9), strict=True), 1):
         assert kept.add(drawing, label) == count
