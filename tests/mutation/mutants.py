@@ -123,8 +123,18 @@ def mutant(file: str, source: str, place: tuple[str, int, int]) -> Mutant | None
         return None
     if text is None or meaning(text) in (None, meaning(source)):
         return None
-    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+    digest = digest_of_text(source)
     return Mutant(file, name, occurrence, line, digest, text, *changed_lines(source, text))
+
+
+def digest_of_text(source: str) -> str:
+    """The beginning of the SHA-256 of a file's text."""
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def digest_of(path: Path) -> str:
+    """The same of the file at path; "" if it is gone."""
+    return digest_of_text(path.read_text(encoding="utf-8")) if path.exists() else ""
 
 
 def of_a_module(file: str, seed: str, root: Path) -> Iterator[Mutant]:

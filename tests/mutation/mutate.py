@@ -25,7 +25,7 @@ from pathlib import Path
 
 import trials
 from covering import Covering
-from mutants import ROOT, Mutant, drawn
+from mutants import ROOT, Mutant, digest_of, drawn
 
 EQUIVALENT = Path(__file__).parent / "equivalent.toml"
 PROCESSOR = 12  # seconds for the tests of a mutant
@@ -116,10 +116,12 @@ def is_listed(result: dict, listed: list[dict[str, str]]) -> bool:
 
 
 def read(path: Path) -> list[dict]:
-    """The results in a file, the last one of each mutant."""
+    """The results in a file, the last one of each mutant, of files that have not changed since."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     results = [json.loads(line) for line in lines]
-    return list({name(each): each for each in results}.values())
+    now = {file: digest_of(ROOT / file) for file in {each["file"] for each in results}}
+    current = [each for each in results if each["digest"] == now[each["file"]]]
+    return list({name(each): each for each in current}.values())
 
 
 def name(result: dict) -> str:
