@@ -135,6 +135,7 @@ def test_a_console_shows_all_that_is_printed(data, tmp_path, encoding):
     assert len(errors.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "number", "status", "name"),
     [

@@ -185,3 +185,20 @@ def test_what_is_no_parquet_table_of_digits_is_refused(table, tmp_path, monkeypa
     )
     with pytest.raises(DataError, match=r"parquet needs pyarrow \(pip install pyarrow\); or save"):
         data.load_digits(path)
+
+
+@pytest.mark.parametrize("number", [["0"], ["0", "1", "2"]])
+def test_names_and_numbers_are_mixed_if_the_names_are_as_many(tmp_path, number):
+    def table(labels):
+        header = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+        rows = [",".join([label, *map(str, row)]) for label, row in zip(labels, X, strict=True)]
+        path = tmp_path / "t.csv"
+        path.write_text("\n".join([header, *rows]) + "\n")
+        return path
+
+    X, names = pixels(2 * len(number)), [f"letter {each}" for each in number]
+    assert data.load_digits(table(number + names)).classes == (*number, *names)
+    X = X[1:]
+    if len(number) > 1:
+        with pytest.raises(DataError, match=f"'{names[1]}' is not a whole number, as most labels"):
+            data.load_digits(table(number + names[1:]))

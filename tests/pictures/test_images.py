@@ -153,6 +153,7 @@ def test_every_pen_is_read(width, shipped):
     assert drawn.max(axis=1).min() == 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pen", INKS)
 def test_photographs_under_uneven_light(pen, shipped, test_digits):
     digits, labels = test_digits

@@ -117,6 +117,7 @@ def test_pieces_far_apart_are_never_one_digit():
     assert len(found) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [-3, 2, 8, 40])
 @pytest.mark.parametrize("number", [[4, 5], [2, 7, 1], [3, 0, 3, 5]])
 def test_numbers_are_read_whole(number, gap, shipped):

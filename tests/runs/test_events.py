@@ -183,7 +183,9 @@ def test_a_run_with_events_resumes_bit_for_bit(dataset, tmp_path, stop_at):
     saving = saving_in(tmp_path, dataset)
     resumed = training.train(settings, dataset, NUMPY, [saving], resumed=saved)
     assert_same_bits(resumed, whole)
-    assert checkpoint.load(tmp_path).progress.finished
+    kept = checkpoint.load(tmp_path).progress
+    assert kept.finished
+    assert kept.events.workers.items() >= saved.progress.events.workers.items()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def as_zeros(line):
     return re.sub(r"\d\.\d{4}", "0.0000", line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 @pytest.mark.parametrize("columns", SNAPSHOTS)
 def test_the_bar_takes_one_line_of_any_terminal(small_set, tmp_path, columns):

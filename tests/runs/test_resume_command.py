@@ -61,6 +61,7 @@ def test_a_kill_between_the_last_step_and_the_last_file(uninterrupted, tmp_path)
             assert after[name] == whole[name], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["results.json", "settings.json"])
 def test_a_damaged_sign_of_a_finished_run_is_none(uninterrupted, tmp_path, name):
     """The run is there, whole, in its checkpoint: what says that it is finished is written anew."""

@@ -317,6 +317,7 @@ def mnist():
     return data.load()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "seed"), RUNS)
 def test_every_claim_holds_and_the_words_have_the_numbers_of_the_run(experiment, seed, mnist):
     begun = time.process_time()

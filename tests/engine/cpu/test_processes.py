@@ -97,6 +97,7 @@ def test_tensor_parallel_changes_nothing_but_rounding(digits, case):
     check_tensor_parallel(digits, case, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TENSOR_PARALLEL)
 def test_tensor_parallel_of_three_changes_nothing_but_rounding(digits, case):
     check_tensor_parallel(digits, case, 3)
@@ -175,6 +176,7 @@ def test_data_parallel_gives_the_bits_of_threads(many, case):
     check_data_parallel(many, case, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DATA_PARALLEL)
 def test_data_parallel_of_three_gives_the_bits_of_threads(many, case):
     check_data_parallel(many, case, 3)
