@@ -185,6 +185,11 @@ def test_of_the_same_pixels_twice_those_in_rows_and_columns_are_read(tmp_path, f
     assert f"{tmp_path / 'd.npz'} also holds x_train, which is not used" in found.notes
 
 
+def test_one_set_may_have_a_name_of_its_own(tmp_path, few):
+    np.savez(tmp_path / "d.npz", mnist_images=few[0], mnist_labels=few[1])
+    np.testing.assert_array_equal(data.load(tmp_path / "d.npz").train.labels, few[1])
+
+
 def test_the_only_array_of_a_file_are_images_whatever_its_name(tmp_path, few):
     path, rows = tmp_path / "d.npz", few[0][:, 7].reshape(300, -1).repeat(3, axis=1)
     for images in (few[0], rows[:, :64]):

@@ -11,7 +11,7 @@ from mnistgpu.backend import NUMPY
 from mnistgpu.engine.cpu import process_group
 from mnistgpu.engine.cpu.bound_calls import bind_calls
 from mnistgpu.engine.cpu.exact_calls import BoundExactShard
-from mnistgpu.engine.exact_shard import ExactShard
+from mnistgpu.engine.exact_shard import ExactShard, finish
 from mnistgpu.engine.inputs import Chance, Inputs
 from mnistgpu.engine.stepping import stepping
 from mnistgpu.engine.trainer import Trainer
@@ -250,3 +250,14 @@ def test_the_plain_network_has_the_same_answers(train):
     W, b = network.layers(trainer.plain(), settings.sizes)[0]
     assert np.allclose(W @ (train.images.T / 255.0) + b, Z, atol=1e-6)
     assert exact.VERSION == 1
+
+
+@pytest.mark.parametrize("begin", [0, 3, 5, 6])
+def test_a_part_of_a_sum_becomes_that_part_of_the_mean(begin):
+    """Of ten numbers the first five are of W_1, and have the factor of the pixels besides."""
+    whole = np.arange(1.0, 11.0)
+    finish(whole, 5, 0.25, 8)
+    assert whole.tolist() == [*(i / 32 for i in range(1, 6)), *(i / 8 for i in range(6, 11))]
+    part = np.arange(1.0, 11.0)[begin:]
+    finish(part, 5 - begin, 0.25, 8)
+    assert part.tolist() == whole[begin:].tolist()

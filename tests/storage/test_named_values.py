@@ -74,6 +74,7 @@ def test_a_long_name_that_is_wrong_is_cut():
 )
 def test_the_line_of_a_name_in_toml(name, where, line):
     assert line_of(Path("it"), TOML, name, **where) == f"it, line {line}"
+    assert line_of(Path("it"), f"\n{TOML}", name, **where) == f"it, line {line + 1}"
 
 
 def test_the_line_of_a_name_in_json():
