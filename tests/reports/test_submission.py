@@ -46,8 +46,12 @@ def test_a_sample_of_other_images_is_refused(tmp_path, ids):
     """Of another number of them, or with other ids than test.csv has, or in another order."""
     lines = "".join(f"{each},0\n" for each in ids.split(","))
     (tmp_path / "sample_submission.csv").write_text("id,label\n" + lines)
-    with pytest.raises(DataError, match=f"its {ids.count(',') + 1} ids are not those of the 3"):
+    refused = f"its {ids.count(',') + 1} ids are not those of the 3"
+    with pytest.raises(DataError, match=refused):
         submission.form_of(tmp_path / "test.csv", images_of(9, 8, 7))
+    if ids.count(",") != 2:
+        with pytest.raises(DataError, match=refused):
+            submission.form_of(tmp_path / "test.csv", images_of())
 
 
 @pytest.mark.parametrize(
