@@ -87,6 +87,7 @@ def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
         mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
 
 
+@pytest.mark.slow
 def test_of_a_teacher_whose_test_images_were_cut_off(arrays, tmp_path):
     """The student is tested on the same, also when its data are read again."""
     images, labels = arrays

@@ -11,6 +11,7 @@ from helpers.mnist import ROOT
 CODE = "import sys; sys.argv[0] = 'mnistgpu'; from mnistgpu.cli import main; main()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

@@ -144,6 +144,7 @@ def test_white_paper_from_a_file_to_drawings(tmp_path, digits):
     assert np.mean(answers == labels[1600:1620]) >= 0.8
 
 
+@pytest.mark.slow
 def test_letters_as_emnist_has_them(tmp_path, digits):
     """Transposed, numbered from 1, without layers given: the network follows, and reads letters."""
     folder = tmp_path / "emnist"

@@ -58,6 +58,7 @@ def read_too_much(_):
     return bytearray(int(fuzz_readers.peak() + 400) * 2**20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [read_twice, read_too_much])
 def test_the_judge_sees_a_broken_promise(read, tmp_path, monkeypatch):
     monkeypatch.setitem(fuzz_readers.READERS, "broken", (read, "file"))

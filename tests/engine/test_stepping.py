@@ -70,6 +70,7 @@ def without(calls, index):
     return calls[:index] + calls[index + 1 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "processes"), CASES[:4])
 @pytest.mark.parametrize("index", [1, 2, 3, 8, 9, -1, -2, -6])
 def test_a_call_that_is_missing_is_noticed(train, changes, processes, index, monkeypatch):

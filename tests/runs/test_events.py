@@ -188,6 +188,7 @@ def test_a_run_with_events_resumes_bit_for_bit(dataset, tmp_path, stop_at):
     assert kept.events.workers.items() >= saved.progress.events.workers.items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "begun",
     [

@@ -114,6 +114,7 @@ def test_a_run_with_events_that_was_stopped_is_resumed(steered, small_set, tmp_p
     assert digest(path) == digest(whole)
 
 
+@pytest.mark.slow
 def test_in_python(steered, small_set, tmp_path):
     repeated = mnistgpu.fit(events=steered / "events.json", progress=False)
     assert repeated.digest == digest(steered)
@@ -135,6 +136,7 @@ def test_in_python(steered, small_set, tmp_path):
         mnistgpu.fit(small_set, events=[{"step": 1, "name": "rate", "new": 1}], progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "status", "why"),
     [

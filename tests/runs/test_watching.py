@@ -69,6 +69,7 @@ def test_snapshots_of_steps_that_are_undone_are_forgotten(dataset):
         until(lambda: seen.steps == 32)
 
 
+@pytest.mark.slow
 def test_snapshots_survive_the_disk(finished, tmp_path):
     seen = watching.load(finished / watching.FILE)
     assert len(seen.rows) == len(seen.units) == 4  # of the first step, and of three epochs
@@ -148,6 +149,7 @@ def test_animate(finished, tmp_path):
     assert path.stat().st_size < 1e6
 
 
+@pytest.mark.slow
 def test_animate_refuses_in_one_sentence(finished, tmp_path):
     bare = tmp_path / "bare"
     assert run_here("train", *RUN, "--epochs", 1, "--out", bare).returncode == 0

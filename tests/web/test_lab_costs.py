@@ -117,6 +117,7 @@ TAKES = """async () => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_curve_of_a_long_run_keeps_its_beginning(browser, resting):
     """The page keeps some hundred rows, evenly spaced over the whole run, and the newest."""
     view, page = opened(browser, resting)

@@ -308,6 +308,7 @@ def test_without_a_folder_it_says_how(browser, trained):
     )
 
 
+@pytest.mark.slow
 def test_the_answer_follows_the_pen(browser, served):
     _, page = opened(browser, served[0])
     (line,) = points(page, 7)
