@@ -120,6 +120,7 @@ def test_settings_of_a_run_may_be_given_again(saved, arrays, tmp_path):
     assert run.results["iterations"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("results", ["{}", '{"test_accuracy": "good", "iterations": 3}'])
 def test_damaged_results_are_written_again(results, arrays, tmp_path):
     mnistgpu.fit(*arrays, **SMALL, out=tmp_path / "run")

@@ -145,6 +145,7 @@ def test_shifted_scaled_and_recoloured(digit, side, margins, paper, pen, shipped
     assert shipped.predict(image[None])[0] == digit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.01, 0.03, 0.06, 0.1, 0.15])
 def test_every_pen_is_read(width, shipped):
     """A ballpoint's line, scaled down as it is, would be paler than any in MNIST."""

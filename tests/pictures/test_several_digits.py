@@ -68,6 +68,7 @@ def test_a_photographed_page(seed, shipped, test_digits):
     assert (shipped.predict(found) == labels).sum() >= 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("jitter", "slant"), [(0.0, 0.2), (0.0, -0.2), (0.0, -0.1), (0.15, 0.0), (0.15, 0.1)]
 )

@@ -137,6 +137,7 @@ def test_own_digit(tmp_path):
     assert sum("@" in line for line in printed[:28]) > 10
 
 
+@pytest.mark.slow
 def test_your_own_digits(tmp_path, digits):
     """From a folder of pictures of letters to an answer."""
     names = np.array(list("abcdefghij"))[digits[1]]

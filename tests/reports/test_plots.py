@@ -152,6 +152,7 @@ def test_untrained_weights_of_zero_can_be_drawn(tmp_path):
     saved(plots.weights(np.zeros((4, 784))), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "sizes"),
     [

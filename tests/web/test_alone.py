@@ -196,6 +196,7 @@ def test_the_browser_forbids_the_page_to_send(browser, tmp_path):
     assert page.evaluate(SENDING) == ["base-uri", "connect-src", "form-action", "img-src"]
 
 
+@pytest.mark.slow
 def test_what_a_page_cannot_hold_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(alone, "MOST_PARAMETERS", 100)
     with pytest.raises(mnistgpu.UsageError, match="too many for a page, which may have 100"):
