@@ -66,7 +66,6 @@ else:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("library", "script"), [("jax", OF_JAX), ("polars", OF_POLARS)])
 def test_arrays_of_a_library_with_threads_of_its_own(library, script):
     if importlib.util.find_spec(library) is None:

@@ -69,7 +69,6 @@ def test_snapshots_of_steps_that_are_undone_are_forgotten(dataset):
         until(lambda: seen.steps == 32)
 
 
-@pytest.mark.slow
 def test_snapshots_survive_the_disk(finished, tmp_path):
     seen = watching.load(finished / watching.FILE)
     assert len(seen.rows) == len(seen.units) == 4  # of the first step, and of three epochs
