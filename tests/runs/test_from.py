@@ -159,11 +159,25 @@ KINDS = {
 }
 
 
+class Untouched(mnistgpu.Callback):
+    """Whether the frozen parameters are those of the beginning after every step."""
+
+    def begin(self, trainer, progress, stop):
+        self.all, self.first = True, trainer.theta[: trainer.frozen].copy()
+
+    def step(self, trainer, progress):
+        trainer.collect("theta")
+        self.all &= np.array_equal(trainer.theta[: trainer.frozen], self.first)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_frozen_layers_stay_to_the_bit(digits, source, kind):
     images, labels = digits[0][900:], digits[1][900:]
     settings = {"center": False, **KINDS[kind]}
-    run = mnistgpu.fit(images, labels, from_run=source, freeze=1, epochs=2, **settings)
+    seen = Untouched()
+    how = {"from_run": source, "freeze": 1, "epochs": 2, "callbacks": [seen], **settings}
+    run = mnistgpu.fit(images, labels, **how)
+    assert seen.all  # also while it learns
     layers = list(zip(run.model.layers, source.layers, strict=True))
     same = [np.array_equal(W, V) and np.array_equal(b, c) for (W, b), (V, c) in layers]
     assert same == [True, False, False]
