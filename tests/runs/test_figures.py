@@ -88,11 +88,13 @@ def test_a_resumed_run_has_the_workers_of_its_beginning(dataset, tmp_path):
     saved, seen = replace(stopped(SMALL, dataset, tmp_path, 10), workers=7), Workers()
     training.train(SMALL, dataset, NUMPY, [seen], resumed=saved)
     assert seen.asked_for == 7
+    assert resume.workers(saved, NUMPY, None) == 7
+    assert resume.workers(saved, NUMPY, 2) is None  # of two ranks
     elsewhere = replace(saved, machine=saved.machine | {"device": "an abacus"})
-    assert resume.workers(elsewhere, NUMPY, 1) is None
-    assert resume.workers(None, NUMPY, 1) is None
+    assert resume.workers(elsewhere, NUMPY, None) is None
+    assert resume.workers(None, NUMPY, None) is None
     exact = replace(saved, settings=saved.settings.changed(precision="exact"))
-    assert resume.workers(exact, NUMPY, 1) is None  # whose sums are not rounded
+    assert resume.workers(exact, NUMPY, None) is None  # whose sums are not rounded
 
 
 def test_five_seconds_lie_between_checkpoints(tmp_path, monkeypatch):
