@@ -189,8 +189,6 @@ def begin(
     with ThreadPoolExecutor(1) as pool:  # reads and hashes the digits during the imports
         reading = pool.submit(dataset_for, settings.orientation, data, not quiet)
         # what `fit` would import itself, but later, when nothing is done beside it
-        import multiprocessing.synchronize  # noqa: F401
-
         import numpy.ma  # noqa: F401
         import portalocker  # noqa: F401
 

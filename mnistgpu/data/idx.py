@@ -29,11 +29,6 @@ class Header(NamedTuple):
         return self.length + math.prod(self.shape) * self.dtype.itemsize
 
 
-def header_of(shape: tuple[int, ...]) -> bytes:
-    """The first bytes of an IDX file of uint8 with this shape."""
-    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
-
-
 def read_images(source: Source) -> np.ndarray:
     """Images (N, rows, columns) of an IDX file, plain or gzipped, of the type that it declares."""
     return read(source, "images")

@@ -92,18 +92,12 @@ def after(settings, train, count, steps, workers=None, most=1):
     return inside | {"plain": trainer.plain()}, sums, trainer.learning_rate
 
 
+COUNTS = [2, pytest.param(3, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("case", TENSOR_PARALLEL)
-def test_tensor_parallel_changes_nothing_but_rounding(digits, case):
-    check_tensor_parallel(digits, case, 2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", TENSOR_PARALLEL)
-def test_tensor_parallel_of_three_changes_nothing_but_rounding(digits, case):
-    check_tensor_parallel(digits, case, 3)
-
-
-def check_tensor_parallel(digits, case, count):
+def test_tensor_parallel_changes_nothing_but_rounding(digits, case, count):
     settings = BASE.changed(**TENSOR_PARALLEL[case], precision="float64", schedule="linear")
     few = 5 * settings.batch_size - 3
     train = data.Digits(digits[0][:few], digits[1][:few], "the first digits")
@@ -171,18 +165,9 @@ def test_steps_taken_together_end_where_they_would_without_a_pause(train):
     assert ends == [1, 16, 19, 32, 48, 64, 66, 80]
 
 
+@pytest.mark.parametrize("workers", COUNTS)
 @pytest.mark.parametrize("case", DATA_PARALLEL)
-def test_data_parallel_gives_the_bits_of_threads(many, case):
-    check_data_parallel(many, case, 2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", DATA_PARALLEL)
-def test_data_parallel_of_three_gives_the_bits_of_threads(many, case):
-    check_data_parallel(many, case, 3)
-
-
-def check_data_parallel(many, case, workers):
+def test_data_parallel_gives_the_bits_of_threads(many, case, workers):
     settings = BASE.changed(**DATA_PARALLEL[case])
     assert len(Trainer(settings, many, NUMPY, workers).engine.shards) == workers
     steps = 4  # with the short last batch of an epoch and a step of the next one
