@@ -2,9 +2,10 @@
 
 Run:  python benchmarks/ablation.py [--recipes fast accurate pure strong] [--seeds 0 1 2]
 
-10,000 training images are held out, and the test set is never read. `strong` trains for
+10,000 training images are held out, and the test set is never read. `strong` and `pure` train for
 fewer epochs than the recipe (the table says how many), so only the differences to its first row
-mean something. Writes benchmarks/results/ablation.json and .md.
+mean something. Writes benchmarks/results/ablation.json after each row, and .md at the end; the same
+command goes on where it was stopped, and measures a recipe anew whose settings have changed.
 """
 
 from __future__ import annotations
@@ -115,20 +116,20 @@ found = json.loads(path.read_text()) if path.exists() else {}
 
 for name in arguments.recipes:
     base = RECIPES[name].settings.changed(epochs=EPOCHS[name], validation=10_000)
-    accuracies = {}
+    how = {"epochs": EPOCHS[name], "seeds": arguments.seeds, "settings": base.as_dict()}
+    same = {key: found.get(name, {}).get(key) for key in how} == how
+    accuracies = found[name]["validation_accuracy"] if same else {}
     for what, changes in CHANGES[name].items():
+        if what in accuracies:
+            continue
         runs = [
             training.train(base.changed(**(changes | {"seed": seed})), dataset, chosen).results
             for seed in arguments.seeds
         ]
         accuracies[what] = [run["validation_accuracy"] for run in runs]
         print(name, what, accuracies[what], flush=True)
-    found[name] = {
-        "epochs": EPOCHS[name],
-        "seeds": arguments.seeds,
-        "validation_accuracy": accuracies,
-    }
-    path.write_text(json.dumps(found, indent=2) + "\n")
+        found[name] = {**how, "validation_accuracy": accuracies}
+        path.write_text(json.dumps(found, indent=2) + "\n")
 
 rows = []
 for name, figures in found.items():
