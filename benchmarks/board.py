@@ -36,7 +36,7 @@ from mnistgpu.reports import metrics
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 IMAGES = 10_000  # of the test
-DEFORMING = ("rotation", "scaling", "shear", "shift", "elastic")
+DEFORMING = ("rotation", "scaling", "shear", "shift", "mirror", "elastic")
 
 
 @dataclass(frozen=True)

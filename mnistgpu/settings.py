@@ -266,6 +266,9 @@ class Settings:
     shift: float = setting(
         0.0, "Shift each image by up to this many pixels along each axis.", number(0, 28)
     )
+    mirror: float = setting(
+        0.0, "Mirror this share of the images: left becomes right.", number(0, 1)
+    )
     elastic: float = setting(
         0.0,
         "Elastic distortion: displace pixels by up to this many pixels (root mean square).",
@@ -289,12 +292,9 @@ class Settings:
         "its settings hold where no other are given, and other classes get a new last layer.",
         flags=("--from",),
     )
-    freeze: int = setting(
-        0, "With --from: keep so many of its first layers as they are.", whole(0, 100)
-    )
+    freeze: int = setting(0, "With --from: keep so many of its first layers.", whole(0, 100))
     teacher: str | None = setting(
-        None,
-        "Learn the answers of this trained network or committee in place of the labels.",
+        None, "Learn the answers of this trained network or committee in place of the labels."
     )
 
     orientation: str = setting(

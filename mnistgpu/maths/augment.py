@@ -28,8 +28,9 @@ class Deformation:
 
     rotation is in degrees, for the digits 1 and 7 rotation_1_7 if it is not None; scaling is a
     share of the length along each axis; shear is in pixels a pixel; shift in pixels along each
-    axis; elastic the root mean square displacement in pixels of a field that is smooth over
-    elastic_sigma pixels. images_per_map images share one map.
+    axis; mirror the share of maps that make left right; elastic the root mean square displacement
+    in pixels of a field that is smooth over elastic_sigma pixels. images_per_map images share one
+    map.
     """
 
     rotation: float
@@ -37,6 +38,7 @@ class Deformation:
     scaling: float
     shear: float
     shift: float
+    mirror: float
     elastic: float
     elastic_sigma: float
     images_per_map: int
@@ -50,7 +52,7 @@ class Deformation:
     def is_deforming(self) -> bool:
         """Whether any limit is above 0."""
         limits = (self.rotation, self.rotation_1_7, self.scaling, self.shear, self.shift)
-        return any((limit or 0.0) > 0 for limit in (*limits, self.elastic))
+        return any((limit or 0.0) > 0 for limit in (*limits, self.mirror, self.elastic))
 
 
 # Ciresan et al. 2010, section 3: rotation up to 15 degrees, 7.5 for 1 and 7, scaling 15-20%, and
@@ -63,6 +65,7 @@ CIRESAN = Deformation(
     scaling=0.175,
     shear=0.0,
     shift=0.0,
+    mirror=0.0,
     elastic=2.34,
     elastic_sigma=5.5,
     images_per_map=1,
@@ -74,6 +77,7 @@ STRONG = Deformation(
     scaling=0.12,
     shear=0.15,
     shift=2.0,
+    mirror=0.0,
     elastic=1.1,
     elastic_sigma=4.0,
     images_per_map=32,
@@ -204,6 +208,8 @@ def source(
         fields = fields or kind(fields_key.like, image_shape, deformation.elastic_sigma)
         down_field, right_field = fields.draw(fields_key, maps)
         rows, columns = rows + length * down_field, columns + length * right_field
+    if deformation.mirror > 0:
+        columns = xp.where(u[7, ...] < 2.0 * strength * deformation.mirror - 1.0, -columns, columns)
     rows, columns = rows + (height - 1) / 2, columns + (width - 1) / 2
     if exactly:
         C = exact.magic(POSITIONS)

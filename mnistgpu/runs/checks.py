@@ -137,8 +137,8 @@ def check_features(settings: Settings) -> None:
     """UsageError for settings that need images: the rows are features, numbers of any kind."""
     if settings.deformation.is_deforming:
         raise UsageError(
-            "rotation, scaling, shear, shift and elastic deform images, but X has features of type "
-            "float; give grey levels from 0 to 255 as uint8, or leave them out"
+            "rotation, scaling, shear, shift, mirror and elastic deform images, but X has features "
+            "of type float; give grey levels from 0 to 255 as uint8, or leave them out"
         )
     if settings.is_exact:
         raise UsageError(

@@ -35,6 +35,7 @@ CHANGEABLE = (
     "scaling",
     "shear",
     "shift",
+    "mirror",
     "elastic",
     "elastic_sigma",
     "images_per_map",

@@ -74,6 +74,8 @@ def candidates(
         changes = {name: value for name, value in changes.items() if name not in fixed}
         if deforms and "deformation" not in fixed and draw[4] < 0.5:
             changes |= without_deformation() if base.deformation.is_deforming else scaled(base)
+            if draw[4] < 0.25 and not base.deformation.is_deforming:
+                changes["mirror"] = 0.5  # clothes, say, though not digits
         found.append(base.changed(**changes))
     return found
 
@@ -100,8 +102,8 @@ def scaled(base: Settings) -> dict[str, Any]:
 
 def without_deformation() -> dict[str, Any]:
     """Settings that deform nothing."""
-    return {"rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0,
-            "rotation_1_7": None}  # fmt: skip
+    limits = ("rotation", "scaling", "shear", "shift", "mirror", "elastic")
+    return {**dict.fromkeys(limits, 0.0), "rotation_1_7": None}
 
 
 def ranked(scores: Mapping[int, tuple[float, float]]) -> list[int]:

@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[bool, bool, tuple[str, ...]]] = {
         True,
         False,
         (
-            *("rotation", "rotation_1_7", "scaling", "shear", "shift"),
+            *("rotation", "rotation_1_7", "scaling", "shear", "shift", "mirror"),
             *("elastic", "elastic_sigma", "images_per_map"),
         ),
     ),

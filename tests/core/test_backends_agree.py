@@ -302,7 +302,9 @@ def test_regularisation(other_space, compare):
         compare(name, results[1][name], here, 0.0 if name in ("noise", "dropout") else 1e-5)
 
 
-DEFORMED = {"rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "elastic": 1.1}
+DEFORMED = {
+    "rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "mirror": 0.5, "elastic": 1.1,
+}  # fmt: skip
 
 
 def test_deformations(other_space, compare, digits):

@@ -74,6 +74,7 @@ EFFECTS = {
     "scaling": (0.3, {}, LOSS),
     "shear": (0.5, {}, LOSS),
     "shift": (3.0, {}, LOSS),
+    "mirror": (0.5, {}, LOSS),
     "elastic": (3.0, {}, LOSS),
     "elastic_sigma": (6.0, {"elastic": 3.0}, LOSS),
     "images_per_map": (3, {"rotation": 20.0}, LOSS),

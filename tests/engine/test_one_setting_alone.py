@@ -44,7 +44,10 @@ def test_noise_and_dropout_alone_disturb_every_step_in_another_way(train, name):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rotation", 20.0), ("scaling", 0.3), ("shear", 0.5), ("shift", 3.0), ("elastic", 3.0)],
+    [
+        *(("rotation", 20.0), ("scaling", 0.3), ("shear", 0.5), ("shift", 3.0), ("mirror", 0.3)),
+        ("elastic", 3.0),
+    ],
 )
 def test_each_deformation_alone_changes_every_step_in_another_way(train, name, value):
     plain = losses(STILL, train)[0]

@@ -12,12 +12,17 @@ KEY = counter_rng.key(3, like=ZERO)
 KEYS = augment.keys_of(KEY)
 
 
+MIRRORED = np.arange(784).reshape(28, 28)[:, ::-1].ravel()
+
+
 def deformation(**changes):
     """What settings with these changes deform."""
     return Settings().changed(**changes).deformation
 
 
-ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
+ALL = {
+    "rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "mirror": 0.5, "elastic": 1.5,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", [{}, ALL], ids=["nothing", "everything at strength 0"])
@@ -256,3 +261,23 @@ def test_the_presets_are_settings():
 @pytest.mark.parametrize("limit", [*ALL, "rotation_1_7"])
 def test_one_limit_alone_deforms(limit):
     assert deformation(**{limit: 0.1}).is_deforming
+
+
+@pytest.mark.parametrize(("strength", "least", "most"), [(1.0, 0.45, 0.55), (0.5, 0.2, 0.3)])
+def test_a_share_of_the_maps_is_mirrored_and_nothing_else(digits, strength, least, most):
+    images = np.repeat(digits[0][:1], 2000, axis=0)
+    alone = deformation(mirror=0.5, images_per_map=1)
+    moved = augment.deform(images, KEYS, alone, strength=strength).T
+    other_way = images[0].reshape(28, 28)[:, ::-1].ravel()
+    mirrored = (moved == other_way).all(axis=1)
+    assert least < mirrored.mean() < most
+    assert (moved[~mirrored] == images[0]).all()
+
+
+def test_a_mirrored_map_is_the_mirror_of_the_map(digits):
+    """Whatever else a map does comes first: rotation and the rest of each image are the same."""
+    images, changes = digits[0][:200], {**ALL, "images_per_map": 1}
+    plain = augment.deform(images, KEYS, deformation(**{**changes, "mirror": 0.0})).T
+    found = augment.deform(images[:, MIRRORED], KEYS, deformation(**changes)).T
+    same = np.isclose(found, plain, atol=0.01).all(axis=1)
+    assert 70 < same.sum() < 130

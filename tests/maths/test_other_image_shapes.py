@@ -10,7 +10,7 @@ from mnistgpu.settings import Settings
 KEY = counter_rng.key(3, like=np.zeros(1))
 KEYS = augment.keys_of(KEY)
 SHAPES = pytest.mark.parametrize("shape", [(14, 28), (28, 14)])
-ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "elastic": 1.5}
+ALL = {"rotation": 15.0, "scaling": 0.15, "shear": 0.2, "shift": 3.0, "mirror": 0.5, "elastic": 1.5}
 
 
 def images_of(shape, count=40):

@@ -36,11 +36,14 @@ def test_rates_are_written_with_two_digits():
 def test_images_of_another_size_are_deformed_by_as_large_a_part_of_them(pixels, share):
     base = FAST.changed(layers=f"{pixels}-100-10")
     made = halving.candidates(base, 20, 0, [], True)
-    (found,) = {each.deformation for each in made if each.deformation.is_deforming}
+    found = {each.deformation for each in made if each.deformation.is_deforming}
+    assert {each.mirror for each in found} == {0.0, 0.5}
+    assert len(found) == 2
     strong = preset("strong")
-    for name in ("shift", "elastic", "elastic_sigma"):
-        assert getattr(found, name) == pytest.approx(share * strong[name], rel=0.02), name
-    assert (found.rotation, found.shear) == (strong["rotation"], strong["shear"])
+    for each in found:
+        for name in ("shift", "elastic", "elastic_sigma"):
+            assert getattr(each, name) == pytest.approx(share * strong[name], rel=0.02), name
+        assert (each.rotation, each.shear) == (strong["rotation"], strong["shear"])
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def test_every_control_changes_its_setting(browser, lab):
         "learning_rate": "0.125", "batch_size": "50", "l2": "0.001", "weight_decay": "0.01",
         "hidden_dropout": "0.25", "input_dropout": "0.1", "input_noise": "0.2",
         "hidden_noise": "0.3", "label_smoothing": "0.05", "rotation": "5", "rotation_1_7": "3",
-        "scaling": "0.1", "shear": "0.2", "shift": "1.5", "elastic": "1", "elastic_sigma": "3",
-        "images_per_map": "8",
+        "scaling": "0.1", "shear": "0.2", "shift": "1.5", "mirror": "0.5", "elastic": "1",
+        "elastic_sigma": "3", "images_per_map": "8",
     }  # fmt: skip
     page.click("#step")
     text_of(page, "#running", "step 1")

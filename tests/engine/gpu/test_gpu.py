@@ -64,7 +64,10 @@ REPEATED = {
         "batch_norm": True, "input_noise": 0.3, "hidden_noise": 0.2, "hidden_dropout": 0.1,
         "clip_norm": 1.0, "max_norm": 3.0, "ema": 0.9, "l2": 1e-4,
     },
-    "deformed": {"rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "elastic": 1.1},
+    "deformed": {
+        "rotation": 12.0, "scaling": 0.12, "shear": 0.15, "shift": 2.0, "mirror": 0.5,
+        "elastic": 1.1,
+    },
 }  # fmt: skip
 
 
