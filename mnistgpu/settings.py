@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
+from mnistgpu import contradictions
 from mnistgpu.data import weighting
 from mnistgpu.data.naming import ORIENTATIONS
 from mnistgpu.errors import DataError, UsageError, did_you_mean
@@ -244,9 +245,16 @@ class Settings:
         "hardly moves the answers.",
         number(0),
     )
+    denoising: float = setting(
+        0.0,
+        "Denoising: weight of the cost of a decoder that takes the noise of --input-noise away; "
+        "needs --batch-norm.",
+        number(0),
+    )
     unlabeled: str | None = setting(
         None,
-        "Images without labels, to learn from by --adversarial, as --data takes them.",
+        "Images without labels, to learn from by --denoising or --adversarial, as --data takes "
+        "them.",
     )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
@@ -311,24 +319,7 @@ class Settings:
         elif self.iterations is None:
             raise UsageError("give --iterations or --epochs")
         _ = self.sizes
-        if self.unlabeled is not None and self.adversarial == 0:
-            raise UsageError(
-                "--unlabeled needs --adversarial, such as --adversarial 2: without it nothing is "
-                "learnt from images that have no label"
-            )
-        if self.freeze and self.from_run is None:
-            raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
-        if self.momentum != MOMENTUM and not OPTIMIZERS[self.optimizer].has_momentum:
-            own = " and ".join(name for name, each in OPTIMIZERS.items() if each.has_momentum)
-            raise UsageError(
-                f"--momentum {self.momentum:g} is for the optimisers {own}, and --optimizer "
-                f"{self.optimizer} has no such number; leave it out, or choose one of them"
-            )
-        if self.learning_rate * self.weight_decay >= 1:
-            raise UsageError(
-                f"--weight-decay {self.weight_decay:g} times --alpha {self.learning_rate:g} must "
-                "be less than 1: that share of each weight is lost at a step"
-            )
+        contradictions.check(self)
 
     @property
     def dtype(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mnistgpu.engine.adversarial import AdversarialShard
+from mnistgpu.engine.denoising import DenoisingShard
 from mnistgpu.engine.exact_inputs import ExactInputs
 from mnistgpu.engine.exact_shard import ExactShard
 from mnistgpu.engine.inputs import Inputs
@@ -19,4 +20,6 @@ def shard_of(settings: Settings) -> type[Shard]:
     """What computes the gradient of a shard."""
     if settings.is_exact:
         return ExactShard
+    if settings.denoising > 0:
+        return DenoisingShard
     return AdversarialShard if settings.adversarial > 0 else Shard

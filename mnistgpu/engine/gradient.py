@@ -229,7 +229,8 @@ class Engine:
         selection are linear and go into the weights: W / deviation and b - mean / deviation, then
         `Inputs.unfold`.
         """
-        params = network.layers(self.theta if theta is None else theta, self.sizes)
+        theta = self.theta if theta is None else theta
+        params = network.layers(theta[: network.parameter_count(self.sizes)], self.sizes)
         for i, (mean, variance) in enumerate(statistics or self.running_statistics):
             (W, b), deviation = params[i], self.xp.sqrt(variance)
             params[i] = (W / deviation, b - mean / deviation)

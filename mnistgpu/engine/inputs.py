@@ -150,14 +150,16 @@ class Inputs:
     def columns(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
         """A shard's rows (m, pixels), as `crop` left them, to A_0 / factor (n_0, m).
 
-        Grey levels stay uint8 if they are multiplied `in_bytes`.
-
-        `chance` decides deformation, noise and dropout. Each is done in the order in which the
-        numbers lie in memory: images as columns after a deformation, as rows without one.
+        Grey levels stay uint8 if they are multiplied `in_bytes`. `chance` decides deformation,
+        noise and dropout.
         """
-        xp, settings, (keys, place, deform) = array_namespace(images), self.settings, chance
         if self.in_bytes:
             return images.T
+        return self.disturbed(self.clean(images, labels, chance, dtype), chance)
+
+    def clean(self, images: Array, labels: Array, chance: Chance, dtype: Any) -> Array:
+        """`columns` before noise and dropout."""
+        xp, deform = array_namespace(images), chance.deform
         if deform:
             X = xp.astype(self.deformed(images, labels, chance), dtype, copy=False)
             X *= 1.0 / 255.0
@@ -171,12 +173,21 @@ class Inputs:
                     X *= self.scale
         if self.mean is not None:
             X -= self.mean if deform else self.mean.T
-        axis = 1 if deform else 0  # along which the images lie
-        if settings.input_noise > 0:
-            add_noise(X, keys[(NOISE,)], settings.input_noise, axis, place)
-        if settings.input_dropout > 0:
-            drop(X, keys[(DROPOUT,)], settings.input_dropout, axis, place)
         return X if deform else X.T
+
+    def disturbed(self, X: Array, chance: Chance) -> Array:
+        """Columns X (n_0, m) of `clean` with noise and dropout, in place.
+
+        In the order in which the numbers lie in memory: images as columns after a deformation, as
+        rows without one.
+        """
+        settings, (keys, place, deform) = self.settings, chance
+        lines, axis = (X, 1) if deform else (X.T, 0)  # along which the images lie
+        if settings.input_noise > 0:
+            add_noise(lines, keys[(NOISE,)], settings.input_noise, axis, place)
+        if settings.input_dropout > 0:
+            drop(lines, keys[(DROPOUT,)], settings.input_dropout, axis, place)
+        return lines if deform else lines.T
 
     def deformed(self, images: Array, labels: Array, chance: Chance) -> Array:
         """The selected pixels of the images, each deformed, as columns from 0 to 255."""

@@ -22,9 +22,12 @@ from mnistgpu.engine.gradient import rows_of_a_shard
 from mnistgpu.engine.products.cublas import WORKSPACE_BYTES
 from mnistgpu.errors import OutOfMemoryError
 from mnistgpu.maths import optimizers
+from mnistgpu.maths.denoising import decoder_count
 from mnistgpu.settings import Settings
 from mnistgpu.storage import system
 
+# Numbers that a decoder keeps for each unit and image until it goes back, and makes there
+OF_COMBINING = 12
 FAILED_ALLOCATIONS = ("cudaErrorMemoryAllocation", "CUBLAS_STATUS_ALLOC_FAILED")
 
 Train = TypeVar("Train", bound=Callable[..., Any])
@@ -110,7 +113,7 @@ def needed(settings: Settings, images: int, batch_size: int, pixel: int = 1) -> 
 def of_comparison(settings: Settings) -> int:
     """Bytes of the vectors that are copied when kernels are compared with the plain form."""
     vectors = 5 * (1 + remembered(settings)) + 2  # five times all of them, and two temporary ones
-    return vectors * network.parameter_count(settings.sizes) * item_bytes(settings)
+    return vectors * parameters(settings) * item_bytes(settings)
 
 
 def of_evaluation(settings: Settings, images: int) -> int:
@@ -124,12 +127,19 @@ def of_evaluation(settings: Settings, images: int) -> int:
 
 def fixed(settings: Settings, images: int) -> int:
     """Bytes that do not depend on the batch: images, labels, an epoch's order, parameters."""
-    pixels, parameters = settings.sizes[0], network.parameter_count(settings.sizes)
+    pixels = settings.sizes[0]
     if settings.min_ink > 0:  # while the pixels that stay are copied
         pixels *= 2
     vectors = 5 + remembered(settings)  # theta, gradient, addend, two temporary ones
     vectors += settings.is_exact  # the rounded weights
-    return images * (pixels + 40) + vectors * parameters * item_bytes(settings)
+    return images * (pixels + 40) + vectors * parameters(settings) * item_bytes(settings)
+
+
+def parameters(settings: Settings) -> int:
+    """How many numbers a run learns, on all pixels."""
+    return network.parameter_count(settings.sizes) + decoder_count(
+        settings.sizes, settings.denoising
+    )
 
 
 def remembered(settings: Settings) -> int:
@@ -147,9 +157,13 @@ def bytes_of_an_image(settings: Settings) -> int:
         pixels += random_words
     if settings.adversarial > 0:  # the direction, the changed image, and what makes them
         pixels += 3 * item_bytes(settings) + random_words
+    if settings.denoising > 0:  # X without noise, U, D and what the combination keeps
+        pixels += OF_COMBINING * item_bytes(settings)
     unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one
     if settings.batch_norm:
         unit += 2 * item_bytes(settings)
+    if settings.denoising > 0:
+        unit += OF_COMBINING * item_bytes(settings)
     if settings.teacher is not None:  # the layers of a member, if it is of the same size
         unit += 2 * item_bytes(settings)
     if settings.activation != "relu":

@@ -44,7 +44,8 @@ class Shard:
         self.sizes, self.settings, self.inputs, self.targets = sizes, settings, inputs, targets
         self.factor, self.group = inputs.factor, group
         self.activation = ACTIVATIONS[settings.activation]
-        self.params = network.layers(theta, sizes)  # views: they follow theta
+        count = network.parameter_count(sizes)  # after them theta may have those of a decoder
+        self.params = network.layers(theta[:count], sizes)  # views: they follow theta
         self.gradient = xp.zeros_like(theta) if gradient is None else gradient
         self.loss: Any = 0.0
         self.right: Any = 0
@@ -53,8 +54,8 @@ class Shard:
         self.teacher: Teacher | None = None  # whose answers are learnt, in place of labels
         self.largest: Array | None = None  # numbers that must stay in a range, see `out_of_range`
         self._addend = xp.empty_like(theta)
-        self.gradients = network.layers(self.gradient, sizes)
-        self._addends = network.layers(self._addend, sizes)
+        self.gradients = network.layers(self.gradient[:count], sizes)
+        self._addends = network.layers(self._addend[:count], sizes)
         self._buffers: dict[int, Buffers] = {}
         self.matmul = with_out(matmul_in(settings.precision, xp), theta)
         self._add = with_out(xp.add, theta)
@@ -133,7 +134,8 @@ class Shard:
                 return sums
             if settings.batch_norm:
                 buffers.groups[layer] = regularize.normalize_groups(sums, self.group)
-            in_one = settings.activation == "relu" and settings.hidden_noise == 0
+            A = buffers.hidden[layer]
+            in_one = settings.activation == "relu" and settings.hidden_noise == 0 and A is Z
             if in_one:
                 add_bias_relu(sums, b, buffers.zero[layer], Z)
             else:
@@ -141,7 +143,6 @@ class Shard:
             if settings.hidden_noise > 0:
                 regularize.add_noise(Z, keys[NOISE, layer], settings.hidden_noise, first=place)
             if settings.activation == "relu":
-                A = Z
                 if not in_one:
                     self._maximum(Z, buffers.zero[layer], out=A)
             else:
@@ -176,7 +177,7 @@ class Shard:
         if self.settings.hidden_dropout > 0:
             slopes *= buffers.kept[layer]
         if self.settings.activation == "relu":
-            keep_where_positive(slopes, buffers.Z[layer])  # which holds A
+            keep_where_positive(slopes, buffers.hidden[layer])
         else:
             slopes *= buffers.slope[layer]
 
@@ -271,6 +272,7 @@ class Buffers:
 
         on_cpu = xp.__name__ == "numpy"
         self.Z = [columns(n) for n in sizes[1:]]
+        self.hidden = self.Z[:-1]  # A of ReLU: the memory of Z, which nothing needs afterwards
         self.dZ = [columns(n) for n in sizes[1:-1]]
         # W A, normalised if asked for: the same memory as Z where nothing needs it afterwards
         self.sums = [columns(n) for n in sizes[1:]] if batch_norm else list(self.Z)
@@ -285,6 +287,7 @@ class Buffers:
         self.A: dict[int, Array] = {}
         self.slope: dict[int, Array] = {}  # activation'(Z)
         self.kept: dict[int, Array] = {}  # the factors of dropout
+        self.beside: dict[int, Array] = {}  # what a decoder's cost asks of Z
         self.groups: dict[int, regularize.Groups] = {}  # of each normalised layer
 
     def statistics(

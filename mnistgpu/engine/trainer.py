@@ -22,7 +22,7 @@ from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, we
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
 from mnistgpu.errors import RunError
-from mnistgpu.maths import augment, exact, optimizers, regularize
+from mnistgpu.maths import augment, denoising, exact, optimizers, regularize
 from mnistgpu.maths.activations import ACTIVATIONS
 from mnistgpu.settings import Settings
 
@@ -110,7 +110,7 @@ class Trainer:
         sizes = (inputs.pixels, *settings.sizes[1:])
         self.inputs: Inputs = inputs
         self.theta = self.first_parameters(sizes) if theta is None else theta
-        self.params = network.layers(self.theta, sizes)
+        self.params = network.layers(self.theta[: network.parameter_count(sizes)], sizes)
         of_engine = self.theta, settings, images, labels, inputs, self.batches.size, workers
         if self.communicator is None:
             self.engine = Engine(*of_engine, weights=weights)
@@ -272,7 +272,16 @@ class Trainer:
         return arrays
 
     def first_parameters(self, sizes: tuple[int, ...]) -> Array:
-        """theta before the first step of the run."""
+        """theta before the first step of the run, with the numbers of a decoder if it has one."""
+        theta = self.first_network(sizes)
+        if self.settings.denoising == 0:
+            return theta
+        key = counter_rng.fold_in(self.key, counter_rng.DECODER)
+        decoder = denoising.first_decoder(key, sizes, self.settings.dtype)
+        return array_namespace(theta).concat([theta, decoder])
+
+    def first_network(self, sizes: tuple[int, ...]) -> Array:
+        """The network's parameters before the first step of the run."""
         if self.start is not None:
             theta = self.backend.asarray(self.start)
             return network.flatten(self.inputs.fold(network.layers(theta, self.settings.sizes)))

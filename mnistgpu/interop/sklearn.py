@@ -164,7 +164,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             raise UsageError(f"{missing}: is missing; give both X_val and y_val, or neither")
         X, y = arrays.checked(self, X, y=y)
         labels = arrays.to_host(y, "y")
-        labelled = arrays.labelled_rows(labels, self.adversarial)
+        labelled = arrays.labelled_rows(labels, self.adversarial > 0 or self.denoising > 0)
         if labelled is not None:
             labels = labels[labelled]
             if np.ndim(sample_weight) > 0:

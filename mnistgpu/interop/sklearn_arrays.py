@@ -212,13 +212,13 @@ def digits_of(
     return Digits(rows, numbers, name, image_shape, names, weights=weights)
 
 
-def labelled_rows(y: np.ndarray, adversarial: float) -> np.ndarray | None:
+def labelled_rows(y: np.ndarray, takes_none: bool) -> np.ndarray | None:
     """Which rows (N,) have labels, if the label -1 says that a row has none; None if all have.
 
-    It does so with an adversarial loss, which can learn from such rows; else -1 is a class.
+    It does so with a loss that can learn from such rows (`takes_none`); else -1 is a class.
     DataError if no row has a label.
     """
-    if not adversarial > 0 or y.dtype.kind not in "if":
+    if not takes_none or y.dtype.kind not in "if":
         return None
     labelled: np.ndarray = y != -1
     if labelled.all():

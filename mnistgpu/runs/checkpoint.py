@@ -23,6 +23,7 @@ from mnistgpu.engine import stepping
 from mnistgpu.engine.trainer import Trainer
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.maths import optimizers, regularize
+from mnistgpu.maths.denoising import decoder_count
 from mnistgpu.runs import events, health
 from mnistgpu.runs.events import Event, Events
 from mnistgpu.runs.history import COLUMNS, MOST_ROWS, Progress, Row
@@ -238,7 +239,8 @@ def expected(texts: Mapping[str, str], where: str) -> dict[str, Expected]:
     ):
         raise wrong(where, "record")
     sizes = (record["pixels"], *used.sizes[1:])
-    vector = Expected((network.parameter_count(sizes),), (used.dtype,))
+    count = network.parameter_count(sizes) + decoder_count(sizes, used.denoising)
+    vector = Expected((count,), (used.dtype,))
     arrays = {"theta": vector}
     for name in optimizers.OPTIMIZERS[used.optimizer].remembers:
         arrays[name] = vector

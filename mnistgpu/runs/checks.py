@@ -79,6 +79,11 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "--precision exact has no virtual adversarial loss, whose products would be "
                 "rounded; leave out --adversarial, or choose another --precision"
             )
+        if settings.denoising > 0:
+            raise UsageError(
+                "--precision exact has no decoder, whose sums would be rounded; leave out "
+                "--denoising, or choose another --precision"
+            )
         grids_of(settings, first, left)
     if isinstance(dataset.train.images, MappedImages):
         check_mapped(settings, dataset)

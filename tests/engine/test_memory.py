@@ -31,6 +31,12 @@ CHANGES = {
     "noise": {"batch_size": 1500, "batch_norm": True, "hidden_noise": 0.3, "input_noise": 0.3},
     "dropout": {"batch_size": 1000, "hidden_dropout": 0.2},
     "adversarial": {"batch_size": 1000, "adversarial": 1.0, "batch_norm": True},
+    "denoising": {
+        "batch_size": 1000,
+        "denoising": 1.0,
+        "batch_norm": True,
+        "input_noise": 0.3,
+    },
     "deformed": {"batch_size": 1024, "rotation": 10.0, "elastic": 1.0},
     "float64": {"precision": "float64"},
     # where units take more than pixels and weights

@@ -24,6 +24,12 @@ CASES = {
     "elastic, 1 and 7 apart": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0},
     "batch norm": {"batch_norm": True, "hidden_noise": 0.2, "layers": "784-16-12-10"},
     "adversarial": {"adversarial": 1.0, "batch_norm": True, "hidden_dropout": 0.1},
+    "denoising": {
+        "denoising": 50.0,
+        "batch_norm": True,
+        "input_noise": 0.3,
+        "hidden_noise": 0.2,
+    },
     "exact": {"precision": "exact", "optimizer": "adam", "learning_rate": 0.01, "clip_norm": 1.0},
     "exact, disturbed": {
         "precision": "exact",

@@ -62,6 +62,15 @@ DATA_PARALLEL = {  # of 2,600; the last batch of an epoch is short, and may have
         "batch_norm": True,
         "optimizer": "adam",
     },
+    "denoising": {
+        "layers": "784-12-10",
+        "batch_size": 1100,
+        "denoising": 50.0,
+        "batch_norm": True,
+        "input_noise": 0.3,
+        "hidden_noise": 0.2,
+        "optimizer": "adam",
+    },
     "balanced": {"layers": "784-12-10", "class_weight": "balanced", "hidden_dropout": 0.2},
 }
 

@@ -1,0 +1,51 @@
+"""Settings that need one another, or cannot both be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mnistgpu.errors import UsageError
+from mnistgpu.maths.optimizers import MOMENTUM, OPTIMIZERS
+
+
+def check(settings: Any) -> None:
+    """UsageError for a `Settings` whose values contradict each other."""
+    if settings.unlabeled is not None and settings.adversarial == settings.denoising == 0:
+        raise UsageError(
+            "--unlabeled needs --denoising or --adversarial, such as --adversarial 2: without one "
+            "nothing is learnt from images that have no label"
+        )
+    if settings.denoising > 0:
+        check_denoising(settings)
+    if settings.freeze and settings.from_run is None:
+        raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
+    if settings.momentum != MOMENTUM and not OPTIMIZERS[settings.optimizer].has_momentum:
+        own = " and ".join(name for name, each in OPTIMIZERS.items() if each.has_momentum)
+        raise UsageError(
+            f"--momentum {settings.momentum:g} is for the optimisers {own}, and --optimizer "
+            f"{settings.optimizer} has no such number; leave it out, or choose one of them"
+        )
+    if settings.learning_rate * settings.weight_decay >= 1:
+        raise UsageError(
+            f"--weight-decay {settings.weight_decay:g} times --alpha {settings.learning_rate:g} "
+            "must be less than 1: that share of each weight is lost at a step"
+        )
+
+
+def check_denoising(settings: Any) -> None:
+    """UsageError for a decoder that could not learn, or that no step has."""
+    missing = [
+        flag
+        for flag, there in (
+            ("--input-noise 0.3", settings.input_noise > 0),
+            ("--batch-norm", settings.batch_norm),
+        )
+        if not there
+    ]
+    if missing:
+        raise UsageError(
+            f"--denoising takes noise away again, layer by layer: give {' and '.join(missing)} as "
+            "well"
+        )
+    if settings.adversarial > 0:
+        raise UsageError("--denoising and --adversarial cannot be combined; leave one of them out")
