@@ -103,8 +103,8 @@ def test_a_test_set_without_images_and_validation_images_are_let_through():
         (
             {"shift": 1.0},
             {"images": FEATURES},
-            "rotation, scaling, shear, shift, mirror and elastic deform images, but X has features of type "
-            "float; give grey levels from 0 to 255 as uint8, or leave them out",
+            "rotation, scaling, shear, shift, mirror and elastic deform images, but X has features "
+            "of type float; give grey levels from 0 to 255 as uint8, or leave them out",
         ),
         (
             {"precision": "exact"},
