@@ -5,10 +5,11 @@ the gradient of a batch, which is a sum over shards; `shard.Shard.add` computes 
 buffers made once, with the products of `products/`. `inputs.py` turns pixels into columns,
 `batches.py` says which images a step takes, `adversarial.py` adds the loss of virtual adversarial
 training, `denoising.py` that of a decoder, `teacher.py` the answers of other networks in place of
-labels, `inference.py` answers many, `memory.py` says which batch size fits into memory,
-`threads.py` starts threads, `arithmetic.py` chooses between these and the `exact_*.py` of
---precision exact. `distributed.py` shares a step with ranks on other machines, and
-`divided_update.py` its update. `cpu/` (several processes) and `gpu/` (kernels, a CUDA graph) are
-there for speed alone. `stepping.py` is the only way to them, and compares their first steps with
-plain ones (`comparison.py`). docs/engine.md explains the whole, from a step to a product.
+labels. `clean_statistics.py` is what batch normalisation answers with, `inference.py` answers many,
+`memory.py` says which batch size fits into memory, `threads.py` starts threads, `arithmetic.py`
+chooses between these and the `exact_*.py` of --precision exact. `distributed.py` shares a step with
+ranks on other machines, and `divided_update.py` its update. `cpu/` (several processes) and `gpu/`
+(kernels, a CUDA graph) are there for speed alone. `stepping.py` is the only way to them, and
+compares their first steps with plain ones (`comparison.py`). docs/engine.md explains the whole,
+from a step to a product.
 """

@@ -89,6 +89,13 @@ class ExactShard(Shard):
         if self.settings.batch_norm:
             self.statistics.append((X.shape[1], buffers.statistics(exact.fold)))
 
+    def statistics_of(self, X: Array) -> list[tuple[Array, Array]]:
+        """See `Shard`."""
+        self.round_weights()
+        buffers: Buffers = self.buffers_for(X.shape[1])
+        self.forward(X, buffers, Chance({}, deform=False))
+        return buffers.statistics(exact.fold)
+
     def round_weights(self) -> None:
         """W of each layer on its grid, and b with the magic number that rounds the sum to A's."""
         last = len(self.params) - 1

@@ -154,6 +154,12 @@ class Shard:
             buffers.A[layer + 1] = A
         raise AssertionError("a network has a last layer")
 
+    def statistics_of(self, X: Array) -> list[tuple[Array, Array]]:
+        """Mean and variance (n, 1) of each normalised layer of X (n_0, m), forward alone."""
+        buffers: Buffers = self.buffers_for(X.shape[1])
+        self.forward(X, buffers, Chance({}, deform=False))
+        return buffers.statistics()
+
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[network.Layer]) -> None:
         """Write (dW_l, db_l) of every layer into `gradients`, from the last layer to the first."""
         settings = self.settings

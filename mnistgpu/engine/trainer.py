@@ -18,7 +18,8 @@ from mnistgpu.data.weighting import scaled, weighted
 from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.batches import UNSHIFTED, Batches, MixedBatches, Shift, images_in
-from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares, weighted_means
+from mnistgpu.engine.clean_statistics import clean_statistics, is_disturbed
+from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
 from mnistgpu.errors import RunError
@@ -30,7 +31,6 @@ from mnistgpu.settings import Settings
 # What it returns are sums over these steps; if each of them is an epoch, it is that of the last.
 Step = Callable[..., tuple[Array, Array, int]]
 
-STATISTICS_IMAGES = 10_000  # at least, or all, that decide the statistics of averaged weights
 ROWS_OF_HISTORY = 50  # of a run of full batches, where every step is an epoch
 
 
@@ -335,11 +335,13 @@ class Trainer:
     def plain(self) -> Array:
         """The parameters to predict with, of a plain network on all pixels; averaged with `ema`."""
         self.collect()
-        theta, statistics = self.theta, []
-        if self.settings.ema is not None and self.taken > 0:
-            taken = self.before + self.taken
-            theta = self.state["average"] / (1.0 - exact.power(self.settings.ema, taken))
-            statistics = self.statistics_of(theta) if self.settings.batch_norm else []
+        theta, statistics, settings = self.theta, [], self.settings
+        if self.taken > 0:
+            if settings.ema is not None:
+                taken = self.before + self.taken
+                theta = self.state["average"] / (1.0 - exact.power(settings.ema, taken))
+            if settings.batch_norm and (settings.ema is not None or is_disturbed(settings)):
+                statistics = self.statistics_of(theta)
         plain = self.engine.plain(theta, statistics)
         if self.frozen:  # to the bit, where averaging and centring would round
             assert self.start is not None
@@ -351,23 +353,15 @@ class Trainer:
         """Means and variances (n, 1) by normalised layer, of a network with these parameters.
 
         Running statistics are those of the weights that were trained, and no average of weights has
-        them. So some batches of the newest epoch are looked at again (as Izmailov et al. 2018 do
-        after weight averaging), with the numbers that were drawn for them.
+        them (Izmailov et al. 2018 look at the images again, too); and they are those of disturbed
+        images, which have larger variances than those that a network answers.
         """
-        per_epoch, size = self.batches.per_epoch, self.batches.size
-        newest = self.taken - 1
-        begun = newest - self.batches.place(newest) % per_epoch
-        first = max(begun, self.batches.shift.since)
-        found, kept = [], self.theta + 0.0
+        kept = self.theta + 0.0
         try:
             self.theta[...] = theta
-            for step in range(first, first + min(per_epoch, -(-STATISTICS_IMAGES // size))):
-                rows = self.batches.rows(step)
-                self.engine.gradient(rows, self.keys(step), self.deforms(step))
-                found.append((images_in(rows), self.engine.batch_statistics))
+            return clean_statistics(self.engine)
         finally:
             self.theta[...] = kept
-        return weighted_means(found)
 
 
 def with_others(
