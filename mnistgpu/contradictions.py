@@ -7,6 +7,9 @@ from typing import Any
 from mnistgpu.errors import UsageError
 from mnistgpu.maths.optimizers import MOMENTUM, OPTIMIZERS
 
+# What needs other settings, which a recipe or a flag may give
+NEEDING = ("unlabeled", "denoising", "freeze", "momentum")
+
 
 def check(settings: Any) -> None:
     """UsageError for a `Settings` whose values contradict each other."""
@@ -34,6 +37,11 @@ def check(settings: Any) -> None:
 
 def check_denoising(settings: Any) -> None:
     """UsageError for a decoder that could not learn, or that no step has."""
+    if settings.from_run is not None:
+        raise UsageError(
+            "--denoising needs batch normalisation, which a network of --from has in its weights "
+            "already; leave --denoising out"
+        )
     missing = [
         flag
         for flag, there in (

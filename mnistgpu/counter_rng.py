@@ -36,7 +36,7 @@ RUN = 16  # numbers that `noise` draws together: 64 bytes of float32, a cache li
 
 # Purposes, the first number folded into the key of a seed: no two parts of a run share numbers.
 INIT, SPLIT, SHUFFLE, STEP, NOISE, DROPOUT, DEFORM, TEST, MAKE, TWIST, ADVERSARIAL = range(11)
-DECODER = 11
+DECODER, CLEAN = 11, 12
 
 
 @dataclass(frozen=True, eq=False)

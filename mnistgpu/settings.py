@@ -275,7 +275,7 @@ class Settings:
         0.0, "Shift each image by up to this many pixels along each axis.", number(0, 28)
     )
     mirror: float = setting(
-        0.0, "Mirror this share of the images: left becomes right.", number(0, 1)
+        0.0, "Share of the deformations that mirror as well: left becomes right.", number(0, 1)
     )
     elastic: float = setting(
         0.0,

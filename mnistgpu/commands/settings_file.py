@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mnistgpu.contradictions import NEEDING
 from mnistgpu.errors import DataError, UsageError
 from mnistgpu.knobs import check_value, flags_of
 from mnistgpu.recipes import with_preset
@@ -45,10 +46,11 @@ def read(path: Path) -> dict[str, Any]:
         except UsageError as error:
             raise DataError(f"{line_of(path, text, given)}: {error}") from None
     try:
-        Settings().changed(**values)
+        found = renamed(values)
+        Settings().changed(**{name: found[name] for name in found if name not in NEEDING})
     except UsageError as error:
         raise DataError(f"{path}: {error}") from None
-    return renamed(values)
+    return found
 
 
 def merged(path: Path, deform: str | None, flags: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,6 @@ taken image by image is copied from there in blocks first (`hold`).
 
 from __future__ import annotations
 
-import copy
 import math
 import mmap
 import os
@@ -152,7 +151,8 @@ class MappedImages:
 
     def with_pixels(self, selected: np.ndarray) -> MappedImages:
         """The same images with these pixels (n,) alone."""
-        some = copy.copy(self)
+        some: MappedImages = object.__new__(type(self))  # a copy would open the files again
+        some.__dict__.update(self.__dict__)
         some._selected, some.shape = selected, (len(self), len(selected))
         return some
 

@@ -4,13 +4,19 @@ A step normalises images with noise, dropout and deformation by their own means 
 the running ones follow those. But noise makes variances larger, in every layer again, and a network
 with the running ones answers images without noise a little worse: of 10,000 held-out images
 `accurate` has 98.92% right with them and 99.00% with those of clean images.
+
+Whole groups are normalised together, as in a step; so the images of a group must be drawn from all
+classes, though a set may be sorted by them.
 """
 
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
-from mnistgpu.backend import Array, on_device_of
+from mnistgpu import counter_rng
+from mnistgpu.backend import Array
+from mnistgpu.counter_rng import Key
 from mnistgpu.engine.arithmetic import shard_of
 from mnistgpu.engine.gradient import NORMALIZED_TOGETHER, Engine, weighted_means
 from mnistgpu.engine.inputs import Chance
@@ -26,21 +32,29 @@ def is_disturbed(settings: Settings) -> bool:
     return settings.deformation.is_deforming or any(getattr(settings, each) for each in DISTURBING)
 
 
-def clean_statistics(engine: Engine) -> list[tuple[Array, Array]]:
+def clean_images(engine: Engine, key: Key) -> tuple[Array, Array]:
+    """MOST images of the training set and their labels, or all, drawn by the key."""
+    xp, own = engine.xp, counter_rng.fold_in(key, counter_rng.CLEAN)
+    count = engine.labels.shape[0]
+    rows = counter_rng.permutation(own, count)[: min(MOST, count)]
+    return xp.take(engine.images, rows, axis=0), xp.take(engine.labels, rows)
+
+
+def clean_statistics(engine: Engine, images: Array, labels: Array) -> list[tuple[Array, Array]]:
     """Mean and variance (n, 1) of each normalised layer, of the engine's theta as it is now.
 
-    Over MOST images at most, evenly spread over the training set, by a pass forward.
+    images (m, pixels) and labels (m,) of `clean_images`, which go forward in groups.
     """
-    shard, xp, count = quiet_shard(engine), engine.xp, engine.labels.shape[0]
-    group = min(shard.group, count, MOST)
-    images = min(MOST, count) // group * group
-    every = xp.arange(images, **on_device_of(engine.theta)) * count // images
+    shard, m = quiet_shard(engine), images.shape[0]
+    groups = max(1, m // shard.group)
+    ends = [part * m // groups for part in range(groups + 1)]
+    if engine.settings.is_exact:  # whose grids depend on how many are normalised together
+        ends = [min(m, part * shard.group) for part in range(groups + 1)]
     found = []
-    for start in range(0, images, group):
-        rows = every[start : start + group]
-        of_rows = xp.take(engine.images, rows, axis=0), xp.take(engine.labels, rows)
-        X = shard.inputs.columns(*of_rows, Chance({}, deform=False), engine.theta.dtype)
-        found.append((group, shard.statistics_of(X)))
+    for start, end in pairwise(ends):
+        of_group = images[start:end, :], labels[start:end]
+        X = shard.inputs.columns(*of_group, Chance({}, deform=False), engine.theta.dtype)
+        found.append((end - start, shard.statistics_of(X)))
     return weighted_means(found)
 
 
@@ -51,9 +65,8 @@ def quiet_shard(engine: Engine) -> Shard:
     """
     none = dict.fromkeys(DISTURBING, 0.0)
     settings = engine.settings.changed(unlabeled=None, adversarial=0.0, denoising=0.0, **none)
-    inputs, group = copy.copy(engine.inputs), NORMALIZED_TOGETHER
+    inputs = copy.copy(engine.inputs)
     inputs.settings = settings
-    if settings.is_exact:  # whose grids depend on how many are normalised together
-        group = engine.group
+    group = engine.group if settings.is_exact else NORMALIZED_TOGETHER
     how = engine.sizes, settings, inputs, engine.targets, group, engine.shards[0].gradient
     return shard_of(settings)(engine.theta, *how)

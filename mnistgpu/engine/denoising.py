@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from mnistgpu import network
-from mnistgpu.backend import Array
+from mnistgpu.backend import Array, on_device_of
 from mnistgpu.engine.inputs import Chance
 from mnistgpu.engine.shard import Buffers, Shard
 from mnistgpu.maths import denoising, regularize
@@ -76,7 +76,7 @@ class DenoisingShard(Shard):
         kept = []
         for layer in range(len(self.rungs) - 1, -1, -1):
             rung, above = self.rungs[layer], D
-            U = self.xp.empty_like(buffers.A[layer])
+            U = self.empty(rung.V.shape[0], above)
             self.matmul(rung.V, above, out=U)
             groups = regularize.normalize_groups(U, self.group)
             Z = buffers.Z[layer - 1] if layer > 0 else buffers.A[0]
@@ -90,11 +90,15 @@ class DenoisingShard(Shard):
                 gradient.a[number, ...] = slope
             regularize.normalize_groups_backward(dU, groups, self.group)
             self.matmul(dU, above.T, out=gradient.V)
-            dD = self.xp.empty_like(above)
+            dD = self.empty(above.shape[0], above)
             self.matmul(rung.V.T, dU, out=dD)
             if layer > 0:
                 buffers.beside[layer - 1] = dZ
         return fisher_product(P, dD)
+
+    def empty(self, n: int, like: Array) -> Array:
+        """Memory for a product (n, m), row by row, with as many columns as `like`."""
+        return self.xp.empty((n, like.shape[1]), dtype=like.dtype, **on_device_of(like))
 
     def new_buffers(self, m: int) -> Buffers:
         """See `Shard`; the sums of hidden units stay, since the decoder takes them."""

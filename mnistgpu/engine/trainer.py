@@ -18,7 +18,7 @@ from mnistgpu.data.weighting import scaled, weighted
 from mnistgpu.data.windows import windows_of
 from mnistgpu.engine.arithmetic import inputs_of
 from mnistgpu.engine.batches import UNSHIFTED, Batches, MixedBatches, Shift, images_in
-from mnistgpu.engine.clean_statistics import clean_statistics, is_disturbed
+from mnistgpu.engine.clean_statistics import clean_images, clean_statistics, is_disturbed
 from mnistgpu.engine.gradient import Communicator, Engine, statistics_shares
 from mnistgpu.engine.inputs import Inputs, Keys
 from mnistgpu.engine.teacher import Teacher, Trained
@@ -69,6 +69,7 @@ class Trainer:
         self.before = 0  # steps of earlier runs, which the optimiser's state remembers
         self.learning_rate = math.nan
         self.shared: Shared | None = None
+        self.has_all_images = True  # False if they are a part of those that are learnt from
         self.gathered = True  # False while each rank has only its part of the newest state
         self.key = counter_rng.key(settings.seed, like=backend.asarray(digits.labels))
         self.step_key = counter_rng.fold_in(self.key, counter_rng.STEP)
@@ -120,6 +121,7 @@ class Trainer:
             self.engine = DistributedEngine(self.communicator, *of_engine, weights=weights)
         if self.teachers:
             self.engine.learn_from(Teacher(self.teachers, inputs, backend, settings.dtype))
+        self._clean_images: tuple[Array, Array] | None = None
         self.optimizer = optimizers.OPTIMIZERS[settings.optimizer]
         # so many numbers of theta, those of the first layers, stay as they are
         self.frozen = network.parameter_count(sizes[: settings.freeze + 1])
@@ -340,7 +342,8 @@ class Trainer:
             if settings.ema is not None:
                 taken = self.before + self.taken
                 theta = self.state["average"] / (1.0 - exact.power(settings.ema, taken))
-            if settings.batch_norm and (settings.ema is not None or is_disturbed(settings)):
+            looks = self.has_all_images and (settings.ema is not None or is_disturbed(settings))
+            if settings.batch_norm and looks:
                 statistics = self.statistics_of(theta)
         plain = self.engine.plain(theta, statistics)
         if self.frozen:  # to the bit, where averaging and centring would round
@@ -359,7 +362,9 @@ class Trainer:
         kept = self.theta + 0.0
         try:
             self.theta[...] = theta
-            return clean_statistics(self.engine)
+            if self._clean_images is None:
+                self._clean_images = clean_images(self.engine, self.key)
+            return clean_statistics(self.engine, *self._clean_images)
         finally:
             self.theta[...] = kept
 

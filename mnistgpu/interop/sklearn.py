@@ -258,7 +258,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         check_fit(settings, dataset)
         check_backend(settings, chosen)
         y, before = self.classes_[numbers], self._learnt if goes_on else None
-        learning = Learning(self, X, y, weights, settings, shape, before)
+        learning = Learning(self, X, y, weights, settings, shape, before, epochs is not None)
         display = display_for_output() if self.verbose else Warnings()
         if epochs is not None and not self.verbose:
             display = Display()  # a part of the rows may well lack classes, or look untypical

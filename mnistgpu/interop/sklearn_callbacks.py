@@ -58,16 +58,18 @@ class Learning(Callback):
         settings: Settings,
         image_shape: tuple[int, int],
         before: Learnt | None,
+        part: bool = False,
     ):
         self.estimator, self.settings, self.image_shape = estimator, settings, image_shape
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.told = {"X": X, "y": y, "metadata": metadata}
-        self.before = before
+        self.before, self.part = before, part  # of the rows, for `partial_fit`
         self.context: Any = None  # scikit-learn's, of the fit and of the epoch
         self.epoch: Any = None
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         self.trainer, self.stop = trainer, stop
+        trainer.has_all_images = not self.part
         self.per_epoch, self.steps = trainer.batches.per_epoch, trainer.steps
         if self.per_epoch == 1 and not self.settings.graph:  # whose windows lie between two rows
             trainer.row_every = 1  # since few rows make a full batch, and an epoch has a loss
@@ -144,8 +146,8 @@ def go_on(trainer: Trainer, before: Learnt) -> None:
     own, found = trainer.arrays(), before.vectors
     if found["theta"].shape != own["theta"].shape:
         raise UsageError(
-            "warm_start: the network has other layers than the one to go on from; keep "
-            "hidden_layer_sizes, or fit with warm_start=False"
+            "warm_start: the network has other layers than the one to go on from, or one of them "
+            "a decoder; keep hidden_layer_sizes and denoising, or fit with warm_start=False"
         )
     same = set(own) == set(found)
     vectors = {name: found.get(name, trainer.backend.to_numpy(own[name])) for name in own}

@@ -61,6 +61,7 @@ def candidates(
     if base.weight_decay > 0:  # at a step a share of each weight is lost, which must be below 1
         fastest = MOST_LOST / base.weight_decay
     first = counter_rng.fold_in(counter_rng.key(seed, like=NUMPY.asarray(0.0)), counter_rng.SPLIT)
+    noises = [each for each in NOISES if each > 0 or base.denoising == 0]  # a decoder takes it away
     for number in range(1, count):
         draw = counter_rng.uniforms(counter_rng.fold_in(first, number), (5,), "float64").tolist()
         changes: dict[str, Any] = {
@@ -68,7 +69,7 @@ def candidates(
                 min(base.learning_rate * RATES ** (2 * draw[0] - 1), fastest)
             ),
             "layers": widened(base.sizes, WIDTHS[int(len(WIDTHS) * draw[1])]),
-            "input_noise": NOISES[int(len(NOISES) * draw[2])],
+            "input_noise": noises[int(len(noises) * draw[2])],
             "hidden_noise": NOISES[int(len(NOISES) * draw[3])],
         }
         changes = {name: value for name, value in changes.items() if name not in fixed}

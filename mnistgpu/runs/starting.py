@@ -50,6 +50,7 @@ class Start:
             orientation="by-name",
             graph=False,
             batch_norm=False,
+            denoising=0.0,
             min_ink=0.0,
             test_share=0.0,
             class_weight="none",

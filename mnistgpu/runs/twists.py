@@ -50,9 +50,11 @@ class WrongGradient(Callback):
 
     def begin(self, trainer: Trainer, progress: Progress, stop: Stop) -> None:
         apply, sizes = trainer.optimizer.apply, trainer.engine.sizes
+        count = network.parameter_count(sizes)  # after them those of a decoder may follow
 
         def changed(theta: Array, gradient: Array, state: State, numbers: Numbers) -> None:
-            gradient[...] = network.flatten(self.change(network.layers(gradient, sizes)))
+            changes = self.change(network.layers(gradient[:count], sizes))
+            gradient[:count] = network.flatten(changes)
             apply(theta, gradient, state, numbers)
 
         trainer.optimizer = replace(trainer.optimizer, apply=changed)

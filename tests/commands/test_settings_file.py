@@ -80,6 +80,11 @@ def test_forms_of_a_file(tmp_path, name, content):
     assert read(written(tmp_path, name, content)) == expected
 
 
+def test_a_file_may_need_what_a_recipe_or_a_flag_gives(tmp_path):
+    path = written(tmp_path, "a.toml", "denoising = 1000.0\nfreeze = 1\nmomentum = 0.5\n")
+    assert read(path) == {"denoising": 1000.0, "freeze": 1, "momentum": 0.5}
+
+
 def test_flags_and_named_deformations_win_over_the_file(tmp_path):
     path = written(tmp_path, "a.toml", "epochs = 4\nrotation = 3\nalpha = 0.1\nseed = 5\n")
     changes, line = merged(path, "strong", {"iterations": 9, "learning_rate": 0.1})

@@ -201,6 +201,23 @@ def test_labels_have_no_part_in_the_cost(digits):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("labelled", [40, 100])
+def test_images_without_labels_count_as_much_as_the_others(digits, labelled):
+    """At first D_0 is 0, so the slope by a_4 of the pixels is the mean image, times a number."""
+    images, labels = digits[0][:100], digits[1][:100]
+    alone = Digits(images[:labelled], labels[:labelled], "x")
+    settings = BASE.changed(batch_size=None, iterations=1)
+    if labelled < 100:
+        alone = Digits(images[:labelled], labels[:labelled], "x", unlabeled=images[labelled:])
+        settings = settings.changed(unlabeled="arrays")
+    trainer = Trainer(settings, alone, NUMPY)
+    gradient, *_ = gradient_of(trainer, count=100)
+    begin = network.parameter_count(settings.sizes)
+    found = denoising.rungs(gradient[begin:], settings.sizes)[0].a[4, :, 0]
+    expected = -2.0 * COST / 784 * (images / 255.0).mean(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+
+
 def test_what_is_saved_is_a_plain_network_without_the_decoder(digits):
     settings = BASE.changed(batch_size=100, epochs=1, ema=0.9)
     train = Digits(*digits, "digits")
@@ -228,6 +245,22 @@ def test_no_other_form_of_step_takes_its_place(digits):
         step()
 
 
+def test_products_are_written_row_by_row(digits):
+    """As cuBLAS takes them, though images come as columns of a transposed array."""
+    trainer = trainer_of(BASE, digits, workers=1)
+    (shard,) = trainer.engine.shards
+    matmul, seen = shard.matmul, []
+
+    def noted(left, right, out):
+        seen.append(out.flags.c_contiguous)
+        return matmul(left, right, out=out)
+
+    shard.matmul = noted
+    trainer.step()
+    assert len(seen) > 12
+    assert all(seen)
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("changes", [{}, {"hidden_noise": 0.3, "rotation": 5.0}])
 def test_steps_on_every_backend(other_space, digits, precision, changes):
@@ -251,6 +284,10 @@ def test_steps_on_every_backend(other_space, digits, precision, changes):
         ({"denoising": -1.0}, "--denoising must be a finite number of at least 0, not -1.0"),
         ({"input_noise": 0.0}, "layer by layer: give --input-noise 0.3 as well"),
         ({"batch_norm": False}, "layer by layer: give --batch-norm as well"),
+        (
+            {"from_run": "x"},
+            "which a network of --from has in its weights already; leave --denoising",
+        ),
         ({"adversarial": 1.0}, "--denoising and --adversarial cannot be combined"),
     ],
 )

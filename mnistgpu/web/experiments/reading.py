@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mnistgpu.errors import DataError, UsageError, did_you_mean
+from mnistgpu.knobs import check_value
 from mnistgpu.recipes import settings_of
 from mnistgpu.runs import twists
+from mnistgpu.runs.events import KNOBS
 from mnistgpu.settings import LENGTHS, renamed
 from mnistgpu.storage import files
 from mnistgpu.web.experiments import claims, words
@@ -227,7 +229,8 @@ def settings_in(file: File, given: Mapping[str, Any], table: str) -> dict[str, A
         try:
             plain = renamed({key: value})
             if not NOT_HERE.keys() & plain:
-                settings_of(changes=plain)
+                for name, checked in plain.items():
+                    check_value(KNOBS[name], checked)
         except UsageError as error:
             hint = f"; write {key} above the first table" if key in KEYS else ""
             raise DataError(f"{where}: [{table}] {error}{hint}") from None

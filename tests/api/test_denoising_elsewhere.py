@@ -1,0 +1,86 @@
+"""A run with a decoder, and all that begins with it or has settings of its own."""
+
+import numpy as np
+import pytest
+
+import mnistgpu
+from mnistgpu import MnistGpuClassifier
+from mnistgpu.backend import NUMPY
+from mnistgpu.data import Dataset, Digits
+from mnistgpu.errors import UsageError
+from mnistgpu.runs import halving, training, twists
+from mnistgpu.web.experiments.reading import settings_in
+
+HOW = {"layers": "784-16-10", "batch_size": 100, "epochs": 1, "progress": False}
+DECODER = {"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}
+
+
+@pytest.fixture(scope="module")
+def run():
+    train = mnistgpu.load_data().train
+    return mnistgpu.fit(train.images[:600], train.labels[:600], validation=0, **HOW, **DECODER)
+
+
+def test_another_run_begins_with_its_network_alone(run, digits):
+    begun = mnistgpu.fit(*digits, from_run=run, epochs=1, progress=False)
+    assert begun.settings.denoising == 0.0
+    with pytest.raises(UsageError, match="a network of --from has in its weights already"):
+        mnistgpu.fit(*digits, from_run=run, denoising=1.0, progress=False)
+
+
+def test_its_student_has_no_decoder(run, digits):
+    student = mnistgpu.distill(run, *digits, progress=False)
+    assert student.settings.denoising == 0.0
+    assert student.settings.input_noise == 0.3
+
+
+def test_a_search_keeps_the_noise_that_a_decoder_takes_away(run):
+    base = run.settings.changed(epochs=1)
+    made = halving.candidates(base, 40, 0, ["denoising"], True)
+    assert {each.input_noise for each in made[1:]} == {0.15, 0.3}
+
+
+def test_an_experiment_may_have_one():
+    class File:
+        def at(self, key, table):
+            return key
+
+    given = {"denoising": 10.0, "batch_norm": True, "input_noise": 0.3}
+    assert settings_in(File(), given, "settings") == given
+
+
+def test_a_wrong_gradient_of_the_network_leaves_the_decoder_alone(run, digits):
+    settings = run.settings.changed(epochs=1, validation=0)
+    dataset = Dataset(Digits(*digits, "x"), None, "x")
+    chosen = {"bias-gradient-over-everything": True}
+    twisted, callbacks = twists.applied(chosen, dataset, 0)
+    trained = training.train(settings, twisted, NUMPY, callbacks)
+    plain = training.train(settings, dataset, NUMPY)
+    assert not np.array_equal(trained.model.theta, plain.model.theta)
+
+
+def test_the_estimator_goes_on_with_one_and_says_where_it_cannot(digits):
+    images, labels = digits
+    classifier = MnistGpuClassifier((16,), epochs=1, batch_size=100, warm_start=True, **DECODER)
+    first = classifier.fit(images, labels).score(images, labels)
+    assert classifier.fit(images, labels).score(images, labels) > first
+    with pytest.raises(ValueError, match="keep hidden_layer_sizes and denoising"):
+        classifier.set_params(denoising=0.0).fit(images, labels)
+
+
+@pytest.mark.parametrize("more", [{}, {"ema": 0.9}])
+def test_a_few_more_rows_of_one_class_do_not_decide_the_normalisation(digits, more):
+    """Means and variances of a part of the rows are not those of what was learnt from."""
+    images, labels = digits
+    classifier = MnistGpuClassifier(
+        (32, 32), batch_norm=True, input_noise=0.3, hidden_noise=0.3, batch_size=100,
+        learning_rate=0.005, random_state=0, **more,
+    )  # fmt: skip
+    for _ in range(4):
+        for start in range(0, 2000, 200):
+            part = slice(start, start + 200)
+            classifier.partial_fit(images[part], labels[part], classes=range(10))
+    before = classifier.score(images, labels)
+    ones = images[labels == 1][:40]
+    classifier.partial_fit(ones, np.ones(40, dtype=int))
+    assert classifier.score(images, labels) > before - 0.02
