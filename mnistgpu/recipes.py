@@ -29,7 +29,7 @@ _COMMON = Settings().changed(
     init="he", optimizer="adam", schedule="linear", warmup=0.15, center=True, validation=0
 )
 
-_DENOISING = _COMMON.changed(  # Rasmus et al. 2015, section 4.2
+_DENOISING = _COMMON.changed(  # the layers, noise and cost of Rasmus et al. 2015
     layers="784-1000-500-250-250-250-10",
     batch_size=200,
     learning_rate=0.003,

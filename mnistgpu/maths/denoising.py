@@ -15,7 +15,7 @@ estimate of a normal number from a noisy one, whose prior mean mu and share nu f
     nu = a_5 s(a_6 u + a_7) + a_8 u + a_9
     g(z, u) = (z - mu) nu + mu
 
-So the layers above may leave out what is needed for the image alone, and need not for its class.
+What Z_l tells the decoder need not come from above, so the upper layers are free for the class.
 The decoder is there while the network learns, and its numbers follow those of the network in theta;
 the trained network is a plain one. No label is needed for this loss.
 
