@@ -9,6 +9,8 @@ import pytest
 from helpers import processes
 from helpers.mnist import ROOT
 
+from mnistgpu import data
+
 
 @pytest.fixture
 def board(monkeypatch):
@@ -62,6 +64,16 @@ def test_labels_are_drawn_alike_for_each_class(board, digits):
     assert np.bincount(labels[first]).tolist() == [10] * 10
     assert np.array_equal(first, board.labelled_part(labels, 100, 0))
     assert not np.array_equal(first, board.labelled_part(labels, 100, 1))
+
+
+def test_settings_for_few_labels_are_not_chosen_on_the_test_set(board, tmp_path):
+    flags = board.flags_of_labels(100, 5, tmp_path, held_out=1000)
+    few, others = np.load(flags[1]), np.load(flags[3])
+    assert (len(few["x_train"]), len(few["x_test"]), len(others)) == (100, 1000, 58_900)
+    train = {image.tobytes() for image in np.asarray(data.load().train.images)}
+    assert all(image.tobytes() in train for image in few["x_test"])
+    judged = {image.tobytes() for image in few["x_test"]}
+    assert not judged & {image.tobytes() for image in [*few["x_train"], *others]}
 
 
 def test_what_is_on_the_board_is_in_the_document():
