@@ -31,8 +31,8 @@ def option(*flags: str, help: str, default: str = "", **more: Any) -> Any:
 
 # Options that commands share
 RECIPE = option(
-    help="Named settings to begin with: classic, fast, accurate, long, pure, few, strong or "
-    "record; `mnistgpu recipes` describes them.",
+    help="Named settings to begin with: classic, fast, accurate, long, pure, few, strong, "
+    "clothes or record; `mnistgpu recipes` describes them.",
     default="classic",
 )
 DEFORM = option(help="Named deformations to begin with: strong or ciresan.", default="none")

@@ -30,7 +30,8 @@ def two_runs(small, tmp_path_factory):
 
 def test_recipes_lists_them():
     printed = run("recipes").stdout
-    for name in ("classic", "fast", "accurate", "long", "pure", "few", "strong", "record"):
+    names = ("classic", "fast", "accurate", "long", "pure", "few", "strong", "clothes", "record")
+    for name in names:
         assert f"\n{name} " in "\n" + printed
     assert "%" in printed
 

@@ -54,7 +54,7 @@ def test_the_first_steps_of_a_recipe(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["long", "strong", "record"])
+@pytest.mark.parametrize("name", ["long", "strong", "clothes", "record"])
 def test_the_first_steps_of_a_large_recipe(name):
     assert first_digests(name) == expected(name)
 
