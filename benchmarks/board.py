@@ -187,7 +187,8 @@ def measure(given: argparse.Namespace) -> None:
             **{name: list(values) for name, values in figures.items()},
         }
         path.write_text(json.dumps([*others, begun], indent=1) + "\n")
-    show(given)
+    if not given.keep_off:
+        show(given)
 
 
 def commit() -> str:
