@@ -13,10 +13,10 @@ NEEDING = ("unlabeled", "denoising", "freeze", "momentum")
 
 def check(settings: Any) -> None:
     """UsageError for a `Settings` whose values contradict each other."""
-    if settings.unlabeled is not None and settings.adversarial == settings.denoising == 0:
+    if settings.unlabeled is not None and not learns_without_labels(settings):
         raise UsageError(
-            "--unlabeled needs --denoising or --adversarial, such as --adversarial 2: without one "
-            "nothing is learnt from images that have no label"
+            "--unlabeled needs --denoising, --adversarial or --information, such as --adversarial "
+            "2: without one nothing is learnt from images that have no label"
         )
     if settings.denoising > 0:
         check_denoising(settings)
@@ -33,6 +33,11 @@ def check(settings: Any) -> None:
             f"--weight-decay {settings.weight_decay:g} times --alpha {settings.learning_rate:g} "
             "must be less than 1: that share of each weight is lost at a step"
         )
+
+
+def learns_without_labels(settings: Any) -> bool:
+    """Whether a part of the loss asks for no labels."""
+    return any(getattr(settings, each) > 0 for each in ("adversarial", "denoising", "information"))
 
 
 def check_denoising(settings: Any) -> None:

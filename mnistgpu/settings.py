@@ -251,10 +251,16 @@ class Settings:
         "needs --batch-norm.",
         number(0),
     )
+    information: float = setting(
+        0.0,
+        "Mutual information: weight of a loss that makes answers sure, and the classes about "
+        "equally frequent.",
+        number(0),
+    )
     unlabeled: str | None = setting(
         None,
-        "Images without labels, to learn from by --denoising or --adversarial, as --data takes "
-        "them.",
+        "Images without labels, to learn from by --denoising, --adversarial or --information, as "
+        "--data takes them.",
     )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(

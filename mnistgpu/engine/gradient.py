@@ -326,11 +326,12 @@ def draws(settings: Settings) -> list[tuple[int, ...]]:
 
 
 def is_plain(settings: Settings) -> bool:
-    """Whether a step draws no random numbers, keeps no statistics, has no teacher and ReLU units
-    alone: then products take most of its time, and its calls can be bound.
+    """Whether a step draws no random numbers, keeps no statistics, has no teacher, no loss but the
+    cross-entropy, and ReLU units alone: then products take most of its time, and its calls can be
+    bound.
     """
     more = settings.batch_norm or settings.activation != "relu" or settings.teacher is not None
-    return not (draws(settings) or more)
+    return not (draws(settings) or more or settings.information > 0)
 
 
 def needs_norms(settings: Settings) -> bool:
@@ -349,8 +350,9 @@ def normalized_together(batch_rows: int) -> int:
 
 
 def undivided(settings: Settings, batch_rows: int) -> int:
-    """A shard has a multiple of so many images: those of a map, and of a normalised group."""
-    group = normalized_together(batch_rows) if settings.batch_norm else 1
+    """A shard has a multiple of so many images: those of a map, and of a group."""
+    grouped = settings.batch_norm or settings.information > 0
+    group = normalized_together(batch_rows) if grouped else 1
     deformation = settings.deformation
     per_map = min(deformation.images_per_map, batch_rows) if deformation.is_deforming else 1
     return math.lcm(group, per_map)

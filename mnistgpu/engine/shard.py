@@ -18,6 +18,7 @@ from mnistgpu.engine.products.precision import matmul_in
 from mnistgpu.engine.teacher import Teacher
 from mnistgpu.maths import regularize
 from mnistgpu.maths.activations import ACTIVATIONS
+from mnistgpu.maths.information import information_slopes
 from mnistgpu.settings import Settings
 
 
@@ -100,6 +101,10 @@ class Shard:
             right = xp.count_nonzero(xp.argmax(sums + b, axis=0) == labels)
             Y = self.teacher.answers(X, self.matmul)
             dZ, loss, _ = head(sums, b, places, Y, *how)
+        if self.settings.information > 0:  # of the logits, which the head leaves in Z
+            own = weights if self.settings.unlabeled is None else None
+            slopes = information_slopes(buffers.Z[-1], self.group, own)
+            dZ -= self.settings.information * scale * slopes
         self.backward(dZ, buffers, self.gradients if first else self._addends)
         del buffers.A[0]  # so that the next shard's images can take this memory
         if first:

@@ -20,6 +20,7 @@ import numpy as np
 from mnistgpu import backend as backends
 from mnistgpu import recipes
 from mnistgpu.backend import Backend
+from mnistgpu.contradictions import learns_without_labels
 from mnistgpu.data import Dataset
 from mnistgpu.engine.stepping import check_backend
 from mnistgpu.errors import DataError, RunError, UsageError, did_you_mean
@@ -53,7 +54,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
 
     Rows of X are images if they are uint8 (grey levels, divided by 255), else features, taken as
     they are: scale them, as with StandardScaler. y has labels of any kind, numbers or strings. With
-    `adversarial` or `denoising` above 0 the label -1 says that a row has none, as in
+    `adversarial`, `denoising` or `information` above 0 the label -1 says that a row has none, as in
     sklearn.semi_supervised; the network learns from such rows, too, and needs some of each class
     with labels.
 
@@ -165,7 +166,7 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             raise UsageError(f"{missing}: is missing; give both X_val and y_val, or neither")
         X, y = arrays.checked(self, X, y=y)
         labels = arrays.to_host(y, "y")
-        labelled = arrays.labelled_rows(labels, self.adversarial > 0 or self.denoising > 0)
+        labelled = arrays.labelled_rows(labels, learns_without_labels(self))
         if labelled is not None:
             labels = labels[labelled]
             if np.ndim(sample_weight) > 0:

@@ -97,16 +97,16 @@ def normalize_groups(
 
     Ghost batches (Hoffer, Hubara and Soudry 2017).
     """
-    return [(view, *normalize(view)) for view in _views(Z, group)]
+    return [(view, *normalize(view)) for view in group_views(Z, group)]
 
 
 def normalize_groups_backward(dZ: Array, normalized: Groups, group: int) -> None:
     """`normalize_backward`, group by group."""
-    for slope, (N, _, deviation) in zip(_views(dZ, group), normalized, strict=True):
+    for slope, (N, _, deviation) in zip(group_views(dZ, group), normalized, strict=True):
         normalize_backward(slope, N, deviation)
 
 
-def _views(Z: Array, group: int) -> list[Array]:
+def group_views(Z: Array, group: int) -> list[Array]:
     """Z (n, m) as all whole groups (n, groups, group) and the rest."""
     n, m = Z.shape
     whole = m // group

@@ -79,6 +79,11 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "--precision exact has no virtual adversarial loss, whose products would be "
                 "rounded; leave out --adversarial, or choose another --precision"
             )
+        if settings.information > 0:
+            raise UsageError(
+                "--precision exact has no mutual information, whose logarithms would be rounded; "
+                "leave out --information, or choose another --precision"
+            )
         if settings.denoising > 0:
             raise UsageError(
                 "--precision exact has no decoder, whose sums would be rounded; leave out "

@@ -51,6 +51,7 @@ class Start:
             graph=False,
             batch_norm=False,
             denoising=0.0,
+            information=0.0,
             min_ink=0.0,
             test_share=0.0,
             class_weight="none",

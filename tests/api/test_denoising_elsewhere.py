@@ -11,7 +11,7 @@ from mnistgpu.runs import halving, training, twists
 from mnistgpu.web.experiments.reading import settings_in
 
 HOW = {"layers": "784-16-10", "batch_size": 100, "epochs": 1, "progress": False}
-DECODER = {"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}
+DECODER = {"denoising": 50.0, "batch_norm": True, "input_noise": 0.3, "information": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +22,14 @@ def run():
 
 def test_another_run_begins_with_its_network_alone(run, digits):
     begun = mnistgpu.fit(*digits, from_run=run, epochs=1, progress=False)
-    assert begun.settings.denoising == 0.0
+    assert begun.settings.denoising == begun.settings.information == 0.0
     with pytest.raises(UsageError, match="a network of --from has in its weights already"):
         mnistgpu.fit(*digits, from_run=run, denoising=1.0, progress=False)
 
 
 def test_its_student_has_no_decoder(run, digits):
     student = mnistgpu.distill(run, *digits, progress=False)
-    assert student.settings.denoising == 0.0
+    assert student.settings.denoising == student.settings.information == 0.0
     assert student.settings.input_noise == 0.3
 
 

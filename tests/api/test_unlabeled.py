@@ -136,7 +136,7 @@ def test_images_of_another_size_and_labels_of_other_classes(parts, tmp_path):
 
 def test_without_the_loss_nothing_is_learnt_from_them(parts):
     X, y, U, _ = parts
-    with pytest.raises(UsageError, match="--unlabeled needs --denoising or --adversarial"):
+    with pytest.raises(UsageError, match="--unlabeled needs --denoising, --adversarial or"):
         said(X, y, unlabeled=U, adversarial=0.0)
 
 

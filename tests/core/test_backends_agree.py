@@ -352,7 +352,7 @@ def test_a_regularised_training_step(other_space, compare, digits):
         "input_dropout": 0.1, "label_smoothing": 0.05, "center": True, "min_ink": 0.01,
         "l2": 1e-4, "weight_decay": 0.01, "clip_norm": 1.0, "max_norm": 3.0, "ema": 0.9,
         "optimizer": "adam", "learning_rate": 0.01, "batch_size": 100, "init": "he",
-        "adversarial": 1.0,
+        "adversarial": 1.0, "information": 0.5,
     }  # fmt: skip
     settings = Settings(layers="784-20-15-10", iterations=100, rotation_1_7=6.0).changed(**changes)
     train = Digits(*digits, "the first digits")

@@ -68,6 +68,7 @@ EFFECTS = {
     "hidden_dropout": (0.3, {}, LOSS),
     "adversarial": (2.0, {"input_noise": 0.1}, GRADIENT),  # the loss shown is that of the labels
     "denoising": (9.0, {"input_noise": 0.1, "batch_norm": True}, GRADIENT | {"first weights"}),
+    "information": (0.5, {}, GRADIENT),
     "center": (True, {}, LOSS),
     "min_ink": (0.1, {}, WEIGHTS),
     "rotation": (20.0, {}, LOSS),

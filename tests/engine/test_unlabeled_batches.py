@@ -73,10 +73,11 @@ def test_without_a_batch_size_every_step_has_all_images():
     assert (batches.per_epoch, batches.labelled(slice(0, 47)), batches.seen(2)) == (1, 7, 94)
 
 
-def test_the_gradient_is_the_mean_of_labels_and_the_mean_of_all_changes(digits):
-    """Cross-entropy over 20 images, the adversarial loss over all 50: two engines apart."""
+@pytest.mark.parametrize("loss", [{"adversarial": 1.0}, {"information": 0.5}])
+def test_the_gradient_is_the_mean_of_labels_and_the_mean_of_all_changes(digits, loss):
+    """Cross-entropy over 20 images, the other loss over all 50: two engines apart."""
     images, labels = digits[0][:50], digits[1][:50].astype(np.int64)
-    settings = Settings(layers="784-12-10", precision="float64", adversarial=1.0)
+    settings = Settings(layers="784-12-10", precision="float64").changed(**loss)
     theta = network.init(counter_rng.key(1, like=np.zeros(1)), settings.sizes, "he", "float64")
 
     def gradient(settings, labels, rows, weights=None):
@@ -86,7 +87,7 @@ def test_the_gradient_is_the_mean_of_labels_and_the_mean_of_all_changes(digits):
         found, loss, right = engine.gradient(rows, keys)
         return found.copy(), float(loss), int(right)
 
-    plain = settings.changed(adversarial=0.0)
+    plain = settings.changed(adversarial=0.0, information=0.0)
     of_labels, loss, right = gradient(plain, labels, slice(0, 20))
     of_changes = gradient(settings, labels, slice(0, 50))[0]
     of_changes -= gradient(plain, labels, slice(0, 50))[0]
@@ -137,7 +138,10 @@ def test_images_without_labels_do_change_what_is_learnt(few, digits):
     assert np.abs(thetas[0] - thetas[1]).max() > 1e-4
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_norm": True}, {"batch_size": None, "epochs": 5}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"batch_norm": True}, {"batch_size": None, "epochs": 5}, {"information": 0.5}],
+)
 def test_ranks_give_what_one_process_gives(few, changes):
     settings = BASE.changed(**changes)
 
@@ -205,7 +209,7 @@ def test_normalised_batches_need_eight_images_at_a_time(few):
 
 
 def test_without_the_loss_they_teach_nothing():
-    with pytest.raises(UsageError, match="--unlabeled needs --denoising or --adversarial"):
+    with pytest.raises(UsageError, match="--unlabeled needs --denoising, --adversarial or"):
         BASE.changed(adversarial=0.0)
 
 
@@ -231,3 +235,11 @@ def test_settings_and_digits_must_agree(few):
         checks.check_fit(BASE, Dataset(plain, None, "few"))
     with pytest.raises(UsageError, match="--batch-size 171 is more than the 170 images without"):
         checks.check_fit(BASE.changed(batch_size=171), Dataset(few, None, "few"))
+
+
+def test_information_that_cannot_be(few):
+    exact = Settings(precision="exact", information=0.5, validation=0)
+    with pytest.raises(UsageError, match=r"exact has no mutual information.* leave out --inform"):
+        checks.check_fit(exact, Dataset(few, None, "few"))
+    with pytest.raises(UsageError, match="--information must be a finite number of at least 0"):
+        BASE.changed(information=-1.0)

@@ -115,6 +115,7 @@ CUT = {name: changes for name, changes in REGULARISED.items() if name != "plain"
     "tanh": {"activation": "tanh", "batch_norm": True, "hidden_noise": 0.2},
     "adversarial": {"adversarial": 1.0, "hidden_dropout": 0.2, "input_noise": 0.2},
     "adversarial groups": {"adversarial": 1.0, "batch_norm": True},
+    "information": {"information": 0.5, "input_noise": 0.2},
 }
 
 

@@ -62,6 +62,7 @@ DATA_PARALLEL = {  # of 2,600; the last batch of an epoch is short, and may have
         "batch_norm": True,
         "optimizer": "adam",
     },
+    "information": {"layers": "784-12-10", "batch_size": 2000, "information": 0.5},
     "denoising": {
         "layers": "784-12-10",
         "batch_size": 1100,

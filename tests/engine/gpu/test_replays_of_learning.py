@@ -20,6 +20,7 @@ CASES = {
     "unlabeled": ({"adversarial": 1.0, "unlabeled": "x", "batch_norm": True}, ()),
     "unlabeled, full": ({"adversarial": 1.0, "unlabeled": "x", "batch_size": None}, ()),
     "denoising": ({"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}, ()),
+    "information": ({"information": 0.5, "unlabeled": "x", "batch_size": 70}, ()),
     "teacher": ({"teacher": "x", "rotation": 5.0}, TEACHERS),
 }
 
