@@ -128,7 +128,7 @@ RECIPES = {
             input_noise=0.1,
         ),
         "For pictures of things that may face left or right, as in Fashion-MNIST.",
-        "91.9% of Fashion-MNIST in three minutes on two cores",
+        "not yet measured over five seeds; see docs/learning.md",
     ),
     "record": Recipe(
         _COMMON.changed(
