@@ -18,6 +18,13 @@ from mnistgpu.settings import Settings
 LIKELY = 0.3  # share of images in which some pixel of any set has ink
 FEWEST_NORMALISED = 8  # images whose mean and deviation batch normalisation may use
 
+NOT_EXACT = {  # settings that exact arithmetic refuses, and why
+    "teacher": "teacher, whose answers",
+    "adversarial": "virtual adversarial loss, whose products",
+    "denoising": "decoder, whose sums",
+    "information": "mutual information, whose logarithms",
+}
+
 
 def check_fit(settings: Settings, dataset: data.Dataset) -> None:
     """Refuse settings that do not fit the data: layers, held-out images, batch size.
@@ -69,26 +76,12 @@ def check_fit(settings: Settings, dataset: data.Dataset) -> None:
                 "--precision exact has no weights, whose products with other numbers would be "
                 "rounded; leave out --class-weight and sample_weight, or choose another --precision"
             )
-        if settings.teacher is not None:
-            raise UsageError(
-                "--precision exact has no teacher, whose answers would be rounded; leave out "
-                "--teacher, or choose another --precision"
-            )
-        if settings.adversarial > 0:
-            raise UsageError(
-                "--precision exact has no virtual adversarial loss, whose products would be "
-                "rounded; leave out --adversarial, or choose another --precision"
-            )
-        if settings.information > 0:
-            raise UsageError(
-                "--precision exact has no mutual information, whose logarithms would be rounded; "
-                "leave out --information, or choose another --precision"
-            )
-        if settings.denoising > 0:
-            raise UsageError(
-                "--precision exact has no decoder, whose sums would be rounded; leave out "
-                "--denoising, or choose another --precision"
-            )
+        for name, what in NOT_EXACT.items():
+            if getattr(settings, name):
+                raise UsageError(
+                    f"--precision exact has no {what} would be rounded; leave out --{name}, or "
+                    "choose another --precision"
+                )
         grids_of(settings, first, left)
     if isinstance(dataset.train.images, MappedImages):
         check_mapped(settings, dataset)

@@ -13,11 +13,7 @@ from mnistgpu.runs import training
 
 JUDGED = 5000
 QUIET = {"denoising": 0.0, "input_noise": 0.0, "hidden_noise": 0.0}
-LOSSES = {
-    "denoising": {},
-    "adversarial": QUIET | {"adversarial": 2.0},
-    "information": {"information": 0.3},
-}
+LOSSES = {"denoising": {}, "adversarial": QUIET | {"adversarial": 2.0}}
 
 
 def accuracy(train, **changes):

@@ -100,6 +100,8 @@ def test_a_claim_goes_on_where_it_was_stopped(small_set, tmp_path):
     assert again["seconds"][0] == found["seconds"][0]  # it was not trained again
     assert again["seeds"] == [0, 1]
     assert "tiny" in (tmp_path / "board.md").read_text()
+    del again["settings"]["mirror"]  # as if that setting had come after these seeds
+    (tmp_path / "board.json").write_text(json.dumps([again]))
     done = measure(*flags, seeds=("0", "1", "2"), folder="elsewhere")  # as on another machine
     assert not done.returncode, done.stderr
     (again,) = json.loads((tmp_path / "board.json").read_text())
