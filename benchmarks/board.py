@@ -196,14 +196,14 @@ def measure(given: argparse.Namespace) -> None:
 
 
 def commit() -> str:
-    """The commit of the clone, with + if files were changed since."""
+    """The commit of the clone, with + if files were changed since, other than results and docs."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
         return done.stdout.strip()
 
     return git("rev-parse", "--short", "HEAD") + (
-        "+" if git("status", "--porcelain", "-uno") else ""
+        "+" if git("status", "--porcelain", "-uno", ":!benchmarks/results", ":!docs") else ""
     )
 
 
