@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import Field, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -34,7 +35,8 @@ OVER = "the time of the search is over"
 class Trial:
     """A run of the search: which candidate, for how many epochs, and what it gave.
 
-    problem: why it has no figures; "" if it has.
+    seconds: of the whole run, of which loop_seconds went by in its steps. problem: why it has no
+    figures; "" if it has.
     """
 
     candidate: int
@@ -42,6 +44,7 @@ class Trial:
     validation_accuracy: float
     validation_loss: float
     seconds: float
+    loop_seconds: float
     problem: str = ""
 
     @property
@@ -153,14 +156,19 @@ class OutOfTimeError(Exception):
 
 
 class Limit(Callback):
-    """Ends a run with OutOfTimeError after so many seconds."""
+    """Ends a run with OutOfTimeError at a time of `clock`."""
 
-    def __init__(self, seconds: float):
-        self.seconds = seconds
+    def __init__(self, until: float):
+        self.until = until
 
     def step(self, trainer: Any, progress: Progress) -> None:
-        if progress.seconds > self.seconds:
+        if clock() > self.until:
             raise OutOfTimeError
+
+
+def clock() -> float:
+    """Seconds since some moment."""
+    return time.monotonic()
 
 
 class Search:
@@ -211,16 +219,22 @@ class Search:
         if first.problem:
             raise RunError(
                 f"--minutes {self.seconds / 60:g}: one epoch of {self.base.layers} on "
-                f"{len(self.dataset.train):,} images did not end well ({first.problem}); give more "
-                "time, or a smaller --recipe"
+                f"{len(self.dataset.train):,} images did not end well ({first.problem}); "
+                + (
+                    "give more time, or a smaller --recipe"
+                    if first.problem == OVER
+                    else "begin with other settings, such as a smaller --learning-rate"
+                )
             )
-        rungs = halving.plan(self.seconds, max(first.seconds, 1e-3))
+        per_run, per_epoch = first.seconds - first.loop_seconds, max(first.loop_seconds, 1e-3)
+        rungs = halving.plan(self.seconds - first.seconds, per_epoch, per_run)
         count = rungs[0].candidates if rungs else 1
         seed = self.base.seed
         settings = halving.candidates(self.base, count, seed, self.fixed, self.deforms)
         alive, best = list(range(count)), first
+        costs = [rung.seconds(per_epoch, per_run) for rung in rungs]
         for number, rung in enumerate(rungs, 1):
-            until = self.seconds * number / len(rungs)
+            until = self.seconds * sum(costs[:number]) / sum(costs)
             scores: dict[int, tuple[float, float]] = {}
             found: dict[int, Trial] = {}
             for candidate in alive[: rung.candidates]:
@@ -263,19 +277,20 @@ class Search:
 
     def train(self, candidate: int, epochs: int, settings: Settings) -> Trial:
         """Train a candidate on the images that are not held out. StoppedError if `stop` asks."""
-        left = self.seconds - self.spent()
-        limit = Limit(left)
-        problem, accuracy, loss, seconds = "", 0.0, math.inf, max(0.0, left)
+        begun = clock()
+        limit = Limit(begun + self.seconds - self.spent())
+        problem, accuracy, loss, loop_seconds = "", 0.0, math.inf, 0.0
         try:
             outcome = training.train(settings, self.dataset, self.backend, [limit], self.stop)
             row = outcome.history[-1]
             accuracy, loss = row.validation_accuracy, row.validation_loss
-            seconds = outcome.results["seconds"]
+            loop_seconds = outcome.results["seconds"]
         except OutOfTimeError:
             problem = OVER
         except (DivergedError, OutOfMemoryError) as error:
-            problem, seconds = str(error), 0.0
-        return Trial(candidate, epochs, accuracy, min(loss, 1e30), seconds, problem)
+            problem = str(error)
+        figures = accuracy, min(loss, 1e30), clock() - begun, loop_seconds
+        return Trial(candidate, epochs, *figures, problem)
 
 
 def toml_of(settings: Settings, best: Trial) -> str:

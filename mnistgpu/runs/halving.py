@@ -1,7 +1,7 @@
 """Successive halving: many settings for a few epochs, the best third for three times as many.
 
-Jamieson and Talwalkar 2016 (arXiv:1502.07943). Each rung takes about the same time; the last has
-one run of the most epochs. Candidates are drawn by a seed: the first is the one to begin with.
+Jamieson and Talwalkar 2016 (arXiv:1502.07943). Each rung has as many epochs in all; the last is
+one run. Candidates are drawn by a seed: the first is the one to begin with.
 """
 
 from __future__ import annotations
@@ -35,15 +35,21 @@ class Rung:
     candidates: int
     epochs: int
 
+    def seconds(self, per_epoch: float, per_run: float = 0.0) -> float:
+        """How long its runs take, if an epoch takes so many seconds and a run so many besides."""
+        return self.candidates * (self.epochs * per_epoch + per_run)
 
-def plan(seconds: float, per_epoch: float) -> list[Rung]:
+
+def plan(seconds: float, per_epoch: float, per_run: float = 0.0) -> list[Rung]:
     """The rungs of a search of so many seconds, if an epoch of the first candidate takes so many.
 
+    per_run: seconds that a run takes besides, such as for its beginning.
     [] if there is no time for three runs of one epoch and one of three.
     """
     for more in range(MOST_RUNGS, 0, -1):
         count = THIRD**more
-        epochs = math.floor(seconds / ((more + 1) * count * per_epoch))
+        left = seconds - per_run * sum(THIRD**i for i in range(more + 1))
+        epochs = math.floor(left / ((more + 1) * count * per_epoch))
         if epochs >= (2 if more > 1 else 1):
             epochs = min(epochs, math.ceil(LONGEST / count))
             return [Rung(count // THIRD**i, epochs * THIRD**i) for i in range(more + 1)]

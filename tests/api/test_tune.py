@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import tomllib
 import types
 
@@ -29,6 +30,9 @@ def test_each_rung_takes_as_long_and_the_last_has_one_run():
         assert rungs[-1].candidates == 1
         assert sum(work) * per_epoch <= seconds
         assert rungs[-1].epochs <= 2 * halving.LONGEST
+        for per_run in (0.1, 2.0):
+            rungs = halving.plan(seconds, per_epoch, per_run)
+            assert sum(rung.seconds(per_epoch, per_run) for rung in rungs) <= seconds
     assert halving.plan(5.0, 1.0) == []
     assert halving.plan(600, 0.3)[0] == halving.Rung(243, 1) or halving.plan(600, 0.3)[0].epochs > 1
 
@@ -64,26 +68,28 @@ def test_the_better_accuracy_wins_and_of_equal_ones_the_smaller_loss():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Trials that take no time: a candidate is better the nearer its rate is to 0.02."""
-    seen = []
+    """Trials by another clock: a candidate is better the nearer its rate is to 0.02."""
+    seen, now = [], [0.0]
+    monkeypatch.setattr(tuning, "clock", lambda: now[0])
 
     def train(settings, dataset, backend, callbacks=(), stop=None, **more):
         assert dataset.test is None
         seen.append(settings)
+        now[0] += 0.125 * settings.epochs
         if settings.learning_rate > 0.1:
             raise DivergedError("training diverged")
         accuracy = 0.9 - abs(np.log(settings.learning_rate / 0.02)) / 10
 
         row = types.SimpleNamespace(validation_accuracy=accuracy, validation_loss=1.0)
-        return types.SimpleNamespace(history=[row], results={"seconds": 0.1 * settings.epochs})
+        return types.SimpleNamespace(history=[row], results={"seconds": 0.125 * settings.epochs})
 
     monkeypatch.setattr(training, "train", train)
     return seen
 
 
 def test_the_best_third_goes_on_and_the_best_is_written(quick, arrays, tmp_path):
-    found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search")  # 12 s, 0.1 s an epoch
-    rungs = halving.plan(12, 0.1)
+    found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search")  # 12 s, 1/8 s an epoch
+    rungs = halving.plan(12 - 0.125, 0.125)
     epochs = [trial.epochs for trial in found.trials[1:]]
     for rung in rungs:
         assert epochs.count(rung.epochs) == rung.candidates
@@ -140,10 +146,14 @@ def test_another_search_is_not_gone_on_with(quick, arrays, tmp_path):
 @pytest.mark.slow
 def test_a_search_in_truth(arrays, tmp_path):
     """Real runs, for as long as was said; candidates that diverge or take too long lose."""
+    begun = time.monotonic()
     found = mnistgpu.tune(*arrays, minutes=3 / 60, out=tmp_path / "search", layers="784-16-10")
     assert found.best.validation_accuracy > 0.6
     assert {each.layers for each in found.candidates} == {"784-16-10"}
-    assert sum(trial.seconds for trial in found.trials) < 4.0
+    assert time.monotonic() - begun < 6.0
+    assert all(
+        0 < trial.loop_seconds < trial.seconds for trial in found.trials if not trial.problem
+    )
     run = mnistgpu.fit(*arrays, progress=False, **tomllib.loads(found.path.read_text()))
     assert run.results["validation_accuracy"] > 0.5
 
@@ -154,6 +164,15 @@ def test_no_time_for_one_run(arrays, tmp_path):
     for minutes in (0, -1, float("nan"), "10", True):
         with pytest.raises(UsageError, match="--minutes must be a number greater than 0"):
             mnistgpu.tune(*arrays, minutes=minutes, out=tmp_path / "other")
+
+
+def test_a_diverged_run_has_taken_its_time(quick, arrays, tmp_path):
+    found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search", learning_rate=0.1)
+    with pytest.raises(RunError, match=r"diverged.*; begin with other settings"):
+        mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "other", learning_rate=0.2)
+    (kept,) = json.loads((tmp_path / "other" / "tune.json").read_text())["trials"]
+    assert kept["seconds"] == 0.125
+    assert found.best.seconds == 0.125 * found.best.epochs
 
 
 def test_with_more_time_a_run_whose_time_was_over_is_trained_again(arrays, tmp_path):
