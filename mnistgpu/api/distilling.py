@@ -8,6 +8,8 @@ from mnistgpu.api.fitting import fit
 from mnistgpu.api.inputs import network_of
 from mnistgpu.api.own_data import dataset_of, members_of, name_of
 from mnistgpu.api.run import Run
+from mnistgpu.errors import UsageError
+from mnistgpu.maths.optimizers import OPTIMIZERS
 from mnistgpu.settings import LENGTHS, PRECISIONS, from_dict, is_setting, renamed
 
 # settings of the first member that belong to its own data and beginning, and not to a student
@@ -33,6 +35,8 @@ def distill(
 
     Raises what `fit` raises, and UsageError if the classes or the images of the teacher are others.
     """
+    if options.pop("teacher", None) is not None:
+        raise UsageError("distill: --teacher is the network that is named first; leave it out")
     teacher = network_of(model)
     first = members_of(teacher)[0]
     left_out = [*OWN, *OF_DATA]
@@ -50,6 +54,10 @@ def distill(
         if set(LENGTHS) & set(given):
             left_out += LENGTHS
         begun = {name: value for name, value in begun.items() if name not in left_out}
+        if given.get("optimizer") in OPTIMIZERS.keys() - {begun["optimizer"]}:
+            begun["learning_rate"] = OPTIMIZERS[
+                given["optimizer"]
+            ].rate  # the member's suits its own
         begun["precision"] = PRECISIONS[begun["precision"]]  # exact has no teacher
     begun["label_smoothing"] = 0.0
     return fit(X, y, recipe=recipe, teacher=model, **options, **{**begun, **given})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ PANELS = {  # the setting with which each part of the help begins
     "optimizer": "Optimiser",
     "label_smoothing": "Regularisation",
     "rotation": "Deformation",
+    "from_run": "Networks to learn from, and files",
 }
 KINDS = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -75,13 +76,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}  # of every command
 
 
 def command_from_settings(
-    function: Callable[..., None], lists: bool = False
+    function: Callable[..., None], lists: bool = False, hidden: Collection[str] = ()
 ) -> Callable[..., None]:
     """A typer command with a flag for each field of Settings, and the parameters of `function`.
 
     The function gets the settings that were given, as a dict, and its own parameters, which are
     annotated as for typer. A flag that is not given is None and leaves the setting as it is.
-    lists: each flag takes a list of values, and its text is given to the function.
+    lists: each flag takes a list of values, and its text is given to the function. hidden: settings
+    that the function refuses with a sentence of its own; the help leaves their flags out.
     """
 
     def command(**values: Any) -> None:
@@ -94,7 +96,7 @@ def command_from_settings(
     keyword, panel, parameters = inspect.Parameter.KEYWORD_ONLY, "", []
     for knob in fields(Settings):
         panel = PANELS.get(knob.name, panel)
-        annotation = flag_of(knob, panel, lists)
+        annotation = flag_of(knob, panel, lists, knob.name in hidden)
         parameters.append(
             inspect.Parameter(knob.name, keyword, default=None, annotation=annotation)
         )
@@ -105,13 +107,13 @@ def command_from_settings(
     return command
 
 
-def flag_of(knob: Field[Any], panel: str, lists: bool) -> Any:
+def flag_of(knob: Field[Any], panel: str, lists: bool, hidden: bool) -> Any:
     """The annotation of a setting's flag, for typer."""
     kind = str if lists else KINDS[str(knob.type).split(" | ")[0]]
     default = "" if knob.default is None or kind is bool else str(knob.default).removesuffix(".0")
     flags = [with_negation(flag) if kind is bool else flag for flag in flags_of(knob)]
-    help = knob.metadata["help"]
-    return Annotated[kind | None, option(*flags, help=help, default=default, rich_help_panel=panel)]
+    shown = {"help": knob.metadata["help"], "rich_help_panel": panel, "hidden": hidden}
+    return Annotated[kind | None, option(*flags, default=default, **shown)]
 
 
 def with_negation(flag: str) -> str:

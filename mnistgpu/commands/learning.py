@@ -10,7 +10,6 @@ import typer
 
 from mnistgpu.commands.flags import (
     CHECKPOINT_EVERY,
-    RECIPE,
     BackendOption,
     VersionOption,
     command_from_settings,
@@ -19,9 +18,8 @@ from mnistgpu.commands.flags import (
 from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import printable
 
-RECIPE_OF_TUNE = option(
-    help="Named settings to begin with; `mnistgpu recipes` describes them.", default="fast"
-)
+RECIPE_HELP = "Named settings to begin with; `mnistgpu recipes` describes them."
+NOT_SEARCHED = ("iterations", "epochs", "early_stopping", "teacher", "unlabeled", "from_run")
 
 
 def distill(
@@ -35,7 +33,9 @@ def distill(
         Path | None,
         option(help="Images to learn on.", default="those that the teacher was trained on"),
     ] = None,
-    recipe: Annotated[str | None, RECIPE] = None,
+    recipe: Annotated[
+        str | None, option(help=RECIPE_HELP, default="the training of the first member")
+    ] = None,
     backend: BackendOption = None,
     checkpoint_every: Annotated[str, CHECKPOINT_EVERY] = "60s",
     force: Annotated[
@@ -107,7 +107,7 @@ def tune(
     changes: dict[str, Any],
     minutes: Annotated[float, option(help="How long the search may take.")],
     out: Annotated[Path, option(help="Directory of the search.", default="tuned")] = Path("tuned"),
-    recipe: Annotated[str, RECIPE_OF_TUNE] = "fast",
+    recipe: Annotated[str, option(help=RECIPE_HELP, default="fast")] = "fast",
     data: Annotated[
         Path | None,
         option(help="Digits to train on, as for `train`.", default="the embedded MNIST"),
@@ -129,6 +129,8 @@ def tune(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to those of `mnistgpu`."""
-    app.command("distill", cls=QuickCommand)(command_from_settings(distill))
+    distilling = command_from_settings(distill, hidden=("teacher",))
+    app.command("distill", cls=QuickCommand)(distilling)
     app.command("suggest")(suggest)
-    app.command("tune", cls=QuickCommand)(command_from_settings(tune))
+    tuning = command_from_settings(tune, hidden=NOT_SEARCHED)
+    app.command("tune", cls=QuickCommand)(tuning)

@@ -216,6 +216,11 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             self.classes_ = arrays.classes_of(np.asarray(self.classes_))
         if not first:
             self._check_same(X, self.classes_)
+        if arrays.labelled_rows(labels, learns_without_labels(self)) is not None:
+            raise DataError(
+                "y: partial_fit learns from labels alone, and the label -1 says that a row has "
+                "none; leave such rows out, or give all rows to fit"
+            )
         numbers = arrays.numbered(labels, self.classes_)
         weights = arrays.weights_of(sample_weight, self.class_weight, labels, self.classes_)
         self._train(X, numbers, weights, not first, None, epochs=1)

@@ -87,6 +87,19 @@ def test_a_run_without_a_teacher_takes_none_when_it_goes_on(taught, tmp_path):
         mnistgpu.resume(taught / "member-0", teacher=taught / "member-1", **how)
 
 
+def test_the_teacher_is_the_network_that_is_named_first(taught):
+    with pytest.raises(UsageError, match="distill: --teacher is the network that is named first"):
+        mnistgpu.distill(taught / "committee", teacher=taught / "member-0", progress=False)
+
+
+def test_another_optimiser_has_its_own_rate(taught):
+    how = {"layers": "784-8-10", "iterations": 1, "epochs": None, "progress": False}
+    for given, rate in (({"optimizer": "adam"}, 0.001), ({"optimizer": "gradient-descent"}, 0.1)):
+        assert mnistgpu.distill(taught / "committee", **given, **how).settings.learning_rate == rate
+    with pytest.raises(UsageError, match="--optimizer"):
+        mnistgpu.distill(taught / "committee", optimizer="adm", **how)
+
+
 @pytest.mark.slow
 def test_of_a_teacher_whose_test_images_were_cut_off(arrays, tmp_path):
     """The student is tested on the same, also when its data are read again."""

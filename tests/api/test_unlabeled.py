@@ -130,6 +130,9 @@ def test_images_of_another_size_and_labels_of_other_classes(parts, tmp_path):
     np.savez(tmp_path / "letters.npz", x_train=U, y_train=["x"] * 300)
     with pytest.raises(DataError, match="label 'x' of image 0 is none of the classes"):
         said(X, y, unlabeled=tmp_path / "letters.npz")
+    letters = mnistgpu.load_data(tmp_path / "letters.npz").train
+    with pytest.raises(DataError, match=r"unlabeled\.labels: label 'x' .*none of the classes"):
+        said(X, y, unlabeled=letters)
     with pytest.raises(DataError, match="unlabeled: is a Dataset; give one of its parts"):
         said(X, y, unlabeled=mnistgpu.load_data())
 

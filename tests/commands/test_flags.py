@@ -55,6 +55,13 @@ def test_flags_are_converted_as_typer_does(arguments):
     assert repr(quick) == repr(plain)
 
 
+def test_help_lists_no_flag_that_is_always_refused():
+    for command, flags in (("distill", ["--teacher"]), ("tune", ["--epochs", "--from"])):
+        shown = run_here(command, "--help").stdout
+        assert "--learning-rate" in shown
+        assert not [flag for flag in flags if f"{flag} " in shown]
+
+
 def test_a_run_begins_without_pydantic(tmp_path):
     code = (
         "import sys\nfrom mnistgpu import train\ntry:\n    train.main()\n"

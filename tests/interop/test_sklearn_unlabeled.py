@@ -65,3 +65,12 @@ def test_some_rows_must_have_labels(rows):
         MnistGpuClassifier(adversarial=0.5, **HOW).fit(X, np.full(600, -1))
     lacking = np.where(given == 3, -1, given)
     assert MnistGpuClassifier(adversarial=0.5, **HOW).fit(X, lacking).classes_.shape == (9,)
+
+
+def test_a_part_takes_no_rows_without_labels(rows):
+    X, _, given = rows
+    classifier = MnistGpuClassifier(adversarial=0.5, **HOW)
+    with pytest.raises(
+        DataError, match=r"partial_fit learns from labels alone.*give all rows to f"
+    ):
+        classifier.partial_fit(X, given, classes=range(10))
