@@ -20,22 +20,32 @@ def board(monkeypatch):
     return board
 
 
-def claim(name, accuracy, seconds, date="2026-01-01", track="minutes-1", seeds=5):
+@pytest.fixture
+def table(board):
+    return board.board_table
+
+
+def claim(name, accuracy, seconds, date="2026-01-01", seeds=5, **more):
+    run = {
+        "accuracy": accuracy, "seconds": seconds, "machine": "m", "date": date, "commit": "abc"
+    } | more  # fmt: skip
     return {
-        "track": track, "name": name, "command": f"mnistgpu train --recipe {name}",
-        "commit": "abc", "date": date, "machine": "m", "seeds": list(range(seeds)),
-        "accuracy": [accuracy] * seeds, "seconds": [seconds] * seeds,
-    }  # fmt: skip
+        "track": "minutes-1",
+        "name": name,
+        "command": f"`mnistgpu train --recipe {name}`",
+        "flags": ["--recipe", name],
+        "runs": [{"seed": seed, **run} for seed in range(seeds)],
+    }
 
 
-def test_a_row_says_by_what_it_beats_the_best_before_it(board):
+def test_a_row_says_by_what_it_beats_the_best_before_it(table):
     claims = [
         claim("third", 0.991, 30.0, "2026-01-03"),
         claim("first", 0.990, 30.0, "2026-01-01"),
         claim("late", 0.999, 61.0, "2026-01-02"),
         claim("worse", 0.985, 3.0, "2026-01-04", seeds=3),
     ]
-    rows = board.lines_of("minutes-1", claims)
+    rows = table.lines_of("minutes-1", claims)
     assert [row.split(" | ")[1] for row in rows] == ["first", "late", "third", "worse"]
     assert "| the first |" in rows[0]
     assert "| does not reach the track |" in rows[1]
@@ -44,18 +54,33 @@ def test_a_row_says_by_what_it_beats_the_best_before_it(board):
     assert "98.50% (98.24% to 98.72%)" in rows[3]
 
 
-def test_seconds_count_where_the_target_is_reached(board):
+def test_seconds_count_where_the_target_is_reached(table):
     claims = [
         claim("slow", 0.981, 0.5, "2026-01-01"),
         claim("quick", 0.980, 0.4, "2026-01-02"),
         claim("bad", 0.979, 0.1, "2026-01-03"),
+        claim("elsewhere", 0.980, 0.2, "2026-01-04", machine="n"),
+        claim("in turn", 0.980, 0.3, "2026-01-05", machine="o", beside_seconds=0.25)
+        | {"beside": "elsewhere"},
     ]
-    rows = board.lines_of("seconds-98.0", claims)
+    rows = table.lines_of("seconds-98.0", claims)
     assert "| 0.80 of the seconds of slow |" in rows[1]
     assert "does not reach" in rows[2]
-    assert board.lines_of("pure", []) == [
+    assert "| 0.50 of the seconds of quick on another machine |" in rows[3]
+    assert "| 1.20 of the seconds of elsewhere, in turn with it |" in rows[4]
+    assert table.lines_of("pure", []) == [
         "| without deformations, in 30 minutes | nobody yet | | | | | | |"
     ]
+
+
+def test_a_claim_of_two_machines_says_which_seeds_were_measured_where(table):
+    both = claim("both", 0.98, 1.0, seeds=3)
+    assert table.lines_of("minutes-1", [both])[0].endswith("| 2026-01-01, abc | `mnistgpu train "
+        "--recipe both` | m |")  # fmt: skip
+    both["runs"][1] |= {"machine": "n", "commit": "def", "date": "2026-01-02"}
+    (row,) = table.lines_of("minutes-1", [both])
+    assert "| 2026-01-02, abc and def |" in row
+    assert row.endswith("| m (seeds 0, 2); n (seeds 1) |")
 
 
 def test_labels_are_drawn_alike_for_each_class(board, digits):
@@ -81,35 +106,74 @@ def test_what_is_on_the_board_is_in_the_document():
     assert table in (ROOT / "docs" / "board.md").read_text()
 
 
-@pytest.mark.slow
-def test_a_claim_goes_on_where_it_was_stopped(small_set, tmp_path):
-    def measure(*flags, seeds=("0",), track="minutes-1", folder="runs"):
+FLAGS = ("--layers", "784-8-10", "--epochs", "1", "--batch-size", "50")
+
+
+@pytest.fixture
+def measured(small_set, tmp_path):
+    """A function that measures a claim on the small set; it gives the claims, and what was said."""
+
+    def measure(*flags, seeds=("0",), track="minutes-1", folder="runs", more=()):
         command = [sys.executable, ROOT / "benchmarks" / "board.py", "--results", tmp_path]
-        command += ["measure", track, "--name", "tiny", "--folder", tmp_path / folder]
+        command += ["measure", track, "--name", "tiny", "--folder", tmp_path / folder, *more]
         command += ["--seeds", *seeds, "--", "--data", small_set, *flags]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        return processes.run([*map(str, command)], env=environment, timeout=120)
+        done = processes.run([*map(str, command)], env=environment, timeout=120)
+        return json.loads((tmp_path / "board.json").read_text()), done
 
-    flags = ("--layers", "784-8-10", "--epochs", "1", "--batch-size", "50")
-    assert measure(*flags).returncode == 0
-    (found,) = json.loads((tmp_path / "board.json").read_text())
-    assert (found["seeds"], len(found["accuracy"])) == ([0], 1)
-    done = measure(*flags, seeds=("0", "1"))
+    return measure
+
+
+def seeds_of(claim):
+    return [run["seed"] for run in claim["runs"]]
+
+
+@pytest.mark.slow
+def test_a_claim_goes_on_where_it_was_stopped(measured, tmp_path):
+    ((found,), done) = measured(*FLAGS, seeds="1")
     assert done.returncode == 0, done.stderr
-    (again,) = json.loads((tmp_path / "board.json").read_text())
-    assert again["seconds"][0] == found["seconds"][0]  # it was not trained again
-    assert again["seeds"] == [0, 1]
+    assert seeds_of(found) == [1]
+    ((again,), done) = measured(*FLAGS, seeds="20")
+    assert done.returncode == 0, done.stderr
+    assert seeds_of(again) == [0, 1, 2]
+    assert again["runs"][1] == found["runs"][0]
     assert "tiny" in (tmp_path / "board.md").read_text()
     del again["settings"]["mirror"]  # as if that setting had come after these seeds
     (tmp_path / "board.json").write_text(json.dumps([again]))
-    done = measure(*flags, seeds=("0", "1", "2"), folder="elsewhere")  # as on another machine
+    ((more,), done) = measured(*FLAGS, seeds="0123", folder="elsewhere")  # on another machine
     assert not done.returncode, done.stderr
-    (again,) = json.loads((tmp_path / "board.json").read_text())
-    assert (again["seeds"], again["seconds"][0]) == ([0, 1, 2], found["seconds"][0])
-    assert [line[:7] for line in done.stdout.splitlines() if "seed " in line] == ["seed 2:"]
-    other = measure("--layers", "784-9-10", *flags[2:], seeds=("3",), folder="elsewhere-3")
+    assert (seeds_of(more), more["runs"][:3]) == ([0, 1, 2, 3], again["runs"])
+    assert [line for line in done.stdout.splitlines() if line.startswith("tiny, seed 3:")]
+    assert "tiny, seed 2" not in done.stdout
+    other = measured("--layers", "784-9-10", *FLAGS[2:], seeds="4", folder="elsewhere-4")[1]
     assert "its other seeds have other settings" in other.stderr
-    other = measure("--layers", "784-9-10", *flags[2:])
+    other = measured("--layers", "784-9-10", *FLAGS[2:], seeds="4")[1]
     assert "was begun with other flags" in other.stderr
-    deformed = measure(*flags, "--shift", "2", track="pure")
-    assert "deforms images, which this track does not allow" in deformed.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [("--shift", "2"), ("--rotation-1-7", "15")])
+def test_a_track_may_refuse_deformations(measured, tmp_path, flags):
+    (tmp_path / "board.json").write_text("[]")
+    claims, done = measured(*FLAGS, *flags, track="pure")
+    assert "deforms images, which this track does not allow" in done.stderr
+    assert claims == []
+
+
+@pytest.mark.slow
+def test_a_committee_and_its_student_in_turn_with_another_claim(measured, tmp_path):
+    (tmp_path / "board.json").write_text(json.dumps([claim("other", 0.5, 1.0) | {"flags": FLAGS}]))
+    more = ["--members", "2", "--student", "--layers 784-9-10 --epochs 2", "--beside", "other"]
+    (_, committee, student), done = measured(*FLAGS, seeds="1", more=more)
+    assert done.returncode == 0, done.stderr
+    (first,), (second,) = committee["runs"], student["runs"]
+    own = json.loads((tmp_path / "runs/minutes-1/tiny/seed-1/student/results.json").read_text())
+    assert (student["name"], second["accuracy"]) == ("tiny student", own["test_accuracy"])
+    assert second["seconds"] == first["seconds"] + own["seconds"]
+    members = tmp_path.glob("runs/minutes-1/tiny/seed-1/member-*/results.json")
+    seconds = [json.loads(each.read_text())["seconds"] for each in members]
+    assert (len(seconds), first["seconds"]) == (2, pytest.approx(sum(seconds)))
+    assert first["beside_seconds"] == second["beside_seconds"] > 0
+    assert "with 2 seeds, `mnistgpu committee`, `mnistgpu distill --layers" in student["command"]
+    done = measured(*FLAGS, more=["--beside", "nobody"])[1]
+    assert "--beside nobody: is no claim of minutes-1; there are: other, tiny" in done.stderr
