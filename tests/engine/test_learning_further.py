@@ -14,6 +14,7 @@ from mnistgpu.runs import training
 JUDGED = 5000
 QUIET = {"denoising": 0.0, "input_noise": 0.0, "hidden_noise": 0.0}
 LOSSES = {"denoising": {}, "adversarial": QUIET | {"adversarial": 2.0}}
+OF_FEW = {"information": RECIPES["few"].settings.information}
 
 
 def accuracy(train, **changes):
@@ -34,16 +35,17 @@ def standard_error(*accuracies):
 
 
 @pytest.mark.slow
-def test_the_adversarial_loss_beats_the_same_without_it(digits):
+@pytest.mark.parametrize(("name", "epochs"), [("adversarial", 20), ("denoising", 60)])
+def test_the_loss_of_pure_beats_the_same_without_it(digits, name, epochs):
     train = Digits(*digits, "2,000 images")
-    plain, pure = accuracy(train, **QUIET), accuracy(train, **LOSSES["adversarial"])
+    plain, pure = (accuracy(train, epochs=epochs, **how) for how in (QUIET, LOSSES[name]))
     print(plain, pure)
     assert pure - plain > 2 * standard_error(plain, pure)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LOSSES)
-def test_few_beats_the_labels_alone(digits, name):
+@pytest.mark.parametrize("losses", [*LOSSES.values(), OF_FEW], ids=[*LOSSES, "few"])
+def test_few_beats_the_labels_alone(digits, losses):
     """Ten labels a class, and the other images of the 2,000 without; as many steps."""
     images, labels = digits
     known = np.concatenate([np.flatnonzero(labels == digit)[:10] for digit in range(10)])
@@ -51,6 +53,6 @@ def test_few_beats_the_labels_alone(digits, name):
     alone = Digits(images[known], labels[known], "100 labels")
     both = Digits(images[known], labels[known], "100 labels", unlabeled=images[others])
     plain = accuracy(alone, **QUIET, epochs=400)
-    few = accuracy(both, **LOSSES[name], unlabeled="arrays")
+    few = accuracy(both, **losses, unlabeled="arrays")
     print(plain, few)
     assert few - plain > 2 * standard_error(plain, few)
