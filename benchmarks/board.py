@@ -146,13 +146,13 @@ def same_command(folder: Path, words: list[str]) -> None:
 def measure(given: argparse.Namespace) -> None:
     """Train the runs of a claim, and write it down after each seed."""
     track = TRACKS[given.track]
+    other = None if given.beside is None else flags_of(given.results, given.track, given.beside)
     if track.data is not None:
         given.flags += ["--data", track.data]
     part = f"{given.track}-kept-off" if given.keep_off else given.track  # judged on other images
     folder = given.folder / part / given.name
     more = [f"{given.members} members", given.student] if given.members > 1 else []
     same_command(folder, [*given.flags, *more])
-    other = None if given.beside is None else flags_of(given.results, given.track, given.beside)
     for seed in given.seeds or range(track.seeds):
         known = claim_of(given.results, given.track, given.name)
         if not given.keep_off and seed in board_table.of_runs(known, "seed"):
