@@ -12,7 +12,8 @@ measure once: the test set is read for the board.
 
 With `--members 10` a claim is a committee of ten runs for each seed, and with `--student FLAGS` a
 second one is the network that `mnistgpu distill` trains on its answers; seconds are those of all
-runs together. With `--beside fast` the command of that claim is measured in turn with this one.
+runs together. In a track of seconds `--beside fast` measures the command of that claim besides,
+seed by seed.
 
 The tracks labels-100 and labels-1000 keep that many labels of MNIST, as many of each class, drawn
 by the seed, and give all other training images as --unlabeled. Seeds 0 to 4 are for the board;
@@ -23,12 +24,12 @@ the place of the test set.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 HELD_OUT = 1_000  # labelled images that settings for few labels are chosen by, as in the papers
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Measured:
     """What a run, a committee or its student gave."""
 
@@ -106,31 +107,38 @@ def run(command: list[str], flags: list[str], out: Path) -> Measured:
     return Measured(facts["test_accuracy"], facts["seconds"], machine, settings)
 
 
-def trained(flags: list[str], track: Track, seed: int, out: Path) -> Measured:
-    """A run of `mnistgpu train`, if its track allows it."""
-    found = run(["train"], [*flags, "--seed", str(seed)], out)
+def check(track: Track, found: Measured, out: Path) -> None:
+    """End the program if a run is none for its track."""
     deforming = {name: found.settings[name] for name in vars(Settings().deformation)}
     if not track.deforms and Settings().changed(**deforming).deformation.is_deforming:
         raise SystemExit(f"{out}: deforms images, which this track does not allow")
+
+
+def trained(flags: list[str], track: Track, seed: int, out: Path) -> Measured:
+    """A run of `mnistgpu train`."""
+    found = run(["train"], [*flags, "--seed", str(seed)], out)
+    check(track, found, out)
     return found
 
 
-def joined(given: argparse.Namespace, track: Track, seed: int, out: Path) -> dict[str, Measured]:
-    """A committee, and its student if there is to be one, by the endings of their names."""
-    members, seconds = [], 0.0
-    for number in range(given.members * seed, given.members * (seed + 1)):
-        members.append(out / f"member-{number}")
-        member = trained(given.flags, track, number, members[-1])
+def joined(
+    flags: list[str], track: Track, members: int, student: str, seed: int, out: Path
+) -> list[Measured]:
+    """A committee, and its student if there is to be one."""
+    paths, seconds = [], 0.0
+    for number in range(members * seed, members * (seed + 1)):
+        paths.append(out / f"member-{number}")
+        member = trained(flags, track, number, paths[-1])
         seconds += member.seconds
         print(f"  member {number}: {member.accuracy:.4f} in {member.seconds:.1f} s", flush=True)
-    mnistgpu.committee(members, out=out / "committee", force=True)
+    mnistgpu.committee(paths, out=out / "committee", force=True)
     accuracy = mnistgpu.evaluate(out / "committee", robustness=False).accuracy
-    found = {"": Measured(accuracy, seconds, member.machine, member.settings)}
-    if given.student:
-        flags = [*shlex.split(given.student), "--seed", str(seed)]
-        student = run(["distill", str(out / "committee")], flags, out / "student")
-        both = seconds + student.seconds
-        found[" student"] = Measured(student.accuracy, both, student.machine, student.settings)
+    found = [dataclasses.replace(member, accuracy=accuracy, seconds=seconds)]
+    if student:
+        more = [*shlex.split(student), "--seed", str(seed)]
+        one = run(["distill", str(out / "committee")], more, out / "student")
+        check(track, one, out / "student")
+        found.append(dataclasses.replace(one, seconds=seconds + one.seconds))
     return found
 
 
@@ -146,95 +154,101 @@ def same_command(folder: Path, words: list[str]) -> None:
 def measure(given: argparse.Namespace) -> None:
     """Train the runs of a claim, and write it down after each seed."""
     track = TRACKS[given.track]
-    other = None if given.beside is None else flags_of(given.results, given.track, given.beside)
+    other = None if given.beside is None else flags_of(given)
     if track.data is not None:
         given.flags += ["--data", track.data]
     part = f"{given.track}-kept-off" if given.keep_off else given.track  # judged on other images
     folder = given.folder / part / given.name
     more = [f"{given.members} members", given.student] if given.members > 1 else []
     same_command(folder, [*given.flags, *more])
+    names = [given.name, f"{given.name} student"] if given.student else [given.name]
+    if given.anew and not given.keep_off:
+        write_claims(given, names, [])
     for seed in given.seeds or range(track.seeds):
-        known = claim_of(given.results, given.track, given.name)
-        if not given.keep_off and seed in board_table.of_runs(known, "seed"):
+        known = [claim_of(given, name) for name in names]
+        if not given.keep_off and all(seed in board_table.of_runs(c, "seed") for c in known):
             continue
         flags, out = list(given.flags), folder / f"seed-{seed}"
         if track.labels is not None:
             held_out = HELD_OUT if given.keep_off else 0
             flags += flags_of_labels(track.labels, seed, given.folder / "data", held_out)
         if given.members > 1:
-            found = joined(given, track, seed, out)
+            found = joined(flags, track, given.members, given.student, seed, out)
         else:
-            found = {"": trained(flags, track, seed, out)}
-        more_figures = {}
+            found = [trained(flags, track, seed, out)]
+        besides: dict[str, Any] = {}
         if other is not None:
             theirs = trained(other, track, seed, folder / given.beside / f"seed-{seed}")
-            more_figures["beside_seconds"] = theirs.seconds
-        for ending, figures in found.items():
-            name = f"{given.name}{ending}"
+            besides["beside"] = {"name": given.beside, "seconds": theirs.seconds}
+        for name, figures in zip(names, found, strict=True):
             print(f"{name}, seed {seed}: {figures.accuracy:.4f} in {figures.seconds:.1f} s")
-            if not given.keep_off:
-                write_down(given, name, ending, seed, figures, more_figures)
+        if not given.keep_off:
+            new = [with_run(*each, seed, besides) for each in zip(known, found, strict=True)]
+            write_claims(given, names, new)
         sys.stdout.flush()
     if not given.keep_off:
         board_table.show(given.results)
 
 
-def claim_of(results: Path, track: str, name: str) -> dict[str, Any]:
-    """The claim of that name; one without runs if there is none, or if it has no settings."""
-    for claim in board_table.read(results):
-        if (claim["track"], claim["name"]) == (track, name) and "settings" in claim:
+def claim_of(given: argparse.Namespace, name: str) -> dict[str, Any]:
+    """The claim of that name in the track; one without runs if there is none."""
+    for claim in board_table.read(given.results):
+        if (claim["track"], claim["name"]) == (given.track, name):
             return claim
-    return {"track": track, "name": name, "runs": []}
-
-
-def flags_of(results: Path, track: str, name: str) -> list[str]:
-    """The flags of a claim that is measured in turn with another."""
-    claims = [each for each in board_table.read(results) if each["track"] == track]
-    found = [each["flags"] for each in claims if each["name"] == name]
-    if not found:
-        names = ", ".join(each["name"] for each in claims) or "none yet"
-        raise SystemExit(f"--beside {name}: is no claim of {track}; there are: {names}")
-    flags: list[str] = found[0]
-    return flags
-
-
-def write_down(
-    given: argparse.Namespace,
-    name: str,
-    ending: str,
-    seed: int,
-    figures: Measured,
-    more: dict[str, float],
-) -> None:
-    """Add a run to its claim in board.json."""
-    claim = claim_of(given.results, given.track, name)
-    # a setting that is newer than the other seeds has its default in them
-    theirs = Settings().as_dict() | claim.get("settings", figures.settings)
-    if any(theirs[setting] != value for setting, value in figures.settings.items()):
-        raise SystemExit(f"{name}: its other seeds have other settings; choose another --name")
     command = f"`{shlex.join(['mnistgpu', 'train', *given.flags])}`"
     if given.members > 1:
         command += f" with {given.members} seeds, `mnistgpu committee`"
-    if ending:
+    if name != given.name:
         command += f", `mnistgpu distill {given.student}`"
+    flags = None if given.members > 1 else given.flags  # of a single run
+    return {"track": given.track, "name": name, "command": command, "flags": flags, "runs": []}
+
+
+def flags_of(given: argparse.Namespace) -> list[str]:
+    """The flags of the claim that is measured besides."""
+    claims = [each for each in board_table.read(given.results) if each["track"] == given.track]
+    names = [each["name"] for each in claims if each["flags"] is not None]
+    if TRACKS[given.track].target is None or given.beside not in names:
+        raise SystemExit(
+            f"--beside {given.beside}: is for tracks of seconds, and for a claim of one network "
+            f"there; {given.track} has: {', '.join(names) or 'none yet'}"
+        )
+    return list(claim_of(given, given.beside)["flags"])
+
+
+def with_run(
+    claim: dict[str, Any], figures: Measured, seed: int, besides: dict[str, Any]
+) -> dict[str, Any]:
+    """A claim with one more run."""
+    if claim["runs"]:
+        # a setting that is newer than the other seeds has its default in them
+        theirs = Settings().as_dict() | claim.get("settings", {})
+        if any(theirs[setting] != value for setting, value in figures.settings.items()):
+            raise SystemExit(
+                f"{claim['name']}: its other seeds have other settings, or were measured before "
+                "settings were kept; choose another --name, or measure all of them with --anew"
+            )
     one = {
         "seed": seed,
         "accuracy": figures.accuracy,
         "seconds": figures.seconds,
-        **more,
+        **besides,
         "machine": figures.machine,
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
     }
-    claim |= {"command": command, "flags": given.flags, "settings": figures.settings}
-    claim["runs"] = sorted([*claim["runs"], one], key=lambda each: each["seed"])
-    if given.beside is not None:
-        claim["beside"] = given.beside
+    others = [run for run in claim["runs"] if run["seed"] != seed]
+    runs = sorted([*others, one], key=lambda each: each["seed"])
+    return claim | {"settings": figures.settings, "runs": runs}
+
+
+def write_claims(given: argparse.Namespace, names: list[str], new: list[dict[str, Any]]) -> None:
+    """Put claims in the place of those of these names in board.json."""
     known = board_table.read(given.results)
-    others = [each for each in known if (each["track"], each["name"]) != (given.track, name)]
-    files.replace_bytes(
-        given.results / "board.json", (json.dumps([*others, claim], indent=1) + "\n").encode()
-    )
+    own = [(given.track, name) for name in names]
+    others = [each for each in known if (each["track"], each["name"]) not in own]
+    text = json.dumps([*others, *new], indent=1) + "\n"
+    files.replace_bytes(given.results / "board.json", text.encode())
 
 
 def commit() -> str:
@@ -261,7 +275,10 @@ def main() -> None:
     claim.add_argument("--folder", type=Path, default=Path("runs/board"), help="for the runs")
     claim.add_argument("--members", type=int, default=1, help="of a committee (1: none)")
     claim.add_argument("--student", default="", help="flags of distill, for a student of it")
-    claim.add_argument("--beside", help="a claim of the track, to be measured in turn with this")
+    claim.add_argument("--beside", help="a claim of the track, to be measured besides")
+    claim.add_argument(
+        "--anew", action="store_true", help="forget the runs of this name that are on the board"
+    )
     claim.add_argument(
         "--keep-off", action="store_true", help="print the figures, and leave the board alone"
     )
@@ -274,6 +291,8 @@ def main() -> None:
     end = words.index("--") if "--" in words else len(words)
     given = parser.parse_args(words[:end])
     given.flags = words[end + 1 :]
+    if given.function is measure and (given.members < 1 or (given.student and given.members < 2)):
+        parser.error("--members must be at least 1, and at least 2 for a --student")
     given.function(given)
 
 

@@ -76,8 +76,8 @@ def interval(values: list[float]) -> str:
 def beside(track: Track, claim: dict[str, Any], leader: dict[str, Any]) -> tuple[str, bool]:
     """How a claim compares with the best before it, and whether it is better.
 
-    Seconds are compared with those that the leader's command took in turn with the runs of the
-    claim (`--beside`), where these were measured.
+    Seconds are compared with those that the leader's command took besides the runs of the claim,
+    seed by seed (`--beside`), where these were measured.
     """
     name = leader["name"]
     if track.target is None:
@@ -85,8 +85,9 @@ def beside(track: Track, claim: dict[str, Any], leader: dict[str, Any]) -> tuple
         gain = figures[0] - figures[1]
         return f"{100 * gain:+.2f} points over {name}", gain > 0
     how, theirs = "", of_runs(leader, "seconds")
-    if claim.get("beside") == name:
-        how, theirs = ", in turn with it", of_runs(claim, "beside_seconds")
+    besides = [run.get("beside", {"name": None}) for run in claim["runs"]]
+    if all(each["name"] == name for each in besides):
+        how, theirs = ", one after the other", [each["seconds"] for each in besides]
     elif set(of_runs(claim, "machine")) != set(of_runs(leader, "machine")):
         how = " on another machine"
     ratio = statistics.median(of_runs(claim, "seconds")) / statistics.median(theirs)

@@ -60,14 +60,23 @@ def test_seconds_count_where_the_target_is_reached(table):
         claim("quick", 0.980, 0.4, "2026-01-02"),
         claim("bad", 0.979, 0.1, "2026-01-03"),
         claim("elsewhere", 0.980, 0.2, "2026-01-04", machine="n"),
-        claim("in turn", 0.980, 0.3, "2026-01-05", machine="o", beside_seconds=0.25)
-        | {"beside": "elsewhere"},
+        claim(
+            "in turn",
+            0.980,
+            0.3,
+            "2026-01-05",
+            machine="o",
+            beside={"name": "elsewhere", "seconds": 0.25},
+        ),
     ]
     rows = table.lines_of("seconds-98.0", claims)
     assert "| 0.80 of the seconds of slow |" in rows[1]
     assert "does not reach" in rows[2]
     assert "| 0.50 of the seconds of quick on another machine |" in rows[3]
-    assert "| 1.20 of the seconds of elsewhere, in turn with it |" in rows[4]
+    assert "| 1.20 of the seconds of elsewhere, one after the other |" in rows[4]
+    del claims[4]["runs"][1]["beside"]
+    assert "1.50 of the seconds of elsewhere on another machine" in table.lines_of(
+        "seconds-98.0", claims)[4]  # fmt: skip
     assert table.lines_of("pure", []) == [
         "| without deformations, in 30 minutes | nobody yet | | | | | | |"
     ]
@@ -119,7 +128,8 @@ def measured(small_set, tmp_path):
         command += ["--seeds", *seeds, "--", "--data", small_set, *flags]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = processes.run([*map(str, command)], env=environment, timeout=120)
-        return json.loads((tmp_path / "board.json").read_text()), done
+        path = tmp_path / "board.json"
+        return json.loads(path.read_text()) if path.exists() else [], done
 
     return measure
 
@@ -149,6 +159,13 @@ def test_a_claim_goes_on_where_it_was_stopped(measured, tmp_path):
     assert "its other seeds have other settings" in other.stderr
     other = measured("--layers", "784-9-10", *FLAGS[2:], seeds="4")[1]
     assert "was begun with other flags" in other.stderr
+    del more["settings"]  # a claim of a time when these were not kept
+    (tmp_path / "board.json").write_text(json.dumps([more]))
+    (kept,), done = measured(*FLAGS, seeds="4")
+    assert "measure all of them with --anew" in done.stderr
+    assert kept == more
+    (anew,), done = measured(*FLAGS, seeds="4", more=["--anew"])
+    assert seeds_of(anew) == [4]
 
 
 @pytest.mark.slow
@@ -161,10 +178,9 @@ def test_a_track_may_refuse_deformations(measured, tmp_path, flags):
 
 
 @pytest.mark.slow
-def test_a_committee_and_its_student_in_turn_with_another_claim(measured, tmp_path):
-    (tmp_path / "board.json").write_text(json.dumps([claim("other", 0.5, 1.0) | {"flags": FLAGS}]))
-    more = ["--members", "2", "--student", "--layers 784-9-10 --epochs 2", "--beside", "other"]
-    (_, committee, student), done = measured(*FLAGS, seeds="1", more=more)
+def test_a_committee_and_its_student(measured, tmp_path):
+    more = ["--members", "2", "--student", "--layers 784-9-10 --epochs 2"]
+    (committee, student), done = measured(*FLAGS, seeds="1", more=more)
     assert done.returncode == 0, done.stderr
     (first,), (second,) = committee["runs"], student["runs"]
     own = json.loads((tmp_path / "runs/minutes-1/tiny/seed-1/student/results.json").read_text())
@@ -173,7 +189,33 @@ def test_a_committee_and_its_student_in_turn_with_another_claim(measured, tmp_pa
     members = tmp_path.glob("runs/minutes-1/tiny/seed-1/member-*/results.json")
     seconds = [json.loads(each.read_text())["seconds"] for each in members]
     assert (len(seconds), first["seconds"]) == (2, pytest.approx(sum(seconds)))
-    assert first["beside_seconds"] == second["beside_seconds"] > 0
     assert "with 2 seeds, `mnistgpu committee`, `mnistgpu distill --layers" in student["command"]
-    done = measured(*FLAGS, more=["--beside", "nobody"])[1]
-    assert "--beside nobody: is no claim of minutes-1; there are: other, tiny" in done.stderr
+    (tmp_path / "board.json").write_text(json.dumps([committee]))  # stopped before the student
+    again, done = measured(*FLAGS, seeds="1", more=more)
+    assert again == [committee | {"runs": again[0]["runs"]}, student | {"runs": again[1]["runs"]}]
+    assert again[1]["runs"][0]["seconds"] == second["seconds"]  # none was trained again
+    for wrong in (["--members", "0"], ["--student", "--epochs 2"]):
+        assert "at least 2 for a --student" in measured(*FLAGS, more=wrong)[1].stderr
+    deformed = ["--members", "2", "--student", "--shift 2 --layers 784-8-10 --epochs 1"]
+    done = measured(*FLAGS, track="pure", more=deformed)[1]
+    assert "student: deforms images, which this track does not allow" in done.stderr
+
+
+@pytest.mark.slow
+def test_another_claim_is_measured_besides(measured, tmp_path):
+    known = [
+        claim("other", 0.5, 1.0) | {"track": "seconds-98.0", "flags": FLAGS},
+        claim("several", 0.5, 1.0) | {"track": "seconds-98.0", "flags": None},
+    ]
+    (tmp_path / "board.json").write_text(json.dumps(known))
+    how = {"seeds": "1", "track": "seconds-98.0"}
+    (*_, made), done = measured(*FLAGS, more=["--beside", "other"], **how)
+    assert done.returncode == 0, done.stderr
+    assert made["runs"][0]["beside"]["name"] == "other"
+    assert made["runs"][0]["beside"]["seconds"] > 0
+    for name in ("nobody", "several"):
+        done = measured(*FLAGS, more=["--beside", name], **how)[1]
+        assert f"--beside {name}: is for" in done.stderr
+        assert "seconds-98.0 has: other, tiny" in done.stderr
+    done = measured(*FLAGS, more=["--beside", "tiny"])[1]
+    assert "is for tracks of seconds" in done.stderr
