@@ -9,7 +9,6 @@ from mnistgpu.api.inputs import network_of
 from mnistgpu.api.own_data import dataset_of, members_of, name_of
 from mnistgpu.api.run import Run
 from mnistgpu.errors import UsageError
-from mnistgpu.maths.optimizers import OPTIMIZERS
 from mnistgpu.settings import LENGTHS, PRECISIONS, from_dict, is_setting, renamed
 
 # settings of the first member that belong to its own data and beginning, and not to a student
@@ -53,11 +52,9 @@ def distill(
         begun = vars(from_dict(first.settings, name_of(model)))
         if set(LENGTHS) & set(given):
             left_out += LENGTHS
+        if given.get("optimizer", begun["optimizer"]) != begun["optimizer"]:
+            left_out += ("learning_rate", "momentum")  # they suit its own optimiser
         begun = {name: value for name, value in begun.items() if name not in left_out}
-        if given.get("optimizer") in OPTIMIZERS.keys() - {begun["optimizer"]}:
-            begun["learning_rate"] = OPTIMIZERS[
-                given["optimizer"]
-            ].rate  # the member's suits its own
         begun["precision"] = PRECISIONS[begun["precision"]]  # exact has no teacher
     begun["label_smoothing"] = 0.0
     return fit(X, y, recipe=recipe, teacher=model, **options, **{**begun, **given})

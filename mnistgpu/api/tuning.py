@@ -217,14 +217,11 @@ class Search:
         """All rungs; the best candidate of the last that has a run."""
         first = self.trial(0, 1, self.base)
         if first.problem:
+            is_over = first.problem == OVER
             raise RunError(
                 f"--minutes {self.seconds / 60:g}: one epoch of {self.base.layers} on "
                 f"{len(self.dataset.train):,} images did not end well ({first.problem}); "
-                + (
-                    "give more time, or a smaller --recipe"
-                    if first.problem == OVER
-                    else "begin with other settings, such as a smaller --learning-rate"
-                )
+                f"{'give more time, or a smaller --recipe' if is_over else 'begin otherwise'}"
             )
         per_run, per_epoch = first.seconds - first.loop_seconds, max(first.loop_seconds, 1e-3)
         rungs = halving.plan(self.seconds - first.seconds, per_epoch, per_run)
@@ -258,6 +255,9 @@ class Search:
     def trial(self, candidate: int, epochs: int, settings: Settings) -> Trial:
         """A run of a candidate, or what it gave before."""
         which = (candidate, epochs)
+        for trial in self.trials:  # the first may be one of the first rung, too
+            if (trial.candidate, trial.epochs) == which:
+                return trial
         found = [each for each in self.before if (each.candidate, each.epochs) == which]
         if found and not self.has_more_time(found[0]):
             trial = found[0]

@@ -74,7 +74,7 @@ def read(given: Any, train: Digits, orientation: str, bar: bool) -> Digits:
     if isinstance(given, Dataset):
         raise DataError("unlabeled: is a Dataset; give one of its parts, such as its train")
     if isinstance(given, Digits):
-        if given.labels is not None:
+        if given.labels is not None and not isinstance(given.images, MappedImages):
             return arrays.checked(given, "unlabeled", train)
         return replace(given, images=arrays.images_of(given, "unlabeled", train))
     return arrays.as_digits(given, None, train, "unlabeled labels")

@@ -19,7 +19,15 @@ from mnistgpu.commands.quick import QuickCommand
 from mnistgpu.errors import printable
 
 RECIPE_HELP = "Named settings to begin with; `mnistgpu recipes` describes them."
-NOT_SEARCHED = ("iterations", "epochs", "early_stopping", "teacher", "unlabeled", "from_run")
+NOT_SEARCHED = (
+    "iterations",
+    "epochs",
+    "early_stopping",
+    "teacher",
+    "unlabeled",
+    "from_run",
+    "freeze",
+)
 
 
 def distill(
@@ -129,7 +137,7 @@ def tune(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to those of `mnistgpu`."""
-    distilling = command_from_settings(distill, hidden=("teacher",))
+    distilling = command_from_settings(distill, hidden=("teacher", "unlabeled"))
     app.command("distill", cls=QuickCommand)(distilling)
     app.command("suggest")(suggest)
     tuning = command_from_settings(tune, hidden=NOT_SEARCHED)

@@ -94,10 +94,17 @@ def test_the_teacher_is_the_network_that_is_named_first(taught):
 
 def test_another_optimiser_has_its_own_rate(taught):
     how = {"layers": "784-8-10", "iterations": 1, "epochs": None, "progress": False}
-    for given, rate in (({"optimizer": "adam"}, 0.001), ({"optimizer": "gradient-descent"}, 0.1)):
-        assert mnistgpu.distill(taught / "committee", **given, **how).settings.learning_rate == rate
-    with pytest.raises(UsageError, match="--optimizer"):
-        mnistgpu.distill(taught / "committee", optimizer="adm", **how)
+    for name, rate in (("adam", 0.001), ("gradient-descent", 0.1)):
+        run = mnistgpu.distill(taught / "committee", optimizer=name, **how)
+        assert run.settings.learning_rate == rate
+    for wrong in ("adm", ["adam"]):
+        with pytest.raises(UsageError, match="--optimizer"):
+            mnistgpu.distill(taught / "committee", optimizer=wrong, **how)
+    fast = taught / "fast"
+    mnistgpu.fit(mnistgpu.load_data(), out=fast, progress=False, optimizer="nesterov",
+                 momentum=0.8, **FEW)  # fmt: skip
+    run = mnistgpu.distill(fast, optimizer="adam", **how)
+    assert (run.settings.learning_rate, run.settings.momentum) == (0.001, 0.9)
 
 
 @pytest.mark.slow

@@ -55,8 +55,9 @@ def test_flags_are_converted_as_typer_does(arguments):
     assert repr(quick) == repr(plain)
 
 
-def test_help_lists_no_flag_that_is_always_refused():
-    for command, flags in (("distill", ["--teacher"]), ("tune", ["--epochs", "--from"])):
+def test_help_leaves_out_flags_that_are_always_refused():
+    refused = {"distill": ["--teacher", "--unlabeled"], "tune": ["--epochs", "--from", "--freeze"]}
+    for command, flags in refused.items():
         shown = run_here(command, "--help").stdout
         assert "--learning-rate" in shown
         assert not [flag for flag in flags if f"{flag} " in shown]
