@@ -33,6 +33,7 @@ TABLES = {  # name between the marks, file that holds it
     "exact-speed": RESULTS / "exact-speed.md",
     "exact-transcript": RESULTS / "exact-transcript.md",
     "estimator": RESULTS / "estimator.md",
+    "other-sets": RESULTS / "other-sets.md",
     "batch-sizes": RESULTS / "batch-sizes.md",
 }
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import sklearn
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 import mnistgpu
-from mnistgpu import MnistGpuClassifier
+from mnistgpu import MnistGpuClassifier, backend
 
 RESULT = Path(__file__).parent / "results" / "other-sets.md"
 HELD_OUT = 0.1
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="of each search (0.5)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore")  # candidates of a search may well learn nothing
     lines = [
         "| set | mnistgpu, mean (range) | MLPClassifier, mean (range) | runs of a search |",
         "|---|---|---|---|",
@@ -172,6 +172,9 @@ def main() -> None:
         f"{len(arguments.seeds)} divisions of the rows, {60 * arguments.minutes:.0f} seconds for "
         "each search."
     )
+    facts = backend.select("numpy").describe()
+    device, library = facts["device"], sklearn.__version__
+    lines += ["", f"Measured on {device}; numpy {facts['numpy']}, scikit-learn {library}."]
     RESULT.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
