@@ -4,10 +4,10 @@ Run:  python benchmarks/ablation.py [--recipes fast accurate pure strong clothes
 
 10,000 training images are held out, and the test set is never read. `few` has 100 labels, drawn by
 5 + seed as in board.py, and is judged on 1,000 other images; `clothes` is trained on Fashion-MNIST
-(Debian's package dataset-fashion-mnist). All but `fast`, `accurate` and `clothes` train for fewer epochs than
-the recipe (the table says how many), so only the differences to its first row mean something.
-Writes benchmarks/results/ablation.json after each row, and .md at the end; the same
-command goes on where it was stopped, and measures a recipe anew whose settings have changed.
+(Debian's package dataset-fashion-mnist). `pure`, `strong` and `few` train for fewer epochs than the
+recipe (the table says how many), so only the differences to the first row mean something. Writes
+benchmarks/results/ablation.json after each row, and .md at the end; the same command goes on where
+it was stopped, and measures a recipe anew whose settings have changed.
 """
 
 from __future__ import annotations
