@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import statistics
 from pathlib import Path
@@ -124,9 +125,12 @@ CHANGES = {
 EPOCHS = {"fast": 2, "accurate": 29, "pure": 20, "strong": 10, "clothes": 64, "few": 10}
 
 
+load = functools.cache(data.load)  # once, for all rows
+
+
 def digits_for(name: str, seed: int) -> data.Dataset:
     """What a recipe is trained and judged on."""
-    every = data.load(FASHION if name == "clothes" else None)
+    every = load(FASHION if name == "clothes" else None)
     if name != "few":
         return dataclasses.replace(every, test=None)
     labels = np.asarray(every.train.labels)

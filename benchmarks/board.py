@@ -162,10 +162,9 @@ def measure(given: argparse.Namespace) -> None:
     more = [f"{given.members} members", given.student] if given.members > 1 else []
     same_command(folder, [*given.flags, *more])
     names = [given.name, f"{given.name} student"] if given.student else [given.name]
-    if given.anew and not given.keep_off:
-        write_claims(given, names, [])
+    anew = given.anew  # until the first run is written
     for seed in given.seeds or range(track.seeds):
-        known = [claim_of(given, name) for name in names]
+        known = [claim_of(given, name, anew) for name in names]
         if not given.keep_off and all(seed in board_table.of_runs(c, "seed") for c in known):
             continue
         flags, out = list(given.flags), folder / f"seed-{seed}"
@@ -185,14 +184,15 @@ def measure(given: argparse.Namespace) -> None:
         if not given.keep_off:
             new = [with_run(*each, seed, besides) for each in zip(known, found, strict=True)]
             write_claims(given, names, new)
+            anew = False
         sys.stdout.flush()
     if not given.keep_off:
         board_table.show(given.results)
 
 
-def claim_of(given: argparse.Namespace, name: str) -> dict[str, Any]:
-    """The claim of that name in the track; one without runs if there is none."""
-    for claim in board_table.read(given.results):
+def claim_of(given: argparse.Namespace, name: str, anew: bool = False) -> dict[str, Any]:
+    """The claim of that name in the track; one without runs if there is none, or if it is anew."""
+    for claim in [] if anew else board_table.read(given.results):
         if (claim["track"], claim["name"]) == (given.track, name):
             return claim
     command = f"`{shlex.join(['mnistgpu', 'train', *given.flags])}`"
@@ -247,8 +247,7 @@ def write_claims(given: argparse.Namespace, names: list[str], new: list[dict[str
     known = board_table.read(given.results)
     own = [(given.track, name) for name in names]
     others = [each for each in known if (each["track"], each["name"]) not in own]
-    text = json.dumps([*others, *new], indent=1) + "\n"
-    files.replace_bytes(given.results / "board.json", text.encode())
+    files.replace_json(given.results / "board.json", [*others, *new])
 
 
 def commit() -> str:

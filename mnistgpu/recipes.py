@@ -97,7 +97,7 @@ RECIPES = {
             input_noise=0.3,
             hidden_noise=0.3,
         ),
-        "`accurate`, wider and for longer: without deformations, in minutes.",
+        "`accurate` with wider layers and for longer, still without deformations.",
         "99.1% in two minutes on two cores",
     ),
     "pure": Recipe(

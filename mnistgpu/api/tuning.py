@@ -221,7 +221,7 @@ class Search:
             raise RunError(
                 f"--minutes {self.seconds / 60:g}: one epoch of {self.base.layers} on "
                 f"{len(self.dataset.train):,} images did not end well ({first.problem}); "
-                f"{'give more time, or a smaller --recipe' if is_over else 'begin otherwise'}"
+                f"{'give more time, or a smaller --recipe' if is_over else 'give other settings'}"
             )
         per_run, per_epoch = first.seconds - first.loop_seconds, max(first.loop_seconds, 1e-3)
         rungs = halving.plan(self.seconds - first.seconds, per_epoch, per_run)

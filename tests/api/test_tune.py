@@ -169,7 +169,7 @@ def test_no_time_for_one_run(arrays, tmp_path):
 
 def test_a_diverged_run_has_taken_its_time(quick, arrays, tmp_path):
     found = mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "search", learning_rate=0.1)
-    with pytest.raises(RunError, match=r"diverged.*; begin otherwise"):
+    with pytest.raises(RunError, match=r"diverged.*; give other settings"):
         mnistgpu.tune(*arrays, minutes=0.2, out=tmp_path / "other", learning_rate=0.2)
     (kept,) = json.loads((tmp_path / "other" / "tune.json").read_text())["trials"]
     assert kept["seconds"] == 0.375
