@@ -57,7 +57,9 @@ STEPS = ["tests/engine/gpu", "--ignore", "tests/engine/gpu/test_launches.py"]  #
 POOL = ["--ignore", "tests/engine/test_memory.py"]  # it asks the pool how much is in use
 CHECKS = {
     "device": Check("the device itself", pytest(*QUICK, "tests/cupy_on_cpu", processes=1)),
-    "suite": Check("the tests for a GPU", pytest(*QUICK, "--ignore", "tests/cupy_on_cpu")),
+    "suite": Check(
+        "the tests for a GPU", pytest(*QUICK, "--ignore", "tests/cupy_on_cpu", "--durations", "30")
+    ),
     "lazy": Check("work on a stream done late", pytest(*QUICK, *STEPS), LAZY),
     "poisoned": Check("arrays with memory of their own", pytest(*QUICK, *STEPS), NO_POOL),
     "planted": Check("errors that the tests must find", ["python", str(HERE / "planted.py")]),
