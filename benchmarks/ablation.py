@@ -20,12 +20,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from board import HELD_OUT, labelled_part
+from board import HELD_OUT, with_few_labels
 from board_table import FASHION
 
 from mnistgpu import backend, data
-from mnistgpu.data.splitting import selection
 from mnistgpu.maths.augment import preset
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs import training
@@ -133,11 +131,8 @@ def digits_for(name: str, seed: int) -> data.Dataset:
     every = load(FASHION if name == "clothes" else None)
     if name != "few":
         return dataclasses.replace(every, test=None)
-    labels = np.asarray(every.train.labels)
-    known, judged = (labelled_part(labels, count, 5 + seed) for count in (100, 100 + HELD_OUT))
-    others = every.train.images[~judged]
-    train = dataclasses.replace(selection(every.train, known, "labelled"), unlabeled=others)
-    return data.Dataset(train, None, "few", selection(every.train, judged & ~known, "held out"))
+    few = with_few_labels(every, 100, 5 + seed, HELD_OUT)
+    return dataclasses.replace(few, test=None, validation=few.test)
 
 
 def settings_of(name: str) -> Settings:

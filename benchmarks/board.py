@@ -68,25 +68,32 @@ def labelled_part(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return mask
 
 
-def flags_of_labels(count: int, seed: int, folder: Path, held_out: int = 0) -> list[str]:
-    """The flags of a run with so many labels; writes its two files.
+def with_few_labels(whole: data.Dataset, count: int, seed: int, held_out: int = 0) -> data.Dataset:
+    """The set with so many labels, and its other training images without.
 
-    held_out: how many other training images the run is judged on, in place of the test set.
+    held_out: how many other training images it is judged on, in place of the test set.
     """
-    dataset = data.load()
-    train, test = dataset.train, dataset.test
-    assert train.labels is not None
+    assert whole.train.labels is not None
+    labels = np.asarray(whole.train.labels)
+    mask = labelled_part(labels, count, seed)
+    judged = labelled_part(labels, count + held_out, seed) & ~mask
+    few = selection(whole.train, mask, "labelled")
+    test = selection(whole.train, judged, "held out") if held_out else whole.test
+    train = dataclasses.replace(few, unlabeled=whole.train.images[~(mask | judged)])
+    return data.Dataset(train, test, whole.source)
+
+
+def flags_of_labels(count: int, seed: int, folder: Path, held_out: int = 0) -> list[str]:
+    """The flags of a run with so many labels; writes its two files. held_out: as above."""
+    made = with_few_labels(data.load(), count, seed, held_out)
+    train, test = made.train, made.test
     assert test is not None
-    mask = labelled_part(np.asarray(train.labels), count, seed)
     named = f"{count}-{seed}{'-held-out' if held_out else ''}"
     few, others = folder / f"labels-{named}.npz", folder / f"others-{named}.npy"
     folder.mkdir(parents=True, exist_ok=True)
-    judged = labelled_part(np.asarray(train.labels), count + held_out, seed) & ~mask
-    if held_out:
-        test = selection(train, judged, "held out")
-    parts = {"x_train": train.images[mask], "y_train": train.labels[mask]}
+    parts = {"x_train": train.images, "y_train": train.labels}
     np.savez(few, x_test=test.images, y_test=test.labels, **parts)
-    np.save(others, train.images[~(mask | judged)])
+    np.save(others, train.unlabeled)
     return ["--data", str(few), "--unlabeled", str(others)]
 
 
