@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PARITY = ROOT / "benchmarks" / "results" / "parity-cupy-on-cpu.json"
 LAZY = {"CPUSHIM_LAZY": "1"}
+CUB = {"CPUSHIM_CUB": "1"}
 NO_POOL = {"CPUSHIM_NOPOOL": "1"}
 
 
@@ -54,12 +55,11 @@ def pytest(*arguments: str, processes: int = 2) -> list[str]:
 
 QUICK = ["-m", "gpu and not slow"]
 STEPS = ["tests/engine/gpu", "--ignore", "tests/engine/gpu/test_launches.py"]  # whose counts stay
+REST = ["--ignore", "tests/cupy_on_cpu"]
 POOL = ["--ignore", "tests/engine/test_memory.py"]  # it asks the pool how much is in use
 CHECKS = {
     "device": Check("the device itself", pytest(*QUICK, "tests/cupy_on_cpu", processes=1)),
-    "suite": Check(
-        "the tests for a GPU", pytest(*QUICK, "--ignore", "tests/cupy_on_cpu", "--durations", "30")
-    ),
+    "suite": Check("the tests for a GPU", pytest(*QUICK, *REST, "--durations", "30"), CUB),
     "lazy": Check("work on a stream done late", pytest(*QUICK, *STEPS), LAZY),
     "poisoned": Check("arrays with memory of their own", pytest(*QUICK, *STEPS), NO_POOL),
     "planted": Check("errors that the tests must find", ["python", str(HERE / "planted.py")]),

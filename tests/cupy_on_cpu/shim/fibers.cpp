@@ -37,7 +37,7 @@ namespace cpushim {
 enum { READY, AT_BARRIER, AT_WARP, DONE };
 const int SAVED_REGISTERS = 6;
 const int MOST_THREADS = 1024, WARP = 32, VALUE = 16;
-const size_t STACK = 128 * 1024;
+const size_t STACK = 128 * 1024 + 320;  // tops that do not share the lines of a cache
 
 struct Fiber {
     void* stack_pointer;
