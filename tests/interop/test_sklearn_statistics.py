@@ -12,7 +12,9 @@ DECODER = {"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}
 
 def test_the_estimator_goes_on_with_one_and_says_where_it_cannot(digits):
     images, labels = digits
-    classifier = MnistGpuClassifier((16,), epochs=1, batch_size=100, warm_start=True, **DECODER)
+    classifier = MnistGpuClassifier(
+        (16,), epochs=1, batch_size=100, warm_start=True, random_state=0, **DECODER
+    )
     first = classifier.fit(images, labels).score(images, labels)
     assert classifier.fit(images, labels).score(images, labels) > first
     with pytest.raises(ValueError, match="keep hidden_layer_sizes and denoising"):
