@@ -47,32 +47,38 @@ def ended(job, within=WITHIN):
     return output + errors
 
 
-@pytest.mark.parametrize("number", range(KILLS))
-def test_a_rank_killed_at_any_moment_ends_the_job_and_the_run_goes_on(number, few, tmp_path):
-    """In exact arithmetic: whatever was killed, the resumed run has the same digest.
-
-    By itself mpiexec ends all other ranks when it sees that one is gone, and may be faster than
-    they can say which one; the flag leaves it to them.
-    """
-    ranks, chance = 2 + number % 2, random.Random(number)
-    out = tmp_path / "run"
-    how = ("--data", few, *SMALL, *ADAM, "--precision", "exact", "--epochs", "40")
-    flags = ("-disable-auto-cleanup",)
-    saving = ("--checkpoint-every", "1epochs")
+def killed(ranks, victim, how, out, wait):
+    """What a job has printed of which a rank was killed; by itself mpiexec would end the others."""
+    flags, saving = ("-disable-auto-cleanup",), ("--checkpoint-every", "1epochs")
     job = start(ranks, *how, "--out", out, *saving, program=DIVIDED, flags=flags)
     wait_for(out / checkpoint.FILE, job)
     every = processes_of(job, ranks)
-    time.sleep(chance.random() * 0.5)
-    victim = number % ranks
+    time.sleep(wait)
     os.kill(every[victim], signal.SIGKILL)
     said = ended(job)
     assert processes.have_ended(every, WITHIN)
     assert f"{every[victim]} on " in said  # among the processes by their ranks
-    if "Fatal error in" not in said:  # of MPI, which was copying from that rank and ends the job
-        assert f"error: rank {victim} has ended without a word" in said
-        assert victim == 0 or "keeps the run as it was after iteration" in said
-    saved = checkpoint.load(out)  # whole
-    assert saved.taken % 7 == 0
+    assert checkpoint.load(out).taken % 7 == 0  # whole, at the end of an epoch
+    return said
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_rank_killed_at_any_moment_ends_the_job_and_the_run_goes_on(number, few, tmp_path):
+    """In exact arithmetic: whatever was killed, the resumed run has the same digest.
+
+    Now and then the others are ended before they can say which one is gone: by MPI, which was
+    copying from that rank, or by mpiexec all the same. Another one is killed then.
+    """
+    ranks, chance = 2 + number % 2, random.Random(number)
+    how = ("--data", few, *SMALL, *ADAM, "--precision", "exact", "--epochs", "40")
+    victim = number % ranks
+    for attempt in range(5):
+        out = tmp_path / f"run-{attempt}"
+        said = killed(ranks, victim, how, out, chance.random() * 0.5)
+        if "Fatal error in" not in said and "error: rank" in said:
+            break
+    assert f"error: rank {victim} has ended without a word" in said
+    assert victim == 0 or "keeps the run as it was after iteration" in said
     done = command.run("train", "--resume", str(out))
     assert done.returncode == 0, done.stderr
     one = command.run("train", *map(str, how), "--out", str(tmp_path / "1"))
