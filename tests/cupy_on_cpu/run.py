@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PARITY = ROOT / "benchmarks" / "results" / "parity-cupy-on-cpu.json"
 LAZY = {"CPUSHIM_LAZY": "1"}
-CUB = {"CPUSHIM_CUB": "1"}
+CUB = {"CPUSHIM_CUB": "1"}  # sums as CuPy makes them on a GPU, and the quickest here
 NO_POOL = {"CPUSHIM_NOPOOL": "1"}
 
 
@@ -55,7 +55,7 @@ def pytest(*arguments: str, processes: int = 2) -> list[str]:
 
 QUICK = ["-m", "gpu and not slow"]
 STEPS = ["tests/engine/gpu", "--ignore", "tests/engine/gpu/test_launches.py"]  # whose counts stay
-REST = ["--ignore", "tests/cupy_on_cpu"]
+REST = ["--ignore", "tests/cupy_on_cpu"]  # which `device` runs
 POOL = ["--ignore", "tests/engine/test_memory.py"]  # it asks the pool how much is in use
 CHECKS = {
     "device": Check("the device itself", pytest(*QUICK, "tests/cupy_on_cpu", processes=1)),
