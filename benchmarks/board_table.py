@@ -40,18 +40,8 @@ TRACKS = {
     "minutes-60": Track("highest accuracy in 60 minutes", seconds=3600, seeds=3),
     "pure": Track("without deformations, in 30 minutes", seconds=1800, deforms=False),
     "fashion": Track("Fashion-MNIST, in 10 minutes", seconds=600, data=FASHION),
-    "labels-100": Track(
-        "with 100 labels, without deformations, in 30 minutes",
-        seconds=1800,
-        labels=100,
-        deforms=False,
-    ),
-    "labels-1000": Track(
-        "with 1,000 labels, without deformations, in 30 minutes",
-        seconds=1800,
-        labels=1000,
-        deforms=False,
-    ),
+    "labels-100": Track("with 100 labels, in 30 minutes", seconds=1800, labels=100),
+    "labels-1000": Track("with 1,000 labels, in 30 minutes", seconds=1800, labels=1000),
 }
 
 

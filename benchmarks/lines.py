@@ -16,7 +16,7 @@ import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "mnistgpu"
-LIMITS = {"engine": 3462, "engine/cpu": 765}  # each with the folders in it
+LIMITS = {"engine": 3486, "engine/cpu": 765}  # each with the folders in it
 WITH_SUBFOLDERS = ("engine/cpu", "engine/gpu")  # rooms of their own inside a room
 NO_CODE = {
     tokenize.COMMENT,

@@ -8,18 +8,20 @@ from mnistgpu.errors import UsageError
 from mnistgpu.maths.optimizers import MOMENTUM, OPTIMIZERS
 
 # What needs other settings, which a recipe or a flag may give
-NEEDING = ("unlabeled", "denoising", "freeze", "momentum")
+NEEDING = ("unlabeled", "denoising", "consistency", "freeze", "momentum")
 
 
 def check(settings: Any) -> None:
     """UsageError for a `Settings` whose values contradict each other."""
     if settings.unlabeled is not None and not learns_without_labels(settings):
         raise UsageError(
-            "--unlabeled needs --denoising, --adversarial or --information, such as --adversarial "
-            "2: without one nothing is learnt from images that have no label"
+            "--unlabeled needs --consistency, --denoising, --adversarial or --information, such as "
+            "--adversarial 2: without one nothing is learnt from images that have no label"
         )
     if settings.denoising > 0:
         check_denoising(settings)
+    if settings.consistency > 0:
+        check_consistency(settings)
     if settings.freeze and settings.from_run is None:
         raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
     if settings.momentum != MOMENTUM and not OPTIMIZERS[settings.optimizer].has_momentum:
@@ -37,7 +39,22 @@ def check(settings: Any) -> None:
 
 def learns_without_labels(settings: Any) -> bool:
     """Whether a part of the loss asks for no labels."""
-    return any(getattr(settings, each) > 0 for each in ("adversarial", "denoising", "information"))
+    own = ("adversarial", "consistency", "denoising", "information")
+    return any(getattr(settings, each) > 0 for each in own)
+
+
+def check_consistency(settings: Any) -> None:
+    """UsageError for a second pass that has nothing to agree on, or is taken already."""
+    if not settings.deformation.is_deforming:
+        raise UsageError(
+            "--consistency gives a deformed image the answer of the image as it is: give a "
+            "deformation as well, such as --deform strong"
+        )
+    others = [each for each in ("denoising", "adversarial") if getattr(settings, each) > 0]
+    if others:
+        raise UsageError(
+            f"--consistency and --{others[0]} cannot be combined; leave one of them out"
+        )
 
 
 def check_denoising(settings: Any) -> None:

@@ -29,18 +29,6 @@ _COMMON = Settings().changed(
     init="he", optimizer="adam", schedule="linear", warmup=0.15, center=True, validation=0
 )
 
-_DENOISING = _COMMON.changed(  # the layers, noise and cost of Rasmus et al. 2015
-    layers="784-1000-500-250-250-250-10",
-    batch_size=200,
-    learning_rate=0.003,
-    warmup=0.05,
-    center=False,
-    batch_norm=True,
-    input_noise=0.3,
-    hidden_noise=0.3,
-    denoising=1000.0,
-)
-
 _STRONG = _COMMON.changed(
     layers="784-1200-1200-10",
     batch_size=512,
@@ -101,12 +89,34 @@ RECIPES = {
         "99.1% in two minutes on two cores",
     ),
     "pure": Recipe(
-        _DENOISING.changed(epochs=100),
+        _COMMON.changed(  # the layers, noise and cost of Rasmus et al. 2015
+            layers="784-1000-500-250-250-250-10",
+            batch_size=200,
+            epochs=100,
+            learning_rate=0.003,
+            warmup=0.05,
+            center=False,
+            batch_norm=True,
+            input_noise=0.3,
+            hidden_noise=0.3,
+            denoising=1000.0,
+        ),
         "Without deformations, and further than `long`: a decoder takes noise away again.",
         "99.4% in 20 to 30 minutes on two cores",
     ),
     "few": Recipe(
-        _DENOISING.changed(epochs=60, information=0.3),
+        _COMMON.changed(
+            layers="784-1200-1200-10",
+            batch_size=200,
+            epochs=30,
+            learning_rate=0.003,
+            warmup=0.05,
+            center=False,
+            batch_norm=True,
+            consistency=1.0,
+            information=0.3,
+            **preset("strong"),
+        ),
         "Few labels, and many images without: give those with --unlabeled.",
         "not yet measured over five draws of labels; see docs/recipes.md",
     ),

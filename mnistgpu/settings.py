@@ -251,6 +251,11 @@ class Settings:
         "needs --batch-norm.",
         number(0),
     )
+    consistency: float = setting(
+        0.0,
+        "Consistency: weight of a loss that gives a deformed image the answer of the undeformed.",
+        number(0),
+    )
     information: float = setting(
         0.0,
         "Mutual information: weight of a loss that makes answers sure, and the classes about "
@@ -259,8 +264,8 @@ class Settings:
     )
     unlabeled: str | None = setting(
         None,
-        "Images without labels, to learn from by --denoising, --adversarial or --information, as "
-        "--data takes them.",
+        "Images without labels, as --data takes them, to learn from by --consistency, --denoising, "
+        "--adversarial or --information.",
     )
     center: bool = setting(False, "Subtract the mean training image from every image.")
     min_ink: float = setting(
@@ -293,9 +298,7 @@ class Settings:
         "Smoothness of the elastic distortion: deviation of its Gaussian filter, in pixels.",
         number(0, 28, open_low=True),
     )
-    images_per_map: int = setting(
-        32, "Number of images that share one random deformation.", whole(1)
-    )
+    images_per_map: int = setting(32, "Images that share one random deformation.", whole(1))
     clean_ending: float = setting(
         0.0, "Share of the steps, at the end, without deformations.", number(0, 1)
     )

@@ -13,8 +13,8 @@ from mnistgpu.settings import LENGTHS, PRECISIONS, from_dict, is_setting, rename
 
 # settings of the first member that belong to its own data and beginning, and not to a student
 OWN = (
-    *("from_run", "freeze", "unlabeled", "adversarial", "denoising", "information", "teacher"),
-    *("graph", "class_weight"),
+    *("from_run", "freeze", "unlabeled", "adversarial", "consistency", "denoising", "information"),
+    *("teacher", "graph", "class_weight"),
 )
 OF_DATA = ("test_share", "validation", "orientation")  # how its own data were read and divided
 

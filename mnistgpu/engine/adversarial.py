@@ -1,31 +1,26 @@
 """The gradient of a shard with the virtual adversarial loss: see `maths/adversarial.py`.
 
 A step has two more passes than a plain one: a product forward and one back for each power
-iteration, and a forward and a backward pass of the changed images. Noise and dropout are those of
-the first pass, since they are functions of the step and the image's place, so the answers differ by
-the change alone. The changed images are normalised by statistics of their own, which the running
-ones do not follow.
+iteration, and a forward and a backward pass of the changed images (`consistency.SecondPass`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from mnistgpu import network
 from mnistgpu.backend import Array, on_device_of
 from mnistgpu.counter_rng import ADVERSARIAL, noise
+from mnistgpu.engine.consistency import SecondPass
 from mnistgpu.engine.inputs import Chance
-from mnistgpu.engine.shard import Buffers, Shard
+from mnistgpu.engine.shard import Buffers
 from mnistgpu.maths import regularize
 from mnistgpu.maths.adversarial import fisher_product, unit_columns
 
 POWER_ITERATIONS = 1
 
 
-class AdversarialShard(Shard):
-    """See `Shard`. The loss that it counts is the cross-entropy alone, as that of a plain one."""
-
-    logits: Array  # (classes, m) of the newest forward pass
+class AdversarialShard(SecondPass):
+    """See `SecondPass`: the images, and then each changed as moves its answers most."""
 
     def add(
         self,
@@ -36,26 +31,12 @@ class AdversarialShard(Shard):
         chance: Chance,
         weights: Array | None = None,
     ) -> None:
-        """See `Shard`. An image counts in both losses by its weight; if some have no label, all
-        count alike in the adversarial one.
-        """
+        """See `Shard`."""
         super().add(X, labels, scale, first, chance, weights)
-        buffers = self.buffers_for(X.shape[1])
-        P = network.softmax(self.logits)
-        V = self.direction(P, self.start(X, chance), buffers)
-        self.forward(X + self.settings.adversarial * V, buffers, chance)
-        dZ = (network.softmax(self.logits) - P) * scale
-        if weights is not None and self.settings.unlabeled is None:
-            dZ *= weights
-        self.backward(dZ, buffers, self._addends)
-        del buffers.A[0]
-        self.gradient += self._addend
-
-    def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
-        """See `Shard`; keeps the logits, which the head overwrites."""
-        sums = super().forward(X, buffers, chance)
-        self.logits = sums + self.params[-1][1]
-        return sums
+        P = self.first_answers(X.shape[1])
+        V = self.direction(P, self.start(X, chance), self.buffers_for(X.shape[1]))
+        changed = X + self.settings.adversarial * V
+        self.agree(changed, P, scale, chance, weights)
 
     def start(self, X: Array, chance: Chance) -> Array:
         """Random unit columns (n_0, m) to begin with; 0 for pixels that never change."""

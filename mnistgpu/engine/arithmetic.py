@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mnistgpu.engine.adversarial import AdversarialShard
+from mnistgpu.engine.consistency import ConsistentShard
 from mnistgpu.engine.denoising import DenoisingShard
 from mnistgpu.engine.exact_inputs import ExactInputs
 from mnistgpu.engine.exact_shard import ExactShard
@@ -22,4 +23,6 @@ def shard_of(settings: Settings) -> type[Shard]:
         return ExactShard
     if settings.denoising > 0:
         return DenoisingShard
+    if settings.consistency > 0:
+        return ConsistentShard
     return AdversarialShard if settings.adversarial > 0 else Shard

@@ -63,8 +63,8 @@ def quiet_shard(engine: Engine) -> Shard:
 
     It adds no gradient, so it has the memory of another one's.
     """
-    none = dict.fromkeys(DISTURBING, 0.0)
-    settings = engine.settings.changed(unlabeled=None, adversarial=0.0, denoising=0.0, **none)
+    none = dict.fromkeys((*DISTURBING, "adversarial", "consistency", "denoising"), 0.0)
+    settings = engine.settings.changed(unlabeled=None, **none)
     inputs = copy.copy(engine.inputs)
     inputs.settings = settings
     group = engine.group if settings.is_exact else NORMALIZED_TOGETHER

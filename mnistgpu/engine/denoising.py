@@ -29,7 +29,6 @@ class DenoisingShard(Shard):
             for vector in (theta, self.gradient, self._addend)
         )
         self.X: Array  # (n_0, m), without noise
-        self.logits: Array  # (classes, m)
         self.shares: Any  # of each image in the mean over all: a number, or (m,)
 
     def add_images(
@@ -50,12 +49,6 @@ class DenoisingShard(Shard):
             self.shares = scale * weights
         self.add(self.inputs.disturbed(X, chance), labels, scale, first, chance, weights)
 
-    def forward(self, X: Array, buffers: Buffers, chance: Chance) -> Array:
-        """See `Shard`; keeps the logits, which the head overwrites."""
-        sums = super().forward(X, buffers, chance)
-        self.logits = sums + self.params[-1][1]
-        return sums
-
     def backward(self, dZ: Array, buffers: Buffers, gradients: list[network.Layer]) -> None:
         """See `Shard`; with the decoder's cost, and the gradient of the decoder."""
         first = gradients is self.gradients
@@ -72,7 +65,7 @@ class DenoisingShard(Shard):
 
         What it asks of each Z_l stands in the buffers then, and dV and da in `gradients`.
         """
-        P = D = network.softmax(self.logits)
+        P = D = network.softmax(buffers.Z[-1])  # the logits, less their largest
         kept = []
         for layer in range(len(self.rungs) - 1, -1, -1):
             rung, above = self.rungs[layer], D

@@ -21,6 +21,7 @@ FEWEST_NORMALISED = 8  # images whose mean and deviation batch normalisation may
 NOT_EXACT = {  # settings that exact arithmetic refuses, and why
     "teacher": "teacher, whose answers",
     "adversarial": "virtual adversarial loss, whose products",
+    "consistency": "consistency loss, whose answers",
     "denoising": "decoder, whose sums",
     "information": "mutual information, whose logarithms",
 }

@@ -87,8 +87,8 @@ def test_gradient_against_central_differences(digits, name, monkeypatch):
     buffers, shares = shard.buffers_for(24), network.shares(24, weights)
 
     def loss():
-        forward(shard, changed[1], buffers, chance)
-        return float(np.sum(divergence(seen["P"], shard.logits) * shares))
+        logits = forward(shard, changed[1], buffers, chance) + shard.params[-1][1]
+        return float(np.sum(divergence(seen["P"], logits) * shares))
 
     theta, h = engine.theta, 1e-6
     first = engine.sizes[0] * engine.sizes[1]
@@ -184,15 +184,15 @@ def test_power_iteration_ends_at_the_dominant_eigenvector_of_the_fisher_matrix(a
     X = inputs.columns(images, engine.labels, Chance({}, deform=False), np.float64)
     buffers = shard.buffers_for(9)
     h, J = 1e-6, np.empty((9, 5, 6))
+
+    def logits(X):
+        return shard.forward(X, buffers, chance) + shard.params[-1][1]
+
     for pixel in range(6):
         step = np.zeros((6, 1))
         step[pixel] = h
-        shard.forward(X + step, buffers, chance)
-        above = shard.logits.copy()
-        shard.forward(X - step, buffers, chance)
-        J[:, :, pixel] = (above - shard.logits).T / (2 * h)
-    shard.forward(X, buffers, chance)
-    P, V = network.softmax(shard.logits), shard.start(X, chance)
+        J[:, :, pixel] = (logits(X + step) - logits(X - step)).T / (2 * h)
+    P, V = network.softmax(logits(X)), shard.start(X, chance)
     angles = {}
     for iterations in (1, 3, 200):
         found = shard.direction(P, V, buffers, iterations)
@@ -233,8 +233,8 @@ def test_pixels_that_never_change_are_left_alone(digits):
     assert np.all(start[~moves] == 0)
     assert np.all(np.any(start[moves] != 0, axis=1))
     buffers = shard.buffers_for(24)
-    shard.forward(X, buffers, Chance(keys))
-    assert np.all(shard.direction(network.softmax(shard.logits), start, buffers)[~moves] == 0)
+    P = network.softmax(shard.forward(X, buffers, Chance(keys)))
+    assert np.all(shard.direction(P, start, buffers)[~moves] == 0)
 
 
 def test_images_that_are_all_the_same_are_refused():

@@ -102,8 +102,8 @@ def test_gradient_against_central_differences(digits, name):
     shares = np.ones(24) / 24 if weights is None else weights / 24
 
     def cost():
-        shard.forward(noisy, buffers, chance)
-        P = network.softmax(shard.logits)
+        logits = shard.forward(noisy, buffers, chance) + shard.params[-1][1]
+        P = network.softmax(logits)
         D = decoded(theta, engine.sizes, buffers.Z, noisy, P, engine.group)
         return COST / len(clean) * float((((D - clean) ** 2) * shares).sum())
 

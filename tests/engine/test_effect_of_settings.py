@@ -67,6 +67,7 @@ EFFECTS = {
     "input_dropout": (0.3, {}, LOSS),
     "hidden_dropout": (0.3, {}, LOSS),
     "adversarial": (2.0, {"input_noise": 0.1}, GRADIENT),  # the loss shown is that of the labels
+    "consistency": (2.0, {"rotation": 20.0}, LOSS),  # which is then that of undeformed images
     "denoising": (9.0, {"input_noise": 0.1, "batch_norm": True}, GRADIENT | {"first weights"}),
     "information": (0.5, {}, GRADIENT),
     "center": (True, {}, LOSS),

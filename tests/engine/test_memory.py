@@ -31,6 +31,7 @@ CHANGES = {
     "noise": {"batch_size": 1500, "batch_norm": True, "hidden_noise": 0.3, "input_noise": 0.3},
     "dropout": {"batch_size": 1000, "hidden_dropout": 0.2},
     "adversarial": {"batch_size": 1000, "adversarial": 1.0, "batch_norm": True},
+    "consistency": {"batch_size": 1000, "consistency": 1.0, "elastic": 1.0, "shift": 2.0},
     "denoising": {
         "batch_size": 1000,
         "denoising": 1.0,

@@ -24,6 +24,13 @@ CASES = {
     "elastic, 1 and 7 apart": {"elastic": 1.0, "rotation": 12.0, "rotation_1_7": 6.0},
     "batch norm": {"batch_norm": True, "hidden_noise": 0.2, "layers": "784-16-12-10"},
     "adversarial": {"adversarial": 1.0, "batch_norm": True, "hidden_dropout": 0.1},
+    "consistency": {
+        "consistency": 1.0,
+        "batch_norm": True,
+        "rotation": 10.0,
+        "elastic": 1.0,
+        "clean_ending": 0.3,
+    },
     "information": {"information": 0.5, "hidden_noise": 0.2},
     "denoising": {
         "denoising": 50.0,

@@ -48,6 +48,7 @@ def test_every_recipe_resumes_bit_for_bit(backend, dataset, tmp_path, recipe):
         {"batch_size": None, "iterations": 60},
         {"batch_size": 128, "iterations": 11, "validation": 0},
         {"batch_size": 170, "adversarial": 1.5, "batch_norm": True, "hidden_noise": 0.2},
+        {"batch_size": 170, "consistency": 1.5, "rotation": 15.0, "clean_ending": 0.3},
         {"batch_size": 170, "information": 0.5, "hidden_dropout": 0.2},
         {"batch_size": 170, "denoising": 100.0, "batch_norm": True, "input_noise": 0.3},
     ],

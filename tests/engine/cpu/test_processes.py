@@ -62,6 +62,13 @@ DATA_PARALLEL = {  # of 2,600; the last batch of an epoch is short, and may have
         "batch_norm": True,
         "optimizer": "adam",
     },
+    "consistency": {
+        "layers": "784-12-10",
+        "batch_size": 1100,
+        "consistency": 1.0,
+        "rotation": 10.0,
+        "min_ink": 0.02,
+    },
     "information": {"layers": "784-12-10", "batch_size": 2000, "information": 0.5},
     "denoising": {
         "layers": "784-12-10",

@@ -19,6 +19,7 @@ TEACHERS = (made("relu", "784-12-10", 3), made("tanh", "784-7-8-10", 4))
 CASES = {
     "unlabeled": ({"adversarial": 1.0, "unlabeled": "x", "batch_norm": True}, ()),
     "unlabeled, full": ({"adversarial": 1.0, "unlabeled": "x", "batch_size": None}, ()),
+    "consistency": ({"consistency": 1.0, "unlabeled": "x", "rotation": 15.0}, ()),
     "denoising": ({"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}, ()),
     "information": ({"information": 0.5, "unlabeled": "x", "batch_size": 70}, ()),
     "teacher": ({"teacher": "x", "rotation": 5.0}, TEACHERS),
