@@ -30,6 +30,7 @@ from mnistgpu.runs import training
 from mnistgpu.settings import Settings
 
 RESULTS = Path(__file__).parent / "results"
+NOT_DEFORMED = {"rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
 CHANGES = {
     "fast": {
         "as it is": {},
@@ -98,17 +99,13 @@ CHANGES = {
         "no label smoothing": {"label_smoothing": 0.0},
         "batch normalisation": {"batch_norm": True},
         "Ciresan's deformations": {**preset("ciresan"), "images_per_map": 32},
-        "no deformation": {
-            "rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0,
-        },
+        "no deformation": NOT_DEFORMED,
     },
     "clothes": {
         "as it is": {},
         "none mirrored": {"mirror": 0.0},
         "deformations of strong, half mirrored": preset("strong") | {"mirror": 0.5},
-        "no deformation": {
-            "mirror": 0.0, "rotation": 0.0, "scaling": 0.0, "shear": 0.0, "shift": 0.0,
-        },
+        "no deformation": NOT_DEFORMED | {"mirror": 0.0},
         "no batch normalisation": {"batch_norm": False},
         "no noise": {"input_noise": 0.0},
     },
@@ -117,7 +114,12 @@ CHANGES = {
         "no mutual information": {"information": 0.0},
         "a third of it": {"information": 0.1},
         "three times of it": {"information": 1.0},
-        "no decoder": {"denoising": 0.0},
+        "no consistency, all images deformed": {"consistency": 0.0},
+        "three times of it for consistency": {"consistency": 3.0},
+        "layers, noise and decoder of pure in its place": NOT_DEFORMED | {
+            "consistency": 0.0, "layers": RECIPES["pure"].settings.layers, "denoising": 1000.0,
+            "input_noise": 0.3, "hidden_noise": 0.3,
+        },
     },
 }  # fmt: skip
 EPOCHS = {"fast": 2, "accurate": 29, "pure": 20, "strong": 10, "clothes": 64, "few": 10}

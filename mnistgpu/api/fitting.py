@@ -98,9 +98,9 @@ def fit(
         labels). By default as many as the recipe says, but at most a tenth.
     sample_weight: how much each training image counts, (N,) of at least 0: losses are a weighted
         mean, divided by the sum of the weights of the batch. Times the weights of `class_weight`.
-    unlabeled: images without labels, to learn from by `denoising`, `adversarial` or `information`:
-        an array as X, Digits, or a path. An epoch is a pass through them; each step has labelled
-        images besides.
+    unlabeled: images without labels, to learn from by `consistency`, `denoising`, `adversarial` or
+        `information`: an array as X, Digits, or a path. An epoch is a pass through them; each step
+        has labelled images besides.
     teacher: a network or committee (Model, Run or path) whose answers are learnt in place of the
         labels, see `distill`.
     backend: "numpy", "cupy", "cupy:1" or "auto"; by default what MNISTGPU_BACKEND says, or NumPy.

@@ -54,9 +54,9 @@ class MnistGpuClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
 
     Rows of X are images if they are uint8 (grey levels, divided by 255), else features, taken as
     they are: scale them, as with StandardScaler. y has labels of any kind, numbers or strings. With
-    `adversarial`, `denoising` or `information` above 0 the label -1 says that a row has none, as in
-    sklearn.semi_supervised; the network learns from such rows, too, and needs some of each class
-    with labels.
+    `adversarial`, `consistency`, `denoising` or `information` above 0 the label -1 says that a row
+    has none, as in sklearn.semi_supervised; the network learns from such rows, too, and needs some
+    of each class with labels.
 
     Parameters
     ----------

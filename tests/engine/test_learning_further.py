@@ -8,13 +8,16 @@ import pytest
 from mnistgpu import data
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Dataset, Digits
+from mnistgpu.maths.augment import preset
 from mnistgpu.recipes import RECIPES
 from mnistgpu.runs import training
 
 JUDGED = 5000
 QUIET = {"denoising": 0.0, "input_noise": 0.0, "hidden_noise": 0.0}
 LOSSES = {"denoising": {}, "adversarial": QUIET | {"adversarial": 2.0}}
-OF_FEW = {"information": RECIPES["few"].settings.information}
+FEW = RECIPES["few"].settings
+OF_FEW = {"information": FEW.information, "consistency": FEW.consistency}
+OF_FEW |= QUIET | preset("strong")
 
 
 def accuracy(train, **changes):
