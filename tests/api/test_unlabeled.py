@@ -139,7 +139,7 @@ def test_images_of_another_size_and_labels_of_other_classes(parts, tmp_path):
 
 def test_without_the_loss_nothing_is_learnt_from_them(parts):
     X, y, U, _ = parts
-    with pytest.raises(UsageError, match="--unlabeled needs --denoising, --adversarial or"):
+    with pytest.raises(UsageError, match="--unlabeled needs --consistency, --denoising"):
         said(X, y, unlabeled=U, adversarial=0.0)
 
 

@@ -209,7 +209,7 @@ def test_normalised_batches_need_eight_images_at_a_time(few):
 
 
 def test_without_the_loss_they_teach_nothing():
-    with pytest.raises(UsageError, match="--unlabeled needs --denoising, --adversarial or"):
+    with pytest.raises(UsageError, match="--unlabeled needs --consistency, --denoising"):
         BASE.changed(adversarial=0.0)
 
 
