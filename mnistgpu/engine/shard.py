@@ -231,6 +231,8 @@ def head(
 ) -> tuple[Array, Array, Array]:
     """From the logits sums + b to `scale` * dZ in a buffer, sum of losses, right answers (0-d).
 
+    The logits, less the largest of each image, stay in the last Z of the buffers.
+
     sums (classes, m), b (classes, 1), labels (m,) int64; targets (classes, classes) has a column
     for each class; weights (m,) multiply the losses, or None.
     """

@@ -29,7 +29,8 @@ CASES = {
         "batch_norm": True,
         "rotation": 10.0,
         "elastic": 1.0,
-        "clean_ending": 0.3,
+        "clean_ending": 0.4,
+        "epochs": 4,
     },
     "information": {"information": 0.5, "hidden_noise": 0.2},
     "denoising": {

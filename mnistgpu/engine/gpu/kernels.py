@@ -163,14 +163,14 @@ def multiply_bytes(left: Array, images: Array, out: Array, matmul: Any) -> None:
 _head = kernel(
     "raw T sums, raw T b, raw T targets, int64 label, T weight, T scale, int32 classes, "
     "int32 columns, int32 m",
-    "raw T dZ, T loss, int64 right",
+    "raw T Z, raw T dZ, T loss, int64 right",
     """
     T largest = sums[i] + b[0], sum = 0, likelihood = 0;
     int best = 0;
     for (int c = 1; c < classes; c++)
         if (sums[c * m + i] + b[c] > largest) largest = sums[(best = c) * m + i] + b[best];
     for (int c = 0; c < classes; c++) {
-        T z = sums[c * m + i] + b[c] - largest;
+        T z = Z[c * m + i] = sums[c * m + i] + b[c] - largest;  // sums may be Z
         sum += dZ[c * m + i] = exp(z);
         likelihood += targets[c * columns + label] * z;
     }
@@ -193,11 +193,11 @@ def head(
     weights: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """See `engine.shard`."""
-    (classes, m), dZ = sums.shape, buffers.exp
+    (classes, m), Z, dZ = sums.shape, buffers.Z[-1], buffers.exp
     weights = buffers.ones[:, 0] if weights is None else weights
     of_images = cupy.empty(m, sums.dtype), cupy.empty(m, "int64")
     columns = targets.shape[1]  # one more than classes where some images have no label
-    _head(sums, b, targets, labels, weights, scale, classes, columns, m, dZ, *of_images)
+    _head(sums, b, targets, labels, weights, scale, classes, columns, m, Z, dZ, *of_images)
     return dZ, *map(cupy.sum, of_images)
 
 

@@ -99,13 +99,18 @@ def test_deformed_pixels(cupy, count, group, shape):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("classes", "count"), [(10, 1), (10, 129), (3, 40)])
 def test_the_head(cupy, classes, count, dtype, weighted):
+    """The sums are in the memory of Z, or as with batch normalisation in their own."""
+    made = []
     targets = cupy.asarray(0.9 * np.eye(classes) + 0.1 / classes, dtype=dtype)
     labels = cupy.asarray(np.arange(count) % classes)
 
     def arguments():
         sums, b = (5 * normals(cupy, i, (classes, n), dtype) for i, n in enumerate((count, 1)))
         buffers = shard.Buffers(sums, (4, classes), count, False)
-        buffers.exp[...] = np.nan
+        buffers.exp[...] = buffers.Z[-1][...] = np.nan
+        if count == 40:
+            buffers.Z[-1] = sums
+        made.append(buffers)
         weights = cupy.asarray(0.25 + np.arange(count) % 7, dtype=dtype) if weighted else None
         return sums, b, labels, targets, 0.25, buffers, cupy.matmul, weights
 
@@ -116,6 +121,9 @@ def test_the_head(cupy, classes, count, dtype, weighted):
         assert there.shape == here.shape
         np.testing.assert_allclose(there, here, rtol=exact, atol=exact)
     assert int(kernel[-1]) == int(plain[-1])
+    of_plain, of_kernel = (cupy.asnumpy(buffers.Z[-1]) for buffers in made)
+    np.testing.assert_allclose(of_kernel, of_plain, rtol=exact, atol=exact)
+    np.testing.assert_allclose(of_kernel.max(axis=0), 0, atol=0)
 
 
 @pytest.mark.gpu

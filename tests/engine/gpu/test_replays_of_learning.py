@@ -21,7 +21,10 @@ CASES = {
     "unlabeled, full": ({"adversarial": 1.0, "unlabeled": "x", "batch_size": None}, ()),
     "consistency": ({"consistency": 1.0, "unlabeled": "x", "rotation": 15.0}, ()),
     "denoising": ({"denoising": 50.0, "batch_norm": True, "input_noise": 0.3}, ()),
-    "information": ({"information": 0.5, "unlabeled": "x", "batch_size": 70}, ()),
+    "information": (
+        {"information": 0.5, "unlabeled": "x", "batch_size": 70, "batch_norm": True},
+        (),
+    ),
     "teacher": ({"teacher": "x", "rotation": 5.0}, TEACHERS),
 }
 
