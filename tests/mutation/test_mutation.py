@@ -219,5 +219,6 @@ def test_the_tests_of_the_lines_are_still_there():
     content = json.loads(covering.FILE.read_text(encoding="utf-8"))
     there = [covering.is_there(mutants.ROOT, name) for name, _ in content["tests"]]
     assert sum(there) > 0.9 * len(there) > 100
-    known = set(content["files"]) & set(mutants.modules())
-    assert len(known) > 0.9 * len(mutants.modules())
+    with_functions = [each for each in mutants.modules() if not each.endswith("__init__.py")]
+    known = set(content["files"]) & set(with_functions)
+    assert len(known) > 0.9 * len(with_functions)
