@@ -115,7 +115,7 @@ RECIPES = {
             batch_norm=True,
             consistency=1.0,
             information=0.3,
-            **preset("strong"),
+            **preset("strong") | {"images_per_map": 25},  # whole maps in the halves of a batch
         ),
         "Few labels, and many images without: give those with --unlabeled.",
         "not yet measured over five draws of labels; see docs/recipes.md",

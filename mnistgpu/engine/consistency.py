@@ -67,5 +67,6 @@ class ConsistentShard(SecondPass):
         super().add_images(images, labels, scale, first, plain, weights)
         if chance.deform:
             P = self.first_answers(images.shape[0])
-            X = self.inputs.columns(images, labels, chance, self.gradient.dtype)
+            X = self.inputs.clean(images, labels, chance, self.gradient.dtype)
+            X = self.inputs.disturbed(X, plain)  # by the same numbers for each pixel
             self.agree(X, P, scale * self.settings.consistency, chance, weights)

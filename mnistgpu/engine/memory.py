@@ -157,8 +157,6 @@ def bytes_of_an_image(settings: Settings) -> int:
         pixels += random_words
     if settings.adversarial > 0:  # the direction, the changed image, and what makes them
         pixels += 3 * item_bytes(settings) + random_words
-    if settings.consistency > 0:  # the image as it is
-        pixels += item_bytes(settings)
     if settings.denoising > 0:  # X without noise, U, D and what the combination keeps
         pixels += OF_COMBINING * item_bytes(settings)
     unit = 3 * item_bytes(settings)  # Z, dZ and a temporary one

@@ -68,6 +68,9 @@ def candidates(
         fastest = MOST_LOST / base.weight_decay
     first = counter_rng.fold_in(counter_rng.key(seed, like=NUMPY.asarray(0.0)), counter_rng.SPLIT)
     noises = [each for each in NOISES if each > 0 or base.denoising == 0]  # a decoder takes it away
+    deforms = (
+        deforms and "deformation" not in fixed and base.consistency == 0
+    )  # which needs its own
     for number in range(1, count):
         draw = counter_rng.uniforms(counter_rng.fold_in(first, number), (5,), "float64").tolist()
         changes: dict[str, Any] = {
@@ -79,7 +82,7 @@ def candidates(
             "hidden_noise": NOISES[int(len(NOISES) * draw[3])],
         }
         changes = {name: value for name, value in changes.items() if name not in fixed}
-        if deforms and "deformation" not in fixed and draw[4] < 0.5:
+        if deforms and draw[4] < 0.5:
             changes |= without_deformation() if base.deformation.is_deforming else scaled(base)
             if draw[4] < 0.25 and not base.deformation.is_deforming:
                 changes["mirror"] = 0.5  # clothes, say, though not digits

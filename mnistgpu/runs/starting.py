@@ -50,6 +50,7 @@ class Start:
             orientation="by-name",
             graph=False,
             batch_norm=False,
+            consistency=0.0,
             denoising=0.0,
             information=0.0,
             min_ink=0.0,

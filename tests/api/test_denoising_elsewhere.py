@@ -7,6 +7,7 @@ import mnistgpu
 from mnistgpu.backend import NUMPY
 from mnistgpu.data import Dataset, Digits
 from mnistgpu.errors import UsageError
+from mnistgpu.recipes import RECIPES
 from mnistgpu.runs import halving, training, twists
 from mnistgpu.web.experiments.reading import settings_in
 
@@ -37,6 +38,19 @@ def test_a_search_keeps_the_noise_that_a_decoder_takes_away(run):
     base = run.settings.changed(epochs=1)
     made = halving.candidates(base, 40, 0, ["denoising"], True)
     assert {each.input_noise for each in made[1:]} == {0.15, 0.3}
+
+
+def test_a_search_keeps_the_deformation_that_consistency_needs():
+    made = halving.candidates(RECIPES["few"].settings, 27, 0, [], True)
+    assert {each.consistency for each in made} == {1.0}
+    assert all(each.deformation.is_deforming for each in made)
+
+
+def test_a_run_that_begins_with_a_network_of_few_learns_from_labels_alone(digits):
+    begun = mnistgpu.fit(*digits, recipe="few", layers="784-12-10", epochs=1, progress=False)
+    assert begun.settings.consistency == 1.0
+    again = mnistgpu.fit(*digits, from_run=begun, epochs=1, adversarial=1.0, progress=False)
+    assert again.settings.consistency == again.settings.information == 0.0
 
 
 def test_an_experiment_may_have_one():

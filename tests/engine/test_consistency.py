@@ -58,8 +58,9 @@ def without(settings):
 
 def columns(engine, keys, deform):
     """The images of the engine as a pass of a step sees them."""
-    how = Chance(keys, 0, deform), engine.theta.dtype
-    return engine.inputs.columns(engine.inputs.crop(engine.images), engine.labels, *how)
+    inputs, how = engine.inputs, (Chance(keys, 0, deform), engine.theta.dtype)
+    X = inputs.clean(inputs.crop(engine.images), engine.labels, *how)
+    return inputs.disturbed(X, Chance(keys, 0, deform=False))
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -103,6 +104,24 @@ def test_gradient_against_central_differences(digits, name):
     # a hidden unit nearer than h to a kink would spoil an entry or two, so count them
     wrong = np.abs(found - numeric) > 1e-6 * np.abs(found).max() + 1e-8
     assert wrong.mean() < 0.01, np.abs(found - numeric).max()
+
+
+def test_both_passes_have_the_same_noise(digits, monkeypatch):
+    """So that the answers differ by the deformation alone."""
+    seen, forward = [], ConsistentShard.forward
+
+    def noted(self, X, buffers, chance):
+        seen.append(X.copy())
+        return forward(self, X, buffers, chance)
+
+    monkeypatch.setattr(ConsistentShard, "forward", noted)
+    settings = BASE.changed(input_noise=0.3)
+    engine, keys, *_ = gradient_of(settings, digits)
+    blank = (engine.images == 0).all(axis=0)  # where rotations bring no ink either, at the edge
+    blank[np.delete(np.arange(784), [0, 27, 756, 783])] = False
+    assert blank.sum() == 4
+    np.testing.assert_array_equal(seen[0][blank], seen[1][blank])
+    assert seen[0][blank].std() > 0.2
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
