@@ -68,9 +68,7 @@ def candidates(
         fastest = MOST_LOST / base.weight_decay
     first = counter_rng.fold_in(counter_rng.key(seed, like=NUMPY.asarray(0.0)), counter_rng.SPLIT)
     noises = [each for each in NOISES if each > 0 or base.denoising == 0]  # a decoder takes it away
-    deforms = (
-        deforms and "deformation" not in fixed and base.consistency == 0
-    )  # which needs its own
+    deforms = deforms and "deformation" not in fixed and base.consistency == 0  # which needs it
     for number in range(1, count):
         draw = counter_rng.uniforms(counter_rng.fold_in(first, number), (5,), "float64").tolist()
         changes: dict[str, Any] = {
