@@ -112,10 +112,10 @@ CHANGES = {
     "few": {
         "as it is": {},
         "no mutual information": {"information": 0.0},
-        "a third of it": {"information": 0.1},
-        "three times of it": {"information": 1.0},
+        "a third of the mutual information": {"information": 0.1},
+        "three times of the mutual information": {"information": 1.0},
         "no consistency, all images deformed": {"consistency": 0.0},
-        "three times of it for consistency": {"consistency": 3.0},
+        "consistency with a weight of 3": {"consistency": 3.0},
         "layers, noise and decoder of pure in its place": NOT_DEFORMED | {
             "consistency": 0.0, "layers": RECIPES["pure"].settings.layers, "denoising": 1000.0,
             "input_noise": 0.3, "hidden_noise": 0.3,

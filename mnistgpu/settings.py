@@ -253,7 +253,7 @@ class Settings:
     )
     consistency: float = setting(
         0.0,
-        "Consistency: weight of a loss that gives a deformed image the answer of the undeformed.",
+        "Consistency: weight of a loss for the same answer to a deformed image; needs --deform.",
         number(0),
     )
     information: float = setting(
