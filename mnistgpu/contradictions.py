@@ -20,8 +20,16 @@ def check(settings: Any) -> None:
         )
     if settings.denoising > 0:
         check_denoising(settings)
-    if settings.consistency > 0:
-        check_consistency(settings)
+    if settings.consistency > 0 and not settings.deformation.is_deforming:
+        raise UsageError(
+            "--consistency gives a deformed image the answer of the image as it is: give a "
+            "deformation as well, such as --deform strong"
+        )
+    taken = [
+        each for each in ("consistency", "denoising", "adversarial") if getattr(settings, each)
+    ]
+    if len(taken) > 1:
+        raise UsageError(f"--{taken[0]} and --{taken[1]} cannot be combined; leave one of them out")
     if settings.freeze and settings.from_run is None:
         raise UsageError("--freeze keeps layers of a trained network: give --from RUN as well")
     if settings.momentum != MOMENTUM and not OPTIMIZERS[settings.optimizer].has_momentum:
@@ -41,20 +49,6 @@ def learns_without_labels(settings: Any) -> bool:
     """Whether a part of the loss asks for no labels."""
     own = ("adversarial", "consistency", "denoising", "information")
     return any(getattr(settings, each) > 0 for each in own)
-
-
-def check_consistency(settings: Any) -> None:
-    """UsageError for a second pass that has nothing to agree on, or is taken already."""
-    if not settings.deformation.is_deforming:
-        raise UsageError(
-            "--consistency gives a deformed image the answer of the image as it is: give a "
-            "deformation as well, such as --deform strong"
-        )
-    others = [each for each in ("denoising", "adversarial") if getattr(settings, each) > 0]
-    if others:
-        raise UsageError(
-            f"--consistency and --{others[0]} cannot be combined; leave one of them out"
-        )
 
 
 def check_denoising(settings: Any) -> None:
@@ -77,5 +71,3 @@ def check_denoising(settings: Any) -> None:
             f"--denoising takes noise away again, layer by layer: give {' and '.join(missing)} as "
             "well"
         )
-    if settings.adversarial > 0:
-        raise UsageError("--denoising and --adversarial cannot be combined; leave one of them out")

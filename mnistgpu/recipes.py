@@ -29,6 +29,10 @@ _COMMON = Settings().changed(
     init="he", optimizer="adam", schedule="linear", warmup=0.15, center=True, validation=0
 )
 
+_NORMALISED = _COMMON.changed(
+    batch_size=200, learning_rate=0.003, warmup=0.05, center=False, batch_norm=True
+)
+
 _STRONG = _COMMON.changed(
     layers="784-1200-1200-10",
     batch_size=512,
@@ -89,14 +93,9 @@ RECIPES = {
         "99.1% in two minutes on two cores",
     ),
     "pure": Recipe(
-        _COMMON.changed(  # the layers, noise and cost of Rasmus et al. 2015
+        _NORMALISED.changed(  # the layers, noise and cost of Rasmus et al. 2015
             layers="784-1000-500-250-250-250-10",
-            batch_size=200,
             epochs=100,
-            learning_rate=0.003,
-            warmup=0.05,
-            center=False,
-            batch_norm=True,
             input_noise=0.3,
             hidden_noise=0.3,
             denoising=1000.0,
@@ -105,20 +104,15 @@ RECIPES = {
         "99.4% in 20 to 30 minutes on two cores",
     ),
     "few": Recipe(
-        _COMMON.changed(
+        _NORMALISED.changed(
             layers="784-1200-1200-10",
-            batch_size=200,
             epochs=30,
-            learning_rate=0.003,
-            warmup=0.05,
-            center=False,
-            batch_norm=True,
             consistency=1.0,
             information=0.3,
             **preset("strong") | {"images_per_map": 25},  # whole maps in the halves of a batch
         ),
         "Few labels, and many images without: give those with --unlabeled.",
-        "99.0% with 100 labels of MNIST in 9 minutes on two cores",
+        "99.0% with 100 labels of MNIST in 8 minutes on two cores",
     ),
     "strong": Recipe(
         _STRONG,

@@ -1,11 +1,10 @@
 """Virtual adversarial training in the engine: its gradient, its direction, its cost."""
 
 import itertools
-import math
-import time
 
 import numpy as np
 import pytest
+from helpers.learning import check_steps, times_as_long
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import NUMPY
@@ -261,18 +260,7 @@ def test_steps_on_every_backend(other_space, digits, precision, changes):
     settings = Settings(layers="784-20-15-10", precision=precision, iterations=100).changed(
         adversarial=1.0, batch_size=100, init="he", validation=0, **changes
     )
-    train, found = Digits(*digits, "digits"), []
-    for chosen in (NUMPY, other_space.backend()):
-        trainer = Trainer(settings, train, chosen)
-        for _ in range(3):
-            loss = trainer.step()[0]
-        vectors = trainer.vectors()
-        found.append((vectors["theta"] - trainer.backend.to_numpy(
-            trainer.first_parameters(trainer.engine.sizes)), float(loss)))  # fmt: skip
-    tolerance = 2e-3 if precision == "float32" else 1e-7
-    moved = np.abs(found[0][0]).max()
-    assert np.abs(found[0][0] - found[1][0]).max() < tolerance * moved
-    assert found[0][1] == pytest.approx(found[1][1], rel=tolerance)
+    check_steps(settings, digits, other_space.backend())
 
 
 def test_no_other_form_of_step_takes_its_place(digits):
@@ -290,19 +278,8 @@ def test_a_step_takes_at_most_three_times_as_long(digits):
     """Two products forward and one back for the direction, two and one for the changed images:
     5 of them more than the 3 of a plain step, all but the first and last layer's.
     """
-    trainers = {}
-    for size in (0.0, 2.0):
-        settings = Settings(layers="784-1200-600-10").changed(
-            batch_size=256, init="he", batch_norm=True, min_ink=0.01, adversarial=size,
-            optimizer="adam", validation=0,
-        )  # fmt: skip
-        trainers[size] = Trainer(settings, Digits(*digits, "digits"), NUMPY, workers=1)
-    seconds = dict.fromkeys(trainers, math.inf)
-    for _ in range(10):  # in turn, since the machine has faster and slower seconds
-        for size, trainer in trainers.items():
-            with trainer.engine.running():
-                trainer.step()
-                began = time.process_time()
-                trainer.step()
-                seconds[size] = min(seconds[size], time.process_time() - began)
-    assert seconds[2.0] < 3.0 * seconds[0.0], seconds
+    settings = Settings(layers="784-1200-600-10").changed(
+        batch_size=256, init="he", batch_norm=True, min_ink=0.01, adversarial=2.0,
+        optimizer="adam", validation=0,
+    )  # fmt: skip
+    assert times_as_long(digits, settings, settings.changed(adversarial=0.0)) < 3.0

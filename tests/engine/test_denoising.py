@@ -2,10 +2,10 @@
 
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
+from helpers.learning import check_steps, times_as_long
 
 from mnistgpu import counter_rng, network
 from mnistgpu.backend import NUMPY
@@ -265,17 +265,7 @@ def test_products_are_written_row_by_row(digits):
 @pytest.mark.parametrize("changes", [{}, {"hidden_noise": 0.3, "rotation": 5.0}])
 def test_steps_on_every_backend(other_space, digits, precision, changes):
     settings = BASE.changed(precision=precision, batch_size=100, iterations=100, **changes)
-    train, found = Digits(*digits, "digits"), []
-    for chosen in (NUMPY, other_space.backend()):
-        trainer = Trainer(settings, train, chosen)
-        begun = trainer.backend.to_numpy(trainer.theta) + 0.0
-        for _ in range(3):
-            loss = trainer.step()[0]
-        found.append((trainer.vectors()["theta"] - begun, float(loss)))
-    tolerance = 2e-3 if precision == "float32" else 1e-7
-    moved = np.abs(found[0][0]).max()
-    assert np.abs(found[0][0] - found[1][0]).max() < tolerance * moved
-    assert found[0][1] == pytest.approx(found[1][1], rel=tolerance)
+    check_steps(settings, digits, other_space.backend())
 
 
 @pytest.mark.parametrize(
@@ -308,19 +298,8 @@ def test_a_step_takes_at_most_three_and_a_half_times_as_long(digits):
     """The decoder has 3 products a layer, where a plain step has 3, and 2 in the first and widest;
     the optimiser has twice as many numbers.
     """
-    trainers = {}
-    for cost in (0.0, 1000.0):
-        settings = Settings(layers="784-1200-600-10").changed(
-            batch_size=256, init="he", batch_norm=True, denoising=cost, input_noise=0.3,
-            hidden_noise=0.3, optimizer="adam", validation=0,
-        )  # fmt: skip
-        trainers[cost] = Trainer(settings, Digits(*digits, "digits"), NUMPY, workers=1)
-    seconds = dict.fromkeys(trainers, math.inf)
-    for _ in range(10):  # in turn, since the machine has faster and slower seconds
-        for cost, trainer in trainers.items():
-            with trainer.engine.running():
-                trainer.step()
-                began = time.process_time()
-                trainer.step()
-                seconds[cost] = min(seconds[cost], time.process_time() - began)
-    assert seconds[1000.0] < 3.5 * seconds[0.0], seconds
+    settings = Settings(layers="784-1200-600-10").changed(
+        batch_size=256, init="he", batch_norm=True, denoising=1000.0, input_noise=0.3,
+        hidden_noise=0.3, optimizer="adam", validation=0,
+    )  # fmt: skip
+    assert times_as_long(digits, settings, settings.changed(denoising=0.0)) < 3.5

@@ -34,7 +34,7 @@ def found(name):
 
 # record's network has twelve million parameters: its twenty steps take most of the time of all.
 # long and clothes take the steps of accurate and strong, of other sizes and lengths.
-SLOW = ("record", "long", "few", "clothes")
+SLOW = ("record", "long", "clothes")
 QUICK_AND_SLOW = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in RECIPES
 ]

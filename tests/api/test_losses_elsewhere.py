@@ -1,4 +1,4 @@
-"""A run with a decoder, and all that begins with it or has settings of its own."""
+"""Runs with a loss that asks for no labels, and all that begins with them."""
 
 import numpy as np
 import pytest
